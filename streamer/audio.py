@@ -1,0 +1,40 @@
+"""The messages that travel along the data path.
+
+Arrays are float32: audio is ``(frames, channels)``, stems are ``(stems, frames, channels)``. Every
+message carries the absolute position of its first frame, counted since the stream began.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stems:
+    """A stretch of separated audio, with the mix it came from.
+
+    ``data`` is ``(stems, frames, channels)``, ``mix`` is ``(frames, channels)``, both float32 at the
+    sample rate of the source. ``stems["vocals"]`` is one stem, ``(frames, channels)``.
+    """
+
+    start_frame: int
+    names: tuple[str, ...]
+    data: Samples
+    mix: Samples
+
+    @property
+    def frames(self) -> int:
+        """How many frames the stretch is long."""
+        return int(self.data.shape[1])
+
+    def __getitem__(self, name: str) -> Samples:
+        try:
+            return self.data[self.names.index(name)]
+        except ValueError:
+            raise KeyError(f"no stem {name!r}; there are {', '.join(self.names)}") from None

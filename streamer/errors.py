@@ -1,0 +1,55 @@
+"""Every error a user can meet, and the exit code the command line gives it.
+
+::
+
+    StemstreamError                 1
+     +- SettingsError               2   a value, flag or settings file is wrong
+     +- SourceError                 3   the input cannot be read
+     +- SinkError                   4   the output cannot be written
+     |   +- OutputExistsError       4
+     +- ModelError                  5   the model is unknown, broken or cannot run
+         +- WeightsError            5   its weights are not here and cannot be fetched
+
+Each message is one sentence that says what is wrong and the way out. Ctrl-C is no error: it ends
+with 130, as shells expect.
+"""
+
+from __future__ import annotations
+
+
+class StemstreamError(Exception):
+    """What every error of this package is."""
+
+    exit_code = 1
+
+
+class SettingsError(StemstreamError, ValueError):
+    """A setting has a value that cannot be used."""
+
+    exit_code = 2
+
+
+class SourceError(StemstreamError):
+    """The input is missing, unreadable, or holds no audio."""
+
+    exit_code = 3
+
+
+class SinkError(StemstreamError):
+    """The output cannot be written."""
+
+    exit_code = 4
+
+
+class OutputExistsError(SinkError):
+    """A file stands where a stem would go."""
+
+
+class ModelError(StemstreamError):
+    """The model is unknown, cannot be built, or failed while it ran."""
+
+    exit_code = 5
+
+
+class WeightsError(ModelError):
+    """The model's weights are neither here nor to be fetched, or are not what they should be."""
