@@ -1,0 +1,117 @@
+"""`stemstream doctor`: what works on this machine, what does not, and the command that brings it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from streamer import models
+
+PACKAGES = ("torch", "demucs", "numba", "soundfile", "av", "soxr")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report: what was looked at, whether it works, and the way to it if not."""
+
+    subject: str
+    works: bool
+    told: str
+    remedy: str = ""
+
+
+def doctor() -> None:
+    """Look at everything that stemstream stands on; exit with 1 if a needed part is missing."""
+    console = Console(highlight=False)
+    table = Table("", "part", "found", "what brings it", box=None)
+    missing = False
+    for finding, needed in examine():
+        missing |= needed and not finding.works
+        mark = "ok" if finding.works else "MISSING" if needed else "-"
+        table.add_row(mark, finding.subject, finding.told, finding.remedy)
+    console.print(table)
+    if missing:
+        raise typer.Exit(1)
+
+
+def examine() -> Iterator[tuple[Finding, bool]]:
+    """Yield each finding, and whether separating files needs it to work."""
+    system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    yield Finding("machine", True, f"{system}, Python {platform.python_version()}"), True
+    for package in PACKAGES:
+        yield _package(package), True
+    yield _attempt("torchaudio", _torchaudio, "pip install torchaudio"), False
+    yield _attempt("devices", _devices, "pip install torch"), True
+    yield _attempt("sound devices", _sound, "apt install libportaudio2"), False
+    for name in models.names():
+        yield _model(name), name == "htdemucs_mini"
+    yield _attempt("hub", _hub, "connect to the network; only new weights need it"), False
+    yield _disk(), True
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, True, version(name))
+    except PackageNotFoundError:
+        return Finding(name, False, "not installed", f"pip install {name}")
+
+
+def _attempt(subject: str, look: Callable[[], str], remedy: str) -> Finding:
+    """Report what ``look`` returns, or the reason it gives for not working."""
+    try:
+        return Finding(subject, True, look())
+    except (ImportError, OSError) as error:
+        return Finding(subject, False, str(error).splitlines()[0], remedy)
+
+
+def _torchaudio() -> str:
+    from streamer.models.torchaudio_resample import load_torchaudio
+
+    return str(load_torchaudio().__version__)
+
+
+def _devices() -> str:
+    from streamer.models.devices import present
+
+    return ", ".join(kind if count == 1 else f"{count} {kind}" for kind, count in present().items())
+
+
+def _sound() -> str:
+    sounddevice = importlib.import_module("sounddevice")
+    count = len(sounddevice.query_devices())
+    return f"{sounddevice.get_portaudio_version()[1].partition(',')[0]}, {count} devices"
+
+
+def _model(name: str) -> Finding:
+    info = models.info(name)
+    here = models.available(name)
+    if here is not None:
+        return Finding(f"model {name}", True, f"{here.bytes / 1e6:.0f} MB in {here.path}")
+    if info.origin == "none":
+        return Finding(f"model {name}", True, "needs no weights")
+    return Finding(
+        f"model {name}", False, "weights not here", f"stemstream models download {info.made_from or name}"
+    )
+
+
+def _hub() -> str:
+    from streamer.models.hub import reachable
+
+    if not reachable():
+        raise OSError("cannot be reached")
+    return "reachable"
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    return Finding("disk here", free > 1, f"{free:.1f} GB free", "" if free > 1 else "free some space")

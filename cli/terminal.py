@@ -1,0 +1,43 @@
+"""What is shown to a person: on standard error, since standard output may carry audio or JSON."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def complain(sentence: str) -> None:
+    """Say what went wrong."""
+    console.print(Text(f"stemstream: {sentence}"))
+
+
+def tell(sentence: str) -> None:
+    """Say what a user should know."""
+    console.print(Text(sentence), style="dim")
+
+
+class SpeedColumn(ProgressColumn):
+    """Seconds of music per second, so far."""
+
+    def render(self, task: Task) -> Text:
+        """Return the speed as a multiple of real time."""
+        if not task.elapsed or not task.completed:
+            return Text("")
+        return Text(f"{task.completed / task.elapsed:.1f}x real time")
+
+
+def progress_bar() -> Progress:
+    """Return a bar in seconds of music, with speed and time left; nothing when not a terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        SpeedColumn(),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

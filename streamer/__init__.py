@@ -1,0 +1,81 @@
+"""A song's stems while it plays: a streaming engine for Demucs models.
+
+::
+
+    import streamer
+
+    for stems in streamer.stream("song.flac", model="htdemucs_mini"):
+        stems["vocals"]                                # (frames, channels), float32
+    streamer.separate("song.flac", out="separated")    # the same, to files
+    p = streamer.Processor(model="htdemucs_mini")      # blocks in, blocks out
+
+What is public is named here. The names are looked up when they are used, so that importing the
+package takes no time and loads neither torch nor a sound library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streamer.audio import Samples, Stems
+    from streamer.engine import TrackReport, separate, stream
+    from streamer.errors import (
+        ModelError,
+        OutputExistsError,
+        SettingsError,
+        SinkError,
+        SourceError,
+        StemstreamError,
+        WeightsError,
+    )
+    from streamer.models import load
+    from streamer.processor import Processor
+    from streamer.settings import Settings
+
+_HOMES = {
+    "streamer.audio": ("Samples", "Stems"),
+    "streamer.engine": ("TrackReport", "separate", "stream"),
+    "streamer.errors": (
+        "ModelError",
+        "OutputExistsError",
+        "SettingsError",
+        "SinkError",
+        "SourceError",
+        "StemstreamError",
+        "WeightsError",
+    ),
+    "streamer.models": ("load",),
+    "streamer.processor": ("Processor",),
+    "streamer.settings": ("Settings",),
+}
+
+__all__ = [
+    "ModelError",
+    "OutputExistsError",
+    "Processor",
+    "Samples",
+    "Settings",
+    "SettingsError",
+    "SinkError",
+    "SourceError",
+    "Stems",
+    "StemstreamError",
+    "TrackReport",
+    "WeightsError",
+    "load",
+    "separate",
+    "stream",
+]
+
+
+def __getattr__(name: str) -> object:
+    for home, members in _HOMES.items():
+        if name in members:
+            return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

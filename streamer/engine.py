@@ -1,0 +1,225 @@
+"""The file run, top to bottom: source -> processor -> sinks. It has no clock and loses nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from streamer.audio import Samples, Stems
+from streamer.channels import downmix_note, repair, to_mix
+from streamer.errors import SettingsError, SourceError
+from streamer.fifo import Fifo
+from streamer.files import LoudnessMeter, Source, open_source, open_track, stem_paths
+from streamer.level import TrackStatistics
+from streamer.measure import StemMeasure, TrackMeasure
+from streamer.models.separator import Bag
+from streamer.processor import Processor, load_bag
+from streamer.separation import Front, Plan, Survey
+from streamer.settings import Settings, resolve
+
+BLOCK_FRAMES = 65536
+
+Progress = Callable[[float, float | None], None]
+"""Is told the seconds of music done, and in all (None: not known)."""
+
+
+@dataclass(frozen=True)
+class TrackReport:
+    """What became of one track.
+
+    ``stems`` and ``paths`` are by name; a track that `--resume` skipped has no ``stems``.
+    ``residual_db`` is what the stems' sum lacks of the mix, where all stems are there.
+    """
+
+    source: str
+    model: str
+    paths: Mapping[str, Path]
+    stems: Mapping[str, StemMeasure] = field(default_factory=dict)
+    samplerate: int = 0
+    frames: int = 0
+    elapsed_seconds: float = 0.0
+    residual_db: float | None = None
+    notes: Sequence[str] = ()
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the track was finished before."""
+        return not self.stems
+
+    @property
+    def seconds(self) -> float:
+        """How long the track is."""
+        return self.frames / self.samplerate if self.samplerate else 0.0
+
+    @property
+    def speed(self) -> float:
+        """Seconds of music per second of time: a multiple of real time."""
+        return self.seconds / self.elapsed_seconds if self.elapsed_seconds else 0.0
+
+
+def stream(path: str | Path, **options: object) -> Iterator[Stems]:
+    """Separate a file and yield its stems as they are ready, without a gap.
+
+    ::
+
+        for stems in streamer.stream("song.flac", model="htdemucs_mini"):
+            stems["vocals"]  # (frames, channels), float32, at the file's sample rate
+
+    The options are the fields of `streamer.settings.Settings`.
+
+    Raises:
+        StemstreamError: see `streamer.errors`.
+    """
+    settings = resolve(options).settings
+    with open_source(path) as source, Processor(settings, jobs=max(1, settings.jobs)) as processor:
+        yield from run(source, processor)
+
+
+def separate(
+    paths: str | Path | Sequence[str | Path], **options: object
+) -> list[TrackReport]:
+    """Separate files into files; return a report of each.
+
+    ::
+
+        streamer.separate("song.flac", out="separated")
+
+    The options are the fields of `streamer.settings.Settings`.
+
+    Raises:
+        StemstreamError: see `streamer.errors`; the tracks before the one that failed are whole.
+    """
+    settings = resolve(options).settings
+    bag = load_bag(settings)
+    if isinstance(paths, str | Path):
+        paths = [paths]
+    refuse_duplicates(paths, settings, bag)
+    return [separate_track(path, settings, bag) for path in paths]
+
+
+def refuse_duplicates(paths: Sequence[str | Path], settings: Settings, bag: Bag) -> None:
+    """Make sure that no two inputs would write the same file.
+
+    Raises:
+        SettingsError: two would.
+    """
+    writers: dict[Path, str | Path] = {}
+    for path in paths:
+        names = Plan.make(bag, settings).derivation.names
+        for file in set(stem_paths(settings, bag.name, path, names).values()):
+            if file in writers:
+                raise SettingsError(
+                    f"{writers[file]} and {path} would both be written to {file}; "
+                    "try --filename '{track}.{trackext}/{stem}.{ext}', or separate runs with --out"
+                )
+            writers[file] = path
+
+
+def run(source: Source, processor: Processor) -> Iterator[Stems]:
+    """Pull a source through a processor."""
+    survey = None
+    if processor.settings.needs_survey:
+        survey = survey_track(source, processor.plan)
+    processor.prepare(source.samplerate, BLOCK_FRAMES, source.channels, survey)
+    for block in source.blocks(BLOCK_FRAMES):
+        yield from processor.feed(block)
+    yield from processor.flush()
+
+
+def survey_track(source: Source, plan: Plan) -> Survey:
+    """Read the whole track once, for what normalization and loudness need; then rewind it.
+
+    Raises:
+        SourceError: the source cannot be read twice.
+    """
+    if not source.rewindable:
+        raise SourceError(
+            "normalize=track and loudness read the track twice, and a pipe can be read once; "
+            "try normalize=rms and no loudness, or give a file"
+        )
+    front = Front(plan, source.samplerate)
+    statistics = TrackStatistics()
+    meter = LoudnessMeter(source.samplerate, min(source.channels, 2))
+    for block in source.blocks(BLOCK_FRAMES):
+        mix = to_mix(repair(block)[0], plan.bag.channels)
+        meter.feed(mix)
+        statistics.feed(front.feed(mix))
+    statistics.feed(front.flush())
+    source.reopen()
+    wanted = plan.settings.loudness
+    gain = 1.0 if wanted is None else 10 ** ((wanted - meter.integrated()) / 20)
+    return Survey(statistics.mean, statistics.deviation, gain)
+
+
+def separate_track(
+    path: str | Path,
+    settings: Settings,
+    bag: Bag,
+    *,
+    progress: Progress = lambda done, whole: None,
+    truth: Mapping[str, Source] | None = None,
+) -> TrackReport:
+    """Separate one file into its stems' files. They appear, under their names, when all are whole.
+
+    ``truth`` holds true stems by name, to be measured against: frame n of each belongs to frame n of
+    the file.
+
+    Raises:
+        StemstreamError: see `streamer.errors`; no file is left behind.
+    """
+    began = time.perf_counter()
+    with (
+        open_source(path) as source,
+        Processor(settings, bag=bag, jobs=max(1, settings.jobs)) as p,
+    ):
+        paths = stem_paths(settings, bag.name, path, p.names)
+        if settings.resume and paths and all(file.exists() for file in paths.values()):
+            return TrackReport(str(path), bag.name, paths)
+        measure = TrackMeasure(p.names)
+        known = {name: _Truth(stem) for name, stem in (truth or {}).items() if name in p.names}
+        with open_track(settings, source, p.plan.mix_channels(source.channels), paths, p.names) as sink:
+            for stems in run(source, p):
+                measure.feed(stems, {name: one.take(stems.frames) for name, one in known.items()})
+                sink.write(stems)
+                progress((stems.start_frame + stems.frames) / source.samplerate, source.seconds)
+        return TrackReport(
+            source=str(path),
+            model=bag.name,
+            paths=paths,
+            stems=measure.stems,
+            samplerate=source.samplerate,
+            frames=p.emitted_frames,
+            elapsed_seconds=time.perf_counter() - began,
+            residual_db=measure.residual_db if set(p.names) >= set(bag.names) else None,
+            notes=_notes(source, p, sink.notes),
+        )
+
+
+def _notes(source: Source, processor: Processor, notes: Sequence[str]) -> list[str]:
+    """Return what the user should know of a track, a sentence each."""
+    told = [*source.losses, *notes]
+    if note := downmix_note(source.channels):
+        told.append(note)
+    if processor.repaired_samples:
+        told.append(f"{processor.repaired_samples} samples were no finite number and became silence")
+    return told
+
+
+class _Truth:
+    """A true stem, read along with the stems that are measured against it."""
+
+    def __init__(self, source: Source) -> None:
+        self._blocks = source.blocks(BLOCK_FRAMES)
+        self._queue = Fifo()
+        self._channels = source.channels
+
+    def take(self, frames: int) -> Samples:
+        """Return the next ``(frames, channels)``; silence follows where the stem has ended."""
+        while self._queue.frames < frames:
+            silence = np.zeros((frames, self._channels), np.float32)
+            self._queue.push(next(self._blocks, silence))
+        return self._queue.pop(frames)

@@ -1,0 +1,49 @@
+"""Audio in files and pipes: sources that are read in a stream, sinks that appear only when whole.
+
+::
+
+    with open_source("song.flac") as source:
+        encoding = Encoding(format="wav", sample_format="int24")
+        with FileSink(path, source.samplerate, source.channels, encoding, tags=source.tags) as sink:
+            for block in source.blocks():
+                sink.write(block)
+            sink.commit()                # a sink that is left without it leaves nothing behind
+    source.losses                        # one sentence for each thing that could not be read
+
+`open_source` reads what libsndfile or FFmpeg decode, `reference_stems` the true stems of a stem
+file. `FileSink` writes one stem, `StemMp4Sink` one file of four stems, `PipeSink` a stem to a
+pipe, `RescaleSink` holds one back until its peak is known. `track_lock` keeps two runs apart.
+
+Out of scope: sound devices, resampling, downmixing, and pictures in tags.
+"""
+
+from __future__ import annotations
+
+from streamer.files.decode import open_source, reference_stems
+from streamer.files.encode import Encoding, FileSink
+from streamer.files.folder import track_lock
+from streamer.files.loudness import LoudnessMeter
+from streamer.files.part import remove_stale_parts
+from streamer.files.pipe import PipeSink
+from streamer.files.rescale import RescaleSink
+from streamer.files.sink import Sink
+from streamer.files.source import Source
+from streamer.files.stem_mp4 import StemMp4Sink
+from streamer.files.track import open_track, stem_paths
+
+__all__ = [
+    "Encoding",
+    "FileSink",
+    "LoudnessMeter",
+    "PipeSink",
+    "RescaleSink",
+    "Sink",
+    "Source",
+    "StemMp4Sink",
+    "open_source",
+    "open_track",
+    "reference_stems",
+    "remove_stale_parts",
+    "stem_paths",
+    "track_lock",
+]

@@ -1,0 +1,132 @@
+"""Open whatever holds audio: files of any format, pipes, and the stems of a stem file."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from streamer.errors import SourceError
+from streamer.files.source import Source, unreadable
+
+STANDARD_INPUT = "-"
+
+
+def open_source(path: str | Path) -> Source:
+    """Open a file, a named pipe, or ``"-"`` for standard input, to be read in a stream.
+
+    Uncompressed files are read by libsndfile, all else by FFmpeg. Of several audio streams the
+    first is taken, which in a stem file is the mix.
+
+    Raises:
+        SourceError: it is missing, a folder, empty, not to be read, or holds no audio.
+    """
+    if str(path) == STANDARD_INPUT:
+        source = _stream_source("standard input", _open_stdin)
+        source.name = "stdin"
+        return source
+    path = Path(path)
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise SourceError(f"{path} is a folder; name the files in it, as in {path}/*")
+        if not stat.S_ISREG(status.st_mode):
+            return _stream_source(path.name, _opener(path))
+        if status.st_size == 0:
+            raise SourceError(f"{path} is empty, 0 bytes long; get the file anew")
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError as error:
+        raise unreadable(str(path), error) from None
+    except ValueError:
+        raise SourceError(f"{str(path)!r} cannot be a file name; check the path") from None
+    return _pcm_source(path, head) or _av_source(path)
+
+
+def reference_stems(path: str | Path) -> dict[str, Source] | None:
+    """Open the true stems of a stem file (NI ``.stem.mp4``) by name, or None if it is no such file.
+
+    Frame n of each stem belongs to frame n of ``open_source(path)``. Names are those the file
+    gives, in lower case, "vox" told as "vocals"; where it gives none: drums, bass, other, vocals.
+
+    Raises:
+        SourceError: the file is one of stems, but a stem cannot be decoded.
+    """
+    from streamer.files.mp4_boxes import STEM_NAMES, read_stem_names
+
+    path = Path(path)
+    if path.suffix.lower() not in (".mp4", ".m4a") or not path.is_file():
+        return None
+    if _audio_streams(path) != 1 + len(STEM_NAMES):
+        return None
+    told = [name.lower() for name in read_stem_names(path)]
+    names = ["vocals" if name == "vox" else name for name in told]
+    if len(set(names)) != len(STEM_NAMES):
+        names = list(STEM_NAMES)
+    with ExitStack() as opened:
+        stems = {
+            name: opened.enter_context(_av_source(path, stream=1 + index))
+            for index, name in enumerate(names)
+        }
+        opened.pop_all()
+    return stems
+
+
+def _open_stdin() -> BinaryIO:
+    try:
+        return cast(BinaryIO, os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0))
+    except (AttributeError, OSError):
+        raise SourceError("there is no standard input; name a file instead of -") from None
+
+
+def _opener(path: Path) -> Callable[[], BinaryIO]:
+    def opener() -> BinaryIO:
+        try:
+            return cast(BinaryIO, path.open("rb", buffering=0))
+        except OSError as error:
+            raise unreadable(str(path), error) from None
+
+    return opener
+
+
+def _stream_source(label: str, opener: Callable[[], BinaryIO]) -> Source:
+    from streamer.files.decode_av import AvSource
+
+    return AvSource(label, opener, rewindable=False)
+
+
+def _pcm_source(path: Path, head: bytes) -> Source | None:
+    """The file as libsndfile reads it, or None if that is not for it."""
+    import soundfile
+
+    from streamer.files.decode_pcm import MAGIC, PcmSource
+
+    if not head.startswith(MAGIC):
+        return None
+    try:
+        return PcmSource(path)
+    except soundfile.LibsndfileError:
+        return None
+
+
+def _av_source(path: Path, stream: int = 0) -> Source:
+    from streamer.files.decode_av import AvSource
+    from streamer.files.tags import read_tags, states_length
+
+    source = AvSource(path.name, _opener(path), stream=stream, length_is_stated=states_length(path))
+    source.tags = read_tags(path) or source.tags
+    return source
+
+
+def _audio_streams(path: Path) -> int:
+    import av
+
+    try:
+        with path.open("rb") as file, av.open(file, metadata_errors="replace") as container:
+            return len(container.streams.audio)
+    except (av.error.FFmpegError, OSError, ValueError):
+        return 0

@@ -1,0 +1,243 @@
+"""Compressed audio, video files and pipes through PyAV (FFmpeg)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from numpy.typing import NDArray
+
+from streamer.audio import Samples
+from streamer.errors import SourceError
+from streamer.files.source import BLOCK_FRAMES, Source, cut_short, unreadable
+from streamer.files.tags import from_container
+
+# Containers whose stated length is to be believed; others guess it from bit rate or file size.
+_STATES_LENGTH = ("flac", "mp3", "mov,mp4,m4a,3gp,3g2,mj2")
+
+# Containers that round lengths to packets or to milliseconds state up to this much too much.
+_ROUNDING_SECONDS = 0.05
+
+
+class Tap:
+    """A readable file for FFmpeg that keeps what went wrong, Ctrl-C too, for us to raise.
+
+    An exception cannot pass through FFmpeg, and PyAV drops those that are no `Exception`.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.error: BaseException | None = None
+        if stream.seekable():
+            self.seek = stream.seek
+            self.tell = stream.tell
+
+    def read(self, size: int) -> bytes:
+        """Read up to ``size`` bytes, none after an error."""
+        if self.error is None:
+            try:
+                return self._stream.read(size)
+            except BaseException as error:
+                self.error = error
+        return b""
+
+    def close(self) -> None:
+        """Close the stream underneath."""
+        self._stream.close()
+
+
+class AvSource(Source):
+    """One audio stream of whatever FFmpeg reads.
+
+    ``label`` names the input in messages, ``opener`` opens it from its start, ``stream`` counts
+    audio streams, ``length_is_stated`` tells that an MP3 carries its length in a header.
+
+    Raises:
+        SourceError: FFmpeg finds no audio in it that it can decode.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        opener: Callable[[], BinaryIO],
+        *,
+        stream: int = 0,
+        rewindable: bool = True,
+        length_is_stated: bool = True,
+    ) -> None:
+        self._label = label
+        self._opener = opener
+        self._stream_index = stream
+        self.name = label.rsplit(".", 1)[0]
+        self.rewindable = rewindable
+        self._open()
+        claimed = self._claimed_frames()
+        if not length_is_stated or self._container.format.name not in _STATES_LENGTH:
+            claimed = None
+        self._claimed = claimed
+        self.frames = claimed if self._container.format.name == "flac" else None
+        self.seconds = self._seconds() if rewindable else None
+        self.tags = from_container({**self._container.metadata, **self._stream.metadata})
+
+    def _open(self) -> None:
+        self.losses = []
+        self._bad_packets = 0
+        self._bad_since = 0.0
+        self._tap = Tap(self._opener())
+        try:
+            self._container = av.open(self._tap, "r", metadata_errors="replace")
+        except (av.error.FFmpegError, ValueError):
+            self._tap.close()
+            self._raise_tapped()
+            hint = "" if self.rewindable else ", or only by its file name, as some MP4 files are"
+            raise SourceError(
+                f"{self._label} is not audio that can be read{hint};"
+                " give an audio or video file, such as WAV, FLAC, MP3 or M4A"
+            ) from None
+        if len(self._container.streams.audio) <= self._stream_index:
+            self.close()
+            raise SourceError(f"{self._label} holds no audio; give a file with sound")
+        self._stream = self._container.streams.audio[self._stream_index]
+        self._frames = self._decoded()
+        # Some codecs say their true rate and channels only with the first frame.
+        self._first = next(self._frames, None)
+        if self._first is None and self._bad_packets:
+            self.close()
+            raise SourceError(
+                f"{self._label} holds no audio that can be decoded; it is damaged, get it anew"
+            )
+        context = self._stream.codec_context
+        self.samplerate = self._first.sample_rate if self._first else context.sample_rate
+        self.channels = self._first.layout.nb_channels if self._first else context.channels
+        if not self.samplerate or not self.channels:
+            self.close()
+            raise SourceError(f"{self._label} holds no audio; give a file with sound")
+        self._layout = self._first.layout if self._first else context.layout
+
+    def _raise_tapped(self) -> None:
+        error = self._tap.error
+        if isinstance(error, OSError):
+            raise unreadable(self._label, error) from None
+        if error is not None:
+            raise error
+
+    def _claimed_frames(self) -> int | None:
+        if self._stream.duration is None or self._stream.time_base is None:
+            return None
+        return round(self._stream.duration * self._stream.time_base * self.samplerate)
+
+    def _seconds(self) -> float | None:
+        claimed = self._claimed_frames()
+        if claimed is not None:
+            return claimed / self.samplerate
+        return None if self._container.duration is None else self._container.duration / av.time_base
+
+    def _decoded(self) -> Iterator[AudioFrame]:
+        """Every frame that can be decoded; a packet that cannot is counted and skipped."""
+        packets = self._container.demux(self._stream)
+        position = 0.0
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError:
+                packet = None
+                self._note_bad_packet(position)
+            if packet is None:
+                break
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                self._note_bad_packet(position)
+                continue
+            for frame in frames:
+                if isinstance(frame, AudioFrame) and frame.samples:
+                    position += frame.samples / frame.sample_rate
+                    yield frame
+        self._raise_tapped()
+
+    def _note_bad_packet(self, position: float) -> None:
+        if not self._bad_packets:
+            self._bad_since = position
+        self._bad_packets += 1
+
+    def _samples(self) -> Iterator[Samples]:
+        """Every frame as float32 ``(frames, channels)``, at the rate and layout of the first."""
+        odd: tuple[object, AudioResampler] | None = None
+        if self._first is None:
+            return
+        frame: AudioFrame | None = self._first
+        self._first = None
+        while frame is not None:
+            if frame.sample_rate == self.samplerate and frame.layout.nb_channels == self.channels:
+                yield to_float(frame)
+            else:  # a radio recording that changes between mono and stereo, or its rate
+                kind = (frame.sample_rate, frame.layout.name, frame.format.name)
+                if odd is None or odd[0] != kind:
+                    odd = kind, AudioResampler("fltp", self._layout, self.samplerate)
+                frame.pts = None
+                for converted in odd[1].resample(frame):
+                    yield to_float(converted)
+            frame = next(self._frames, None)
+
+    def blocks(self, block_frames: int = BLOCK_FRAMES) -> Iterator[Samples]:
+        """See `Source.blocks`."""
+        waiting: list[Samples] = []
+        waiting_frames = delivered = 0
+        for samples in self._samples():
+            waiting.append(samples)
+            waiting_frames += len(samples)
+            if waiting_frames < block_frames:
+                continue
+            whole = np.concatenate(waiting)
+            end = waiting_frames - waiting_frames % block_frames
+            for start in range(0, end, block_frames):
+                delivered += block_frames
+                yield whole[start : start + block_frames]
+            waiting, waiting_frames = [whole[end:]], waiting_frames - end
+        if waiting_frames:
+            delivered += waiting_frames
+            yield np.concatenate(waiting)
+        self._tell_losses(delivered)
+
+    def _tell_losses(self, delivered: int) -> None:
+        slack = 0 if self.frames is not None else round(_ROUNDING_SECONDS * self.samplerate)
+        if self._claimed is not None and delivered + slack < self._claimed:
+            self.losses.append(cut_short(self._label, delivered, self._claimed, self.samplerate))
+        elif self._bad_packets:
+            self.losses.append(
+                f"{self._label} is damaged: {self._bad_packets} of its packets cannot be decoded"
+                f" and are left out, the first at {self._bad_since:.1f} s"
+            )
+
+    def reopen(self) -> None:
+        """See `Source.reopen`."""
+        if not self.rewindable:
+            raise SourceError(
+                f"{self._label} can be read only once; save it to a file to read it twice"
+            )
+        self.close()
+        self._open()
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._container.close()
+        self._tap.close()
+
+
+# The integer formats FFmpeg decodes to: what silence is, and what full scale is.
+_INTEGERS = {"u1": (128, 2.0**7), "i2": (0, 2.0**15), "i4": (0, 2.0**31), "i8": (0, 2.0**63)}
+
+
+def to_float(frame: AudioFrame) -> Samples:
+    """A decoded frame as float32 ``(frames, channels)``, integers divided by 2**(bits - 1)."""
+    raw: NDArray[np.generic] = frame.to_ndarray()
+    shaped = raw.T if frame.format.is_planar else raw.reshape(-1, frame.layout.nb_channels)
+    if shaped.dtype.kind == "f":
+        return np.ascontiguousarray(shaped, dtype=np.float32)
+    silence, full_scale = _INTEGERS[shaped.dtype.str[1:]]
+    centred = shaped.astype(np.float64) - silence
+    return np.ascontiguousarray(centred / full_scale, dtype=np.float32)

@@ -1,0 +1,82 @@
+"""Uncompressed files (WAV, RF64, W64, AIFF, AU, CAF) through libsndfile: exact and seekable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import soundfile
+
+from streamer.audio import Samples
+from streamer.errors import SourceError
+from streamer.files.source import BLOCK_FRAMES, Source, cut_short
+from streamer.files.tags import read_tags
+
+# What a file of a type that this module reads begins with.
+MAGIC = (b"RIFF", b"RF64", b"riff", b"FORM", b".snd", b"caff")
+
+# A program that writes into a pipe cannot know the length, and states one near these limits.
+_UNKNOWN_BYTES = 0x7FFFF000
+
+_SHORT_DATA = re.compile(r"^(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+
+
+class PcmSource(Source):
+    """An uncompressed file.
+
+    Raises:
+        soundfile.LibsndfileError: it is of a kind that libsndfile does not read.
+    """
+
+    rewindable = True
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = soundfile.SoundFile(path)
+        self.name = path.name.rsplit(".", 1)[0]
+        self.samplerate = self._file.samplerate
+        self.channels = self._file.channels
+        self.frames: int = self._file.frames
+        self.seconds = self.frames / self.samplerate
+        self.tags = read_tags(path) or dict(self._file.copy_metadata())
+        self.losses = []
+
+    def blocks(self, block_frames: int = BLOCK_FRAMES) -> Iterator[Samples]:
+        """See `Source.blocks`."""
+        delivered = 0
+        while delivered < self.frames:
+            try:
+                block: Samples = self._file.read(block_frames, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError:
+                break
+            if len(block) == 0:
+                break
+            delivered += len(block)
+            yield block
+        claimed = max(self.frames, self._stated_frames())
+        if delivered < claimed:
+            self.losses.append(cut_short(self._path.name, delivered, claimed, self.samplerate))
+
+    def _stated_frames(self) -> int:
+        """How many frames the header states where the file is too short for them, else 0."""
+        short = _SHORT_DATA.search(self._file.extra_info)
+        if short is None:
+            return 0
+        stated, present = int(short[1]), int(short[2])
+        if stated >= _UNKNOWN_BYTES or present == 0 or stated <= present:
+            return 0
+        return round(self.frames * stated / present)
+
+    def reopen(self) -> None:
+        """See `Source.reopen`."""
+        self.close()
+        try:
+            self._file = soundfile.SoundFile(self._path)
+        except (soundfile.LibsndfileError, OSError):
+            raise SourceError(f"{self._path} is gone or was changed; start again") from None
+        self.losses = []
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._file.close()

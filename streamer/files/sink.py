@@ -1,0 +1,111 @@
+"""What a sink is: an output that is either committed whole or leaves nothing behind."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from streamer.audio import Samples
+from streamer.files.part import PartFile, sink_errors
+
+
+class Output(ABC):
+    """Something that is written, then committed or aborted.
+
+    As a context manager it leaves nothing behind unless it was committed. ``note`` is one
+    sentence where the result cannot be quite as asked, else None.
+    """
+
+    note: str | None = None
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Finish, and make the result visible under its name; a second time does nothing.
+
+        Raises:
+            OutputExistsError: a file has come to stand there meanwhile.
+            SinkError: the end cannot be written; nothing is left behind.
+        """
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Leave nothing behind; after `commit` or a second time it does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.abort()
+
+
+class Sink(Output):
+    """Where one stem goes, block by block."""
+
+    @abstractmethod
+    def write(self, samples: Samples) -> None:
+        """Append float32 ``(frames, channels)``.
+
+        Raises:
+            SinkError: it cannot be written; nothing is left behind.
+        """
+
+
+class Encoder(Protocol):
+    """What turns samples into the bytes of an open file."""
+
+    def close(self) -> None:
+        """Write what is left."""
+
+    def drop(self) -> None:
+        """Let go of everything; what is in the file is worthless. Never raises."""
+
+
+class FileOutput(Output):
+    """An output that is one file, which appears under its name only when it is whole.
+
+    Subclasses set ``_encoder`` under ``_guard()``, and may add to the closed file in ``_dress``.
+    """
+
+    _encoder: Encoder | None = None
+
+    def __init__(self, path: Path, *, overwrite: bool) -> None:
+        self._part = PartFile(path, overwrite=overwrite)
+
+    def commit(self) -> None:
+        """See `Output.commit`."""
+        if self._part.done:
+            return
+        assert self._encoder is not None
+        with self._guard():
+            self._encoder.close()
+            self._part.file.close()
+            self._dress(self._part.path)
+            self._part.publish()
+
+    def abort(self) -> None:
+        """See `Output.abort`."""
+        if not self._part.done and self._encoder is not None:
+            self._encoder.drop()
+        self._part.discard()
+
+    def _dress(self, path: Path) -> None:
+        """Add tags and the like to the whole file, before it gets its name."""
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Abort on any error, and put a writing error into one sentence."""
+        try:
+            with sink_errors(self._part.target):
+                yield
+        except BaseException:
+            self.abort()
+            raise

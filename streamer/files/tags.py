@@ -1,0 +1,134 @@
+"""Read a file's tags into one plain dict, and write such a dict into any finished file.
+
+Keys are those of mutagen's "easy" interface: title, artist, album, albumartist, date, genre,
+tracknumber and so on. Several values of one key are joined with "; ". Pictures are left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+# FFmpeg's names for what mutagen calls otherwise.
+_FFMPEG_NAMES = {"album_artist": "albumartist", "track": "tracknumber", "disc": "discnumber"}
+
+# What FFmpeg reports beside the tags: facts about the container, not about the song.
+_NOT_TAGS = (
+    "compatible_brands",
+    "creation_time",
+    "duration",
+    "encoder",
+    "handler_name",
+    "language",
+    "major_brand",
+    "minor_version",
+    "vendor_id",
+)
+
+# A key's accessors on a raw tag object, as mutagen's easy classes keep them.
+_Get: TypeAlias = Mapping[str, Callable[[Any, str], list[str]]]
+_Set: TypeAlias = Mapping[str, Callable[[Any, str, list[str]], None]]
+
+
+def read_tags(path: Path) -> dict[str, str]:
+    """The tags of a file, empty where there are none or mutagen does not read its format."""
+    import mutagen
+
+    try:
+        file = mutagen.File(path)
+    except (mutagen.MutagenError, OSError, ValueError):
+        return {}
+    if file is None or not file.tags:
+        return {}
+    accessors = _accessors(file.tags)
+    if accessors is None:
+        known = {key.lower(): file.tags[key] for key in file.tags.keys()}  # noqa: SIM118
+    else:
+        known = {}
+        for key, get in accessors[0].items():
+            with contextlib.suppress(KeyError):
+                known[key] = get(file.tags, key)
+    return {
+        key: "; ".join(values)
+        for key, values in known.items()
+        if isinstance(values, list) and values and all(isinstance(v, str) for v in values)
+    }
+
+
+def states_length(path: Path) -> bool:
+    """Whether a file states its length, which an MP3 does only in a Xing or VBRI header."""
+    import mutagen
+    from mutagen.mp3 import MP3, BitrateMode
+
+    try:
+        file = mutagen.File(path)
+    except (mutagen.MutagenError, OSError, ValueError):
+        return True
+    mode = getattr(file.info, "bitrate_mode", None) if isinstance(file, MP3) else None
+    return mode != BitrateMode.UNKNOWN
+
+
+def from_container(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Tags as FFmpeg reports them, under the common keys."""
+    tags = {_FFMPEG_NAMES.get(key.lower(), key.lower()): text for key, text in metadata.items()}
+    return {key: text for key, text in tags.items() if key not in _NOT_TAGS and text}
+
+
+def write_tags(path: Path, container: str, tags: Mapping[str, str]) -> None:
+    """Write tags into a finished file; those that its format has no place for are dropped.
+
+    ``container`` is wav, flac, ogg, opus, mp3 or m4a. An RF64 file takes none.
+
+    Raises:
+        OSError, mutagen.MutagenError: the file cannot be written.
+    """
+    if not tags or (container == "wav" and not _is_riff(path)):
+        return
+    file = _open(path, container)
+    if file.tags is None:
+        file.add_tags()
+    accessors = _accessors(file.tags)
+    for key, text in tags.items():
+        # A value may not fit its key, as a track number "A1" does not in M4A.
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            if accessors is None:
+                file.tags[key] = [text]
+            elif key in accessors[1]:
+                accessors[1][key](file.tags, key, [text])
+    file.save()
+
+
+def _is_riff(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"RIFF"
+
+
+def _open(path: Path, container: str) -> Any:
+    """The finished file as mutagen's own class for its format; its name does not tell it."""
+    from mutagen import flac, mp3, mp4, oggopus, oggvorbis, wave
+
+    kinds: dict[str, Callable[[Path], Any]] = {
+        "wav": wave.WAVE,
+        "flac": flac.FLAC,
+        "ogg": oggvorbis.OggVorbis,
+        "opus": oggopus.OggOpus,
+        "mp3": mp3.MP3,
+        "m4a": mp4.MP4,
+    }
+    return kinds[container](path)
+
+
+def _accessors(tags: object) -> tuple[_Get, _Set] | None:
+    """The easy keys of ID3 and MP4 tags; None for Vorbis comments, whose keys are easy already."""
+    from mutagen.easyid3 import EasyID3
+    from mutagen.easymp4 import EasyMP4Tags
+    from mutagen.id3 import ID3
+    from mutagen.mp4 import MP4Tags
+
+    if isinstance(tags, ID3):
+        return EasyID3.Get, EasyID3.Set
+    if isinstance(tags, MP4Tags):
+        return EasyMP4Tags.Get, EasyMP4Tags.Set
+    return None

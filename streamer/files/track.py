@@ -1,0 +1,218 @@
+"""Where the stems of one track go: a file each, one stem.mp4, or standard output."""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from streamer.audio import Stems
+from streamer.errors import SettingsError
+from streamer.files.decode import STANDARD_INPUT
+from streamer.files.encode import Encoding, FileSink
+from streamer.files.folder import track_lock
+from streamer.files.pipe import PipeSink
+from streamer.files.rescale import RescaleSink
+from streamer.files.sink import Output, Sink
+from streamer.files.source import Source
+from streamer.files.stem_mp4 import StemMp4Sink
+from streamer.settings import Settings
+
+PIPE: Final = Path("-")
+
+
+def stem_paths(
+    settings: Settings, model: str, source: str | Path, names: Sequence[str]
+) -> dict[str, Path]:
+    """Return the file of each stem, laid out as by `demucs`: ``out/model/track/stem.ext``.
+
+    A stem.mp4 holds them all; what goes to standard output has no file.
+    """
+    if settings.out == PIPE:
+        return {}
+    folder = settings.out / _folder_name(model)
+    track, _, trackext = Path(source).name.rpartition(".")
+    track = "stdin" if str(source) == STANDARD_INPUT else track or trackext
+    if settings.format == "stem.mp4":
+        return dict.fromkeys(names, folder / f"{track}.stem.mp4")
+    fields = {"track": track, "trackext": trackext}
+    return {
+        name: folder / settings.filename.format(stem=name, ext=settings.format, **fields)
+        for name in names
+    }
+
+
+class TrackSink(ABC):
+    """Takes all stems of a track. ``notes`` tells where they cannot be quite as asked."""
+
+    notes: Sequence[str] = ()
+
+    @abstractmethod
+    def write(self, stems: Stems) -> None:
+        """Write the next stretch."""
+
+    @abstractmethod
+    def outputs(self) -> Mapping[Path, Output]:
+        """Return what is to be committed, by the file that it becomes."""
+
+
+@contextmanager
+def open_track(
+    settings: Settings, source: Source, channels: int, paths: Mapping[str, Path], names: Sequence[str]
+) -> Iterator[TrackSink]:
+    """Open the outputs of a track; at the end all get their names, after an exception none.
+
+    Raises:
+        SettingsError: the output cannot hold what the settings ask for.
+        OutputExistsError: a file stands there that is not to be replaced.
+        SinkError: an output cannot be written, or another run is writing it.
+    """
+    lock = track_lock(next(iter(paths.values())), paths.values()) if paths else nullcontext()
+    with lock:
+        track = _open(settings, source, channels, paths, names)
+        published: list[Path] = []
+        try:
+            yield track
+            for path, output in track.outputs().items():
+                output.commit()
+                published.append(path)
+        except BaseException:
+            for output in track.outputs().values():
+                output.abort()
+            for path in published:
+                path.unlink(missing_ok=True)
+            raise
+
+
+def _open(
+    settings: Settings, source: Source, channels: int, paths: Mapping[str, Path], names: Sequence[str]
+) -> TrackSink:
+    if settings.out == PIPE:
+        return _Pipe(settings, source, channels, len(names))
+    if settings.format == "stem.mp4":
+        return _StemFile(settings, source, channels, paths)
+    return _Files(settings, source, channels, paths)
+
+
+class _Files(TrackSink):
+    """A file for each stem."""
+
+    def __init__(
+        self, settings: Settings, source: Source, channels: int, paths: Mapping[str, Path]
+    ) -> None:
+        if settings.format == "raw":
+            raise SettingsError("format=raw goes to standard output alone; give --out -")
+        assert settings.format != "stem.mp4"
+        encoding = Encoding(
+            format=settings.format,
+            sample_format=settings.sample_format,
+            mp3_bitrate=settings.mp3_bitrate,
+            mp3_preset=settings.mp3_preset,
+            dither=settings.dither,
+            seed=settings.seed,
+        )
+        self._paths = paths
+        self._sinks: dict[str, Sink] = {}
+        try:
+            for name, path in paths.items():
+                sink: Sink = FileSink(
+                    path,
+                    source.samplerate,
+                    channels,
+                    encoding,
+                    tags=source.tags,
+                    overwrite=settings.overwrite or settings.resume,
+                )
+                self._sinks[name] = sink
+                if settings.clip_mode == "rescale":
+                    self._sinks[name] = RescaleSink(sink, path.parent, channels)
+        except BaseException:
+            for sink in self._sinks.values():
+                sink.abort()
+            raise
+        self.notes = sorted({sink.note for sink in self._sinks.values() if sink.note})
+
+    def write(self, stems: Stems) -> None:
+        for name, sink in self._sinks.items():
+            sink.write(stems[name])
+
+    def outputs(self) -> Mapping[Path, Output]:
+        return {self._paths[name]: sink for name, sink in self._sinks.items()}
+
+
+class _StemFile(TrackSink):
+    """One stem.mp4: AAC, or ALAC where more than 16 bits are asked for."""
+
+    def __init__(
+        self, settings: Settings, source: Source, channels: int, paths: Mapping[str, Path]
+    ) -> None:
+        _refuse_rescale(settings)
+        self._path = next(iter(paths.values()))
+        self._sink = StemMp4Sink(
+            self._path,
+            source.samplerate,
+            channels,
+            list(paths),
+            lossless=None if settings.sample_format == "int16" else "int24",
+            dither=settings.dither,
+            seed=settings.seed,
+            tags=source.tags,
+            overwrite=settings.overwrite or settings.resume,
+        )
+        self.notes = [self._sink.note] if self._sink.note else []
+
+    def write(self, stems: Stems) -> None:
+        self._sink.write(stems.mix, stems.data)
+
+    def outputs(self) -> Mapping[Path, Output]:
+        return {self._path: self._sink}
+
+
+class _Pipe(TrackSink):
+    """Standard output: the channels of all stems side by side, stem after stem."""
+
+    def __init__(self, settings: Settings, source: Source, channels: int, stems: int) -> None:
+        _refuse_rescale(settings)
+        if settings.format not in ("wav", "raw"):
+            raise SettingsError(
+                f"standard output takes format=wav or raw, not {settings.format}; pipe the WAV into "
+                "ffmpeg for other formats"
+            )
+        self._sink = PipeSink(
+            sys.stdout.buffer,
+            source.samplerate,
+            channels * stems,
+            settings.format,
+            settings.sample_format,
+            frames=source.frames,
+            dither=settings.dither,
+            seed=settings.seed,
+        )
+
+    def write(self, stems: Stems) -> None:
+        side_by_side = stems.data.transpose(1, 0, 2).reshape(stems.frames, -1)
+        self._sink.write(np.ascontiguousarray(side_by_side))
+
+    def outputs(self) -> Mapping[Path, Output]:
+        return {PIPE: self._sink}
+
+
+def _refuse_rescale(settings: Settings) -> None:
+    if settings.clip_mode == "rescale":
+        raise SettingsError(
+            "clip_mode=rescale scales each stem by its own peak, which neither a pipe nor a stem.mp4 "
+            "can hold back for; try clip_mode=soft"
+        )
+
+
+def _folder_name(model: str) -> str:
+    """As demucs: the model's name, less what a folder cannot be called."""
+    path = Path(model)
+    if path.suffix in (".safetensors", ".th"):
+        return path.stem
+    return model.removeprefix("hf://").replace("/", "_")

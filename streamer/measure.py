@@ -1,0 +1,84 @@
+"""What a separated track measures, gathered while it goes by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamer.audio import Samples, Stems
+
+
+def decibels(power_ratio: float) -> float:
+    """Return ``10 log10`` of a ratio of powers; minus infinity for 0."""
+    with np.errstate(divide="ignore"):
+        return float(10 * np.log10(power_ratio))
+
+
+@dataclass
+class StemMeasure:
+    """One stem: peak and RMS in dB full scale, and SDR in dB where its true stem is known.
+
+    The SDR is ``10 log10(sum s^2 / sum (s - e)^2)`` over the whole track, s the true stem and e this
+    one: that of the MDX challenge.
+    """
+
+    peak: float = 0.0
+    energy: float = 0.0
+    samples: int = 0
+    true_energy: float = 0.0
+    error_energy: float | None = None
+
+    def feed(self, stem: Samples, truth: Samples | None) -> None:
+        """Take ``(frames, channels)`` in, with the same frames of the true stem."""
+        self.peak = max(self.peak, float(np.abs(stem).max(initial=0)))
+        self.energy += _energy(stem)
+        self.samples += stem.size
+        if truth is not None:
+            self.true_energy += _energy(truth)
+            self.error_energy = (self.error_energy or 0.0) + _energy(truth - stem)
+
+    @property
+    def peak_db(self) -> float:
+        """The largest magnitude, dB full scale."""
+        return decibels(self.peak**2)
+
+    @property
+    def rms_db(self) -> float:
+        """The root mean square over all channels, dB full scale."""
+        return decibels(self.energy / max(self.samples, 1))
+
+    @property
+    def sdr_db(self) -> float | None:
+        """The signal-to-distortion ratio, or None where no true stem is known."""
+        if self.error_energy is None:
+            return None
+        return decibels(self.true_energy / max(self.error_energy, 1e-20))
+
+
+class TrackMeasure:
+    """All stems of a track, and how well they add up to the mix."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.stems = {name: StemMeasure() for name in names}
+        self._mix_energy = 0.0
+        self._residual_energy = 0.0
+
+    def feed(self, stems: Stems, truth: Mapping[str, Samples]) -> None:
+        """Take a stretch of stems in; ``truth`` holds the same frames of the true stems known."""
+        for name, measure in self.stems.items():
+            measure.feed(stems[name], truth.get(name))
+        self._mix_energy += _energy(stems.mix)
+        self._residual_energy += _energy(stems.mix - stems.data.sum(axis=0))
+
+    @property
+    def residual_db(self) -> float:
+        """What the stems' sum lacks of the mix, against the mix, in dB. It tells something only
+        where the stems are all there.
+        """  # noqa: D205, D209
+        return decibels(self._residual_energy / max(self._mix_energy, 1e-20))
+
+
+def _energy(samples: Samples) -> float:
+    return float(np.square(samples, dtype=np.float64).sum())

@@ -1,0 +1,127 @@
+"""Make a demucs network from a file of weights, without running anything the file brings along.
+
+A safetensors file holds numbers, and text that names the class to build; `demucs.hf` imports that
+name whatever it is, so it is checked here first. A pickle (``.th``) can run code when it is opened,
+and is opened only where the user says that it is trusted.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from demucs.demucs import Demucs
+from demucs.hdemucs import HDemucs
+from demucs.hf import load_safetensors_model
+from demucs.htdemucs import HTDemucs
+from demucs.states import load_model
+
+from streamer.errors import ModelError, WeightsError
+
+Network: TypeAlias = Any  # Demucs | HDemucs | HTDemucs: demucs's classes carry no types
+
+NETWORKS = (Demucs, HDemucs, HTDemucs)
+_CLASSES = frozenset(f"{network.__module__}.{network.__name__}" for network in NETWORKS)
+_QUANTIZERS = frozenset(
+    {"diffq.diffq.DiffQuantizer", "diffq.lsq.LSQ", "diffq.uniform.UniformQuantizer"}
+)
+
+
+def read_network(path: Path, *, trust_checkpoint: bool = False) -> Network:
+    """Return the network in a file, on the CPU, in evaluation mode and without gradients.
+
+    Raises:
+        WeightsError: if the file is no whole checkpoint of Demucs, names a class that is none of
+            Demucs's, or is a pickle and ``trust_checkpoint`` is not set.
+        ModelError: if it needs a package that is not installed.
+    """
+    if path.suffix == ".safetensors":
+        _check_metadata(path)
+        network = _build(path, load_safetensors_model)
+    elif trust_checkpoint:
+        network = _build(path, load_model)
+    else:
+        raise WeightsError(
+            f"{path} is a pickle, which can run code; --trust-checkpoint loads it if you know "
+            "where it comes from"
+        )
+    if not isinstance(network, NETWORKS):
+        raise WeightsError(f"{path} holds a {type(network).__name__}, not a network of Demucs")
+    network.eval()
+    network.requires_grad_(False)
+    return network
+
+
+def _build(path: Path, build: Any) -> Network:
+    try:
+        with warnings.catch_warnings():
+            # Demucs says which arguments of older versions it drops; nobody can act on that.
+            warnings.simplefilter("ignore")
+            return build(path)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] == "diffq":
+            raise diffq_missing(str(path)) from error
+        raise _unreadable(path, error) from error
+    except Exception as error:  # a damaged or foreign file can fail anywhere in there
+        raise _unreadable(path, error) from error
+
+
+def diffq_missing(what: str) -> ModelError:
+    """Return the error for weights in diffq's form where diffq is not installed."""
+    return ModelError(f"{what} is quantized with diffq, which is not here; `pip install diffq`")
+
+
+def _check_metadata(path: Path) -> None:
+    """Check that a safetensors file names nothing to import but classes that are known."""
+    from safetensors import safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+        structure = json.loads(metadata.get("structure", "null"))
+        classes = list(_classes(structure))
+    except Exception as error:  # SafetensorError, OSError, JSON that is none or is too deep
+        raise _unreadable(path, error) from error
+    missing = [key for key in ("klass", "args", "kwargs") if key not in metadata]
+    if missing:
+        raise WeightsError(
+            f"{path} says nothing of {', '.join(missing)} in its metadata, so it is no checkpoint "
+            "of Demucs; export it as docs/models.md says"
+        )
+    _check_classes(path, [metadata["klass"]], _CLASSES)
+    _check_classes(path, classes, _QUANTIZERS)
+    if structure is not None and find_spec("diffq") is None:
+        raise diffq_missing(str(path))
+
+
+def _check_classes(path: Path, named: list[str], allowed: frozenset[str]) -> None:
+    for name in named:
+        if name not in allowed:
+            raise WeightsError(
+                f"{path} asks for the class {name!r}, which is none of "
+                f"{', '.join(sorted(allowed))}; do not use this file"
+            )
+
+
+def _classes(node: object) -> Iterator[str]:
+    """Yield every class that a structure (`demucs.hf._unflatten_state`) would import."""
+    if isinstance(node, dict):
+        if "_class" in node:
+            yield str(node["_class"])
+        for value in node.values():
+            yield from _classes(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _classes(value)
+
+
+def _unreadable(path: Path, error: Exception) -> WeightsError:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return WeightsError(
+        f"{path} cannot be loaded as a checkpoint of Demucs ({lines[0].rstrip('.:')[:200]}); "
+        "delete it and fetch it again"
+    )

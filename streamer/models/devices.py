@@ -1,0 +1,45 @@
+"""Which device a model runs on."""
+
+from __future__ import annotations
+
+import torch
+
+from streamer.errors import ModelError
+
+
+def pick_device(wish: str) -> torch.device:
+    """Return the device of that name; ``auto`` is cuda, else mps, else cpu.
+
+    Raises:
+        ModelError: if it is not on this machine, or is no device at all.
+    """
+    there = present()
+    if wish == "auto":
+        return torch.device("cuda" if "cuda" in there else "mps" if "mps" in there else "cpu")
+    try:
+        device = torch.device(wish)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in there or (device.index or 0) >= there[device.type]:
+        every = ", ".join(_spelled(there))
+        raise ModelError(f"device={wish} is not on this machine; there are {every}")
+    return device
+
+
+def present() -> dict[str, int]:
+    """Return the kinds of devices on this machine and how many there are of each."""
+    kinds = {"cpu": 1}
+    if torch.cuda.is_available():
+        kinds["cuda"] = torch.cuda.device_count()
+    if torch.backends.mps.is_available():
+        kinds["mps"] = 1
+    if torch.xpu.is_available():
+        kinds["xpu"] = torch.xpu.device_count()
+    return kinds
+
+
+def _spelled(kinds: dict[str, int]) -> list[str]:
+    spelled = ["auto"]
+    for kind, count in kinds.items():
+        spelled += [kind] if count == 1 else [f"{kind}:{index}" for index in range(count)]
+    return spelled

@@ -1,0 +1,1 @@
+"""Weights that come with this package; the model card stands beside each."""

@@ -1,0 +1,188 @@
+"""From a model's name to a `Bag` that is ready to separate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streamer.errors import ModelError, WeightsError
+from streamer.models.bags import BagFile
+from streamer.models.passthrough import PassthroughSeparator
+from streamer.models.registry import ModelInfo, info, names
+from streamer.models.separator import Bag, Member, Separator
+from streamer.models.weights import Place, get_file, place_of, resolve_auto
+
+if TYPE_CHECKING:
+    import torch
+
+    from streamer.models.checkpoint import Network
+
+
+def load(
+    name: str,
+    *,
+    stems: Sequence[str] | None = None,
+    repo: Path | None = None,
+    trust_checkpoint: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+) -> Bag:
+    """Load a model, and of a bag only the networks that the wanted stems need.
+
+    Weights that are not here are fetched if the hub can be reached.
+
+    Args:
+        name: a model of the registry, ``auto``, a checkpoint file, the signature of a network,
+            ``hf://[NAMESPACE/]NAME``, or a bag or signature in ``repo``.
+        stems: which stems are wanted (None: all). The bag names all the same; the others' values
+            mean nothing where a bag's networks were left out.
+        repo: a folder of checkpoints, as for ``demucs --repo``.
+        trust_checkpoint: load pickles too, which can run code.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``.
+        threads: how many threads torch may use in this process (None: leave it).
+
+    Raises:
+        ModelError: if the model, a stem or the device does not exist, or a package is missing.
+        WeightsError: if the weights cannot be had or are not what they should be.
+    """
+    if name == "auto":
+        name, _ = resolve_auto(repo=repo, trust_checkpoint=trust_checkpoint)
+    known = info(name) if name in names() else None
+    if known is not None:
+        _check_stems(name, known.stems, stems)
+    place = place_of(name, repo=repo, trust_checkpoint=trust_checkpoint)
+    if place is None:
+        return _passthrough(name)
+    _check_packages(known)
+
+    from streamer.models.devices import pick_device
+
+    target = pick_device(device)
+    if threads is not None:
+        _set_threads(threads)
+    read = _Reader(place, trust_checkpoint)
+    # Of a model that is not in the registry only its networks know the stems.
+    sources = known.stems if known is not None else tuple(read(place.bag.members[0]).sources)
+    _check_stems(name, sources, stems)
+    weights = place.bag.weights_for(len(sources))
+    wanted = [sources.index(stem) for stem in (stems if stems is not None else sources)]
+    _check_totals(name, sources, weights, wanted)
+    networks = [
+        read(member) if any(row[k] for k in wanted) else None
+        for member, row in zip(place.bag.members, weights, strict=True)
+    ]
+    _check_alike(name, sources, networks)
+    _override_segment(networks, place.bag)
+    made = known is not None and known.origin == "made"
+    return _bag(name, [_separator(n, target, quantized=made) for n in networks], weights)
+
+
+class _Reader:
+    """Reads the networks of a place, each once even where a bag names it twice."""
+
+    def __init__(self, place: Place, trust_checkpoint: bool) -> None:
+        self._place = place
+        self._trust_checkpoint = trust_checkpoint
+        self._read: dict[str, Network] = {}
+
+    def __call__(self, member: str) -> Network:
+        from streamer.models.checkpoint import read_network
+
+        if member not in self._read:
+            path = get_file(self._place, member)
+            self._read[member] = read_network(path, trust_checkpoint=self._trust_checkpoint)
+        return self._read[member]
+
+
+def _passthrough(name: str) -> Bag:
+    separator = PassthroughSeparator()
+    return _bag(name, [separator], ((1.0,) * len(separator.names),))
+
+
+def _bag(
+    name: str, separators: Sequence[Separator | None], weights: Sequence[tuple[float, ...]]
+) -> Bag:
+    members = [
+        None if separator is None else Member(separator, row)
+        for separator, row in zip(separators, weights, strict=True)
+    ]
+    first = next(separator for separator in separators if separator is not None)
+    return Bag(name, members, first.names, first.samplerate, first.channels)
+
+
+def _separator(
+    network: Network | None, device: torch.device, *, quantized: bool
+) -> Separator | None:
+    if network is None:
+        return None
+    from streamer.models.quantized import quantize
+    from streamer.models.torch_separator import TorchSeparator
+
+    return TorchSeparator(
+        network, device, autocast=quantize(network, device) if quantized else None
+    )
+
+
+def _override_segment(networks: Sequence[Network | None], bag: BagFile) -> None:
+    """Set the bag's segment, as `demucs.apply.BagOfModels` does: a transformer's only shrinks."""
+    from demucs.htdemucs import HTDemucs
+
+    for network in networks:
+        if network is None or bag.segment is None:
+            continue
+        if not isinstance(network, HTDemucs) or bag.segment <= network.segment:
+            network.segment = bag.segment
+
+
+def _check_packages(known: ModelInfo | None) -> None:
+    for package in known.requires if known is not None else ():
+        if find_spec(package) is None:
+            raise ModelError(
+                f"{known.name if known else ''} needs the package {package}, which is not here; "
+                f"`pip install {package}`"
+            )
+
+
+def _check_stems(name: str, sources: Sequence[str], wanted: Sequence[str] | None) -> None:
+    for stem in wanted or ():
+        if stem not in sources:
+            raise ModelError(f"{name} has no stem {stem!r}; it has {', '.join(sources)}")
+    if wanted is not None and not wanted:
+        raise ModelError(f"stems= must name at least one stem; {name} has {', '.join(sources)}")
+
+
+def _check_totals(
+    name: str, sources: Sequence[str], weights: Sequence[tuple[float, ...]], wanted: Sequence[int]
+) -> None:
+    for k in wanted:
+        if not sum(row[k] for row in weights):
+            raise WeightsError(
+                f"every network of {name} has weight 0 for {sources[k]}; correct its .yaml file"
+            )
+
+
+def _check_alike(name: str, sources: Sequence[str], networks: Sequence[Network | None]) -> None:
+    """Check that all networks can be averaged, as `demucs.apply.BagOfModels` asserts."""
+    there = [network for network in networks if network is not None]
+    for network in there:
+        if tuple(network.sources) != tuple(sources):
+            raise WeightsError(
+                f"a network of {name} has the stems {', '.join(network.sources)}, not "
+                f"{', '.join(sources)}; give {name} its own weights"
+            )
+        first = there[0]
+        if (network.samplerate, network.audio_channels) != (first.samplerate, first.audio_channels):
+            raise WeightsError(
+                f"the networks of {name} differ in sample rate or channels, so they cannot be one "
+                "bag; correct its .yaml file"
+            )
+
+
+def _set_threads(threads: int) -> None:
+    import torch
+
+    if threads < 1:
+        raise ModelError(f"threads={threads} must be at least 1")
+    torch.set_num_threads(threads)

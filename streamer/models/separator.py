@@ -1,0 +1,63 @@
+"""What the engine asks of a model, and the bag that holds one or several.
+
+A *separator* is one network behind one call. A *bag* averages several with a weight per source, as
+`demucs.apply.BagOfModels` does; a single model is a bag of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from streamer.audio import Samples
+
+
+class Separator(Protocol):
+    """One network. It keeps no state between calls and may be called from several threads.
+
+    ``names`` are its stems in the order it returns them, ``window_frames`` is the window it was
+    trained on, ``max_window_frames`` the longest it can take (None: any).
+    """
+
+    names: tuple[str, ...]
+    samplerate: int
+    channels: int
+    window_frames: int
+    max_window_frames: int | None
+
+    def input_frames(self, window_frames: int, *, fixed: bool) -> int:
+        """Return how many frames it wants to be given for a window of ``window_frames``.
+
+        ``fixed`` is true when the user chose the window's length (Demucs then feeds transformers
+        just that, else their training length). Never less than ``window_frames``; what is more is
+        real audio around the window, half on each side (`demucs.apply.TensorChunk.padded`).
+        """
+        ...
+
+    def __call__(self, windows: Samples) -> Samples:
+        """Separate ``(windows, frames, channels)`` into ``(windows, stems, frames, channels)``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a bag. ``weights`` has one number per source; 0 means: not asked."""
+
+    separator: Separator
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Bag:
+    """A model as the engine sees it: its members, all with the same stems, rate and channels.
+
+    A member the wanted stems do not need is None (its weights are not even loaded); the place stays,
+    so that the random shifts of the others do not depend on what is wanted.
+    """
+
+    name: str
+    members: Sequence[Member | None]
+    names: tuple[str, ...]
+    samplerate: int
+    channels: int

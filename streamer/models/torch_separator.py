@@ -1,0 +1,115 @@
+"""A network of Demucs, run by torch as it stands: the reference that other backends are held to."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from demucs.htdemucs import HTDemucs
+
+from streamer.audio import Samples
+from streamer.errors import ModelError
+from streamer.models.checkpoint import Network
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+class TorchSeparator:
+    """A `Separator` over a `demucs` network (Demucs, HDemucs or HTDemucs).
+
+    It keeps nothing between calls, so several threads may call it. What it returns for a window is
+    what the same network returns inside `demucs.apply.apply_model`.
+
+    Args:
+        network: the network, in evaluation mode; it is moved to ``device``.
+        device: where it runs.
+        autocast: the type that its matrix products are computed in; None: as the weights are.
+    """
+
+    def __init__(
+        self, network: Network, device: torch.device, *, autocast: torch.dtype | None = None
+    ) -> None:
+        try:
+            self._network = network.to(device)
+        except RuntimeError as error:
+            raise _failure(error, device) from error
+        self._device = device
+        self._autocast = autocast
+        self.names: tuple[str, ...] = tuple(network.sources)
+        self.samplerate = int(network.samplerate)
+        self.channels = int(network.audio_channels)
+        # Written as apply_model writes it: the segment may be a Fraction, and int() cuts.
+        self.window_frames = int(network.samplerate * network.segment)
+        self.max_window_frames: int | None = (
+            int(network.segment * network.samplerate) if isinstance(network, HTDemucs) else None
+        )
+
+    def input_frames(self, window_frames: int, *, fixed: bool) -> int:
+        """Return how many frames to give it for a window, as `demucs.apply.apply_model` reckons.
+
+        A transformer is given windows of a chosen length (``fixed``) as they are, others padded to
+        its training length; the older networks get what their strides need.
+
+        Raises:
+            ModelError: if the window is longer than the network can take.
+        """
+        longest = self.max_window_frames
+        if longest is not None and window_frames > longest:
+            raise ModelError(
+                f"segment={window_frames / self.samplerate:g} must be at most "
+                f"{longest / self.samplerate:g} seconds for this model"
+            )
+        transformer = longest is not None
+        if (transformer and fixed) or not hasattr(self._network, "valid_length"):
+            return window_frames
+        return int(self._network.valid_length(window_frames))
+
+    def __call__(self, windows: Samples) -> Samples:
+        """Separate ``(windows, frames, channels)`` into ``(windows, stems, frames, channels)``.
+
+        Raises:
+            ModelError: if memory runs out, the network fails, or what it gives is not finite.
+        """
+        # A copy, since torch takes no read-only array, and the network may write to its input.
+        mix = np.array(np.swapaxes(windows, 1, 2), dtype=np.float32, order="C")
+        try:
+            with torch.inference_mode(), self._precision():
+                stems = self._network(torch.from_numpy(mix).to(self._device))
+                stems = stems.to("cpu", torch.float32)
+                finite = _all_finite(stems)
+                out: Samples = stems.transpose(2, 3).contiguous().numpy()
+        except (RuntimeError, ValueError, MemoryError) as error:
+            raise _failure(error, self._device) from error
+        if not finite:
+            raise ModelError(
+                "the model gave values that are no numbers (NaN or infinite); its weights are "
+                "damaged, or the input is: try another model, or --device cpu"
+            )
+        return out
+
+    def _precision(self) -> contextlib.AbstractContextManager[Any]:
+        if self._autocast is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self._device.type, dtype=self._autocast)
+
+
+def _all_finite(stems: torch.Tensor) -> bool:
+    # A sum is finite only if every term is, and takes one pass over the memory, without a copy.
+    return math.isfinite(float(stems.sum())) or bool(torch.isfinite(stems).all())
+
+
+def _failure(error: Exception, device: torch.device) -> ModelError:
+    text = str(error).strip()
+    lowered = text.lower()
+    if isinstance(error, MemoryError) or any(mark in lowered for mark in _OUT_OF_MEMORY):
+        way_out = (
+            "a shorter --segment" if device.type == "cpu" else "a shorter --segment or --device cpu"
+        )
+        return ModelError(f"memory ran out on {device} while the model ran; try {way_out}")
+    reason = (text.splitlines() or [type(error).__name__])[0].rstrip(".")
+    return ModelError(
+        f"the model failed on {device} ({reason[:200]}); try --device cpu or another model"
+    )

@@ -1,0 +1,92 @@
+"""Blend overlapping windows back into one stream, and several passes over it into their mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from streamer.audio import Samples
+from streamer.fifo import Fifo
+from streamer.schedule import Schedule
+
+
+class Stitcher:
+    """Weighted overlap-add of one pass: each frame is the weighted mean of the windows over it.
+
+    Windows come in order, one hop apart; a frame leaves as soon as no later window can touch it.
+    This is the sum that `demucs.apply.apply_model` makes over the whole track.
+    """
+
+    def __init__(self, schedule: Schedule, stems: int, channels: int) -> None:
+        self._schedule = schedule
+        self._sum = np.zeros((stems, schedule.window_frames, channels), np.float32)
+        self._weight = np.zeros((schedule.window_frames, 1), np.float32)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self._sum[:] = 0
+        self._weight[:] = 0
+        self._start = self._schedule.first_start
+        self._filled = 0
+
+    def feed(self, data: Samples) -> Samples:
+        """Add the next window, ``(stems, frames, channels)``, and return the frames it completes.
+
+        ``frames`` is less than the schedule's window only where the stream ends.
+        """
+        frames, hop = data.shape[1], self._schedule.hop_frames
+        weight = self._schedule.weight[:frames, np.newaxis]
+        self._sum[:, :frames] += weight * data
+        self._weight[:frames] += weight
+        self._filled = max(self._filled, frames)
+        done = self._take(min(hop, frames))
+        self._sum[:, :-hop] = self._sum[:, hop:]
+        self._sum[:, -hop:] = 0
+        self._weight[:-hop] = self._weight[hop:]
+        self._weight[-hop:] = 0
+        self._filled = max(self._filled - hop, 0)
+        self._start += hop
+        return done
+
+    def flush(self) -> Samples:
+        """Return the frames that waited for another window, and start anew."""
+        done = self._take(self._filled)
+        self.reset()
+        return done
+
+    def _take(self, frames: int) -> Samples:
+        """Return the mean over the first ``frames`` frames, less those before the stream began."""
+        begin = min(max(0, -self._start), frames)
+        if begin == frames:
+            return np.empty((self._sum.shape[0], 0, self._sum.shape[2]), np.float32)
+        return self._sum[:, begin:frames] / self._weight[begin:frames]
+
+
+class PassMean:
+    """The weighted mean of several passes, frame by frame.
+
+    ``shares[p]`` is ``(stems, kept)``: how much each of the stems that pass ``p`` keeps counts in
+    each stem that comes out. The passes are added in their order, whatever order they arrive in.
+    """
+
+    def __init__(self, shares: Sequence[Samples]) -> None:
+        self._shares = shares
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self._queues = [Fifo() for _ in self._shares]
+
+    def feed(self, pass_index: int, block: Samples) -> Samples:
+        """Take a block of one pass, ``(kept, frames, channels)``; return what all passes have now."""
+        self._queues[pass_index].push(block)
+        frames = min(queue.frames for queue in self._queues)
+        mean = np.zeros((self._shares[0].shape[0], frames, block.shape[2]), np.float32)
+        if frames:
+            for share, queue in zip(self._shares, self._queues, strict=True):
+                data = queue.pop(frames)
+                for stem, kept in zip(*np.nonzero(share), strict=True):
+                    mean[stem] += share[stem, kept] * data[kept]
+        return mean

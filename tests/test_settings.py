@@ -1,0 +1,390 @@
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from streamer.errors import SettingsError
+from streamer.settings import (
+    PRESETS,
+    Environment,
+    Preset,
+    Settings,
+    allowed,
+    flag,
+    resolve,
+)
+
+FIELDS = list(Settings.model_fields)
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def refusal(flags=None, environ=None, config=None):
+    with pytest.raises(SettingsError) as caught:
+        resolve(flags or {}, environ or {}, config)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+# what holds ------------------------------------------------------------------------------------
+
+
+def test_defaults_are_those_of_the_fields():
+    resolved = resolve({}, {})
+    assert resolved.settings == Settings()
+    assert resolved.origins == dict.fromkeys(FIELDS, "default")
+
+
+@pytest.mark.parametrize(
+    ("preset", "values"),
+    [
+        ("AUDIOPHILE", ("htdemucs_ft", 0.75, 4, "float32")),
+        ("PRODUCTION", ("htdemucs_ft", 0.25, 2, "float32")),
+        ("DEVELOPMENT", ("htdemucs", 0.15, 1, "int16")),
+        ("FAST", ("htdemucs_quantized", 0.10, 0, "int16")),
+    ],
+)
+@pytest.mark.parametrize("spelling", [str.upper, str.lower, str.title])
+def test_presets(preset, values, spelling):
+    resolved = resolve({"preset": spelling(preset)}, {})
+    names = ("model", "overlap", "shifts", "sample_format")
+    assert tuple(getattr(resolved.settings, name) for name in names) == values
+    assert resolved.settings.preset == preset
+    assert resolved.origins["preset"] == "flag --preset"
+    assert [resolved.origins[name] for name in names] == [f"preset {preset}"] * 4
+    assert resolved.settings == Settings(preset=spelling(preset))
+
+
+def test_the_four_presets_are_all():
+    assert set(get_args(Preset)) == set(PRESETS)
+
+
+def test_one_precedence(tmp_path):
+    config = tmp_path / "mine.toml"
+    layers = [
+        ("default", {}, {}, None, 1),
+        ("preset AUDIOPHILE", {"preset": "AUDIOPHILE"}, {}, None, 4),
+        (str(config), {"preset": "AUDIOPHILE"}, {}, config, 3),
+        ("environment DEMUCS_SHIFTS", {"preset": "AUDIOPHILE"}, {"DEMUCS_SHIFTS": "2"}, config, 2),
+        (
+            "flag --shifts",
+            {"preset": "AUDIOPHILE", "shifts": 9},
+            {"DEMUCS_SHIFTS": "2"},
+            config,
+            9,
+        ),
+    ]
+    config.write_text("shifts = 3\n")
+    for origin, flags, environ, file, shifts in layers:
+        resolved = resolve(flags, environ, file)
+        assert resolved.settings.shifts == shifts
+        assert resolved.origins["shifts"] == origin
+
+
+SHIFTS = st.none() | st.integers(0, 4)
+
+
+@given(flag_=SHIFTS, variable=SHIFTS, preset=st.none() | st.sampled_from(list(PRESETS)))
+def test_the_first_that_gives_a_value_gives_it(flag_, variable, preset):
+    environ = {} if variable is None else {"DEMUCS_SHIFTS": str(variable)}
+    settings = resolve({"shifts": flag_, "preset": preset}, environ).settings
+    layers = [flag_, variable, preset and PRESETS[preset]["shifts"], 1]
+    assert settings.shifts == next(value for value in layers if value is not None)
+
+
+def test_a_flag_that_is_none_was_not_given():
+    assert resolve({"overlap": None}, {}).origins["overlap"] == "default"
+
+
+def test_false_is_given():
+    resolved = resolve({"dither": False}, {})
+    assert resolved.settings.dither is False
+    assert resolved.origins["dither"] == "flag --no-dither"
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().overlap = 0.5
+
+
+def test_stems_are_a_list_or_words_with_commas():
+    for given_ in ("vocals, bass", ["vocals", "bass"], ("vocals", "bass", "vocals")):
+        assert resolve({"stems": given_}, {}).settings.stems == ("vocals", "bass")
+
+
+def test_demucs_ranges_hold_for_flags():
+    settings = resolve({"shifts": 10, "overlap": 0.99, "seed": 2**40}, {}).settings
+    assert (settings.shifts, settings.overlap) == (10, 0.99)
+    random.seed(settings.seed)  # what the seed stands for
+    assert resolve({"overlap": 0}, {}).settings.overlap == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "named", "needed"),
+    [
+        ({}, (), None),
+        ({"stems": "vocals,bass"}, ("vocals", "bass"), ("vocals", "bass")),
+        ({"stems": "vocals", "residual": True}, ("vocals",), None),
+        ({"stems": "other", "conserve": True}, ("other",), None),
+        ({"two_stems": "vocals"}, ("vocals",), None),
+        ({"two_stems": "vocals", "other_method": "minus"}, ("vocals",), ("vocals",)),
+        ({"two_stems": "vocals", "other_method": "none"}, ("vocals",), ("vocals",)),
+    ],
+)
+def test_which_stems_are_needed(flags, named, needed):
+    settings = resolve(flags, {}).settings
+    assert settings.named_stems == named
+    assert settings.needed_stems == needed
+
+
+def test_what_needs_the_whole_track_first():
+    assert not Settings().needs_survey
+    assert Settings(normalize="track").needs_survey
+    assert Settings(loudness=-16).needs_survey
+    assert Settings(loudness=0).needs_survey
+
+
+# the environment -------------------------------------------------------------------------------
+
+
+def test_each_variable_sets_its_field():
+    environ = {
+        "DEMUCS_MODEL": "mdx",
+        "DEMUCS_OVERLAP": "0.5",
+        "DEMUCS_SHIFTS": "4",
+        "USE_FLOAT32": "true",
+        "TORCH_NUM_THREADS": "3",
+        "PATH": "elsewhere",
+    }
+    resolved = resolve({}, environ)
+    wanted = {
+        "model": ("mdx", "DEMUCS_MODEL"),
+        "overlap": (0.5, "DEMUCS_OVERLAP"),
+        "shifts": (4, "DEMUCS_SHIFTS"),
+        "sample_format": ("float32", "USE_FLOAT32"),
+        "torch_num_threads": (3, "TORCH_NUM_THREADS"),
+    }
+    for name, (value, variable) in wanted.items():
+        assert getattr(resolved.settings, name) == value
+        assert resolved.origins[name] == f"environment {variable}"
+    assert set(Environment.model_fields) == set(wanted)
+
+
+@pytest.mark.parametrize(
+    ("word", "sample_format"),
+    [("1", "float32"), ("YES", "float32"), ("on", "float32"), ("False", "int16"), ("0", "int16")],
+)
+def test_use_float32_takes_words_and_goes_before_the_preset(word, sample_format):
+    for preset in PRESETS:
+        settings = resolve({"preset": preset}, {"USE_FLOAT32": word}).settings
+        assert settings.sample_format == sample_format
+
+
+def test_an_empty_variable_is_not_set():
+    variables = [field.alias for field in Environment.model_fields.values()]
+    assert resolve({}, dict.fromkeys(variables, "")) == resolve({}, {})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("DEMUCS_OVERLAP", "0.9", "must be between 0.1 and 0.75; try 0.25"),
+        ("DEMUCS_OVERLAP", "0.09", "must be between 0.1 and 0.75; try 0.25"),
+        ("DEMUCS_OVERLAP", "nan", "must be between 0.1 and 0.75; try 0.25"),
+        ("DEMUCS_SHIFTS", "5", "must be a whole number between 0 and 4; try 1"),
+        ("DEMUCS_SHIFTS", "-1", "must be a whole number between 0 and 4; try 1"),
+        ("DEMUCS_SHIFTS", "two", "must be a whole number between 0 and 4; try 1"),
+        ("USE_FLOAT32", "perhaps", "must be true or false; try true"),
+        ("TORCH_NUM_THREADS", "0", "must be a whole number from 1 up; try 4"),
+    ],
+)
+def test_a_variable_out_of_its_range_is_refused_with_the_range(variable, value, words):
+    assert refusal(environ={variable: value}) == f"{variable}={value} {words}"
+
+
+@pytest.mark.parametrize("end", [0.1, 0.75])
+def test_the_ends_of_the_range_belong_to_it(end):
+    assert resolve({}, {"DEMUCS_OVERLAP": str(end)}).settings.overlap == end
+
+
+# the settings file -----------------------------------------------------------------------------
+
+
+def test_the_file_in_the_current_folder_is_read(tmp_path):
+    (tmp_path / "stemstream.toml").write_text(
+        'preset = "fast"\nshifts = 2\nstems = ["vocals"]\nout = "there"\ndither = false\n'
+    )
+    resolved = resolve({}, {})
+    assert resolved.settings.model == "htdemucs_quantized"
+    assert resolved.settings.shifts == 2
+    assert resolved.settings.stems == ("vocals",)
+    assert str(resolved.settings.out) == "there"
+    assert resolved.origins["shifts"] == "stemstream.toml"
+    assert resolved.origins["preset"] == "stemstream.toml"
+    assert resolved.origins["overlap"] == "preset FAST"
+
+
+def test_a_named_file_is_read_instead(tmp_path):
+    (tmp_path / "stemstream.toml").write_text("shifts = 2\n")
+    other = tmp_path / "other.toml"
+    other.write_text("overlap = 0.5\n")
+    resolved = resolve({}, {}, other)
+    assert resolved.settings.shifts == 1
+    assert resolved.origins["overlap"] == str(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("overlpa = 0.5", "stemstream.toml: overlpa is no setting; try overlap"),
+        ("two-stems = 'x'", "stemstream.toml: two-stems is no setting; try two_stems"),
+        ("overlap = 1.5", "stemstream.toml: overlap=1.5 must be between 0 and 0.99; try 0.25"),
+        ("format = 'wma'", "stemstream.toml: format=wma must be one of wav, flac, mp3"),
+        ("shifts = 1\nseed = = 2", "stemstream.toml is no valid TOML: Invalid value (at line 2"),
+        ("zzz = 1", "stemstream.toml: zzz is no setting; there are preset, model"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_name(tmp_path, text, words):
+    (tmp_path / "stemstream.toml").write_text(text)
+    assert refusal().startswith(words)
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    assert "nowhere.toml cannot be read (No such file" in refusal(config=tmp_path / "nowhere.toml")
+    assert "cannot be read" in refusal(config=tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b'out = "\xe4"\n')
+    assert "UTF-8" in refusal(config=tmp_path / "latin.toml")
+
+
+# what is refused -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("overlap", 1.0, "--overlap=1.0 must be between 0 and 0.99; try 0.25"),
+        ("overlap", -0.1, "--overlap=-0.1 must be between 0 and 0.99; try 0.25"),
+        ("overlap", float("nan"), "--overlap=nan must be between 0 and 0.99; try 0.25"),
+        ("shifts", -1, "--shifts=-1 must be a whole number between 0 and 100; try 1"),
+        ("shifts", 101, "--shifts=101 must be a whole number between 0 and 100; try 1"),
+        ("shifts", 1.5, "--shifts=1.5 must be a whole number between 0 and 100; try 1"),
+        ("segment", 0, "--segment=0 must be over 0; try 7.8"),
+        ("segment", float("inf"), "--segment=inf must be over 0; try 7.8"),
+        ("seed", -1, "--seed=-1 must be a whole number from 0 up; try 0"),
+        ("jobs", -1, "--jobs=-1 must be a whole number from 0 up; try 0"),
+        ("torch_num_threads", 0, "--torch-num-threads=0 must be a whole number from 1 up; try 4"),
+        ("loudness", 1, "--loudness=1 must be between -70 and 0; try -16"),
+        ("loudness", -71, "--loudness=-71 must be between -70 and 0; try -16"),
+        ("mp3_bitrate", 31, "--mp3-bitrate=31 must be a whole number between 32 and 320; try 320"),
+        ("mp3_bitrate", 321, "--mp3-bitrate=321 must be a whole number between 32 and 320"),
+        ("mp3_preset", 1, "--mp3-preset=1 must be a whole number between 2 and 7; try 2"),
+        ("mp3_preset", 8, "--mp3-preset=8 must be a whole number between 2 and 7; try 2"),
+        (
+            "preset",
+            "fats",
+            "--preset=FATS must be one of AUDIOPHILE, PRODUCTION, DEVELOPMENT, FAST",
+        ),
+        ("clip_mode", "clam", "--clip-mode=clam must be one of soft, rescale, clamp, none; try cl"),
+        ("normalize", "peak", "--normalize=peak must be one of rms, track, none; try rms"),
+        ("other_method", "x", "--other-method=x must be one of add, minus, none; try add"),
+        ("format", "aiff", "--format=aiff must be one of wav, flac, mp3, ogg, opus, m4a, stem.mp4"),
+        ("resampler", "sox", "--resampler=sox must be one of soxr, torchaudio; try soxr"),
+        ("dither", "maybe", "--dither=maybe must be true or false; try true"),
+        ("model", "", "--name= must not be empty; try auto"),
+        ("stems", "", "--stems= must be one or more stems, with commas between; try vocals,bass"),
+        ("stems", "vocals,,bass", "--stems=vocals,,bass must be one or more stems"),
+        ("two_stems", "", "--two-stems= must not be empty; try vocals"),
+        ("modle", "mdx", "modle is no setting; try model"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_with_the_way_out(name, value, words):
+    message = refusal({name: value})
+    assert message.startswith(words)
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["", "{track}", "{stem}{}", "{stem}{0}", "{stem}{name}", "{", "{stem", "{stem:d}", "{stem.x}"],
+)
+def test_a_filename_that_cannot_be_filled_in(template):
+    assert "must hold {stem}" in refusal({"filename": template})
+
+
+@pytest.mark.parametrize("template", ["{stem}", "{track}-{stem}.{ext}", "{trackext}/{{}}{stem:>9}"])
+def test_a_filename_that_can(template):
+    assert resolve({"filename": template}, {}).settings.filename == template
+
+
+@pytest.mark.parametrize(
+    ("flags", "way_out"),
+    [
+        ({"two_stems": "vocals", "stems": "bass"}, "give one of them"),
+        ({"two_stems": "vocals", "residual": True}, "try stems and residual"),
+        ({"two_stems": "vocals", "conserve": True}, "try other_method=minus, which loses nothing"),
+        ({"residual": True, "conserve": True}, "give one of them"),
+        ({"overwrite": True, "resume": True}, "give one of them"),
+        ({"format": "stem.mp4", "stems": "vocals"}, "try format=wav"),
+        ({"format": "stem.mp4", "two_stems": "vocals"}, "try format=wav"),
+        ({"format": "stem.mp4", "residual": True}, "try format=wav"),
+        ({"conserve": True, "stems": "vocals,bass"}, "add other, or try residual"),
+    ],
+)
+def test_what_excludes_each_other(flags, way_out):
+    assert refusal(flags).endswith(way_out)
+    for left_out in flags:
+        fewer = {name: value for name, value in flags.items() if name != left_out}
+        resolve(fewer, {})
+
+
+# what others make of the fields ----------------------------------------------------------------
+
+
+def test_every_field_has_help():
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+
+
+def test_every_suggestion_is_a_value_that_is_taken():
+    for name, field in Settings.model_fields.items():
+        for example in field.examples or [field.default]:
+            resolve({name: example}, {})
+
+
+def test_every_range_can_be_said():
+    assert allowed(Settings.model_fields["overlap"]) == "between 0 and 0.99"
+    assert allowed(Settings.model_fields["other_method"]) == "one of add, minus, none"
+    for model in (Settings, Environment):
+        assert all(allowed(field) for field in model.model_fields.values())
+
+
+def test_rows_for_a_table():
+    rows = resolve({"preset": "fast", "stems": "vocals,bass", "dither": False}, {}).rows()
+    assert [name for name, _, _ in rows] == FIELDS
+    assert ("overlap", "0.1", "preset FAST") in rows
+    assert ("stems", "vocals,bass", "flag --stems") in rows
+    assert ("dither", "false", "flag --no-dither") in rows
+    assert ("segment", "none", "default") in rows
+
+
+def test_flags_are_demucs_flags():
+    assert flag("two_stems") == "--two-stems"
+    assert flag("model") == "--name"
+    assert flag("sample_format", "int24") == "--int24"
+    assert flag("overwrite", True) == "--overwrite"
+
+
+def test_importing_loads_neither_torch_nor_numpy():
+    code = "import sys, streamer.settings; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
+    # from the folder of the project, not from the empty one
+    root = Path(__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=root).returncode == 0
