@@ -1,6 +1,6 @@
 """What htdemucs_quantized costs in sound, and what it brings in speed and memory.
 
-    python bench/quantized.py [SONG...] [--seconds 30] [--rounds 3]
+    python bench/quantized.py [SONG...] [--seconds 30] [--rounds 3] [--threads 2]
 
 Separates real music with a network as it is and with its quantized copy, and prints for each song
 the deviation in dB over all stems (10 log10 of the energy of the float32 stems over the energy of
@@ -16,6 +16,7 @@ import copy
 import statistics
 import time
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -25,7 +26,7 @@ from demucs.htdemucs import HTDemucs
 
 from streamer.audio import Samples
 from streamer.models.checkpoint import Network, read_network
-from streamer.models.quantized import computes_bfloat16, quantize, weight_bytes
+from streamer.models.quantized import is_bfloat16_faster, quantize, weight_bytes
 from streamer.models.torch_separator import TorchSeparator
 
 CPU = torch.device("cpu")
@@ -37,22 +38,28 @@ def main() -> None:
     parser.add_argument("songs", nargs="*", type=Path)
     parser.add_argument("--seconds", type=float, default=30.0, help="of each song, from its start")
     parser.add_argument("--rounds", type=int, default=3, help="alternating runs for the times")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     wish = parser.parse_args()
+    torch.set_num_threads(wish.threads)
     songs = {path.name: decode(path, wish.seconds) for path in wish.songs or [default_song()]}
     print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, "
-        f"native bfloat16: {'yes' if computes_bfloat16(CPU) else 'no'}"
+        f"bfloat16 faster than float32: {'yes' if is_bfloat16_faster(CPU) else 'no'}"
     )
-    print("| network | song | deviation | weights | speed |\n| --- | --- | --- | --- | --- |")
+    print("| network | song | computed in | deviation | weights in memory | speed |")
+    print("| --- | --- | --- | --- | --- | --- |")
     networks = {"htdemucs_mini": embedded(), "full size, random": random_full_size()}
     for name, network in networks.items():
         reference = TorchSeparator(network, CPU)
-        small = copy.deepcopy(network)
-        quantized = TorchSeparator(small, CPU, autocast=quantize(small, CPU))
-        sizes = f"{weight_bytes(network) / 1e6:.1f} -> {weight_bytes(small) / 1e6:.1f} MB"
-        for song, audio in songs.items():
-            decibels, speed = compare(reference, quantized, audio, wish.rounds)
-            print(f"| {name} | {song} | {decibels:.1f} dB | {sizes} | {speed:.2f}x |", flush=True)
+        for compute in (True, False):
+            small = copy.deepcopy(network)
+            other = TorchSeparator(small, CPU, autocast=quantize(small, CPU, compute=compute))
+            sizes = f"{weight_bytes(network) / 1e6:.1f} -> {weight_bytes(small) / 1e6:.1f} MB"
+            for song, audio in songs.items():
+                decibels, speed = compare(reference, other, audio, wish.rounds)
+                kind = "bfloat16" if compute else "float32"
+                row = (name, song, kind, f"{decibels:.1f} dB", sizes, f"{speed:.2f}x")
+                print("|", " | ".join(row), "|", flush=True)
 
 
 def compare(
@@ -96,8 +103,11 @@ def decode(path: Path, most_seconds: float) -> Samples:
 
 
 def default_song() -> Path:
-    data = Path(str(resources.files("stempeg"))) / "data"
-    return next(data.glob("*.stem.mp4"))
+    # Found without importing it, since its import wants ffmpeg.
+    found = find_spec("stempeg")
+    if found is None or not found.submodule_search_locations:
+        raise SystemExit("give a song, or `pip install stempeg`, which carries one")
+    return next((Path(found.submodule_search_locations[0]) / "data").glob("*.stem.mp4"))
 
 
 def embedded() -> Network:

@@ -17,9 +17,7 @@ from streamer.settings import resolve
 
 
 def demo(
-    song: Annotated[
-        str | None, typer.Argument(metavar="SONG", help="a song of your own")
-    ] = None,
+    song: Annotated[str | None, typer.Argument(metavar="SONG", help="a song of your own")] = None,
 ) -> None:
     """Separate six seconds of MUSDB18 (or SONG) with the embedded model, and print a table.
 

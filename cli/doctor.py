@@ -100,7 +100,10 @@ def _model(name: str) -> Finding:
     if info.origin == "none":
         return Finding(f"model {name}", True, "needs no weights")
     return Finding(
-        f"model {name}", False, "weights not here", f"stemstream models download {info.made_from or name}"
+        f"model {name}",
+        False,
+        "weights not here",
+        f"stemstream models download {info.made_from or name}",
     )
 
 
@@ -114,4 +117,6 @@ def _hub() -> str:
 
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free / 1e9
-    return Finding("disk here", free > 1, f"{free:.1f} GB free", "" if free > 1 else "free some space")
+    return Finding(
+        "disk here", free > 1, f"{free:.1f} GB free", "" if free > 1 else "free some space"
+    )

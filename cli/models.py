@@ -58,4 +58,6 @@ def _size(count: int | None) -> str:
 
 
 def _origin(info: models.ModelInfo) -> str:
-    return {"hub": "to be fetched", "made": f"made from {info.made_from}"}.get(info.origin, "none needed")
+    return {"hub": "to be fetched", "made": f"made from {info.made_from}"}.get(
+        info.origin, "none needed"
+    )

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from streamer.errors import SettingsError
-from streamer.settings import Settings, default_words, flag, is_switch
+from streamer.settings import Settings, flag, shown
 
 SHORT: Final[Mapping[str, tuple[str, ...]]] = {
     "model": ("-n", "--model"),
@@ -65,7 +65,7 @@ def _settings() -> list[inspect.Parameter]:
     for name, field in Settings.model_fields.items():
         words = [*SHORT.get(name, ()), flag(name)]
         metavar = None
-        if is_switch(field):
+        if field.annotation is bool:
             words[-1] += f"/{flag(name, False)}"
         else:
             metavar = name.rsplit("_", 1)[-1].upper()
@@ -73,11 +73,11 @@ def _settings() -> list[inspect.Parameter]:
         option = typer.Option(
             *words,
             metavar=metavar,
-            help=f"{field.description} [default: {default_words(field)}]",
+            help=f"{field.description} [default: {shown(field.default)}]",
             rich_help_panel=panel,
             show_default=False,
         )
-        parameters.append(_parameter(name, bool if is_switch(field) else str, option))
+        parameters.append(_parameter(name, bool if field.annotation is bool else str, option))
     return parameters
 
 

@@ -34,7 +34,7 @@ class Stems:
         return int(self.data.shape[1])
 
     def __getitem__(self, name: str) -> Samples:
-        try:
-            return self.data[self.names.index(name)]
-        except ValueError:
-            raise KeyError(f"no stem {name!r}; there are {', '.join(self.names)}") from None
+        if name not in self.names:
+            raise KeyError(f"no stem {name!r}; there are {', '.join(self.names)}")
+        stem: Samples = self.data[self.names.index(name)]
+        return stem

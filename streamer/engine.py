@@ -79,9 +79,7 @@ def stream(path: str | Path, **options: object) -> Iterator[Stems]:
         yield from run(source, processor)
 
 
-def separate(
-    paths: str | Path | Sequence[str | Path], **options: object
-) -> list[TrackReport]:
+def separate(paths: str | Path | Sequence[str | Path], **options: object) -> list[TrackReport]:
     """Separate files into files; return a report of each.
 
     ::
@@ -181,7 +179,9 @@ def separate_track(
             return TrackReport(str(path), bag.name, paths)
         measure = TrackMeasure(p.names)
         known = {name: _Truth(stem) for name, stem in (truth or {}).items() if name in p.names}
-        with open_track(settings, source, p.plan.mix_channels(source.channels), paths, p.names) as sink:
+        with open_track(
+            settings, source, p.plan.mix_channels(source.channels), paths, p.names
+        ) as sink:
             for stems in run(source, p):
                 measure.feed(stems, {name: one.take(stems.frames) for name, one in known.items()})
                 sink.write(stems)
@@ -205,7 +205,9 @@ def _notes(source: Source, processor: Processor, notes: Sequence[str]) -> list[s
     if note := downmix_note(source.channels):
         told.append(note)
     if processor.repaired_samples:
-        told.append(f"{processor.repaired_samples} samples were no finite number and became silence")
+        told.append(
+            f"{processor.repaired_samples} samples were no finite number and became silence"
+        )
     return told
 
 

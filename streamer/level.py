@@ -94,7 +94,7 @@ class RunningLevel:
         return stems / self._gains.pop(stems.shape[1]) if stems.shape[1] else stems
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def _running_gain(
     block: Samples,
     gains: Samples,

@@ -179,4 +179,5 @@ def load_bag(settings: Settings) -> Bag:
         trust_checkpoint=settings.trust_checkpoint,
         device=settings.device,
         threads=settings.torch_num_threads,
+        segment=settings.segment,
     )

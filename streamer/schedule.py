@@ -60,8 +60,8 @@ class Schedule:
 def shift_offsets(members: int, shifts: int, samplerate: int, seed: int) -> list[list[int]]:
     """Return where each shifted pass of each member starts: ``[member][shift]``, frames, at most 0.
 
-    The draws, and their order, are those of `demucs.apply.apply_model` after ``random.seed(seed)``,
-    so both shift alike. No shifts means one pass that starts at 0.
+    The draws, and their order, are those of `demucs.apply.apply_model`, from a generator of their
+    own: what else draws random numbers has no say. No shifts means one pass that starts at 0.
     """
     if not shifts:
         return [[0] for _ in range(members)]

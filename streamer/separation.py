@@ -70,7 +70,8 @@ class Pass:
         """Return the kept stems of the window proper, ``(kept, frames, channels)``."""
         stems = self.member.separator(window.data[np.newaxis])[0]
         end = window.left_frames + window.kept_frames
-        return stems[list(self.kept), window.left_frames : end]
+        kept: Samples = stems[list(self.kept), window.left_frames : end]
+        return kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,7 @@ class Plan:
         """
         derivation = derive(bag.names, settings)
         stems = [bag.names.index(name) for name in derivation.needed]
-        totals = sum(np.array(member.weights) for member in bag.members if member is not None)
+        totals = np.sum([member.weights for member in bag.members if member is not None], axis=0)
         shifts = shift_offsets(len(bag.members), settings.shifts, bag.samplerate, settings.seed)
         passes = []
         for member, offsets in zip(bag.members, shifts, strict=True):
@@ -100,7 +101,9 @@ class Plan:
             kept = tuple(stem for stem in stems if member.weights[stem])
             share = np.zeros((len(stems), len(kept)), np.float32)
             for column, stem in enumerate(kept):
-                share[stems.index(stem), column] = member.weights[stem] / totals[stem] / len(offsets)
+                share[stems.index(stem), column] = (
+                    member.weights[stem] / totals[stem] / len(offsets)
+                )
             for offset in offsets:
                 schedule = Schedule.offline(
                     member.separator.window_frames, settings.overlap, first_start=offset
@@ -183,7 +186,7 @@ class Separation:
         )
         self._windower = Windower(
             [
-                PassWindows(index, one.schedule, lambda n, s=one.member.separator: s.input_frames(n, fixed=False))
+                PassWindows(index, one.schedule, one.member.separator.input_frames)
                 for index, one in enumerate(plan.passes)
             ]
         )

@@ -201,8 +201,9 @@ class Settings(_Checked):
         "{track}/{stem}.{ext}",
         description=f"names of the files; fields: {', '.join(FILENAME_FIELDS)}",
     )
-    format: Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem.mp4"] = Field(
-        "wav", description="kind of the files; stem.mp4 is one file for DJ software"
+    format: Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem.mp4", "raw"] = Field(
+        "wav",
+        description="kind of the files; stem.mp4 is one file for DJ software, raw is for --out -",
     )
     sample_format: Literal["int16", "int24", "float32"] = Field(
         "int16", description="samples in the files"
@@ -283,7 +284,7 @@ class Resolved:
     def rows(self) -> list[tuple[str, str, str]]:
         """Return name, value and origin of every field, as words for a table."""
         return [
-            (name, _shown(getattr(self.settings, name)), origin)
+            (name, shown(getattr(self.settings, name)), origin)
             for name, origin in self.origins.items()
         ]
 
@@ -400,7 +401,7 @@ def _in_one_sentence(
     name = known_as[called]
     field = model.model_fields[name]
     must = own_words or f"must be {allowed(field)}"
-    value = _shown(first["input"])
+    value = shown(first["input"])
     return SettingsError(
         f"{written.get(name, called)}={value} {must}; try {_example(field, name, value)}"
     )
@@ -429,7 +430,7 @@ def _example(field: FieldInfo, name: str, wrong: str) -> str:
     setting = Settings.model_fields[name]
     usual = [*(field.examples or ()), *(setting.examples or ()), setting.default]
     choices = get_args(_kind(field)) if get_origin(_kind(field)) is Literal else ()
-    return _shown([*difflib.get_close_matches(wrong, choices, n=1), *usual][0])
+    return shown([*difflib.get_close_matches(wrong, choices, n=1), *usual][0])
 
 
 def _kind(field: FieldInfo) -> Any:
@@ -438,7 +439,8 @@ def _kind(field: FieldInfo) -> Any:
     return kinds[0] if NoneType in kinds else field.annotation
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value as a settings file or a flag would have it."""
     if isinstance(value, list | tuple):
         return ",".join(map(str, value))
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -80,7 +80,7 @@ def _open_stdin() -> BinaryIO:
     try:
         return cast(BinaryIO, os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0))
     except (AttributeError, OSError):
-        raise SourceError("there is no standard input; name a file instead of -") from None
+        raise SourceError("There is no standard input; name a file instead of -") from None
 
 
 def _opener(path: Path) -> Callable[[], BinaryIO]:
@@ -118,7 +118,7 @@ def _av_source(path: Path, stream: int = 0) -> Source:
     from streamer.files.tags import read_tags, states_length
 
     source = AvSource(path.name, _opener(path), stream=stream, length_is_stated=states_length(path))
-    source.tags = read_tags(path) or source.tags
+    source.tags = read_tags(path)
     return source
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,9 @@ MAGIC = (b"RIFF", b"RF64", b"riff", b"FORM", b".snd", b"caff")
 # A program that writes into a pipe cannot know the length, and states one near these limits.
 _UNKNOWN_BYTES = 0x7FFFF000
 
-_SHORT_DATA = re.compile(r"^(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+# How libsndfile reports a file too short for what it states, in bytes or (RF64) in frames.
+_SHORT_BYTES = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.M)
+_SHORT_FRAMES = re.compile(r"does not match value from 'ds64' chunk of (\d+)")
 
 
 class PcmSource(Source):
@@ -33,13 +36,13 @@ class PcmSource(Source):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = soundfile.SoundFile(path)
+        self._file = _open(path)
         self.name = path.name.rsplit(".", 1)[0]
         self.samplerate = self._file.samplerate
         self.channels = self._file.channels
         self.frames: int = self._file.frames
         self.seconds = self.frames / self.samplerate
-        self.tags = read_tags(path) or dict(self._file.copy_metadata())
+        self.tags = read_tags(path)
         self.losses = []
 
     def blocks(self, block_frames: int = BLOCK_FRAMES) -> Iterator[Samples]:
@@ -60,7 +63,9 @@ class PcmSource(Source):
 
     def _stated_frames(self) -> int:
         """How many frames the header states where the file is too short for them, else 0."""
-        short = _SHORT_DATA.search(self._file.extra_info)
+        if frames := _SHORT_FRAMES.search(self._file.extra_info):
+            return int(frames[1])
+        short = _SHORT_BYTES.search(self._file.extra_info)
         if short is None:
             return 0
         stated, present = int(short[1]), int(short[2])
@@ -72,7 +77,7 @@ class PcmSource(Source):
         """See `Source.reopen`."""
         self.close()
         try:
-            self._file = soundfile.SoundFile(self._path)
+            self._file = _open(self._path)
         except (soundfile.LibsndfileError, OSError):
             raise SourceError(f"{self._path} is gone or was changed; start again") from None
         self.losses = []
@@ -80,3 +85,8 @@ class PcmSource(Source):
     def close(self) -> None:
         """See `Source.close`."""
         self._file.close()
+
+
+def _open(path: Path) -> soundfile.SoundFile:
+    # As bytes: soundfile refuses a name that is not Unicode.
+    return soundfile.SoundFile(os.fsencode(path))

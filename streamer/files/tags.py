@@ -7,6 +7,7 @@ tracknumber and so on. Several values of one key are joined with "; ". Pictures 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,17 +15,11 @@ from typing import Any, TypeAlias
 # FFmpeg's names for what mutagen calls otherwise.
 _FFMPEG_NAMES = {"album_artist": "albumartist", "track": "tracknumber", "disc": "discnumber"}
 
-# What FFmpeg reports beside the tags: facts about the container, not about the song.
-_NOT_TAGS = (
-    "compatible_brands",
-    "creation_time",
-    "duration",
-    "encoder",
-    "handler_name",
-    "language",
-    "major_brand",
-    "minor_version",
-    "vendor_id",
+# What stands among the tags but tells of the file and its loudness, not of the song; and pictures.
+_NOT_TAGS = re.compile(
+    "compatible_brands|coverart.*|creation_time|duration|encod(er|ed.?by|ing)|handler_name|language"
+    "|major_brand|metadata_block_picture|minor_version|r128_.*|replaygain_.*|software|vendor_id"
+    "|waveformatextensible_.*"
 )
 
 # A key's accessors on a raw tag object, as mutagen's easy classes keep them.
@@ -33,15 +28,15 @@ _Set: TypeAlias = Mapping[str, Callable[[Any, str, list[str]], None]]
 
 
 def read_tags(path: Path) -> dict[str, str]:
-    """The tags of a file, empty where there are none or mutagen does not read its format."""
+    """The tags of a file, as mutagen reads them or else FFmpeg; empty where there are none."""
     import mutagen
 
     try:
         file = mutagen.File(path)
     except (mutagen.MutagenError, OSError, ValueError):
-        return {}
+        file = None
     if file is None or not file.tags:
-        return {}
+        return _read_with_ffmpeg(path)
     accessors = _accessors(file.tags)
     if accessors is None:
         known = {key.lower(): file.tags[key] for key in file.tags.keys()}  # noqa: SIM118
@@ -50,11 +45,17 @@ def read_tags(path: Path) -> dict[str, str]:
         for key, get in accessors[0].items():
             with contextlib.suppress(KeyError):
                 known[key] = get(file.tags, key)
-    return {
-        key: "; ".join(values)
-        for key, values in known.items()
-        if isinstance(values, list) and values and all(isinstance(v, str) for v in values)
-    }
+    return {key: "; ".join(values) for key, values in known.items() if _is_tag(key, values)}
+
+
+def _read_with_ffmpeg(path: Path) -> dict[str, str]:
+    import av
+
+    try:
+        with path.open("rb") as file, av.open(file, "r", metadata_errors="replace") as container:
+            return from_container(container.metadata)
+    except (av.error.FFmpegError, OSError, ValueError):
+        return {}
 
 
 def states_length(path: Path) -> bool:
@@ -73,13 +74,23 @@ def states_length(path: Path) -> bool:
 def from_container(metadata: Mapping[str, str]) -> dict[str, str]:
     """Tags as FFmpeg reports them, under the common keys."""
     tags = {_FFMPEG_NAMES.get(key.lower(), key.lower()): text for key, text in metadata.items()}
-    return {key: text for key, text in tags.items() if key not in _NOT_TAGS and text}
+    return {key: text for key, text in tags.items() if _is_tag(key, [text])}
+
+
+def _is_tag(key: str, values: object) -> bool:
+    return (
+        _NOT_TAGS.fullmatch(key) is None
+        and isinstance(values, list)
+        and any(values)
+        and all(isinstance(value, str) for value in values)
+    )
 
 
 def write_tags(path: Path, container: str, tags: Mapping[str, str]) -> None:
     """Write tags into a finished file; those that its format has no place for are dropped.
 
-    ``container`` is wav, flac, ogg, opus, mp3 or m4a. An RF64 file takes none.
+    ``container`` is wav, flac, ogg, opus, mp3 or m4a. An RF64 file and a WAV without samples take
+    none.
 
     Raises:
         OSError, mutagen.MutagenError: the file cannot be written.
@@ -87,6 +98,8 @@ def write_tags(path: Path, container: str, tags: Mapping[str, str]) -> None:
     if not tags or (container == "wav" and not _is_riff(path)):
         return
     file = _open(path, container)
+    if container == "wav" and file.info.length == 0:
+        return  # FFmpeg takes data of no length for data up to the end, tags and all
     if file.tags is None:
         file.add_tags()
     accessors = _accessors(file.tags)

@@ -63,7 +63,11 @@ class TrackSink(ABC):
 
 @contextmanager
 def open_track(
-    settings: Settings, source: Source, channels: int, paths: Mapping[str, Path], names: Sequence[str]
+    settings: Settings,
+    source: Source,
+    channels: int,
+    paths: Mapping[str, Path],
+    names: Sequence[str],
 ) -> Iterator[TrackSink]:
     """Open the outputs of a track; at the end all get their names, after an exception none.
 
@@ -90,7 +94,11 @@ def open_track(
 
 
 def _open(
-    settings: Settings, source: Source, channels: int, paths: Mapping[str, Path], names: Sequence[str]
+    settings: Settings,
+    source: Source,
+    channels: int,
+    paths: Mapping[str, Path],
+    names: Sequence[str],
 ) -> TrackSink:
     if settings.out == PIPE:
         return _Pipe(settings, source, channels, len(names))

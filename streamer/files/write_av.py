@@ -52,20 +52,31 @@ def nearest_rate(codec: Codec, samplerate: int) -> int:
 
 
 class _Drain:
-    """A writable file for FFmpeg that keeps what went wrong, Ctrl-C too, for us to raise."""
+    """A writable file for FFmpeg that keeps what went wrong, Ctrl-C too, for us to raise.
+
+    An exception cannot pass through FFmpeg, so after the first one all is accepted and lost.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self.seek = file.seek
         self.tell = file.tell
         self.error: BaseException | None = None
 
     def write(self, data: bytes) -> int:
-        try:
-            return self._file.write(data)
-        except BaseException as error:
-            self.error = self.error or error
-            raise OSError from error
+        if self.error is None:
+            try:
+                return self._file.write(data)
+            except BaseException as error:
+                self.error = error
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        if self.error is None:
+            try:
+                return self._file.seek(offset, whence)
+            except BaseException as error:
+                self.error = error
+        return offset
 
 
 class AvWriter:

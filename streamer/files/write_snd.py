@@ -7,6 +7,7 @@ import errno
 import os
 from typing import BinaryIO
 
+import numpy as np
 import soundfile
 
 from streamer.audio import Samples
@@ -35,6 +36,7 @@ class SoundfileWriter:
     ) -> None:
         self._descriptor = file.fileno()
         self._quantiser = quantiser
+        self._empty = True
         kind = {"format": "OGG", "subtype": "VORBIS", "compression_level": _VORBIS_LEVEL}
         if quantiser is not None:
             kind = {"format": "FLAC", "subtype": f"PCM_{quantiser.bits}"}
@@ -62,13 +64,17 @@ class SoundfileWriter:
                     self._out.write(self._quantiser.feed(block) << (32 - self._quantiser.bits))
             except (soundfile.LibsndfileError, AssertionError):
                 raise self._write_error() from None
+            self._empty = False
 
     def close(self) -> None:
-        """Finish the file.
+        """Finish the file; a FLAC to which nothing was written gets one silent frame.
 
         Raises:
             OSError: its last bytes did not reach the disk.
         """
+        if self._empty and self._quantiser is not None:
+            # libsndfile leaves a FLAC without samples 0 bytes long, which nothing reads.
+            self.write(np.zeros((1, self._out.channels), np.float32))
         try:
             self._out.close()
         except soundfile.LibsndfileError:

@@ -28,6 +28,7 @@ def load(
     trust_checkpoint: bool = False,
     device: str = "auto",
     threads: int | None = None,
+    segment: float | None = None,
 ) -> Bag:
     """Load a model, and of a bag only the networks that the wanted stems need.
 
@@ -42,20 +43,24 @@ def load(
         trust_checkpoint: load pickles too, which can run code.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``.
         threads: how many threads torch may use in this process (None: leave it).
+        segment: the length of the windows in seconds (None: the model's own).
+        segment: the window's length in seconds that the user chose (None: the model's own).
 
     Raises:
         ModelError: if the model, a stem or the device does not exist, or a package is missing.
         WeightsError: if the weights cannot be had or are not what they should be.
     """
+    note = None
     if name == "auto":
-        name, _ = resolve_auto(repo=repo, trust_checkpoint=trust_checkpoint)
+        name, note = resolve_auto(repo=repo, trust_checkpoint=trust_checkpoint)
     known = info(name) if name in names() else None
     if known is not None:
         _check_stems(name, known.stems, stems)
     place = place_of(name, repo=repo, trust_checkpoint=trust_checkpoint)
     if place is None:
-        return _passthrough(name)
-    _check_packages(known)
+        return _passthrough(name, segment)
+    if repo is None:
+        _check_packages(known)
 
     from streamer.models.devices import pick_device
 
@@ -76,7 +81,8 @@ def load(
     _check_alike(name, sources, networks)
     _override_segment(networks, place.bag)
     made = known is not None and known.origin == "made"
-    return _bag(name, [_separator(n, target, quantized=made) for n in networks], weights)
+    separators = [_separator(n, target, segment, quantized=made) for n in networks]
+    return _bag(name, separators, weights)
 
 
 class _Reader:
@@ -96,33 +102,38 @@ class _Reader:
         return self._read[member]
 
 
-def _passthrough(name: str) -> Bag:
+def _passthrough(name: str, segment: float | None) -> Bag:
     separator = PassthroughSeparator()
+    if segment is not None:
+        frames = int(segment * separator.samplerate)
+        separator = PassthroughSeparator(window_frames=frames)
     return _bag(name, [separator], ((1.0,) * len(separator.names),))
 
 
 def _bag(
-    name: str, separators: Sequence[Separator | None], weights: Sequence[tuple[float, ...]]
+    name: str,
+    separators: Sequence[Separator | None],
+    weights: Sequence[tuple[float, ...]],
+    note: str | None = None,
 ) -> Bag:
     members = [
         None if separator is None else Member(separator, row)
         for separator, row in zip(separators, weights, strict=True)
     ]
     first = next(separator for separator in separators if separator is not None)
-    return Bag(name, members, first.names, first.samplerate, first.channels)
+    return Bag(name, members, first.names, first.samplerate, first.channels, note)
 
 
 def _separator(
-    network: Network | None, device: torch.device, *, quantized: bool
+    network: Network | None, device: torch.device, segment: float | None, *, quantized: bool
 ) -> Separator | None:
     if network is None:
         return None
     from streamer.models.quantized import quantize
     from streamer.models.torch_separator import TorchSeparator
 
-    return TorchSeparator(
-        network, device, autocast=quantize(network, device) if quantized else None
-    )
+    autocast = quantize(network, device) if quantized else None
+    return TorchSeparator(network, device, autocast=autocast, segment=segment)
 
 
 def _override_segment(networks: Sequence[Network | None], bag: BagFile) -> None:

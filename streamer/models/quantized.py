@@ -1,13 +1,16 @@
 """A network with its linear and convolution layers in bfloat16, made from float32 ones at load.
 
 The weights of those layers are rounded to bfloat16, which halves them; norms, softmax, embeddings
-and the Fourier transforms stay float32. Where the processor multiplies bfloat16 natively the layers
-are computed in it as well (`torch.autocast`); elsewhere that would be slower than float32, so the
-rounded weights are kept as float32 and it is only the rounding that remains. What it costs in sound
-is measured by ``bench/quantized.py`` and stands in docs/models.md.
+and the Fourier transforms stay float32. Where the processor multiplies bfloat16 faster than float32
+the layers are computed in it as well (`torch.autocast`). Elsewhere the rounded weights are kept as
+float32, and only the rounding remains: no loss of speed, but no gain. What it costs in sound is
+measured by ``bench/quantized.py`` and stands in docs/models.md.
 """
 
 from __future__ import annotations
+
+import time
+from functools import cache
 
 import torch
 from torch import nn
@@ -24,26 +27,52 @@ LAYERS = (
 )
 
 
-def quantize(network: Network, device: torch.device) -> torch.dtype | None:
-    """Round a network's layers in place; return the type to compute them in (None: float32)."""
-    native = computes_bfloat16(device)
+_PROBE_SIZE = 512  # rows and columns: some milliseconds, and no longer bound by memory
+_PROBE_RUNS = 5
+
+
+def quantize(
+    network: Network, device: torch.device, *, compute: bool | None = None
+) -> torch.dtype | None:
+    """Round a network's layers in place; return the type to compute them in (None: float32).
+
+    Args:
+        network: the network.
+        device: where it will run.
+        compute: whether to compute in bfloat16 as well (None: if it is faster here).
+    """
+    if compute is None:
+        compute = is_bfloat16_faster(device)
     for layer in network.modules():
         if isinstance(layer, LAYERS):
             for parameter in layer.parameters(recurse=False):
                 rounded = parameter.data.to(torch.bfloat16)
-                parameter.data = rounded if native else rounded.to(torch.float32)
-    return torch.bfloat16 if native else None
+                parameter.data = rounded if compute else rounded.to(torch.float32)
+    return torch.bfloat16 if compute else None
 
 
-def computes_bfloat16(device: torch.device) -> bool:
-    """Return whether a device multiplies bfloat16 natively, so that it is worth computing in."""
+@cache
+def is_bfloat16_faster(device: torch.device) -> bool:
+    """Return whether a device multiplies matrices faster in bfloat16 than in float32.
+
+    A CPU is measured, once a process: there are some that list the instructions and run them at
+    half the speed of float32's.
+    """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
-    # Newer than the oldest torch this package takes; without it the answer is the safe one.
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(bool(there) for flag, there in capabilities.items() if "bf16" in flag)
+    return _product_seconds(torch.bfloat16) < _product_seconds(torch.float32)
+
+
+def _product_seconds(dtype: torch.dtype) -> float:
+    matrix = torch.ones(_PROBE_SIZE, _PROBE_SIZE, dtype=dtype)
+    times = []
+    for _ in range(_PROBE_RUNS + 1):
+        start = time.perf_counter()
+        torch.mm(matrix, matrix)
+        times.append(time.perf_counter() - start)
+    return min(times[1:])  # the first one prepares; what disturbs only adds
 
 
 def weight_bytes(network: Network) -> int:

@@ -14,24 +14,33 @@ from streamer.audio import Samples
 
 
 class Separator(Protocol):
-    """One network. It keeps no state between calls and may be called from several threads.
+    """One network. It keeps no state between calls and may be called from several threads."""
 
-    ``names`` are its stems in the order it returns them, ``window_frames`` is the window it was
-    trained on, ``max_window_frames`` the longest it can take (None: any).
-    """
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its stems, in the order in which it returns them."""
+        ...
 
-    names: tuple[str, ...]
-    samplerate: int
-    channels: int
-    window_frames: int
-    max_window_frames: int | None
+    @property
+    def samplerate(self) -> int:
+        """Its sample rate in Hz."""
+        ...
 
-    def input_frames(self, window_frames: int, *, fixed: bool) -> int:
+    @property
+    def channels(self) -> int:
+        """How many channels it takes, and each of its stems has."""
+        ...
+
+    @property
+    def window_frames(self) -> int:
+        """The window that it separates at a time, at most."""
+        ...
+
+    def input_frames(self, window_frames: int) -> int:
         """Return how many frames it wants to be given for a window of ``window_frames``.
 
-        ``fixed`` is true when the user chose the window's length (Demucs then feeds transformers
-        just that, else their training length). Never less than ``window_frames``; what is more is
-        real audio around the window, half on each side (`demucs.apply.TensorChunk.padded`).
+        Never less than that. What is more is real audio around the window, half on each side
+        (`demucs.apply.TensorChunk.padded`).
         """
         ...
 
@@ -53,7 +62,8 @@ class Bag:
     """A model as the engine sees it: its members, all with the same stems, rate and channels.
 
     A member the wanted stems do not need is None (its weights are not even loaded); the place stays,
-    so that the random shifts of the others do not depend on what is wanted.
+    so that the random shifts of the others do not depend on what is wanted. ``note`` is what the user
+    should know of how the model was chosen.
     """
 
     name: str
@@ -61,3 +71,4 @@ class Bag:
     names: tuple[str, ...]
     samplerate: int
     channels: int
+    note: str | None = None

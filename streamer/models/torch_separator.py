@@ -27,10 +27,17 @@ class TorchSeparator:
         network: the network, in evaluation mode; it is moved to ``device``.
         device: where it runs.
         autocast: the type that its matrix products are computed in; None: as the weights are.
+        segment: the seconds of its windows; None: the network's own. More than a transformer was
+            trained on is refused.
     """
 
     def __init__(
-        self, network: Network, device: torch.device, *, autocast: torch.dtype | None = None
+        self,
+        network: Network,
+        device: torch.device,
+        *,
+        autocast: torch.dtype | None = None,
+        segment: float | None = None,
     ) -> None:
         try:
             self._network = network.to(device)
@@ -42,28 +49,26 @@ class TorchSeparator:
         self.samplerate = int(network.samplerate)
         self.channels = int(network.audio_channels)
         # Written as apply_model writes it: the segment may be a Fraction, and int() cuts.
-        self.window_frames = int(network.samplerate * network.segment)
-        self.max_window_frames: int | None = (
-            int(network.segment * network.samplerate) if isinstance(network, HTDemucs) else None
-        )
+        longest = int(network.segment * network.samplerate)
+        self.window_frames = longest if segment is None else int(network.samplerate * segment)
+        transformer = isinstance(network, HTDemucs)
+        if transformer and self.window_frames > longest:
+            raise ModelError(
+                f"segment={segment} must be at most {float(network.segment):g} seconds for this model"
+            )
+        if self.window_frames < 1:
+            raise ModelError(f"segment={segment} is less than one frame; try 2")
+        self._fixed_frames = self.window_frames if transformer and segment is not None else None
 
-    def input_frames(self, window_frames: int, *, fixed: bool) -> int:
+    def input_frames(self, window_frames: int) -> int:
         """Return how many frames to give it for a window, as `demucs.apply.apply_model` reckons.
 
-        A transformer is given windows of a chosen length (``fixed``) as they are, others padded to
-        its training length; the older networks get what their strides need.
-
-        Raises:
-            ModelError: if the window is longer than the network can take.
+        A transformer is given its training length, or the length that was chosen for its windows;
+        the older networks get what their strides need.
         """
-        longest = self.max_window_frames
-        if longest is not None and window_frames > longest:
-            raise ModelError(
-                f"segment={window_frames / self.samplerate:g} must be at most "
-                f"{longest / self.samplerate:g} seconds for this model"
-            )
-        transformer = longest is not None
-        if (transformer and fixed) or not hasattr(self._network, "valid_length"):
+        if self._fixed_frames is not None:
+            return self._fixed_frames
+        if not hasattr(self._network, "valid_length"):
             return window_frames
         return int(self._network.valid_length(window_frames))
 

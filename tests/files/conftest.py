@@ -52,14 +52,14 @@ def decode(ffmpeg: Callable[..., bytes]) -> Callable[..., Samples]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 1 MB."""
-    yield from _mounted(tmp_path, "size=1m")
+    """A disk of 256 KiB."""
+    yield from _mounted(tmp_path, "size=256k")
 
 
 @pytest.fixture
 def read_only_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk that takes no files; not even root may write to it."""
-    yield from _mounted(tmp_path, "size=1m,ro")
+    yield from _mounted(tmp_path, "size=256k,ro")
 
 
 def _mounted(tmp_path: Path, options: str) -> Iterator[Path]:
