@@ -63,8 +63,10 @@ def test_layout_and_sound(
     for index, wanted in enumerate([*order, stems[0]]):
         theirs = decode(path, stream=index)
         assert FRAMES <= len(theirs) <= FRAMES + (0 if lossless else 1024)
-        close = {None: 0.05, "int16": 2 / 2**15, "int24": 2 / 2**23}[lossless]
-        np.testing.assert_allclose(theirs[:FRAMES], wanted, rtol=0, atol=close)
+        close = {None: 0.005, "int16": 2 / 2**15, "int24": 2 / 2**23}[lossless]
+        # FFmpeg's AAC encoder distorts the first packets of a sine that sets in at once.
+        settled = slice(0 if lossless else 4096, FRAMES)
+        np.testing.assert_allclose(theirs[settled], wanted[settled], rtol=0, atol=close)
 
 
 def test_reads_back_through_our_own(tmp_path: Path, stems: Samples) -> None:

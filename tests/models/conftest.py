@@ -26,7 +26,7 @@ Export = Callable[..., Path]
 def make_network(kind: str, seed: int = 0, **changes: Any) -> Network:
     """Return a small network with random weights: 'htdemucs', 'hdemucs' or 'demucs'."""
     torch.manual_seed(seed)
-    common: dict[str, Any] = {"sources": SOURCES, "channels": 4, "samplerate": 8000}
+    common: dict[str, Any] = {"sources": SOURCES, "channels": 8, "samplerate": 8000}
     if kind == "htdemucs":
         common |= {
             "t_layers": 1,

@@ -62,7 +62,7 @@ def test_a_class_that_is_none_of_demucs_is_refused(make, export, klass):
 def test_a_class_inside_a_structure_is_refused(make, export):
     structure = {"_dict": [["meta", {"_list": [{"_class": "subprocess.Popen"}]}]]}
     path = export(make("htdemucs"), "aaaa0000", structure=json.dumps(structure))
-    with pytest.raises(WeightsError, match="subprocess.Popen"):
+    with pytest.raises(WeightsError, match=r"subprocess\.Popen"):
         load(str(path))
 
 
@@ -71,7 +71,7 @@ def test_diffq_weights_need_diffq(make, export):
     path = export(make("htdemucs"), "aaaa0000", structure=json.dumps(structure))
     with pytest.raises(ModelError, match="pip install diffq"):
         load(str(path))
-    with pytest.raises(ModelError, match="mdx_q needs .* `pip install diffq`"):
+    with pytest.raises(ModelError, match=r"mdx_q needs .* `pip install diffq`"):
         load("mdx_q")
 
 
@@ -81,7 +81,7 @@ def test_a_cut_file_is_told(make, export, suffix, keep):
     path = export(make("htdemucs"), "aaaa0000", suffix=suffix)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * keep)])
-    with pytest.raises(WeightsError, match="cannot be loaded .* fetch it again") as caught:
+    with pytest.raises(WeightsError, match=r"cannot be loaded .* fetch it again") as caught:
         load(str(path), trust_checkpoint=True)
     assert "\n" not in str(caught.value)
 
@@ -119,7 +119,7 @@ def test_a_checksum_in_the_name_is_checked(make, export, checksummed, suffix):
     damaged = bytearray(path.read_bytes())
     damaged[-1] ^= 1
     path.write_bytes(damaged)
-    with pytest.raises(WeightsError, match="damaged or was changed .* delete it"):
+    with pytest.raises(WeightsError, match=r"damaged or was changed .* delete it"):
         load("aaaa0000", repo=path.parent, trust_checkpoint=True, device="cpu")
 
 

@@ -135,7 +135,7 @@ def test_wrong_wishes_are_told(changes, message):
 
 
 def test_a_folder_without_the_model_says_what_it_has(repo, tmp_path):
-    with pytest.raises(ModelError, match="no model 'htdemuks'; it has aaaa0000, .*, mine"):
+    with pytest.raises(ModelError, match=r"no model 'htdemuks'; it has aaaa0000, .*, mine"):
         load("htdemuks", repo=repo)
     with pytest.raises(WeightsError, match="cannot be read"):
         load("mine", repo=tmp_path / "nowhere")

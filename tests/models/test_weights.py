@@ -115,7 +115,7 @@ def test_a_hub_name_reads_its_own_bag(make, export, tmp_path):
     bag.write_text("models: ['aaaa0000']\nsegment: 1\n")
     place = HubPlace("mine", cache=cache)
     assert not place.knows_bag
-    with pytest.raises(WeightsError, match="mine.yaml, which is not in .*Demucs-mine"):
+    with pytest.raises(WeightsError, match=r"mine\.yaml, which is not in .*Demucs-mine"):
         _ = place.bag
     put_in_hub_cache(cache, "mine", bag, "mine.yaml")
     assert place.bag.members == ("aaaa0000",)

@@ -1,0 +1,43 @@
+# Two commands do everything: `make demo` and `make test`. Both make what they need, once.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Without an NVIDIA GPU the CPU build is enough; a plain `torch` may bring gigabytes of CUDA along.
+TORCH ?= $(if $(shell command -v nvidia-smi),torch,torch==2.13.0)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test check lint clean
+
+## make demo [SONG=path]: separate a real song with the embedded model
+demo: .venv/demo
+	$(BIN)/stemstream demo $(if $(SONG),"$(SONG)")
+
+## make test: run every test
+test: .venv/dev
+	$(BIN)/python -m pytest
+
+## make check: everything a change must pass
+check: lint test
+
+lint: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.venv/bin/python:
+	./.ci/system-packages python3-venv
+	$(PYTHON) -m venv .venv
+
+.venv/demo: pyproject.toml | .venv/bin/python
+	$(PIP) "$(TORCH)"
+	$(PIP) --editable ".[demo]"
+	touch $@
+
+.venv/dev: .venv/demo
+	./.ci/system-packages ffmpeg sox
+	$(PIP) --editable ".[demo,dev]"
+	touch $@
+
+clean:
+	rm -rf .venv separated build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
