@@ -9,10 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cli.separate import separate_shown
 from streamer.errors import SourceError
-from streamer.files import reference_stems
-from streamer.processor import load_bag
 from streamer.settings import resolve
 
 
@@ -23,6 +20,11 @@ def demo(
 
     Where the song is a stem file, its own stems tell the signal-to-distortion ratio (SDR) of ours.
     """
+    # imported here, as in `separate`
+    from cli.tracks import separate_shown
+    from streamer.files import reference_stems
+    from streamer.processor import load_bag
+
     path = song or str(_musdb_song())
     settings = resolve({"model": "htdemucs_mini", "overwrite": True}).settings
     bag = load_bag(settings)

@@ -1,4 +1,4 @@
-"""`stemstream doctor`: what works on this machine, what does not, and the command that brings it."""
+"""`stemstream doctor`: what works on this machine, what does not, and what brings it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from cli.terminal import output
 from streamer import models
 
 PACKAGES = ("torch", "demucs", "numba", "soundfile", "av", "soxr")
@@ -32,14 +32,13 @@ class Finding:
 
 def doctor() -> None:
     """Look at everything that stemstream stands on; exit with 1 if a needed part is missing."""
-    console = Console(highlight=False)
     table = Table("", "part", "found", "what brings it", box=None)
     missing = False
     for finding, needed in examine():
         missing |= needed and not finding.works
         mark = "ok" if finding.works else "MISSING" if needed else "-"
         table.add_row(mark, finding.subject, finding.told, finding.remedy)
-    console.print(table)
+    output.print(table)
     if missing:
         raise typer.Exit(1)
 
@@ -53,8 +52,8 @@ def examine() -> Iterator[tuple[Finding, bool]]:
     yield _attempt("torchaudio", _torchaudio, "pip install torchaudio"), False
     yield _attempt("devices", _devices, "pip install torch"), True
     yield _attempt("sound devices", _sound, "apt install libportaudio2"), False
-    for name in models.names():
-        yield _model(name), name == "htdemucs_mini"
+    yield _embedded(), True
+    yield _fetched(), False
     yield _attempt("hub", _hub, "connect to the network; only new weights need it"), False
     yield _disk(), True
 
@@ -70,8 +69,9 @@ def _attempt(subject: str, look: Callable[[], str], remedy: str) -> Finding:
     """Report what ``look`` returns, or the reason it gives for not working."""
     try:
         return Finding(subject, True, look())
-    except (ImportError, OSError) as error:
-        return Finding(subject, False, str(error).splitlines()[0], remedy)
+    except Exception as error:  # each library has its own
+        told = str(error).strip().splitlines() or [type(error).__name__]
+        return Finding(subject, False, told[0], remedy)
 
 
 def _torchaudio() -> str:
@@ -92,19 +92,18 @@ def _sound() -> str:
     return f"{sounddevice.get_portaudio_version()[1].partition(',')[0]}, {count} devices"
 
 
-def _model(name: str) -> Finding:
-    info = models.info(name)
-    here = models.available(name)
-    if here is not None:
-        return Finding(f"model {name}", True, f"{here.bytes / 1e6:.0f} MB in {here.path}")
-    if info.origin == "none":
-        return Finding(f"model {name}", True, "needs no weights")
-    return Finding(
-        f"model {name}",
-        False,
-        "weights not here",
-        f"stemstream models download {info.made_from or name}",
-    )
+def _embedded() -> Finding:
+    if models.available("htdemucs_mini") is None:
+        remedy = "pip install --force-reinstall stemstream"
+        return Finding("embedded model", False, "its weights are gone", remedy)
+    return Finding("embedded model", True, "htdemucs_mini")
+
+
+def _fetched() -> Finding:
+    hub = [name for name in models.names() if models.info(name).origin == "hub"]
+    here = [name for name in hub if models.available(name) is not None]
+    told = ", ".join(here) or "none fetched yet"
+    return Finding("larger models", bool(here), told, "stemstream models download NAME")
 
 
 def _hub() -> str:

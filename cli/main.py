@@ -1,4 +1,4 @@
-"""The command `stemstream`: its commands, and what it exits with.
+"""The command `stemstream`: where it begins, and what it exits with.
 
 ::
 
@@ -15,49 +15,46 @@ Of several tracks all that can be separated are; the code is that of the first t
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from types import FrameType
-
-import typer
-
-from cli import demo, doctor, models, presets, separate
-from cli.terminal import complain
-from streamer.errors import StemstreamError
-
-app = typer.Typer(
-    name="stemstream",
-    help="A song's stems while it plays.",
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("separate")(separate.separate)
-app.command("demo")(demo.demo)
-app.command("presets")(presets.presets)
-app.command("doctor")(doctor.doctor)
-app.add_typer(models.app, name="models")
 
 
 def run() -> None:
     """Run the command line and exit."""
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        app()
-    except StemstreamError as error:
-        complain(str(error))
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # the reader of standard output went away; what Python would still flush goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(4)
+        # imported here, since Ctrl-C during it should show no traceback either
+        from cli.commands import app
+
+        # without arguments the help is more use than an error
+        sys.exit(app(sys.argv[1:] or ["--help"], prog_name="stemstream", standalone_mode=False))
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     except Exception as error:
-        if "--verbose" in sys.argv or "-v" in sys.argv:
-            raise
-        complain(f"this should not happen: {type(error).__name__}: {error}; --verbose shows where")
-        sys.exit(1)
+        sys.exit(_explain(error))
+
+
+def _explain(error: Exception) -> int:
+    """Say in one sentence what went wrong, and return what to exit with."""
+    from cli.terminal import complain
+    from streamer.errors import StemstreamError
+
+    if isinstance(error, StemstreamError):
+        complain(str(error))
+        return error.exit_code
+    if hasattr(error, "format_message"):  # typer's own, of a class that it keeps to itself
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "stemstream"
+        complain(f"{error.format_message().rstrip('.')}; see `{command} --help`")
+        return 2
+    if "--verbose" in sys.argv or "-v" in sys.argv:
+        raise error
+    complain(
+        f"this should not happen: {type(error).__name__}: {error}; "
+        "please report it with what `stemstream separate --verbose` shows"
+    )
+    return 1
 
 
 def _terminated(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from cli.terminal import output
 from streamer import models
 from streamer.errors import WeightsError
 
@@ -21,24 +21,32 @@ def listing(context: typer.Context) -> None:
     """List the models, with their stems, size, licence and where the weights are."""
     if context.invoked_subcommand is not None:
         return
-    table = Table("model", "stems", "size", "weights", "licence", show_lines=True)
+    table = Table("model", "stems", "size", "weights", "licence", box=None)
+    licences = list(dict.fromkeys(models.info(name).licence for name in models.names()))
+    places = []
     for name in models.names():
         info = models.info(name)
         here = models.available(name)
         table.add_row(
             name,
-            ", ".join(info.stems),
+            " ".join(info.stems),
             _size(here.bytes if here else info.published_bytes),
-            str(here.path) if here else _origin(info),
-            info.licence,
+            "here" if here else _origin(info),
+            f"[{1 + licences.index(info.licence)}]",
         )
-    Console(highlight=False).print(table)
+        if here:
+            places.append(f"{name} is in {here.path}")
+    notes = [f"[{number}] {licence}" for number, licence in enumerate(licences, start=1)]
+    output.print(table)
+    output.print("\n".join(["", *notes, *places]), soft_wrap=True)
 
 
 @app.command()
 def download(name: Name) -> None:
     """Fetch a model's weights, so that it works without a network."""
-    typer.echo(str(models.download(name)))
+    _needs_weights(name)
+    for file in models.download(name):
+        typer.echo(file)
 
 
 @app.command()
@@ -46,11 +54,17 @@ def path(name: Name) -> None:
     """Print where a model's weights are."""
     here = models.available(name)
     if here is None:
+        _needs_weights(name)
         raise WeightsError(
             f"the weights of {name} are not on this machine; `stemstream models download {name}` "
             "fetches them"
         )
-    typer.echo(str(here.path))
+    typer.echo(here.path)
+
+
+def _needs_weights(name: str) -> None:
+    if name in models.names() and models.info(name).origin == "none":
+        raise WeightsError(f"{name} has no weights; it works as it is")
 
 
 def _size(count: int | None) -> str:
@@ -58,6 +72,6 @@ def _size(count: int | None) -> str:
 
 
 def _origin(info: models.ModelInfo) -> str:
-    return {"hub": "to be fetched", "made": f"made from {info.made_from}"}.get(
+    return {"hub": "to be fetched", "made": f"from {info.made_from}"}.get(
         info.origin, "none needed"
     )

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
 import typer
+from pydantic.fields import FieldInfo
+from rich.markup import escape
 
 from streamer.errors import SettingsError
-from streamer.settings import Settings, flag, shown
+from streamer.settings import Settings, allowed, flag, shown
 
 SHORT: Final[Mapping[str, tuple[str, ...]]] = {
     "model": ("-n", "--model"),
@@ -18,6 +20,20 @@ SHORT: Final[Mapping[str, tuple[str, ...]]] = {
     "jobs": ("-j",),
 }
 """Other names of flags, most of them those of `demucs`."""
+
+VALUES: Final[Mapping[str, str]] = {
+    "repo": "FOLDER",
+    "out": "FOLDER",
+    "two_stems": "STEM",
+    "shifts": "N",
+    "jobs": "N",
+    "seed": "N",
+    "torch_num_threads": "N",
+    "segment": "SECONDS",
+    "loudness": "LUFS",
+    "mp3_bitrate": "KBPS",
+}
+"""How help calls the values of flags, where that is not the last word of the flag."""
 
 SHORTCUTS: Final[Mapping[str, tuple[str, str]]] = {
     "mp3": ("format", "mp3"),
@@ -63,22 +79,35 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 def _settings() -> list[inspect.Parameter]:
     parameters = []
     for name, field in Settings.model_fields.items():
+        switch = field.annotation is bool
         words = [*SHORT.get(name, ()), flag(name)]
-        metavar = None
-        if field.annotation is bool:
+        if switch:
             words[-1] += f"/{flag(name, False)}"
-        else:
-            metavar = name.rsplit("_", 1)[-1].upper()
-        panel = next(panel for panel, names in PANELS.items() if name in names)
         option = typer.Option(
             *words,
-            metavar=metavar,
-            help=f"{field.description} [default: {shown(field.default)}]",
-            rich_help_panel=panel,
+            metavar="" if switch else VALUES.get(name, name.rsplit("_", 1)[-1].upper()),
+            help=escape(_help(name, field)),
+            rich_help_panel=_panel(name),
             show_default=False,
         )
-        parameters.append(_parameter(name, bool if field.annotation is bool else str, option))
+        parameters.append(_parameter(name, bool if switch else str, option))
     return parameters
+
+
+def _help(name: str, field: FieldInfo) -> str:
+    """Return what a flag does, what it may be, and what it is without it."""
+    words = str(field.description)
+    if allowed(field) not in ("text", "true or false"):
+        words += f"; {allowed(field)}"
+    if field.default is True:
+        words += f" [default: {flag(name)}]"
+    elif field.default is not None and field.default is not False:
+        words += f" [default: {shown(field.default)}]"
+    return words
+
+
+def _panel(name: str) -> str:
+    return next(panel for panel, names in PANELS.items() if name in names)
 
 
 def _shortcuts() -> list[inspect.Parameter]:
@@ -89,7 +118,8 @@ def _shortcuts() -> list[inspect.Parameter]:
             typer.Option(
                 f"--{shortcut}",
                 help=f"the same as {flag(name)} {value}",
-                rich_help_panel=next(panel for panel, names in PANELS.items() if name in names),
+                rich_help_panel=_panel(name),
+                metavar="",
                 show_default=False,
             ),
         )

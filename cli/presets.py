@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from cli.terminal import output
 from streamer.settings import PRESETS, resolve
 
 
 def presets(
     *,
     show: Annotated[
-        bool, typer.Option("--show", help="print each setting that holds, and where it came from")
+        bool,
+        typer.Option(
+            "--show", help="print each setting that holds, and where it came from", metavar=""
+        ),
     ] = False,
     preset: Annotated[
         str | None, typer.Option("--preset", help="show them under this preset", metavar="NAME")
@@ -25,7 +28,6 @@ def presets(
     ] = None,
 ) -> None:
     """List the presets; with --show the settings that hold, with their origins."""
-    console = Console(highlight=False)
     if show:
         table = Table("setting", "value", "from", box=None)
         for row in resolve({"preset": preset}, config=config).rows():
@@ -35,4 +37,4 @@ def presets(
         table = Table("preset", *(name.replace("_", " ") for name in columns), box=None)
         for name, values in PRESETS.items():
             table.add_row(name, *map(str, values.values()))
-    console.print(table)
+    output.print(table)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.table import Table
 
@@ -23,10 +25,13 @@ def peak_memory_mb() -> float:
 def print_table(report: TrackReport) -> None:
     """Print a track's stems and how long they took."""
     if report.skipped:
-        tell(f"{report.source}: its stems are all there, left as they are")
+        tell(f"{Path(report.source).name}: its stems are all there, left as they are")
         return
     scored = any(stem.sdr_db is not None for stem in report.stems.values())
-    table = Table(title=f"{report.source} - {report.model}", title_justify="left")
+    folder = _folder(report.paths)
+    into = f" into {folder}" if report.paths else ""
+    title = f"{Path(report.source).name}, separated by {report.model}{into}"
+    table = Table(title=title, title_justify="left")
     table.add_column("stem")
     table.add_column("peak dBFS", justify="right")
     table.add_column("RMS dBFS", justify="right")
@@ -37,7 +42,8 @@ def print_table(report: TrackReport) -> None:
         cells = [name, _db(stem.peak_db), _db(stem.rms_db)]
         if scored:
             cells.append("" if stem.sdr_db is None else _db(stem.sdr_db))
-        table.add_row(*cells, str(report.paths.get(name, "standard output")))
+        path = report.paths.get(name)
+        table.add_row(*cells, os.path.relpath(path, folder) if path else "standard output")
     console.print(table)
     facts = [
         f"{report.seconds:.1f} s of music in {report.elapsed_seconds:.1f} s: "
@@ -45,19 +51,21 @@ def print_table(report: TrackReport) -> None:
         f"peak memory {peak_memory_mb():.0f} MB",
     ]
     if report.residual_db is not None:
-        facts.append(f"stems' sum against the mix {_db(report.residual_db)} dB")
+        facts.append(f"residual {_db(report.residual_db)} dB against the mix")
     tell(", ".join(facts))
     for note in report.notes:
         tell(f"note: {note}")
 
 
-def print_json(reports: Sequence[TrackReport]) -> None:
-    """Print the reports as a JSON list on standard output; what is no number is null."""
-    json.dump([_plain(report) for report in reports], sys.stdout, indent=2)
+def print_json(outcomes: Sequence[Mapping[str, object]]) -> None:
+    """Print what became of the tracks as a JSON list on standard output."""
+    json.dump(outcomes, sys.stdout, indent=2)
     sys.stdout.write("\n")
+    sys.stdout.flush()
 
 
-def _plain(report: TrackReport) -> dict[str, object]:
+def plain(report: TrackReport) -> Mapping[str, object]:
+    """Return a report in JSON's types; what is no number is None."""
     return {
         "source": report.source,
         "model": report.model,
@@ -79,6 +87,11 @@ def _plain(report: TrackReport) -> dict[str, object]:
             for name, stem in report.stems.items()
         },
     }
+
+
+def _folder(paths: Mapping[str, Path]) -> str:
+    """Return the folder that all of a track's files are in."""
+    return os.path.commonpath([path.parent for path in paths.values()]) if paths else ""
 
 
 def _finite(value: float | None) -> float | None:

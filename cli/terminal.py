@@ -6,12 +6,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+# no markup and no emoji: brackets and colons in the name of a song are part of it
+console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+output = Console(highlight=False, markup=False, emoji=False)
+"""Standard output, for the commands whose result is a table."""
 
 
 def complain(sentence: str) -> None:
-    """Say what went wrong."""
-    console.print(Text(f"stemstream: {sentence}"))
+    """Say what went wrong, on one line."""
+    console.print(Text(f"stemstream: {' '.join(sentence.split())}"))
 
 
 def tell(sentence: str) -> None:
@@ -32,7 +35,7 @@ class SpeedColumn(ProgressColumn):
 def progress_bar() -> Progress:
     """Return a bar in seconds of music, with speed and time left; nothing when not a terminal."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
         SpeedColumn(),

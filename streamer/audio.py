@@ -19,8 +19,8 @@ Samples: TypeAlias = NDArray[np.float32]
 class Stems:
     """A stretch of separated audio, with the mix it came from.
 
-    ``data`` is ``(stems, frames, channels)``, ``mix`` is ``(frames, channels)``, both float32 at the
-    sample rate of the source. ``stems["vocals"]`` is one stem, ``(frames, channels)``.
+    ``data`` is ``(stems, frames, channels)``, ``mix`` is ``(frames, channels)``, both float32 at
+    the sample rate of the source. ``stems["vocals"]`` is one stem, ``(frames, channels)``.
     """
 
     start_frame: int

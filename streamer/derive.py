@@ -50,17 +50,17 @@ def derive(model_stems: Sequence[str], settings: Settings) -> Derivation:
         return Derivation(
             every, (*wanted, RESIDUAL), lambda s, mix: _append(s[picked], mix - s.sum(0))
         )
-    return Derivation(wanted, wanted, lambda s, mix: s)
+    return Derivation(wanted, wanted, lambda s, _mix: s)
 
 
 def _two_stems(every: tuple[str, ...], stem: str, method: str) -> Derivation:
-    """As `demucs --two-stems`: the complement is added up, or the mix less the stem, or left out."""
+    """As `demucs --two-stems`: the others added up, or the mix less the stem, or nothing."""
     if method == "none":
-        return Derivation((stem,), (stem,), lambda s, mix: s)
+        return Derivation((stem,), (stem,), lambda s, _mix: s)
     if method == "minus":
         return Derivation((stem,), (stem, f"minus_{stem}"), lambda s, mix: _append(s, mix - s[0]))
     needed = (stem, *(name for name in every if name != stem))
-    return Derivation(needed, (stem, f"no_{stem}"), lambda s, mix: _append(s[:1], s[1:].sum(0)))
+    return Derivation(needed, (stem, f"no_{stem}"), lambda s, _mix: _append(s[:1], s[1:].sum(0)))
 
 
 def _conserve(every: tuple[str, ...], wanted: tuple[str, ...], picked: list[int]) -> Derivation:

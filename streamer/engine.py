@@ -14,6 +14,7 @@ from streamer.channels import downmix_note, repair, to_mix
 from streamer.errors import SettingsError, SourceError
 from streamer.fifo import Fifo
 from streamer.files import LoudnessMeter, Source, open_source, open_track, stem_paths
+from streamer.files.track import PIPE
 from streamer.level import TrackStatistics
 from streamer.measure import StemMeasure, TrackMeasure
 from streamer.models.separator import Bag
@@ -100,14 +101,16 @@ def separate(paths: str | Path | Sequence[str | Path], **options: object) -> lis
 
 
 def refuse_duplicates(paths: Sequence[str | Path], settings: Settings, bag: Bag) -> None:
-    """Make sure that no two inputs would write the same file.
+    """Make sure that no two inputs would write the same file, or both to standard output.
 
     Raises:
         SettingsError: two would.
     """
+    if settings.out == PIPE and len(paths) > 1:
+        raise SettingsError("standard output takes one track; give each a run of its own")
+    names = Plan.make(bag, settings).derivation.names
     writers: dict[Path, str | Path] = {}
     for path in paths:
-        names = Plan.make(bag, settings).derivation.names
         for file in set(stem_paths(settings, bag.name, path, names).values()):
             if file in writers:
                 raise SettingsError(
@@ -158,13 +161,13 @@ def separate_track(
     settings: Settings,
     bag: Bag,
     *,
-    progress: Progress = lambda done, whole: None,
+    progress: Progress | None = None,
     truth: Mapping[str, Source] | None = None,
 ) -> TrackReport:
-    """Separate one file into its stems' files. They appear, under their names, when all are whole.
+    """Separate one file into its stems' files, which appear when all are whole.
 
-    ``truth`` holds true stems by name, to be measured against: frame n of each belongs to frame n of
-    the file.
+    ``truth`` holds true stems by name, to be measured against: frame n of each belongs to frame n
+    of the file.
 
     Raises:
         StemstreamError: see `streamer.errors`; no file is left behind.
@@ -185,7 +188,9 @@ def separate_track(
             for stems in run(source, p):
                 measure.feed(stems, {name: one.take(stems.frames) for name, one in known.items()})
                 sink.write(stems)
-                progress((stems.start_frame + stems.frames) / source.samplerate, source.seconds)
+                if progress is not None:
+                    done = stems.start_frame + stems.frames
+                    progress(done / source.samplerate, source.seconds)
         return TrackReport(
             source=str(path),
             model=bag.name,

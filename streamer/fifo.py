@@ -26,7 +26,7 @@ class Fifo:
             self.frames += block.shape[-2]
 
     def pop(self, frames: int) -> Samples:
-        """Take the oldest ``frames`` frames, of which there must be that many (and at least one)."""
+        """Take the oldest ``frames`` frames: at least one, and no more than there are."""
         assert 0 < frames <= self.frames, f"{frames} of {self.frames} frames"
         self.frames -= frames
         taken = []

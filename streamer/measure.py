@@ -76,7 +76,7 @@ class TrackMeasure:
     def residual_db(self) -> float:
         """What the stems' sum lacks of the mix, against the mix, in dB. It tells something only
         where the stems are all there.
-        """  # noqa: D205, D209
+        """
         return decibels(self._residual_energy / max(self._mix_energy, 1e-20))
 
 

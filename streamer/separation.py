@@ -19,6 +19,7 @@ from ringbuffer import Ring
 from streamer.audio import Samples, Stems
 from streamer.channels import from_model, repair, to_mix, to_model
 from streamer.derive import Derivation, derive
+from streamer.errors import ModelError
 from streamer.fifo import Fifo
 from streamer.level import clamp, make_leveler, soft_clip
 from streamer.models.separator import Bag, Member
@@ -67,8 +68,17 @@ class Pass:
     share: Samples
 
     def separate(self, window: Window) -> Samples:
-        """Return the kept stems of the window proper, ``(kept, frames, channels)``."""
-        stems = self.member.separator(window.data[np.newaxis])[0]
+        """Return the kept stems of the window proper, ``(kept, frames, channels)``.
+
+        Raises:
+            ModelError: the model failed, or what it gave is not finite.
+        """
+        separator = self.member.separator
+        try:
+            stems = separator(window.data[np.newaxis])[0]
+        except ModelError as error:
+            seconds = max(0, window.start_frame) / separator.samplerate
+            raise ModelError(f"{error} (in the window at {seconds:.1f} s)") from error
         end = window.left_frames + window.kept_frames
         kept: Samples = stems[list(self.kept), window.left_frames : end]
         return kept

@@ -49,8 +49,8 @@ class RescaleSink(Sink):
         if len(samples):
             self.peak = max(self.peak, float(np.abs(samples).max()))
 
-    def commit(self) -> None:
-        """See `Output.commit`."""
+    def seal(self) -> None:
+        """See `Output.seal`."""
         if self._spool.closed:
             return
         gain = 1 / max(1.01 * self.peak, 1) if self.gain is None else self.gain
@@ -60,11 +60,16 @@ class RescaleSink(Sink):
                 while data := self._spool.read(4 * self._channels * BLOCK_FRAMES):
                     block = np.frombuffer(data, np.float32).reshape(-1, self._channels)
                     self._sink.write(block * np.float32(gain))
-            self._sink.commit()
+            self._sink.seal()
         except BaseException:
             self.abort()
             raise
         self._spool.close()
+
+    def commit(self) -> None:
+        """See `Output.commit`."""
+        self.seal()
+        self._sink.commit()
 
     def abort(self) -> None:
         """See `Output.abort`."""

@@ -22,6 +22,13 @@ class Output(ABC):
 
     note: str | None = None
 
+    def seal(self) -> None:  # noqa: B027 (what has nothing to finish beforehand needs none)
+        """Finish all but the name, so that hardly anything is left that `commit` can fail at.
+
+        Raises:
+            SinkError: the end cannot be written; nothing is left behind.
+        """
+
     @abstractmethod
     def commit(self) -> None:
         """Finish, and make the result visible under its name; a second time does nothing.
@@ -79,16 +86,25 @@ class FileOutput(Output):
 
     def __init__(self, path: Path, *, overwrite: bool) -> None:
         self._part = PartFile(path, overwrite=overwrite)
+        self._sealed = False
 
-    def commit(self) -> None:
-        """See `Output.commit`."""
-        if self._part.done:
+    def seal(self) -> None:
+        """See `Output.seal`."""
+        if self._sealed or self._part.done:
             return
         assert self._encoder is not None
         with self._guard():
             self._encoder.close()
             self._part.file.close()
             self._dress(self._part.path)
+        self._sealed = True
+
+    def commit(self) -> None:
+        """See `Output.commit`."""
+        if self._part.done:
+            return
+        self.seal()
+        with self._guard():
             self._part.publish()
 
     def abort(self) -> None:

@@ -48,17 +48,17 @@ def stem_paths(
 
 
 class TrackSink(ABC):
-    """Takes all stems of a track. ``notes`` tells where they cannot be quite as asked."""
+    """Takes all stems of a track.
 
-    notes: Sequence[str] = ()
+    ``outputs`` are what is to be committed, ``notes`` tell where they cannot be quite as asked.
+    """
+
+    outputs: Sequence[Output]
+    notes: Sequence[str]
 
     @abstractmethod
     def write(self, stems: Stems) -> None:
         """Write the next stretch."""
-
-    @abstractmethod
-    def outputs(self) -> Mapping[Path, Output]:
-        """Return what is to be committed, by the file that it becomes."""
 
 
 @contextmanager
@@ -79,17 +79,17 @@ def open_track(
     lock = track_lock(next(iter(paths.values())), paths.values()) if paths else nullcontext()
     with lock:
         track = _open(settings, source, channels, paths, names)
-        published: list[Path] = []
+        outputs = track.outputs
         try:
             yield track
-            for path, output in track.outputs().items():
+            # all files are whole before the first takes its name
+            for output in outputs:
+                output.seal()
+            for output in outputs:
                 output.commit()
-                published.append(path)
         except BaseException:
-            for output in track.outputs().values():
+            for output in outputs:
                 output.abort()
-            for path in published:
-                path.unlink(missing_ok=True)
             raise
 
 
@@ -124,7 +124,6 @@ class _Files(TrackSink):
             dither=settings.dither,
             seed=settings.seed,
         )
-        self._paths = paths
         self._sinks: dict[str, Sink] = {}
         try:
             for name, path in paths.items():
@@ -143,14 +142,12 @@ class _Files(TrackSink):
             for sink in self._sinks.values():
                 sink.abort()
             raise
-        self.notes = sorted({sink.note for sink in self._sinks.values() if sink.note})
+        self.outputs = list(self._sinks.values())
+        self.notes = sorted({sink.note for sink in self.outputs if sink.note})
 
     def write(self, stems: Stems) -> None:
         for name, sink in self._sinks.items():
             sink.write(stems[name])
-
-    def outputs(self) -> Mapping[Path, Output]:
-        return {self._paths[name]: sink for name, sink in self._sinks.items()}
 
 
 class _StemFile(TrackSink):
@@ -160,9 +157,8 @@ class _StemFile(TrackSink):
         self, settings: Settings, source: Source, channels: int, paths: Mapping[str, Path]
     ) -> None:
         _refuse_rescale(settings)
-        self._path = next(iter(paths.values()))
         self._sink = StemMp4Sink(
-            self._path,
+            next(iter(paths.values())),
             source.samplerate,
             channels,
             list(paths),
@@ -172,13 +168,11 @@ class _StemFile(TrackSink):
             tags=source.tags,
             overwrite=settings.overwrite or settings.resume,
         )
+        self.outputs = [self._sink]
         self.notes = [self._sink.note] if self._sink.note else []
 
     def write(self, stems: Stems) -> None:
         self._sink.write(stems.mix, stems.data)
-
-    def outputs(self) -> Mapping[Path, Output]:
-        return {self._path: self._sink}
 
 
 class _Pipe(TrackSink):
@@ -201,20 +195,19 @@ class _Pipe(TrackSink):
             dither=settings.dither,
             seed=settings.seed,
         )
+        self.outputs = [self._sink]
+        self.notes = []
 
     def write(self, stems: Stems) -> None:
         side_by_side = stems.data.transpose(1, 0, 2).reshape(stems.frames, -1)
         self._sink.write(np.ascontiguousarray(side_by_side))
-
-    def outputs(self) -> Mapping[Path, Output]:
-        return {PIPE: self._sink}
 
 
 def _refuse_rescale(settings: Settings) -> None:
     if settings.clip_mode == "rescale":
         raise SettingsError(
             "clip_mode=rescale scales each stem by its own peak, which neither a pipe nor a stem.mp4 "
-            "can hold back for; try clip_mode=soft"
+            "can wait for; try clip_mode=soft"
         )
 
 

@@ -43,7 +43,6 @@ def load(
         trust_checkpoint: load pickles too, which can run code.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``.
         threads: how many threads torch may use in this process (None: leave it).
-        segment: the length of the windows in seconds (None: the model's own).
         segment: the window's length in seconds that the user chose (None: the model's own).
 
     Raises:
@@ -65,8 +64,7 @@ def load(
     from streamer.models.devices import pick_device
 
     target = pick_device(device)
-    if threads is not None:
-        _set_threads(threads)
+    _set_up_torch(threads)
     read = _Reader(place, trust_checkpoint)
     # Of a model that is not in the registry only its networks know the stems.
     sources = known.stems if known is not None else tuple(read(place.bag.members[0]).sources)
@@ -82,7 +80,7 @@ def load(
     _override_segment(networks, place.bag)
     made = known is not None and known.origin == "made"
     separators = [_separator(n, target, segment, quantized=made) for n in networks]
-    return _bag(name, separators, weights)
+    return _bag(name, separators, weights, note)
 
 
 class _Reader:
@@ -191,9 +189,13 @@ def _check_alike(name: str, sources: Sequence[str], networks: Sequence[Network |
             )
 
 
-def _set_threads(threads: int) -> None:
+def _set_up_torch(threads: int | None) -> None:
     import torch
 
+    # its "fast path" for encoder layers holds whole attention matrices, and is the slower one here
+    torch.backends.mha.set_fastpath_enabled(False)
+    if threads is None:
+        return
     if threads < 1:
         raise ModelError(f"threads={threads} must be at least 1")
     torch.set_num_threads(threads)

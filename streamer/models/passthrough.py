@@ -22,9 +22,8 @@ class PassthroughSeparator:
         self.samplerate = 44100
         self.channels = 2
         self.window_frames = window_frames
-        self.max_window_frames: int | None = None
 
-    def input_frames(self, window_frames: int, *, fixed: bool = False) -> int:  # noqa: ARG002
+    def input_frames(self, window_frames: int) -> int:
         """Return ``window_frames``: it needs nothing around the window."""
         return window_frames
 

@@ -28,9 +28,9 @@ LAYERS = (
 )
 
 
-# Products of a fraction of a millisecond, and the best of many: what else the machine does only adds.
+# Products of a fraction of a millisecond, and the best of many: other load only adds to a time.
 _PROBE_SIZE = 256
-_PROBE_RUNS = 20
+_PROBE_RUNS = 10
 _PROBE_GAIN = 0.8  # below this share of the time it pays for the conversions that it needs
 
 

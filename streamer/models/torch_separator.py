@@ -54,7 +54,8 @@ class TorchSeparator:
         transformer = isinstance(network, HTDemucs)
         if transformer and self.window_frames > longest:
             raise ModelError(
-                f"segment={segment} must be at most {float(network.segment):g} seconds for this model"
+                f"segment={segment} must be at most {float(network.segment):g} seconds for this "
+                "model"
             )
         if self.window_frames < 1:
             raise ModelError(f"segment={segment} is less than one frame; try 2")

@@ -239,16 +239,23 @@ def resolve_auto(
     repo: Path | None = None,
     trust_checkpoint: bool = False,
     reachable: Callable[[], bool] = hub.reachable,
+    fetch: Callable[[str], object] = download,
 ) -> tuple[str, str | None]:
     """Return the model that ``auto`` means now, and a sentence for the user if it is second choice.
 
-    It is htdemucs if its weights are here or the hub can be reached, else the embedded model.
+    It is htdemucs if its weights are here or can be fetched, which is then done, else the embedded
+    model.
     """
     if available(AUTO_FIRST, repo=repo, trust_checkpoint=trust_checkpoint) is not None:
         return AUTO_FIRST, None
-    if repo is None and reachable():
-        return AUTO_FIRST, None
     why = "the hub cannot be reached" if repo is None else f"{repo} does not have them"
+    if repo is None and reachable():
+        try:
+            fetch(AUTO_FIRST)
+        except WeightsError as error:
+            why = f"cannot be fetched ({error})"
+        else:
+            return AUTO_FIRST, None
     return AUTO_ELSE, (
         f"the weights of {AUTO_FIRST} are not here and {why}, so the smaller embedded {AUTO_ELSE} "
         f"is used; `stemstream models download {AUTO_FIRST}` fetches them"

@@ -145,6 +145,26 @@ def test_cut_short_gives_what_is_there_and_says_so(
     assert losses == [f"{name} is damaged or cut short: {seconds:.1f} s of 1.0 s decoded"]
 
 
+def test_a_recording_that_changes_its_channels_and_rate(
+    tmp_path: Path, tone: Tone, ffmpeg: Ffmpeg
+) -> None:
+    data = b""
+    for channels, rate in ((2, 44100), (1, 44100), (2, 22050), (2, 44100)):
+        soundfile.write(tmp_path / "a.wav", tone(rate, channels, rate), rate)
+        options = ["-write_xing", "0", "-id3v2_version", "0", "-f", "mp3"]
+        data += ffmpeg("-i", tmp_path / "a.wav", *options, "-")
+    (tmp_path / "radio.mp3").write_bytes(data)
+    with open_source(tmp_path / "radio.mp3") as source:
+        assert (source.samplerate, source.channels) == (44100, 2)
+        whole = np.concatenate(list(source.blocks()))
+    # Each part brings its own encoder delay and padding, as it has no header to tell them.
+    assert 4 * 44100 < len(whole) < 4 * 44100 + 12_000
+    for second in range(4):  # the same sine on the left all along
+        left = whole[int((second + 0.3) * 44100) : int((second + 0.8) * 44100), 0]
+        spectrum = np.abs(np.fft.rfft(left))
+        assert np.argmax(spectrum) == pytest.approx(110, abs=1)
+
+
 def test_mp3_without_a_length_is_not_called_cut_short(
     tmp_path: Path, tone: Tone, ffmpeg: Ffmpeg
 ) -> None:

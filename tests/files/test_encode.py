@@ -1,27 +1,20 @@
-"""File sinks: round trips through FFmpeg's command, dither, tags; what fails leaves nothing."""
+"""File sinks: round trips through FFmpeg's command, sizes, sample rates, tags."""
 
 from __future__ import annotations
 
-import itertools
-import os
 import shutil
-import signal
 import struct
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from streamer.audio import Samples
-from streamer.errors import OutputExistsError, SettingsError, SinkError
-from streamer.files import Encoding, FileSink, open_source, remove_stale_parts
-from streamer.files.quantise import Quantiser
+from streamer.errors import SettingsError
+from streamer.files import Encoding, FileSink, open_source
 from streamer.files.wav import PcmCoder, WavWriter, wav_header
 
 Ffmpeg = Callable[..., bytes]
@@ -46,12 +39,8 @@ def write(path: Path, samples: Samples, encoding: Encoding, rate: int = 44100) -
     return sink.note
 
 
-def left_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
 @pytest.mark.parametrize("frames", [0, 1, FRAMES])
-@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("sample_format", ["int16", "int24", "float32"])
 @pytest.mark.parametrize("kind", ["wav", "flac"])
 def test_lossless_round_trip(
@@ -75,7 +64,7 @@ def test_lossless_round_trip(
         assert theirs.shape == samples.shape
         np.testing.assert_allclose(theirs, samples, rtol=0, atol=step * 1.001)
     assert soundfile.info(path).subtype == ("FLOAT" if step == 0 else f"PCM_{bits}")
-    assert left_in(tmp_path) == [path.name]
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac"])
@@ -93,27 +82,6 @@ def test_int16_passes_undithered_to_the_bit(tmp_path: Path, kind: str) -> None:
     np.testing.assert_array_equal(soundfile.read(path, dtype="int16")[0], every[:, 0])
 
 
-@pytest.mark.parametrize("bits", [16, 24])
-@pytest.mark.parametrize("dither", [True, False])
-def test_clips_and_never_wraps(bits: int, dither: bool) -> None:
-    loud = np.array([[1.0], [-1.0], [7.5], [-7.5], [np.inf], [-np.inf], [np.nan]], np.float32)
-    whole = Quantiser(bits, dither=dither, seed=0).feed(loud)[:, 0]
-    top = 2 ** (bits - 1)
-    np.testing.assert_allclose(whole[:2], [top - 1, -top], atol=2)
-    assert whole[2:].tolist() == [top - 1, -top, top - 1, -top, 0]
-
-
-@settings(max_examples=30, deadline=None)
-@given(cuts=st.lists(st.integers(0, 500), max_size=8), bits=st.sampled_from(["int16", "int24"]))
-def test_any_split_gives_the_same_bytes(cuts: list[int], bits: str) -> None:
-    samples = np.random.default_rng(3).standard_normal((500, 2)).astype(np.float32)
-    whole = PcmCoder(bits, dither=True, seed=5).feed(samples)  # type: ignore[arg-type]
-    coder = PcmCoder(bits, dither=True, seed=5)  # type: ignore[arg-type]
-    edges = [0, *sorted(cuts), 500]
-    parts = [coder.feed(samples[a:b]) for a, b in itertools.pairwise(edges)]
-    assert b"".join(parts) == whole
-
-
 @pytest.mark.parametrize("kind", ["wav", "flac"])
 def test_blocks_do_not_change_the_file(tmp_path: Path, tone: Tone, kind: str) -> None:
     samples, written = tone(30_000), []
@@ -125,28 +93,6 @@ def test_blocks_do_not_change_the_file(tmp_path: Path, tone: Tone, kind: str) ->
             sink.commit()
         written.append(path.read_bytes())
     assert written[0] == written[1]
-
-
-def test_dither_noise_is_triangular_unbiased_and_blind_to_the_signal() -> None:
-    for level in (0.0, 0.25, 0.5):
-        held = np.full((200_000, 1), level / 2**15, np.float32)
-        error = Quantiser(16, dither=True, seed=1).feed(held)[:, 0] - level
-        # Mean 0 and variance 1/4 LSB^2 (1/6 of the dither and 1/12 of the rounding) at any level.
-        assert abs(error.mean()) < 0.005
-        assert error.var() == pytest.approx(0.25, rel=0.02)
-        assert np.abs(error).max() <= 1.5
-
-
-def test_a_sine_below_the_last_bit_survives_16_bits() -> None:
-    frames = 2**16
-    bin_ = 1000
-    sine = 1e-5 * np.sin(2 * np.pi * bin_ * np.arange(frames) / frames)[:, None]
-    whole = Quantiser(16, dither=True, seed=1).feed(sine.astype(np.float32))[:, 0] / 2**15
-    spectrum = np.abs(np.fft.rfft(whole)) * 2 / frames
-    assert spectrum[bin_] == pytest.approx(1e-5, rel=0.05)
-    harmonics = spectrum[[2 * bin_, 3 * bin_, 5 * bin_]]
-    assert harmonics.max() < 1e-6
-    assert not Quantiser(16, dither=False, seed=1).feed(sine.astype(np.float32)).any()
 
 
 def test_stems_do_not_share_their_dither(tmp_path: Path) -> None:
@@ -284,181 +230,6 @@ def test_encoding_refuses_what_cannot_be() -> None:
     ):
         with pytest.raises(SettingsError, match=next(iter(wrong))):
             Encoding(**wrong)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "ogg", "opus", "m4a"])
-def test_abort_and_exceptions_leave_nothing(tmp_path: Path, tone: Tone, kind: str) -> None:
-    path = tmp_path / "new" / f"a.{kind}"
-    encoding = Encoding(kind)  # type: ignore[arg-type]
-
-    def interrupted() -> None:
-        with FileSink(path, 44100, 2, encoding) as sink:
-            sink.write(tone(20_000))
-            assert len(left_in(path.parent)) == 1
-            assert not path.exists()
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert left_in(path.parent) == []
-    with FileSink(path, 44100, 2, encoding) as sink:
-        sink.write(tone(20_000))
-    assert left_in(path.parent) == []
-    sink.abort()
-
-
-def test_existing_files_are_kept(tmp_path: Path, tone: Tone) -> None:
-    path = tmp_path / "a.wav"
-    path.write_text("mine")
-    with pytest.raises(OutputExistsError, match="--overwrite replaces it, --resume skips"):
-        FileSink(path, 44100, 2, Encoding())
-    path.unlink()
-    sink = FileSink(path, 44100, 2, Encoding())
-    sink.write(tone(100))
-    path.write_text("mine")
-    with pytest.raises(OutputExistsError):
-        sink.commit()
-    assert path.read_text() == "mine"
-    assert left_in(tmp_path) == ["a.wav"]
-    with FileSink(path, 44100, 2, Encoding(), overwrite=True) as sink:
-        sink.write(tone(100))
-        sink.commit()
-        sink.commit()
-    assert soundfile.info(path).frames == 100
-
-
-@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "ogg", "opus", "m4a"])
-def test_a_full_disk_is_one_sentence(
-    small_disk: Path, kind: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    noise = np.random.default_rng(0).uniform(-1, 1, (44100, 2)).astype(np.float32)
-    path = small_disk / f"a.{kind}"
-
-    with pytest.raises(SinkError) as caught:
-        write(path, np.concatenate([noise] * 30), Encoding(kind))  # type: ignore[arg-type]
-    assert str(caught.value) == (
-        f"{path} cannot be written: the disk is full; free some space or write to another folder"
-    )
-    assert left_in(small_disk) == []
-    assert capfd.readouterr().err == ""
-
-
-@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "ogg", "opus", "m4a"])
-def test_a_disk_that_fills_at_the_very_end(small_disk: Path, tone: Tone, kind: str) -> None:
-    """Whatever space is left, the file is whole or not there."""
-    samples = tone(30_000)
-    encoding = Encoding(kind)  # type: ignore[arg-type]
-    whole = small_disk / f"whole.{kind}"
-    write(whole, samples, encoding)
-    size = whole.stat().st_size
-    reference = whole.read_bytes()
-    whole.unlink()
-    outcomes = set()
-    for spare in range(-12288, 12289, 4096):
-        (small_disk / "ballast").write_bytes(bytes(2**18 - size // 4096 * 4096 - spare - 4096))
-        path = small_disk / f"whole.{kind}"
-        try:
-            write(path, samples, encoding)
-        except SinkError:
-            outcomes.add("refused")
-            assert left_in(small_disk) == ["ballast"]
-        else:
-            outcomes.add("written")
-            assert path.stat().st_size == len(reference)
-            path.unlink()
-    assert outcomes == {"refused", "written"}
-
-
-def test_places_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    (tmp_path / "folder.wav").mkdir()
-    for path, words in {
-        tmp_path / "file" / "a.wav": "a file stands where its folder should be",
-        tmp_path / "file" / "b" / "a.wav": "a file stands where its folder should be",
-        tmp_path / "folder.wav": "a folder stands under that name",
-        tmp_path / f"{'x' * 300}.wav": "longer than the disk allows",
-        tmp_path / ("y" * 300) / "a.wav": "longer than the disk allows",
-    }.items():
-        with pytest.raises(SinkError, match=words):
-            FileSink(path, 44100, 2, Encoding())
-    with pytest.raises(SinkError, match="at most 2 channels"):
-        FileSink(tmp_path / "a.mp3", 44100, 6, Encoding("mp3"))
-    with pytest.raises(SinkError, match="choose another format"):
-        FileSink(tmp_path / "a.flac", 44100, 9, Encoding("flac"))
-    assert left_in(tmp_path) == ["file", "folder.wav"]
-
-
-def test_a_read_only_disk(read_only_disk: Path) -> None:
-    with pytest.raises(SinkError, match="the disk is read-only; write to another folder"):
-        FileSink(read_only_disk / "a.wav", 44100, 2, Encoding())
-    with pytest.raises(SinkError, match="the disk is read-only; write to another folder"):
-        FileSink(read_only_disk / "new" / "a.wav", 44100, 2, Encoding())
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "a song",
-        "Für Elise – 乐",
-        "-dash",
-        "a:b%d",
-        "x" * 251,
-        os.fsdecode(b"\xff\xfe"),
-        "乐" * 83,
-    ],
-)
-@pytest.mark.parametrize("kind", ["wav", "mp3", "ogg", "flac", "m4a"])
-def test_names(
-    tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    path = Path(f"{name[:250] if len(kind) == 4 else name}.{kind}")
-    write(path, tone(3000), Encoding(kind))  # type: ignore[arg-type]
-    assert left_in(tmp_path) == [path.name]
-    with open_source(path) as source:
-        assert sum(map(len, source.blocks())) >= 3000
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a system with kill -9")
-@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "m4a"])
-def test_kill_leaves_only_a_part_file_that_is_cleaned_up(tmp_path: Path, kind: str) -> None:
-    code = (
-        "import sys, numpy as np; from pathlib import Path\n"
-        "from streamer.files import Encoding, FileSink\n"
-        "sink = FileSink(Path(sys.argv[1]), 44100, 2, Encoding(sys.argv[2]))\n"
-        "block = np.random.default_rng(0).uniform(-1, 1, (44100, 2)).astype('f4')\n"
-        "for turn in range(10**9):\n"
-        "    sink.write(block)\n"
-        "    if turn == 3: print('going', flush=True)\n"
-    )
-    path = tmp_path / f"a.{kind}"
-    command = [sys.executable, "-c", code, str(path), kind]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"going\n"
-        process.kill()
-    left = left_in(tmp_path)
-    assert len(left) == 1
-    assert left[0].startswith(f"a.{kind}.")
-    assert left[0].endswith(".part")
-    other = tmp_path / f"b.{kind}.0123456789abcdef.part"
-    other.touch()
-    (tmp_path / f"a.{kind}").touch()
-    remove_stale_parts(path)
-    assert left_in(tmp_path) == [f"a.{kind}", other.name]
-
-
-def test_two_runs_never_share_a_part_file(tmp_path: Path, tone: Tone) -> None:
-    path = tmp_path / "a.wav"
-    first = FileSink(path, 44100, 2, Encoding())
-    second = FileSink(path, 44100, 2, Encoding())
-    first.write(tone(100))
-    second.write(tone(200))
-    first.commit()
-    with pytest.raises(OutputExistsError):
-        second.commit()
-    assert soundfile.info(path).frames == 100
-    assert left_in(tmp_path) == ["a.wav"]
 
 
 def test_sox_reads_our_wav(tmp_path: Path, tone: Tone) -> None:

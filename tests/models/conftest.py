@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,15 @@ def with_checksum(path: Path) -> Path:
     """Rename ``SIG.EXT`` to ``SIG-CHECKSUM.EXT``, as Demucs names its files."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     return path.rename(path.with_stem(f"{path.stem}-{digest}"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Such small networks gain nothing from threads, and lose much on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

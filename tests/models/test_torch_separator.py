@@ -37,18 +37,16 @@ def test_it_is_apply_model_without_the_split(make, noise, kind, segment, frames)
 
 def test_what_it_wants_to_see(make):
     transformer = TorchSeparator(make("htdemucs"), CPU)
-    assert (transformer.window_frames, transformer.max_window_frames) == (15600, 15600)
+    assert transformer.window_frames == 15600
     assert transformer.input_frames(100) == 15600
-    assert transformer.input_frames(100, fixed=True) == 100
     with pytest.raises(ModelError, match=r"segment=2 must be at most 1\.95 seconds"):
-        transformer.input_frames(16000, fixed=True)
+        TorchSeparator(make("htdemucs"), CPU, segment=2)
     chosen = TorchSeparator(make("htdemucs"), CPU, segment=0.5)
-    assert (chosen.window_frames, chosen.max_window_frames) == (4000, 15600)
+    assert chosen.window_frames == 4000
     assert chosen.input_frames(100) == 4000
     network = make("demucs")
     convolutions = TorchSeparator(network, CPU)
     assert convolutions.input_frames(100) == network.valid_length(100) > 100
-    assert convolutions.max_window_frames is None
     assert TorchSeparator(make("hdemucs"), CPU).input_frames(100) == 100
 
 
@@ -103,10 +101,10 @@ def test_failures_are_one_sentence(noise, error, message):
 
 
 @pytest.mark.parametrize("compute", [True, False])
-def test_bfloat16_stays_near(noise, compute):
+def test_bfloat16_stays_near(make, noise, compute):
     """On noise; what it costs on music is measured by bench/quantized.py."""
-    reference = load("htdemucs_mini", device="cpu").members[0].separator
-    network = load("htdemucs_mini", device="cpu").members[0].separator._network
+    reference = TorchSeparator(make("htdemucs"), CPU)
+    network = make("htdemucs")
     before = weight_bytes(network)
     separator = TorchSeparator(network, CPU, autocast=quantize(network, CPU, compute=compute))
     assert weight_bytes(network) < before * 0.55 if compute else weight_bytes(network) == before
@@ -120,7 +118,7 @@ def test_the_embedded_model_separates(noise):
     bag = load("htdemucs_mini", stems=["vocals"], device="cpu")
     assert (bag.samplerate, bag.channels) == (44100, 2)
     separator = bag.members[0].separator
-    assert separator.window_frames == separator.max_window_frames == 343_980
+    assert separator.window_frames == 343_980
     mix = noise(1, 343_980)
     stems = separator(mix)
     residual = mix - stems.sum(axis=1)

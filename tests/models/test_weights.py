@@ -67,11 +67,22 @@ def test_auto_falls_back_and_says_so():
     assert reason is not None
     assert "the hub cannot be reached" in reason
     assert "stemstream models download htdemucs" in reason
-    assert load("auto", device="cpu").name == "htdemucs_mini"
+    bag = load("auto", device="cpu")
+    assert (bag.name, bag.note) == (name, reason)
 
 
 def test_auto_takes_the_hub_if_it_is_there():
-    assert resolve_auto(reachable=lambda: True) == ("htdemucs", None)
+    assert resolve_auto(reachable=lambda: True, fetch=lambda name: name) == ("htdemucs", None)
+
+
+def test_auto_falls_back_where_the_hub_answers_but_does_not_deliver() -> None:
+    def fetch(name: str) -> None:
+        raise WeightsError(f"no {name}")
+
+    name, reason = resolve_auto(reachable=lambda: True, fetch=fetch)
+    assert name == "htdemucs_mini"
+    assert reason
+    assert "no htdemucs" in reason
 
 
 def test_auto_looks_into_the_folder(make, export, tmp_path):

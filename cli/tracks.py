@@ -1,0 +1,72 @@
+"""Tracks one after the other, each with a progress bar and a table."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cli.report import plain, print_json, print_table
+from cli.terminal import complain, progress_bar, tell
+from streamer.engine import TrackReport, refuse_duplicates, separate_track
+from streamer.errors import SettingsError, StemstreamError
+from streamer.files import Source
+from streamer.files.track import PIPE
+from streamer.models.separator import Bag
+from streamer.processor import load_bag
+from streamer.settings import Settings
+
+
+def separate_all(inputs: Sequence[str], settings: Settings, *, as_json: bool) -> int:
+    """Separate all tracks that can be; return the exit code (see `cli.main`).
+
+    Raises:
+        StemstreamError: nothing can be separated with these settings.
+    """
+    if settings.out == PIPE:
+        _refuse_crowded_output(as_json=as_json)
+    bag = load_bag(settings)
+    if bag.note:
+        tell(bag.note)
+    refuse_duplicates(inputs, settings, bag)
+    outcomes: list[Mapping[str, object]] = []
+    code = 0
+    try:
+        for path in inputs:
+            try:
+                outcomes.append(plain(separate_shown(path, settings, bag)))
+            except StemstreamError as error:
+                complain(str(error))
+                outcomes.append({"source": path, "error": str(error)})
+                code = code or error.exit_code
+    except KeyboardInterrupt:
+        complain("stopped; the tracks finished before are whole, and --resume goes on from them")
+        code = 128 + signal.SIGINT
+    if as_json:
+        print_json(outcomes)
+    return code
+
+
+def separate_shown(
+    path: str, settings: Settings, bag: Bag, truth: Mapping[str, Source] | None = None
+) -> TrackReport:
+    """Separate one track with a progress bar, and print its table; see `separate_track`."""
+    with progress_bar() as bar:
+        task = bar.add_task(Path(path).name, total=None)
+        report = separate_track(
+            path,
+            settings,
+            bag,
+            progress=lambda done, whole: bar.update(task, completed=done, total=whole),
+            truth=truth,
+        )
+    print_table(report)
+    return report
+
+
+def _refuse_crowded_output(*, as_json: bool) -> None:
+    if as_json:
+        raise SettingsError("--json and --out - both want standard output; give one of them")
+    if sys.stdout.isatty():
+        raise SettingsError("--out - writes audio, and standard output is a terminal; pipe it on")

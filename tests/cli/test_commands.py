@@ -1,0 +1,152 @@
+"""The other commands, the help, and what starting costs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamer import models
+from streamer.settings import PRESETS, Settings, flag, shown
+
+Run = Callable[..., Any]
+
+
+def words(text: str) -> str:
+    """Return a text without its frames and line breaks."""
+    return " ".join(re.sub("[^ -~]", " ", text).split())
+
+
+def test_presets(stemstream: Run) -> None:
+    outcome = stemstream("presets")
+    assert outcome.code == 0
+    for name, values in PRESETS.items():
+        line = next(line for line in outcome.out.splitlines() if name in line)
+        assert line.split()[1:] == [str(value) for value in values.values()]
+
+
+def test_presets_show_where_values_come_from(
+    stemstream: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere / "mine.toml").write_text("jobs = 3\n")
+    monkeypatch.setenv("DEMUCS_SHIFTS", "4")
+    out = stemstream("presets", "--show", "--preset", "FAST", "--config", "mine.toml").out
+    rows = dict(line.strip().split(maxsplit=1) for line in out.splitlines())
+    assert set(rows) == {"setting", *Settings.model_fields}
+    assert rows["jobs"].split(maxsplit=1) == ["3", "mine.toml"]
+    assert rows["shifts"].split(maxsplit=1) == ["4", "environment DEMUCS_SHIFTS"]
+    assert rows["overlap"].split(maxsplit=1) == ["0.1", "preset FAST"]
+    assert rows["clip_mode"].split(maxsplit=1) == ["soft", "default"]
+
+
+def test_models(stemstream: Run) -> None:
+    outcome = stemstream("models")
+    assert outcome.code == 0
+    for name in models.names():
+        line = next(line for line in outcome.out.splitlines() if line.strip().startswith(name))
+        assert "drums bass other vocals" in line
+        assert re.search(r"\[[123]\]", line)
+    for name in models.names():
+        assert models.info(name).licence in outcome.out
+    assert len(outcome.out.splitlines()) < 25
+    assert re.search(r"htdemucs_mini is in .*htdemucs_mini\.safetensors", outcome.out)
+
+
+@pytest.mark.parametrize("command", ["path", "download"])
+def test_embedded_weights_are_here(command: str, stemstream: Run) -> None:
+    outcome = stemstream("models", command, "htdemucs_mini")
+    assert outcome.code == 0
+    assert Path(outcome.out.strip()).is_file()
+
+
+@pytest.mark.parametrize(
+    ("command", "model", "said"),
+    [
+        ("path", "htdemucs", "stemstream models download htdemucs"),
+        ("path", "passthrough", "has no weights"),
+        ("path", "htdemux", "did you mean htdemucs"),
+        ("download", "htdemucs", "the hub cannot be reached"),
+        ("download", "passthrough", "has no weights"),
+        ("download", "htdemux", "did you mean htdemucs"),
+    ],
+)
+def test_weights_that_cannot_be_had(command: str, model: str, said: str, stemstream: Run) -> None:
+    outcome = stemstream("models", command, model)
+    assert outcome.code == 5
+    assert said in outcome.complaint
+    assert outcome.out == ""
+
+
+def test_doctor(stemstream: Run) -> None:
+    outcome = stemstream("doctor")
+    assert outcome.code == 0, outcome.out
+    assert outcome.err == ""
+    marks = {line[4:].split("  ")[0].strip(): line.split()[0] for line in outcome.out.splitlines()}
+    for part in ("machine", "torch", "demucs", "numba", "soundfile", "av", "soxr", "devices"):
+        assert marks[part] == "ok"
+    assert marks["embedded model"] == "ok"
+    assert marks["larger models"] == "-"
+    assert marks["hub"] == "-"
+    assert "stemstream models download" in outcome.out
+
+
+def test_help_tells_every_flag_with_its_default(
+    stemstream: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    outcome = stemstream("separate", "--help")
+    assert outcome.code == 0
+    told = words(outcome.out)
+    for name, field in Settings.model_fields.items():
+        assert flag(name) in told
+        if field.default not in (None, True, False):
+            assert f"[default: {shown(field.default)}]" in told, name
+    assert "one of soft, rescale, clamp, none" in told
+
+
+@pytest.mark.parametrize("asked", [(), ("--help",), ("-h",)])
+def test_overview(asked: tuple[str, ...], stemstream: Run) -> None:
+    outcome = stemstream(*asked)
+    assert outcome.code == 0
+    told = words(outcome.out)
+    for command in ("separate", "demo", "models", "presets", "doctor"):
+        assert command in told
+    assert "130 after Ctrl-C" in told
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("separat",), "No such command 'separat'"),
+        (("separate",), "Missing argument 'INPUT'"),
+        (("separate", "--overlapp", "1", "a.wav"), "No such option: --overlapp"),
+        (("models", "download"), "Missing argument 'MODEL'"),
+        (("separate", "a.wav", "--shifts"), "requires an argument"),
+    ],
+)
+def test_wrong_command_lines(wrong: tuple[str, ...], said: str, stemstream: Run) -> None:
+    outcome = stemstream(*wrong)
+    assert outcome.code == 2
+    assert said in outcome.complaint
+    assert "--help`" in outcome.complaint
+    assert len(outcome.err.splitlines()) == 1
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"{statement}; import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    return set(done.stdout.split())
+
+
+def test_importing_streamer_loads_nothing_heavy() -> None:
+    heavy = {"torch", "sounddevice", "numba", "soundfile", "av", "demucs", "numpy", "pydantic"}
+    assert not loaded_by("import streamer") & heavy
+
+
+def test_the_commands_load_neither_torch_nor_the_engine() -> None:
+    assert not loaded_by("import cli.commands") & {"torch", "sounddevice", "numba", "demucs"}

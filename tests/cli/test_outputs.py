@@ -1,0 +1,162 @@
+"""What `separate` writes: which stems, in which formats, and what holds between them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from doubles import RATE, noise
+
+from streamer.audio import Samples
+from streamer.files import LoudnessMeter
+from streamer.settings import Settings
+
+STEMS = ("drums", "bass", "other", "vocals")
+FLOATS = ("--float32", "--clip-mode", "none")
+Run = Callable[..., Any]
+Read = Callable[[Path], Samples]
+
+
+def decibels(wanted: Samples, got: Samples) -> float:
+    error = np.square(wanted - got, dtype=np.float64).sum()
+    return float(10 * np.log10(error / np.square(wanted, dtype=np.float64).sum() + 1e-30))
+
+
+def test_only_the_wanted_stems(separate: Run, song: Run, files: Run, elsewhere: Path) -> None:
+    assert separate("--stems", "vocals,bass", song()).code == 0
+    assert files(elsewhere / "separated") == {
+        "passthrough/song/vocals.wav",
+        "passthrough/song/bass.wav",
+    }
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "ogg", "opus", "m4a"])
+def test_formats(kind: str, separate: Run, song: Run, elsewhere: Path) -> None:
+    assert separate("--format", kind, "--stems", "bass", song()).code == 0
+    file = elsewhere / "separated" / "passthrough" / "song" / f"bass.{kind}"
+    with av.open(str(file)) as container:
+        codec = container.streams.audio[0].codec_context.name.split("_")[0].removesuffix("float")
+        assert codec == {"wav": "pcm", "ogg": "vorbis", "m4a": "aac"}.get(kind, kind)
+        frames = list(container.decode(audio=0))
+    seconds = sum(frame.samples / frame.sample_rate for frame in frames)
+    assert seconds == pytest.approx(20_000 / 44_100, abs=0.06)
+
+
+def test_stem_mp4(separate: Run, song: Run, files: Run, elsewhere: Path) -> None:
+    outcome = separate("--format", "stem.mp4", song())
+    assert outcome.code == 0, outcome.err
+    assert files(elsewhere / "separated") == {"passthrough/song.stem.mp4"}
+    with av.open(str(elsewhere / "separated/passthrough/song.stem.mp4")) as container:
+        assert len(container.streams.audio) == 1 + len(STEMS)
+
+
+@pytest.mark.parametrize(
+    ("flag", "subtype"),
+    [("--int16", "PCM_16"), ("--int24", "PCM_24"), ("--float32", "FLOAT")],
+)
+def test_sample_formats(flag: str, subtype: str, separate: Run, song: Run, elsewhere: Path) -> None:
+    assert separate(flag, "--stems", "bass", song()).code == 0
+    about = soundfile.info(str(elsewhere / "separated/passthrough/song/bass.wav"))
+    assert (about.subtype, about.frames, about.samplerate) == (subtype, 20_000, 44_100)
+
+
+def test_json_alone_is_on_standard_output(separate: Run, song: Run) -> None:
+    outcome = separate("--json", "--stems", "vocals", song("a.wav"), "none.wav", song("b.wav"))
+    first, failed, last = json.loads(outcome.out)
+    assert [Path(one["source"]).name for one in (first, last)] == ["a.wav", "b.wav"]
+    assert (first["samplerate"], first["frames"], first["skipped"]) == (44_100, 20_000, False)
+    assert Path(first["stems"]["vocals"]["path"]).is_file()
+    assert first["stems"]["vocals"]["sdr_db"] is None
+    assert "does not exist" in failed["error"]
+    assert outcome.code == 3
+    assert "does not exist" in outcome.complaint
+
+
+def test_silence_is_null_in_json(separate: Run, song: Run) -> None:
+    outcome = separate("--json", song("a.wav", noise(9) * 0))
+    (one,) = json.loads(outcome.out)
+    assert one["stems"]["drums"]["peak_db"] is None
+
+
+def test_seed_gives_the_same_bytes(stemstream: Run, song: Run, repo: Path, elsewhere: Path) -> None:
+    path = song(audio=noise(5_000), samplerate=RATE)
+    model = ("separate", "-n", "tiny", "--repo", repo, "--trust-checkpoint", "--shifts", 2)
+    made = []
+    for run, seed in enumerate([3, 3, 4]):
+        assert stemstream(*model, "--seed", seed, "-o", f"run {run}", path).code == 0
+        made.append((elsewhere / f"run {run}/tiny/song/vocals.wav").read_bytes())
+    assert made[0] == made[1]
+    assert made[0] != made[2]
+
+
+def test_loudness_is_one_gain_for_all_stems(
+    stemstream: Run, song: Run, repo: Path, read: Read, elsewhere: Path
+) -> None:
+    path = song(audio=noise(16_000), samplerate=RATE)
+    model = ("separate", "-n", "tiny", "--repo", repo, "--trust-checkpoint", "--shifts", 0, *FLOATS)
+    assert stemstream(*model, "-o", "plain", path).code == 0
+    assert stemstream(*model, "-o", "loud", "--loudness", -16, path).code == 0
+    meter = LoudnessMeter(RATE, 2)
+    mix = read(path)
+    meter.feed(mix)
+    gain = 10 ** ((-16 - meter.integrated()) / 20)
+    assert not 0.9 < gain < 1.1
+    for stem in STEMS:
+        plain = read(elsewhere / f"plain/tiny/song/{stem}.wav")
+        loud = read(elsewhere / f"loud/tiny/song/{stem}.wav")
+        assert np.abs(plain).max() > 1e-3
+        assert decibels(plain * gain, loud) < -100
+
+
+def test_residual_and_stems_are_the_mix(
+    stemstream: Run, song: Run, repo: Path, read: Read, elsewhere: Path
+) -> None:
+    path = song(audio=noise(9_001), samplerate=RATE)
+    model = ("separate", "-n", "tiny", "--repo", repo, "--trust-checkpoint", *FLOATS)
+    assert stemstream(*model, "--residual", "-o", "a", path).code == 0
+    assert stemstream(*model, "--conserve", "-o", "b", path).code == 0
+    with_residual = {stem: read(elsewhere / f"a/tiny/song/{stem}.wav") for stem in STEMS}
+    residual = read(elsewhere / "a/tiny/song/residual.wav")
+    conserved = {stem: read(elsewhere / f"b/tiny/song/{stem}.wav") for stem in STEMS}
+    mix = read(path)
+    assert decibels(mix, sum(with_residual.values())) > -60
+    assert decibels(mix, sum(with_residual.values()) + residual) < -90
+    assert decibels(mix, sum(conserved.values())) < -90
+    for stem in ("drums", "bass", "vocals"):
+        assert np.array_equal(conserved[stem], with_residual[stem])
+
+
+def test_tags_and_names_with_brackets(separate: Run, song: Run, elsewhere: Path) -> None:
+    name = "A song [live] :smile: {x} Ünï 日本"
+    outcome = separate("--stems", "bass", song(f"{name}.wav"))
+    assert outcome.code == 0, outcome.err
+    assert (elsewhere / "separated/passthrough" / name / "bass.wav").is_file()
+    assert f"{name}.wav, separated by passthrough" in outcome.err
+
+
+def test_table_names_every_file_and_the_residual(separate: Run, song: Run) -> None:
+    told = separate("-o", "out", song()).err
+    assert "song.wav, separated by passthrough into out/passthrough/song" in told
+    for stem in STEMS:
+        assert f"{stem}.wav" in told
+    assert "residual 9.5 dB against the mix" in told  # four times the mix, less the mix
+    assert "x real time" in told
+    assert "peak memory" in told
+
+
+def test_environment_and_file_reach_the_run(
+    stemstream: Run, song: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEMUCS_MODEL", "passthrough")
+    monkeypatch.setenv("USE_FLOAT32", "true")
+    (elsewhere / "stemstream.toml").write_text('out = "from the file"\nstems = ["bass"]\n')
+    assert stemstream("separate", song()).code == 0
+    file = elsewhere / "from the file/passthrough/song/bass.wav"
+    assert soundfile.info(str(file)).subtype == "FLOAT"
+    assert Settings().sample_format != "float32"
