@@ -14,6 +14,7 @@ from streamer.channels import downmix_note, repair, to_mix
 from streamer.errors import SettingsError, SourceError
 from streamer.fifo import Fifo
 from streamer.files import LoudnessMeter, Source, open_source, open_track, stem_paths
+from streamer.files.loudness import SILENCE_LUFS
 from streamer.files.track import PIPE
 from streamer.level import TrackStatistics
 from streamer.measure import StemMeasure, TrackMeasure
@@ -151,9 +152,14 @@ def survey_track(source: Source, plan: Plan) -> Survey:
         statistics.feed(front.feed(mix))
     statistics.feed(front.flush())
     source.reopen()
-    wanted = plan.settings.loudness
-    gain = 1.0 if wanted is None else 10 ** ((wanted - meter.integrated()) / 20)
-    return Survey(statistics.mean, statistics.deviation, gain)
+    return Survey(statistics.mean, statistics.deviation, _gain(plan.settings.loudness, meter))
+
+
+def _gain(wanted: float | None, meter: LoudnessMeter) -> float:
+    """Return the factor to the wanted loudness; 1 where there is no loudness to change."""
+    if wanted is None or (loudness := meter.integrated()) <= SILENCE_LUFS:
+        return 1.0
+    return float(10 ** ((wanted - loudness) / 20))
 
 
 def separate_track(

@@ -17,8 +17,8 @@ FLOOR_RMS = 1e-2
 """-40 dB full scale: the gain is at most the inverse of this, so quieter music stays quieter."""
 SLOW_SECONDS = 3.0
 FAST_SECONDS = 0.1
-"""The level is the larger of two averages: the fast one sees to it that music after silence does not
-come in with the gain that the silence had."""
+"""The level is the larger of two averages: the fast one sees to it that music after silence does
+not come in with the gain that the silence had."""
 KNEE = 10 ** (-1 / 20)
 """The soft clip leaves everything below -1 dB full scale as it is, to the bit."""
 
@@ -124,7 +124,7 @@ def make_leveler(normalize: str, samplerate: int, mean: float, deviation: float)
 
 
 class TrackStatistics:
-    """Mean and deviation of a track's mono mix, gathered block by block (Chan's parallel variance)."""
+    """Mean and deviation of a track's mono mix, block by block (Chan's parallel variance)."""
 
     def __init__(self) -> None:
         self._frames = 0

@@ -20,8 +20,8 @@ def decibels(power_ratio: float) -> float:
 class StemMeasure:
     """One stem: peak and RMS in dB full scale, and SDR in dB where its true stem is known.
 
-    The SDR is ``10 log10(sum s^2 / sum (s - e)^2)`` over the whole track, s the true stem and e this
-    one: that of the MDX challenge.
+    The SDR is ``10 log10(sum s^2 / sum (s - e)^2)`` over the whole track, s the true stem and e
+    this one: that of the MDX challenge.
     """
 
     peak: float = 0.0

@@ -91,8 +91,8 @@ class Processor:
     def process(self, block: Samples) -> Stems:
         """Take ``(frames, channels)`` and return the stems of as many frames.
 
-        They are what `feed` and `flush` give, `latency_frames` later; silence comes first. Positions
-        count from the first frame that went in, so those of the silence are negative.
+        They are what `feed` and `flush` give, `latency_frames` later; silence comes first.
+        Positions count from the first frame that went in, so those of the silence are negative.
 
         Raises:
             SettingsError: the block is not of the prepared shape.

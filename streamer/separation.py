@@ -86,7 +86,7 @@ class Pass:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What is to be done with every frame, whatever the stream: the model, its passes, the stems."""
+    """What is to be done with every frame of any stream: the model, its passes, the stems."""
 
     bag: Bag
     settings: Settings

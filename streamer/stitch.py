@@ -80,7 +80,7 @@ class PassMean:
         self._queues = [Fifo() for _ in self._shares]
 
     def feed(self, pass_index: int, block: Samples) -> Samples:
-        """Take a block of one pass, ``(kept, frames, channels)``; return what all passes have now."""
+        """Take a block of one pass, ``(kept, frames, channels)``; return what all have now."""
         self._queues[pass_index].push(block)
         frames = min(queue.frames for queue in self._queues)
         mean = np.zeros((self._shares[0].shape[0], frames, block.shape[2]), np.float32)

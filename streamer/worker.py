@@ -11,7 +11,7 @@ from streamer.audio import Samples
 from streamer.windows import Window
 
 QUEUE_WINDOWS = 2
-"""How many windows may wait for each thread: enough to keep it busy, little enough to stay small."""
+"""How many windows may wait for each thread: enough to keep it busy, few enough to stay small."""
 
 Separate = Callable[[Window], Samples]
 

@@ -28,7 +28,7 @@ def noise(frames: int, channels: int = 2, seed: int = 0) -> Samples:
 
 @functools.cache
 def tiny(kind: str = "htdemucs", seed: int = 0, segment: float = 0.5) -> torch.nn.Module:
-    """A random network of each of Demucs's classes, of tens of thousands of parameters, at 8 kHz."""
+    """A random network of each of Demucs's classes, small, at 8 kHz."""
     torch.manual_seed(seed)
     common = {"sources": SOURCES, "channels": 8, "samplerate": RATE, "segment": segment}
     if kind == "htdemucs":

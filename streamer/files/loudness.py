@@ -60,4 +60,6 @@ class LoudnessMeter:
                 frame = self._sink.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            self._loudness = max(float(frame.metadata["lavfi.r128.I"]), SILENCE_LUFS)
+            # what is left of a song after its last whole 100 ms carries no measurement
+            if measured := frame.metadata.get("lavfi.r128.I"):
+                self._loudness = max(float(measured), SILENCE_LUFS)

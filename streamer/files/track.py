@@ -182,7 +182,7 @@ class _Pipe(TrackSink):
         _refuse_rescale(settings)
         if settings.format not in ("wav", "raw"):
             raise SettingsError(
-                f"standard output takes format=wav or raw, not {settings.format}; pipe the WAV into "
+                f"standard output takes format=wav or raw, not {settings.format}; pipe it into "
                 "ffmpeg for other formats"
             )
         self._sink = PipeSink(
@@ -206,8 +206,8 @@ class _Pipe(TrackSink):
 def _refuse_rescale(settings: Settings) -> None:
     if settings.clip_mode == "rescale":
         raise SettingsError(
-            "clip_mode=rescale scales each stem by its own peak, which neither a pipe nor a stem.mp4 "
-            "can wait for; try clip_mode=soft"
+            "clip_mode=rescale scales each stem by its own peak, which a pipe or a stem.mp4 "
+            "cannot wait for; try clip_mode=soft"
         )
 
 

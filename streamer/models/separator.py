@@ -61,9 +61,9 @@ class Member:
 class Bag:
     """A model as the engine sees it: its members, all with the same stems, rate and channels.
 
-    A member the wanted stems do not need is None (its weights are not even loaded); the place stays,
-    so that the random shifts of the others do not depend on what is wanted. ``note`` is what the user
-    should know of how the model was chosen.
+    A member the wanted stems do not need is None (its weights are not even loaded); the place
+    stays, so that the random shifts of the others do not depend on what is wanted. ``note`` is what
+    the user should know of how the model was chosen.
     """
 
     name: str

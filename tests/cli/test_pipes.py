@@ -1,0 +1,118 @@
+"""Standard input and output, and what is told where nobody is watching."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from doubles import noise
+
+Run = Callable[..., Any]
+MODEL = ("separate", "-n", "passthrough", "--clip-mode", "none", "--float32")
+
+
+def through(song: Path, *words: str) -> tuple[bytes, str]:
+    """Pipe a file through the command; return its standard output and error."""
+    command = [sys.executable, "-c", "from cli.main import run; run()", *words]
+    with subprocess.Popen(["cat", str(song)], stdout=subprocess.PIPE) as cat:
+        done = subprocess.run(command, stdin=cat.stdout, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr.decode()
+
+
+@pytest.fixture
+def decoded() -> Callable[..., Any]:
+    """Decode with the ffmpeg command, from its standard input."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("needs the ffmpeg command: apt-get install ffmpeg")
+
+    def decode(data: bytes, channels: int, *given: str) -> Any:
+        command = ["ffmpeg", "-v", "error", *given, "-i", "-", "-f", "f32le", "-"]
+        done = subprocess.run(command, input=data, capture_output=True, check=True)
+        return np.frombuffer(done.stdout, "<f4").reshape(-1, channels)
+
+    return decode
+
+
+def test_wav_of_one_stem(song: Run, decoded: Run, elsewhere: Path) -> None:
+    path = song(audio=noise(20_000))
+    out, err = through(path, *MODEL, "-", "-o", "-", "--stems", "vocals")
+    assert np.abs(decoded(out, 2) - noise(20_000)).max() < 1e-5
+    assert not (elsewhere / "separated").exists()
+    # quiet: the table, and nothing that moves a cursor
+    assert "\x1b" not in err
+    assert "\r" not in err
+    assert "standard output" in err
+
+
+def test_raw_of_several_stems(song: Run, decoded: Run) -> None:
+    path = song(audio=noise(20_000))
+    out, _ = through(path, *MODEL, "-", "-o", "-", "--format", "raw")
+    assert len(out) == 20_000 * 8 * 4
+    stems = decoded(out, 8, "-f", "f32le", "-ar", "44100", "-ac", "8").reshape(-1, 4, 2)
+    assert np.abs(stems - noise(20_000)[:, np.newaxis]).max() < 1e-5
+
+
+def test_wav_of_several_stems_into_ffmpeg(song: Run, decoded: Run) -> None:
+    # from a file its length is known and stated
+    path = song(audio=noise(20_000))
+    out, _ = through(path, *MODEL, str(path), "-o", "-", "--stems", "bass,drums")
+    stems = decoded(out, 4).reshape(-1, 2, 2)
+    assert np.abs(stems - noise(20_000)[:, np.newaxis]).max() < 1e-5
+    assert len(out) < 20_000 * 16 + 200
+
+
+def test_reader_that_goes_away(song: Run, process: Run) -> None:
+    run = process(*MODEL, song(audio=noise(400_000)), "-o", "-")
+    assert run.stdout.read(4) == b"RIFF"
+    run.stdout.close()
+    error = run.stderr.read().decode()
+    assert run.wait(60) == 4
+    assert error == "stemstream: The reader of the pipe went away before the end\n"
+
+
+def test_standard_input_cannot_be_read_twice(song: Run, elsewhere: Path) -> None:
+    command = [sys.executable, "-c", "from cli.main import run; run()", *MODEL, "-"]
+    with song().open("rb") as file, subprocess.Popen(["cat"], stdin=file, stdout=-1) as cat:
+        done = subprocess.run(
+            [*command, "--normalize", "track"], stdin=cat.stdout, capture_output=True, timeout=60
+        )
+    assert done.returncode == 3
+    assert done.stderr.startswith(b"stemstream: ")
+    assert b"try normalize=rms" in done.stderr
+    assert not list(elsewhere.glob("separated/**/*.*"))
+
+
+def test_terminal_gets_a_bar_and_no_audio(song: Run) -> None:
+    screen, ours = pty.openpty()
+    command = [sys.executable, "-c", "from cli.main import run; run()", *MODEL, str(song())]
+    with subprocess.Popen(command, stderr=ours, stdout=ours) as bar:
+        os.close(ours)
+        shown = _all_of(screen)
+    assert bar.returncode == 0
+    assert b"\x1b[" in shown
+    assert "━" in shown.decode()
+    refused, ours = pty.openpty()
+    with subprocess.Popen([*command, "-o", "-"], stderr=ours, stdout=ours) as crowded:
+        os.close(ours)
+        said = _all_of(refused)
+    assert crowded.returncode == 2
+    assert b"standard output is a terminal" in said
+
+
+def _all_of(screen: int) -> bytes:
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux tells that nobody writes any more
+        while data := os.read(screen, 4096):
+            shown += data
+    os.close(screen)
+    return shown
