@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import TracebackType
 
 import numpy as np
@@ -26,8 +25,8 @@ class Processor:
         stems = p.process(block)     # as many frames, delayed by p.latency_frames
 
     The options are the fields of `streamer.settings.Settings`. ``bag`` gives the model itself
-    instead of its name. With ``jobs=0`` the model runs in place; otherwise that many threads run it
-    and `feed` returns without waiting for them.
+    instead of its name. With ``jobs=0`` the model runs in place; otherwise that many threads run
+    it, and `feed` waits for them only where they fall behind.
     """
 
     def __init__(
@@ -95,9 +94,11 @@ class Processor:
         Positions count from the first frame that went in, so those of the silence are negative.
 
         Raises:
-            SettingsError: the block is not of the prepared shape.
+            SettingsError: the block is not of the prepared shape, or the model runs on threads.
         """
         stream = self._stream
+        if self._jobs:
+            raise SettingsError("process() runs the model in place; make the Processor with jobs=0")
         if block.ndim != 2 or len(block) > self._blocksize or block.shape[1] != self._shape[1]:
             raise SettingsError(
                 f"the block is {block.shape}; prepare() was told (at most {self._blocksize}, "
@@ -109,19 +110,18 @@ class Processor:
             self._delay.push(stems)
         return self._delay.pop(len(block))
 
-    def feed(self, block: Samples) -> Iterator[Stems]:
-        """Take ``(frames, channels)`` of any length; yield the stems that are ready."""
-        return self._stream.feed(block)
+    def feed(self, block: Samples) -> list[Stems]:
+        """Take ``(frames, channels)`` of any length; return the stems that are ready."""
+        return list(self._stream.feed(block))
 
-    def flush(self) -> Iterator[Stems]:
-        """End the stream: yield the stems that are still to come. `reset` begins another stream."""
-        for stems in self._stream.flush():
-            if self._delay is None:
-                yield stems
-            else:
-                self._delay.push(stems)
-        if self._delay is not None and self._delay.frames:
-            yield self._delay.pop(self._delay.frames)
+    def flush(self) -> list[Stems]:
+        """End the stream: return the stems that are still to come. `reset` begins another."""
+        rest = list(self._stream.flush())
+        if self._delay is None:
+            return rest
+        for stems in rest:
+            self._delay.push(stems)
+        return [self._delay.pop(self._delay.frames)]
 
     def close(self) -> None:
         """End the worker's threads, within the window that they are at."""

@@ -261,9 +261,9 @@ class Separation:
         frames = min(stems.shape[1], self.fed_frames - self.emitted_frames)
         if not frames:
             return
-        mix = self._mix.pop(frames)
+        mix, start = self._mix.pop(frames), self.emitted_frames
+        self.emitted_frames += frames
         data = self._derivation.recipe(stems[:, :frames], mix)
         if self._gain != 1:
             data, mix = data * self._gain, mix * self._gain
-        yield Stems(self.emitted_frames, self._derivation.names, self._clip(data), mix)
-        self.emitted_frames += frames
+        yield Stems(start, self._derivation.names, self._clip(data), mix)

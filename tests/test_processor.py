@@ -175,6 +175,10 @@ def test_what_cannot_be_asked_is_refused(tiny_bag: Bag) -> None:
     processor = Processor(Settings(), bag=tiny_bag)
     with pytest.raises(SettingsError, match="prepare"):
         processor.process(noise(10))
+    with Processor(Settings(), bag=tiny_bag, jobs=1) as background:
+        background.prepare(RATE, 512, 2)
+        with pytest.raises(SettingsError, match="jobs=0"):
+            background.process(noise(10))
     processor.prepare(RATE, 512, 2)
     with pytest.raises(SettingsError, match=r"\(513, 2\)"):
         processor.process(noise(513))
