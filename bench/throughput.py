@@ -44,7 +44,7 @@ def main() -> None:
         commands = contestants(folder, song, wish)
         runs = take_turns(commands, wish.rounds, wish.threads)
         print(report(runs, wish.seconds))
-        print(f"\nlargest difference of the files: {difference(folder, wish.model)} steps of 16 bit")
+        print(f"\nlargest difference of the files: {difference(folder, wish.model)} step(s) of 16 bit")
 
 
 def contestants(folder: Path, song: Path, wish: argparse.Namespace) -> dict[str, list[str]]:

@@ -22,7 +22,16 @@ from types import FrameType
 
 def run() -> None:
     """Run the command line and exit."""
-    signal.signal(signal.SIGTERM, _terminated)
+    stops: list[int] = []
+
+    def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        # as an exception, so that what is half written is cleaned up
+        stops.append(signum)
+        raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(signum) != signal.SIG_IGN:  # as under nohup
+            signal.signal(signum, stop)
     try:
         # imported here, since Ctrl-C during it should show no traceback either
         from cli.commands import app
@@ -32,7 +41,8 @@ def run() -> None:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
-        sys.exit(_explain(error))
+        # libraries that are stopped while they are imported turn that into errors of their own
+        sys.exit(128 + stops[0] if stops else _explain(error))
 
 
 def _explain(error: Exception) -> int:
@@ -55,8 +65,3 @@ def _explain(error: Exception) -> int:
         "please report it with what `stemstream separate --verbose` shows"
     )
     return 1
-
-
-def _terminated(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    # as an exception, so that what is half written is cleaned up
-    sys.exit(128 + signum)

@@ -32,6 +32,9 @@ from streamer.worker import Worker
 
 BACKLOG_FRAMES = 16384
 """How much the ring takes beyond what the windows keep in it."""
+EMIT_FRAMES = 16384
+"""How much goes on from the stitcher at a time: a window's worth would be copied at every stage, in
+memory that the model wants at that moment, and would leave the processor's cache in between."""
 
 CLIPPERS: Final[Mapping[str, Callable[[Samples], Samples]]] = {
     "soft": soft_clip,
@@ -254,7 +257,9 @@ class Separation:
 
     def _leave(self, pass_index: int, stitched: Samples) -> Iterator[Stems]:
         stems = self._mean.feed(pass_index, stitched)
-        yield from self._emit(self._back.feed(self._level.invert(stems)))
+        for start in range(0, stems.shape[1], EMIT_FRAMES):
+            part = self._level.invert(stems[:, start : start + EMIT_FRAMES])
+            yield from self._emit(self._back.feed(part))
 
     def _emit(self, stems: Samples) -> Iterator[Stems]:
         # resampling there and back may round the end up by a frame or two

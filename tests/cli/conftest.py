@@ -23,7 +23,7 @@ from cli.main import run
 from streamer.audio import Samples
 
 DEADLINE_SECONDS = 60.0
-SECRETS = ("DEMUCS_MODEL", "DEMUCS_OVERLAP", "DEMUCS_SHIFTS", "USE_FLOAT32", "TORCH_NUM_THREADS")
+SETTINGS = ("DEMUCS_MODEL", "DEMUCS_OVERLAP", "DEMUCS_SHIFTS", "USE_FLOAT32", "TORCH_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Outcome:
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to be in, no settings and no weights from outside, and no network."""
     monkeypatch.chdir(tmp_path)
-    for name in SECRETS:
+    for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
     empty = tmp_path / "no weights"
     for name, value in {
@@ -81,12 +81,13 @@ def stemstream(
     def call(*words: object) -> Outcome:
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["stemstream", *map(str, words)])
-        before = signal.getsignal(signal.SIGTERM)
+        before = {sent: signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)}
         try:
             with pytest.raises(SystemExit) as ended:
                 run()
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for sent, handler in before.items():
+                signal.signal(sent, handler)
         assert ended.value.code is None or isinstance(ended.value.code, int)
         return Outcome(ended.value.code or 0, *capsys.readouterr())
 

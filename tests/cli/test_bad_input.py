@@ -328,7 +328,7 @@ def test_the_way_out_of_one_name(separate: Run, song: Run, files: Run, elsewhere
         (("--two-stems", "bass", "--stems", "bass"), "give one of them"),
         (("--two-stems", "kazoo"), "no stem 'kazoo'"),
         (("--format", "raw"), "give --out -"),
-        (("--out", "-", "--format", "mp3"), "pipe the WAV"),
+        (("--out", "-", "--format", "mp3"), "standard output takes format=wav or raw"),
         (("--out", "-", "--json"), "give one of them"),
         (("--out", "-", "--clip-mode", "rescale"), "try clip_mode=soft"),
         (("--out", "-", "second.wav"), "standard output takes one track"),

@@ -1,4 +1,4 @@
-"""`stemstream separate` in the place of `demucs`: the same flags, the same files, the same samples."""
+"""`stemstream separate` in the place of `demucs`: the same flags, files and samples."""
 
 from __future__ import annotations
 
