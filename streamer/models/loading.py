@@ -192,6 +192,9 @@ def _check_alike(name: str, sources: Sequence[str], networks: Sequence[Network |
 def _set_up_torch(threads: int | None) -> None:
     import torch
 
+    from streamer.models.allocator import keep_freed_memory
+
+    keep_freed_memory()
     # its "fast path" for encoder layers holds whole attention matrices, and is the slower one here
     torch.backends.mha.set_fastpath_enabled(False)
     if threads is None:
