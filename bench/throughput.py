@@ -5,7 +5,7 @@
 Both are started afresh for each run, turn about (A B B A A B ...), so that what else the machine
 does weighs on both. The ratio is that of the medians; a ratio over 1 means stemstream is faster.
 "CPU" is user and system time of all threads. Both get the same file of weights (the embedded model,
-or a random HTDemucs of 42 M parameters with ``--model full``), no shifts, the track's normalization,
+or a random HTDemucs of 42 M parameters with ``--model full``), no shifts, track's normalization,
 clip mode clamp and 16 bit WAV without dither, so the files differ in rounding alone: the table says
 by how much. About two minutes; --model full takes ten times as long.
 """
@@ -44,7 +44,9 @@ def main() -> None:
         commands = contestants(folder, song, wish)
         runs = take_turns(commands, wish.rounds, wish.threads)
         print(report(runs, wish.seconds))
-        print(f"\nlargest difference of the files: {difference(folder, wish.model)} step(s) of 16 bit")
+        print(
+            f"\nlargest difference of the files: {difference(folder, wish.model)} step(s) of 16 bit"
+        )
 
 
 def contestants(folder: Path, song: Path, wish: argparse.Namespace) -> dict[str, list[str]]:

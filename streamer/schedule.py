@@ -47,9 +47,7 @@ class Schedule:
         """
         hop_frames = int((1 - overlap) * window_frames)
         if not 0 < hop_frames <= window_frames:
-            raise SettingsError(
-                f"overlap={overlap} must be at least 0 and under 1; try 0.25"
-            )
+            raise SettingsError(f"overlap={overlap} must be at least 0 and under 1; try 0.25")
         rising = np.arange(1, window_frames // 2 + 1)
         falling = np.arange(window_frames - window_frames // 2, 0, -1)
         triangle = np.concatenate([rising, falling]).astype(np.float32)

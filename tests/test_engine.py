@@ -91,7 +91,9 @@ def test_measures_are_those_of_the_whole():
         span = slice(start, 300 if start == 0 else 1000)
         stem = truth[span] + error[span]
         mix = truth[span] + rest[span]
-        measure.feed(Stems(start, ("a", "b"), np.stack([stem, rest[span]]), mix), {"a": truth[span]})
+        measure.feed(
+            Stems(start, ("a", "b"), np.stack([stem, rest[span]]), mix), {"a": truth[span]}
+        )
     sdr = 10 * np.log10(np.square(truth).sum() / np.square(error).sum())
     assert measure.stems["a"].sdr_db == pytest.approx(sdr, abs=1e-3)
     assert measure.stems["b"].sdr_db is None

@@ -84,4 +84,4 @@ def test_an_hour_takes_no_more_memory_than_two_minutes() -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         separate(float(sys.argv[1]), Path(folder))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    sys.stdout.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))

@@ -1,6 +1,6 @@
 """Have the C library keep the memory that a window's computation frees, for the next window.
 
-glibc gives large blocks back to the kernel as soon as they are freed, so each window would fault all
+glibc gives large blocks back to the kernel when they are freed, so each window would fault all
 of its pages in again: a quarter of the time, where we measured (`bench/throughput.py`).
 """
 
