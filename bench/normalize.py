@@ -5,7 +5,7 @@
 A SONG is a stem file (.stem.mp4) or a folder with mixture, drums, bass, other and vocals as FLAC or
 WAV; default: the song of the package stempeg. Each is scaled, separated by the embedded model and
 scaled back: a mode that does not mind the level has the same SDR in each column. The SDR is that of
-the MDX challenge over the whole song, the mean over its stems. The last lines give the mean over all
+the MDX challenge over the whole song, the mean over its stems. The last lines give the mean of all
 songs and stems. Ten seconds a song.
 """
 
