@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from streamer.errors import SourceError
-from streamer.settings import resolve
+from streamer.resolve import resolve
 
 
 def demo(

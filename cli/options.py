@@ -11,7 +11,8 @@ from pydantic.fields import FieldInfo
 from rich.markup import escape
 
 from streamer.errors import SettingsError
-from streamer.settings import Settings, allowed, flag, shown
+from streamer.resolve import allowed, flag, shown
+from streamer.settings import Settings
 
 SHORT: Final[Mapping[str, tuple[str, ...]]] = {
     "model": ("-n", "--model"),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.options import with_settings
-from streamer.settings import resolve
+from streamer.resolve import resolve
 
 
 @with_settings

@@ -20,8 +20,9 @@ from streamer.level import TrackStatistics
 from streamer.measure import StemMeasure, TrackMeasure
 from streamer.models.separator import Bag
 from streamer.processor import Processor, load_bag
+from streamer.resolve import resolve
 from streamer.separation import Front, Plan, Survey
-from streamer.settings import Settings, resolve
+from streamer.settings import Settings
 
 BLOCK_FRAMES = 65536
 
@@ -143,23 +144,23 @@ def survey_track(source: Source, plan: Plan) -> Survey:
             "normalize=track and loudness read the track twice, and a pipe can be read once; "
             "try normalize=rms and no loudness, or give a file"
         )
-    front = Front(plan, source.samplerate)
-    statistics = TrackStatistics()
-    meter = LoudnessMeter(source.samplerate, min(source.channels, 2))
+    wanted, normalize = plan.settings.loudness, plan.settings.normalize
+    front, statistics = Front(plan, source.samplerate), TrackStatistics()
+    meter = None
+    if wanted is not None:
+        meter = LoudnessMeter(source.samplerate, plan.mix_channels(source.channels))
     for block in source.blocks(BLOCK_FRAMES):
         mix = to_mix(repair(block)[0], plan.bag.channels)
-        meter.feed(mix)
-        statistics.feed(front.feed(mix))
+        if meter is not None:
+            meter.feed(mix)
+        if normalize == "track":
+            statistics.feed(front.feed(mix))
     statistics.feed(front.flush())
     source.reopen()
-    return Survey(statistics.mean, statistics.deviation, _gain(plan.settings.loudness, meter))
-
-
-def _gain(wanted: float | None, meter: LoudnessMeter) -> float:
-    """Return the factor to the wanted loudness; 1 where there is no loudness to change."""
-    if wanted is None or (loudness := meter.integrated()) <= SILENCE_LUFS:
-        return 1.0
-    return float(10 ** ((wanted - loudness) / 20))
+    loudness = SILENCE_LUFS if meter is None else meter.integrated()
+    # what is too quiet or too short to have a loudness stays as it is
+    change_db = 0.0 if wanted is None or loudness <= SILENCE_LUFS else wanted - loudness
+    return Survey(statistics.mean, statistics.deviation, 10 ** (change_db / 20))
 
 
 def separate_track(

@@ -11,8 +11,9 @@ from streamer.errors import SettingsError
 from streamer.fifo import Fifo
 from streamer.models import load
 from streamer.models.separator import Bag
+from streamer.resolve import resolve
 from streamer.separation import Plan, Separation, Survey
-from streamer.settings import Settings, resolve
+from streamer.settings import Settings
 
 
 class Processor:

@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from streamer.errors import SettingsError
-from streamer.settings import (
-    PRESETS,
-    Environment,
-    Preset,
-    Settings,
-    allowed,
-    flag,
-    resolve,
-)
+from streamer.resolve import allowed, flag, resolve
+from streamer.settings import PRESETS, Environment, Preset, Settings
 
 FIELDS = list(Settings.model_fields)
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamer.errors import ModelError, WeightsError
+from streamer.errors import ModelError, SettingsError, WeightsError
 from streamer.models.bags import BagFile
 from streamer.models.passthrough import PassthroughSeparator
 from streamer.models.registry import ModelInfo, info, names
@@ -46,7 +46,8 @@ def load(
         segment: the window's length in seconds that the user chose (None: the model's own).
 
     Raises:
-        ModelError: if the model, a stem or the device does not exist, or a package is missing.
+        SettingsError: if the model has no such stem.
+        ModelError: if the model or the device does not exist, or a package is missing.
         WeightsError: if the weights cannot be had or are not what they should be.
     """
     note = None
@@ -104,6 +105,8 @@ def _passthrough(name: str, segment: float | None) -> Bag:
     separator = PassthroughSeparator()
     if segment is not None:
         frames = int(segment * separator.samplerate)
+        if frames < 1:
+            raise SettingsError(f"segment={segment} is less than one frame; try 2")
         separator = PassthroughSeparator(window_frames=frames)
     return _bag(name, [separator], ((1.0,) * len(separator.names),))
 
@@ -157,9 +160,9 @@ def _check_packages(known: ModelInfo | None) -> None:
 def _check_stems(name: str, sources: Sequence[str], wanted: Sequence[str] | None) -> None:
     for stem in wanted or ():
         if stem not in sources:
-            raise ModelError(f"{name} has no stem {stem!r}; it has {', '.join(sources)}")
+            raise SettingsError(f"{name} has no stem {stem!r}; it has {', '.join(sources)}")
     if wanted is not None and not wanted:
-        raise ModelError(f"stems= must name at least one stem; {name} has {', '.join(sources)}")
+        raise SettingsError(f"stems= must name at least one stem; {name} has {', '.join(sources)}")
 
 
 def _check_totals(

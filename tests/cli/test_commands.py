@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from streamer import models
-from streamer.settings import PRESETS, Settings, flag, shown
+from streamer.resolve import flag, shown
+from streamer.settings import PRESETS, Settings
 
 Run = Callable[..., Any]
 

@@ -16,7 +16,8 @@ from doubles import RATE, noise
 
 from cli.options import with_settings
 from streamer.audio import Samples
-from streamer.settings import Settings, resolve
+from streamer.resolve import resolve
+from streamer.settings import Settings
 
 # flag of demucs, a value for it (None: a switch), its name there, the field here
 FLAGS = [

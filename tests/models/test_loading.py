@@ -13,7 +13,7 @@ from demucs.apply import BagOfModels
 from demucs.pretrained import get_model
 from demucs.repo import BagOnlyRepo, LocalRepo
 
-from streamer.errors import ModelError, WeightsError
+from streamer.errors import ModelError, SettingsError, WeightsError
 from streamer.models import load
 from streamer.models.torch_separator import TorchSeparator
 
@@ -130,7 +130,8 @@ def test_quantized_is_made_from_htdemucs(make, export, noise, tmp_path):
     ],
 )
 def test_wrong_wishes_are_told(changes, message):
-    with pytest.raises(ModelError, match=message):
+    wrong = SettingsError if "stems" in changes else ModelError
+    with pytest.raises(wrong, match=message):
         load(**({"name": "htdemucs_mini", "device": "cpu"} | changes))
 
 

@@ -1,0 +1,202 @@
+"""Gather the settings from wherever they are given, and remember where each came from.
+
+::
+
+    resolved = resolve({"overlap": 0.5})
+    resolved.settings.overlap            # 0.5
+    resolved.origins["overlap"]          # "flag --overlap"
+
+A value comes from the first of these that gives it: flag, environment, settings file, preset,
+default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType
+from typing import Any, Final, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from streamer.errors import SettingsError
+from streamer.settings import Environment, Settings, preset_values
+
+CONFIG_FILE: Final = "stemstream.toml"
+"""The settings file that is read where it stands in the current folder."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Settings, and where each value came from, by field in the order of the fields.
+
+    An origin reads "flag --overlap", "environment DEMUCS_OVERLAP", "stemstream.toml", "preset FAST"
+    or "default".
+    """
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Return name, value and origin of every field, as words for a table."""
+        return [
+            (name, shown(getattr(self.settings, name)), origin)
+            for name, origin in self.origins.items()
+        ]
+
+
+@dataclass(frozen=True)
+class _Given:
+    """One layer's value for a field, and how its user wrote the field."""
+
+    value: object
+    origin: str
+    written: str
+
+
+def resolve(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str] = os.environ,
+    config: Path | None = None,
+) -> Resolved:
+    """Return the settings that hold, and the origin of each.
+
+    ``flags`` are fields of `Settings`; None is a flag that was not given. ``config`` is a settings
+    file in TOML; without one, `CONFIG_FILE` in the current folder is read where there is one.
+
+    Raises:
+        SettingsError: a value or a name is wrong, or the settings file cannot be read.
+    """
+    given = {**_from_file(config), **_from_environment(environ), **_from_flags(flags)}
+    try:
+        settings = Settings.model_validate({name: one.value for name, one in given.items()})
+    except ValidationError as error:
+        written = {name: one.written for name, one in given.items()}
+        raise _in_one_sentence(error, Settings, written) from None
+    origins = dict.fromkeys(Settings.model_fields, "default")
+    origins.update(dict.fromkeys(preset_values(settings.preset), f"preset {settings.preset}"))
+    origins.update({name: one.origin for name, one in given.items()})
+    return Resolved(settings, origins)
+
+
+def flag(name: str, value: object = None) -> str:
+    """Return how the command line writes a field, or one value of it."""
+    if name == "model":
+        return "--name"
+    if name == "sample_format" and value is not None:
+        return f"--{value}"
+    return f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
+
+
+def _from_flags(flags: Mapping[str, object]) -> dict[str, _Given]:
+    flags = {name: value for name, value in flags.items() if value is not None}
+    _refuse_unknown(flags)
+    return {
+        name: _Given(value, f"flag {flag(name, value)}", flag(name))
+        for name, value in flags.items()
+    }
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
+    variables = {field.alias or name: name for name, field in Environment.model_fields.items()}
+    # a variable that is set to nothing is not set
+    found = {variable: environ[variable] for variable in variables if environ.get(variable)}
+    try:
+        values = Environment.model_validate(found)
+    except ValidationError as error:
+        raise _in_one_sentence(error, Environment, {}) from None
+    return {
+        name: _Given(getattr(values, name), f"environment {variable}", variable)
+        for variable, name in variables.items()
+        if variable in found
+    }
+
+
+def _from_file(config: Path | None) -> dict[str, _Given]:
+    path = config or Path(CONFIG_FILE)
+    if config is None and not os.path.isfile(path):  # noqa: PTH113 (False where one may not look)
+        return {}
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is no valid TOML: {error}; mend that line") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} is no text in UTF-8; save it as UTF-8") from None
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read ({error.strerror}); give --config a settings file in TOML"
+        ) from None
+    _refuse_unknown(values, f"{path}: ")
+    return {name: _Given(value, str(path), f"{path}: {name}") for name, value in values.items()}
+
+
+def _refuse_unknown(values: Mapping[str, object], place: str = "") -> None:
+    known = list(Settings.model_fields)
+    for name in values:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            way_out = f"try {close[0]}" if close else f"there are {', '.join(known)}"
+            raise SettingsError(f"{place}{name} is no setting; {way_out}")
+
+
+def _in_one_sentence(
+    error: ValidationError, model: type[BaseModel], written: Mapping[str, str]
+) -> SettingsError:
+    """Say the first thing that is wrong in the words "name=value must be ...; try ..."."""
+    first = error.errors(include_url=False)[0]
+    own_words = first.get("ctx", {}).get("error")
+    if not first["loc"]:
+        return SettingsError(str(own_words))
+    known_as = {field.alias or name: name for name, field in model.model_fields.items()}
+    called = str(first["loc"][0])
+    name = known_as[called]
+    field = model.model_fields[name]
+    must = own_words or f"must be {allowed(field)}"
+    value = shown(first["input"])
+    return SettingsError(
+        f"{written.get(name, called)}={value} {must}; try {_example(field, name, value)}"
+    )
+
+
+def allowed(field: FieldInfo) -> str:
+    """Return in words what a field may be: "a whole number between 0 and 100"."""
+    kind = _kind(field)
+    if kind is bool:
+        return "true or false"
+    if kind not in (int, float):
+        choices = get_args(kind)
+        return f"one of {', '.join(choices)}" if get_origin(kind) is Literal else "text"
+    low, over, high = (
+        next((getattr(rule, limit) for rule in field.metadata if hasattr(rule, limit)), None)
+        for limit in ("ge", "gt", "le")
+    )
+    whole = "a whole number " if kind is int else ""
+    if high is not None:
+        return f"{whole}between {low:g} and {high:g}"
+    return f"{whole}over {over:g}" if over is not None else f"{whole}from {low:g} up"
+
+
+def _example(field: FieldInfo, name: str, wrong: str) -> str:
+    """Return a value that would do: the choice that was nearly named, else a usual one."""
+    setting = Settings.model_fields[name]
+    usual = [*(field.examples or ()), *(setting.examples or ()), setting.default]
+    choices = get_args(_kind(field)) if get_origin(_kind(field)) is Literal else ()
+    return shown([*difflib.get_close_matches(wrong, choices, n=1), *usual][0])
+
+
+def _kind(field: FieldInfo) -> Any:
+    """Return the type of a field, "or None" left away."""
+    kinds = get_args(field.annotation)
+    return kinds[0] if NoneType in kinds else field.annotation
+
+
+def shown(value: object) -> str:
+    """Return a value as a settings file or a flag would have it."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
