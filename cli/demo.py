@@ -21,13 +21,12 @@ def demo(
     Where the song is a stem file, its own stems tell the signal-to-distortion ratio (SDR) of ours.
     """
     # imported here, as in `separate`
-    from cli.tracks import separate_shown
+    from cli.tracks import load_model, separate_shown
     from streamer.files import reference_stems
-    from streamer.processor import load_bag
 
     path = song or str(_musdb_song())
     settings = resolve({"model": "htdemucs_mini", "overwrite": True}).settings
-    bag = load_bag(settings)
+    bag = load_model(settings)
     with ExitStack() as stack:
         truth = reference_stems(Path(path)) or {}
         for stem in truth.values():

@@ -15,6 +15,7 @@ Of several tracks all that can be separated are; the code is that of the first t
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from types import FrameType
@@ -22,6 +23,8 @@ from types import FrameType
 
 def run() -> None:
     """Run the command line and exit."""
+    # importing makes a great many objects and no garbage; `cli.tracks` turns collection on again
+    gc.disable()
     stops: list[int] = []
 
     def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001

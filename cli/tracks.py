@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ def separate_all(inputs: Sequence[str], settings: Settings, *, as_json: bool) ->
     """
     if settings.out == PIPE:
         _refuse_crowded_output(as_json=as_json)
-    bag = load_bag(settings)
+    bag = load_model(settings)
     if bag.note:
         tell(bag.note)
     refuse_duplicates(inputs, settings, bag)
@@ -46,6 +47,14 @@ def separate_all(inputs: Sequence[str], settings: Settings, *, as_json: bool) ->
     if as_json:
         print_json(outcomes)
     return code
+
+
+def load_model(settings: Settings) -> Bag:
+    """Load the model; with it all is there that stays, and garbage collection begins."""
+    bag = load_bag(settings)
+    gc.freeze()
+    gc.enable()
+    return bag
 
 
 def separate_shown(
