@@ -16,7 +16,7 @@ TARGET_RMS = 1.0
 FLOOR_RMS = 1e-2
 """-40 dB full scale: the gain is at most the inverse of this, so quieter music stays quieter."""
 SLOW_SECONDS = 3.0
-FAST_SECONDS = 0.1
+FAST_SECONDS = 0.5
 """The level is the larger of two averages: the fast one sees to it that music after silence does
 not come in with the gain that the silence had."""
 KNEE = 10 ** (-1 / 20)
