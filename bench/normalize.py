@@ -2,8 +2,8 @@
 
     python bench/normalize.py [SONG...] [--levels -40 0 6]
 
-A SONG is a stem file (.stem.mp4) or a folder with mixture, drums, bass, other and vocals as FLAC or
-WAV; default: the song of the package stempeg. Each is scaled, separated by the embedded model and
+A SONG is a stem file (of five streams, or of four: drums, bass, other, vocals) or a folder with
+drums, bass, other and vocals as FLAC or WAV; default: the song of the package stempeg. Each is scaled, separated by the embedded model and
 scaled back: a mode that does not mind the level has the same SDR in each column. The SDR is that of
 the MDX challenge over the whole song, the mean over its stems. The last lines give the mean of all
 songs and stems. Ten seconds a song.
@@ -15,6 +15,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
+import av
 import numpy as np
 from whole_process import introduction, parser, stempeg_song, table
 
@@ -27,6 +28,7 @@ from streamer.processor import Processor
 from streamer.separation import Survey
 from streamer.settings import Settings
 
+STEMS = ("drums", "bass", "other", "vocals")
 MODES = ("none", "track", "rms")
 BLOCK_FRAMES = 65536
 
@@ -63,15 +65,36 @@ def lines(song: str, scores: Samples) -> list[list[str]]:
 def read_song(song: Path) -> tuple[Samples, dict[str, Samples], int]:
     """Return the mix and its true stems, ``(frames, channels)`` each, and their sample rate."""
     if song.is_dir():
-        found = {file.stem: file for file in song.iterdir() if file.suffix in (".flac", ".wav")}
-        mixture = found.pop("mixture")
-        truth: Mapping[str, Source] = {name: open_source(file) for name, file in found.items()}
+        found = [file for file in song.iterdir() if file.suffix in (".flac", ".wav")]
+        sources = {file.stem: open_source(file) for file in found if file.stem in STEMS}
+    elif truth := reference_stems(song):
+        with open_source(song) as source:
+            return (
+                read(source),
+                {name: read(stem) for name, stem in truth.items()},
+                source.samplerate,
+            )
     else:
-        mixture, truth = song, reference_stems(song) or {}
-    if not truth:
-        raise SystemExit(f"{song} has no true stems; name a .stem.mp4, or a folder of stems")
-    with open_source(mixture) as source:
-        return read(source), {name: read(stem) for name, stem in truth.items()}, source.samplerate
+        return read_four(song)
+    if set(sources) != set(STEMS):
+        raise SystemExit(f"{song} must hold {', '.join(STEMS)} as FLAC or WAV")
+    samplerate = sources[STEMS[0]].samplerate
+    stems = {name: read(stem) for name, stem in sources.items()}
+    return np.sum(list(stems.values()), axis=0), stems, samplerate
+
+
+def read_four(song: Path) -> tuple[Samples, dict[str, Samples], int]:
+    """Read a file of four streams, as the samples of MUSDB18 are; the mix is their sum."""
+    stems = {}
+    with av.open(song) as container:
+        if len(container.streams.audio) != len(STEMS):
+            raise SystemExit(f"{song} has no true stems; name a .stem.mp4, or a folder of stems")
+        samplerate = container.streams.audio[0].rate
+    for index, name in enumerate(STEMS):
+        with av.open(song) as container:
+            planes = [frame.to_ndarray() for frame in container.decode(audio=index)]
+        stems[name] = np.concatenate(planes, axis=1).T.astype(np.float32)
+    return np.sum(list(stems.values()), axis=0), stems, samplerate
 
 
 def read(source: Source) -> Samples:
