@@ -4,10 +4,10 @@
 
 Both commands separate the same WAV files (tones in noise, 44.1 kHz stereo) with the embedded model,
 no shifts, overlap 0.25. Peak memory is the process's largest resident set, as the kernel counts it.
-The first audio is there when a stem's file first holds samples; it counts from
-the start of the process. ``--hour`` adds an hour for stemstream alone; ``--passthrough`` has
-stemstream run a model that does nothing, so that only what lies around a model is measured. Four
-minutes; all of ``--minutes 1 2 5 10 --hour`` take half an hour.
+The first audio is there when a stem's file first holds samples; it counts from the start of the
+process. ``--hour`` adds an hour for stemstream alone; ``--passthrough`` has stemstream run a model
+that does nothing, so that only what lies around a model is measured. Two minutes; all of
+``--minutes 1 2 5 10 --hour`` take a quarter of an hour.
 """
 
 from __future__ import annotations

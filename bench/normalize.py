@@ -3,10 +3,10 @@
     python bench/normalize.py [SONG...] [--levels -40 0 6]
 
 A SONG is a stem file (of five streams, or of four: drums, bass, other, vocals) or a folder with
-drums, bass, other and vocals as FLAC or WAV; default: the song of the package stempeg. Each is scaled, separated by the embedded model and
-scaled back: a mode that does not mind the level has the same SDR in each column. The SDR is that of
-the MDX challenge over the whole song, the mean over its stems. The last lines give the mean of all
-songs and stems. Ten seconds a song.
+drums, bass, other and vocals as FLAC or WAV; default: the song of the package stempeg. Each is
+scaled, separated by the embedded model and scaled back: a mode that does not mind the level has the
+same SDR in each column. The SDR is that of the MDX challenge over the whole song, the mean over its
+stems. The last lines give the mean over all songs. Half a minute a song.
 """
 
 from __future__ import annotations
