@@ -8,6 +8,7 @@
     3    an input cannot be read
     4    an output cannot be written
     5    the model is unknown, its weights cannot be had, or it failed
+    6    a sound device is missing, busy or refuses
     130  stopped by Ctrl-C (143: by a termination signal)
 
 Of several tracks all that can be separated are; the code is that of the first that could not.

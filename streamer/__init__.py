@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from streamer.audio import Samples, Stems
     from streamer.engine import TrackReport, separate, stream
     from streamer.errors import (
+        DeviceError,
         ModelError,
         OutputExistsError,
         SettingsError,
@@ -38,6 +39,7 @@ _HOMES = {
     "streamer.audio": ("Samples", "Stems"),
     "streamer.engine": ("TrackReport", "separate", "stream"),
     "streamer.errors": (
+        "DeviceError",
         "ModelError",
         "OutputExistsError",
         "SettingsError",
@@ -52,6 +54,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "DeviceError",
     "ModelError",
     "OutputExistsError",
     "Processor",

@@ -8,7 +8,8 @@
      +- SinkError                   4   the output cannot be written
      |   +- OutputExistsError       4
      +- ModelError                  5   the model is unknown, broken or cannot run
-         +- WeightsError            5   its weights are not here and cannot be fetched
+     |   +- WeightsError            5   its weights are not here and cannot be fetched
+     +- DeviceError                 6   a sound device is missing, busy or refuses
 
 Each message is one sentence that says what is wrong and the way out. Ctrl-C is no error: it ends
 with 130, as shells expect.
@@ -53,3 +54,9 @@ class ModelError(StemstreamError):
 
 class WeightsError(ModelError):
     """The model's weights are neither here nor to be fetched, or are not what they should be."""
+
+
+class DeviceError(StemstreamError):
+    """A sound device is missing, not the only one of its name, busy, or refuses what is asked."""
+
+    exit_code = 6

@@ -1,0 +1,71 @@
+"""What state a live run is in, why, and the numbers that a status line shows: values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """What a live run is doing."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    DEGRADED = "degraded"
+    WAITING = "waiting for device"
+    STOPPED = "stopped"
+
+
+class Reason(StrEnum):
+    """Why it is in that state."""
+
+    NONE = ""
+    CALIBRATING = "calibrating"
+    OVERLOAD = "the model is too slow"
+    MODEL_FAILED = "the model failed"
+    DRY_WANTED = "dry by request"
+    INPUT_LOST = "the input device is gone"
+    OUTPUT_LOST = "an output device is gone"
+    RECORDER_FAILED = "the recording failed"
+    SOURCE_ENDED = "the input has ended"
+    DURATION_REACHED = "the duration is over"
+    ASKED = "asked to stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """Level of one stem or output channel since the last look: linear, 1 is full scale."""
+
+    peak: float = 0.0
+    rms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One look at a live run. Counters count since its start.
+
+    ``delay_frames`` is the announced constant delay between the input and the output callback;
+    ``delay_seconds`` adds what the devices say of their own buffers. ``rung`` is the step of the
+    overload ladder that holds (0: as planned). ``stems`` are meters by stem, ``outputs`` by port
+    and channel.
+    """
+
+    state: State = State.STARTING
+    reason: Reason = Reason.NONE
+    detail: str = ""
+    model: str = ""
+    samplerate: int = 0
+    played_frames: int = 0
+    delay_frames: int = 0
+    delay_seconds: float = 0.0
+    xruns: int = 0
+    dropped_frames: int = 0
+    deadline_misses: int = 0
+    gaps: int = 0
+    rtf: float = 0.0
+    rung: int = 0
+    rung_name: str = ""
+    stems: Mapping[str, Meter] = field(default_factory=dict)
+    outputs: Mapping[str, Sequence[Meter]] = field(default_factory=dict)
+    recording: str = ""
