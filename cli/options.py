@@ -31,6 +31,9 @@ VALUES: Final[Mapping[str, str]] = {
     "seed": "N",
     "torch_num_threads": "N",
     "segment": "SECONDS",
+    "hop": "SECONDS",
+    "lookahead": "SECONDS",
+    "crossfade": "SECONDS",
     "loudness": "LUFS",
     "mp3_bitrate": "KBPS",
 }
@@ -48,6 +51,7 @@ SHORTCUTS: Final[Mapping[str, tuple[str, str]]] = {
 PANELS: Final[Mapping[str, tuple[str, ...]]] = {
     "Model": ("preset", "model", "repo", "trust_checkpoint", "device", "torch_num_threads", "jobs"),
     "Quality": ("overlap", "shifts", "segment", "normalize", "resampler", "seed"),
+    "Live windows": ("hop", "lookahead", "crossfade"),
     "Stems": ("stems", "two_stems", "other_method", "residual", "conserve"),
     "Files": ("out", "filename", "format", "mp3_bitrate", "mp3_preset", "overwrite", "resume"),
     "Sound": ("sample_format", "dither", "clip_mode", "loudness"),

@@ -21,12 +21,15 @@ class Stems:
 
     ``data`` is ``(stems, frames, channels)``, ``mix`` is ``(frames, channels)``, both float32 at
     the sample rate of the source. ``stems["vocals"]`` is one stem, ``(frames, channels)``.
+    ``wet`` is ``(frames,)``: 1 where the stems are real, 0 in the gaps that a live run can have, in
+    which they are silent, and between where one blends into the other; None: real everywhere.
     """
 
     start_frame: int
     names: tuple[str, ...]
     data: Samples
     mix: Samples
+    wet: Samples | None = None
 
     @property
     def frames(self) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from streamer.audio import Samples
 from streamer.errors import SettingsError
-from streamer.settings import Settings
+from streamer.settings import StreamSettings
 
 RESIDUAL = "residual"
 
@@ -30,7 +30,7 @@ class Derivation:
     recipe: Callable[[Samples, Samples], Samples]
 
 
-def derive(model_stems: Sequence[str], settings: Settings) -> Derivation:
+def derive(model_stems: Sequence[str], settings: StreamSettings) -> Derivation:
     """Return what the settings ask of a model that has ``model_stems``.
 
     Raises:

@@ -19,9 +19,10 @@ from streamer.files.track import PIPE
 from streamer.level import TrackStatistics
 from streamer.measure import StemMeasure, TrackMeasure
 from streamer.models.separator import Bag
+from streamer.passes import Plan
 from streamer.processor import Processor, load_bag
 from streamer.resolve import resolve
-from streamer.separation import Front, Plan, Survey
+from streamer.separation import Front, Survey
 from streamer.settings import Settings
 
 BLOCK_FRAMES = 65536

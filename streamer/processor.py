@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 
-import numpy as np
-
 from streamer.audio import Samples, Stems
+from streamer.delay import FADE_FRAMES, Delay, Fallback
 from streamer.errors import SettingsError
-from streamer.fifo import Fifo
 from streamer.models import load
 from streamer.models.separator import Bag
+from streamer.passes import Plan
 from streamer.resolve import resolve
-from streamer.separation import Plan, Separation, Survey
-from streamer.settings import Settings
+from streamer.separation import Separation, Survey
+from streamer.settings import StreamSettings
+from streamer.worker import LiveWorker, WindowWorker, Worker
+
+
+@dataclass(frozen=True)
+class Live:
+    """How a `Processor` behaves that must never wait.
+
+    Stems come ``compute_seconds`` after their windows are full; what has not come by then is
+    replaced by the ``fallback`` and counted. ``history_seconds`` is the longest context that a plan
+    may have which `Processor.switch` brings later.
+    """
+
+    compute_seconds: float = 0.25
+    fallback: Fallback = "dry"
+    history_seconds: float = 0.0
+    worker: Callable[[], WindowWorker] = LiveWorker
 
 
 class Processor:
@@ -27,20 +45,27 @@ class Processor:
 
     The options are the fields of `streamer.settings.Settings`. ``bag`` gives the model itself
     instead of its name. With ``jobs=0`` the model runs in place; otherwise that many threads run
-    it, and `feed` waits for them only where they fall behind.
+    it, and `feed` waits for them only where they fall behind. With ``live`` a thread of its own
+    runs it and nothing ever waits; ``hop`` and ``lookahead`` then say what the delay is::
+
+        p = streamer.Processor(model="htdemucs_mini", hop=0.25, lookahead=0.1, live=Live())
     """
 
     def __init__(
         self,
-        settings: Settings | None = None,
+        settings: StreamSettings | None = None,
         *,
         bag: Bag | None = None,
         jobs: int = 0,
+        live: Live | None = None,
         **options: object,
     ) -> None:
         self.settings = settings or resolve(options).settings
+        if live is not None and not self.settings.live_windows:
+            raise SettingsError("a live processor needs live windows; give hop and lookahead")
         self.plan = Plan.make(bag or load_bag(self.settings), self.settings)
         self._jobs = jobs
+        self._live = live
         self._separation: Separation | None = None
 
     @property
@@ -70,13 +95,32 @@ class Processor:
     def reset(self) -> None:
         """Forget the stream and begin another of the same shape."""
         self.close()
-        self._separation = Separation(self.plan, *self._shape, self._jobs)
-        self._delay: _Delay | None = None
+        worker = Worker(self._jobs) if self._live is None else self._live.worker()
+        history = self._live.history_seconds if self._live is not None else 0
+        self._separation = Separation(
+            self.plan,
+            *self._shape,
+            worker,
+            history_frames=math.ceil(history * self.plan.bag.samplerate),
+        )
+        self._delay: Delay | None = None
 
     @property
     def latency_frames(self) -> int:
         """By how many frames `process` delays, at the prepared sample rate. It never changes."""
-        return self._stream.lag_frames
+        if self._live is None:
+            return self._stream.lag_frames
+        samplerate, _, _ = self._shape
+        return (
+            self._stream.lag_frames
+            + math.ceil(self._live.compute_seconds * samplerate)
+            + FADE_FRAMES
+        )
+
+    @property
+    def missing_frames(self) -> int:
+        """How many frames of stems `process` had to replace so far, since they were late."""
+        return self._delay.missing_frames if self._delay is not None else 0
 
     @property
     def repaired_samples(self) -> int:
@@ -106,14 +150,20 @@ class Processor:
                 f"{self._shape[1]}), so prepare anew or split the block"
             )
         if self._delay is None:
-            self._delay = _Delay(self.names, stream.lag_frames, stream.mix_channels)
-        for stems in stream.feed(block):
+            fallback = self._live.fallback if self._live is not None else None
+            self._delay = Delay(self.names, self.latency_frames, stream.mix_channels, fallback)
+        mix = stream.take_in(block)
+        self._delay.take_in(mix)
+        for stems in stream.advance(mix):
             self._delay.push(stems)
         return self._delay.pop(len(block))
 
     def feed(self, block: Samples) -> list[Stems]:
-        """Take ``(frames, channels)`` of any length; return the stems that are ready."""
-        return list(self._stream.feed(block))
+        """Take ``(frames, channels)`` of any length; return the stems that are ready.
+
+        A block of 0 frames only asks for them.
+        """
+        return list(self._stream.advance(self._stream.take_in(block)))
 
     def flush(self) -> list[Stems]:
         """End the stream: return the stems that are still to come. `reset` begins another."""
@@ -122,7 +172,15 @@ class Processor:
             return rest
         for stems in rest:
             self._delay.push(stems)
-        return [self._delay.pop(self._delay.frames)]
+        return [self._delay.pop(self._delay.frames, ending=True)]
+
+    def switch(self, plan: Plan) -> None:
+        """Go on with other live windows, or another model of the same stems, from the next one on.
+
+        The delay stays: the new hop and lookahead must fit into it.
+        """
+        self.plan = plan
+        self._stream.switch(plan)
 
     def close(self) -> None:
         """End the worker's threads, within the window that they are at."""
@@ -147,31 +205,7 @@ class Processor:
         self.close()
 
 
-class _Delay:
-    """Turns stems that come in bursts into a constant delay."""
-
-    def __init__(self, names: tuple[str, ...], frames: int, channels: int) -> None:
-        self._names = names
-        self._position = -frames
-        self._queue = Fifo()  # the stems and, last, the mix
-        self._nothing = np.zeros((len(names) + 1, 0, channels), np.float32)
-        self._queue.push(np.zeros((len(names) + 1, frames, channels), np.float32))
-
-    @property
-    def frames(self) -> int:
-        return self._queue.frames
-
-    def push(self, stems: Stems) -> None:
-        self._queue.push(np.concatenate([stems.data, stems.mix[np.newaxis]]))
-
-    def pop(self, frames: int) -> Stems:
-        taken = self._queue.pop(frames) if frames else self._nothing
-        stems = Stems(self._position, self._names, taken[:-1], taken[-1])
-        self._position += frames
-        return stems
-
-
-def load_bag(settings: Settings) -> Bag:
+def load_bag(settings: StreamSettings) -> Bag:
     """Load the model that the settings name, as far as the wanted stems need it."""
     return load(
         settings.model,
@@ -181,4 +215,5 @@ def load_bag(settings: Settings) -> Bag:
         device=settings.device,
         threads=settings.torch_num_threads,
         segment=settings.segment,
+        exact_window=settings.live_windows,
     )

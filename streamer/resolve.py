@@ -19,27 +19,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final, Generic, Literal, TypeVar, get_args, get_origin, overload
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from streamer.errors import SettingsError
-from streamer.settings import Environment, Settings, preset_values
+from streamer.settings import Environment, Settings, StreamSettings, preset_values
 
 CONFIG_FILE: Final = "stemstream.toml"
 """The settings file that is read where it stands in the current folder."""
+TABLES: Final = ("live",)
+"""The tables of a settings file: settings of one command alone."""
+
+
+Kind = TypeVar("Kind", bound=StreamSettings)
 
 
 @dataclass(frozen=True)
-class Resolved:
+class Resolved(Generic[Kind]):
     """Settings, and where each value came from, by field in the order of the fields.
 
     An origin reads "flag --overlap", "environment DEMUCS_OVERLAP", "stemstream.toml", "preset FAST"
     or "default".
     """
 
-    settings: Settings
+    settings: Kind
     origins: Mapping[str, str]
 
     def rows(self) -> list[tuple[str, str, str]]:
@@ -59,26 +64,50 @@ class _Given:
     written: str
 
 
+@overload
 def resolve(
     flags: Mapping[str, object],
     environ: Mapping[str, str] = os.environ,
     config: Path | None = None,
-) -> Resolved:
+) -> Resolved[Settings]: ...
+
+
+@overload
+def resolve(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str] = os.environ,
+    config: Path | None = None,
+    *,
+    kind: type[Kind],
+) -> Resolved[Kind]: ...
+
+
+def resolve(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str] = os.environ,
+    config: Path | None = None,
+    *,
+    kind: type[StreamSettings] = Settings,
+) -> Resolved[Any]:
     """Return the settings that hold, and the origin of each.
 
-    ``flags`` are fields of `Settings`; None is a flag that was not given. ``config`` is a settings
+    ``flags`` are fields of ``kind``; None is a flag that was not given. ``config`` is a settings
     file in TOML; without one, `CONFIG_FILE` in the current folder is read where there is one.
 
     Raises:
         SettingsError: a value or a name is wrong, or the settings file cannot be read.
     """
-    given = {**_from_file(config), **_from_environment(environ), **_from_flags(flags)}
+    given = {
+        **_from_file(config, kind),
+        **_from_environment(environ, kind),
+        **_from_flags(flags, kind),
+    }
     try:
-        settings = Settings.model_validate({name: one.value for name, one in given.items()})
+        settings = kind.model_validate({name: one.value for name, one in given.items()})
     except ValidationError as error:
         written = {name: one.written for name, one in given.items()}
-        raise _in_one_sentence(error, Settings, written) from None
-    origins = dict.fromkeys(Settings.model_fields, "default")
+        raise _in_one_sentence(error, kind, written, kind) from None
+    origins = dict.fromkeys(kind.model_fields, "default")
     origins.update(dict.fromkeys(preset_values(settings.preset), f"preset {settings.preset}"))
     origins.update({name: one.origin for name, one in given.items()})
     return Resolved(settings, origins)
@@ -93,23 +122,23 @@ def flag(name: str, value: object = None) -> str:
     return f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
 
 
-def _from_flags(flags: Mapping[str, object]) -> dict[str, _Given]:
+def _from_flags(flags: Mapping[str, object], kind: type[StreamSettings]) -> dict[str, _Given]:
     flags = {name: value for name, value in flags.items() if value is not None}
-    _refuse_unknown(flags)
+    _refuse_unknown(flags, kind)
     return {
         name: _Given(value, f"flag {flag(name, value)}", flag(name))
         for name, value in flags.items()
     }
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
+def _from_environment(environ: Mapping[str, str], kind: type[StreamSettings]) -> dict[str, _Given]:
     variables = {field.alias or name: name for name, field in Environment.model_fields.items()}
     # a variable that is set to nothing is not set
     found = {variable: environ[variable] for variable in variables if environ.get(variable)}
     try:
         values = Environment.model_validate(found)
     except ValidationError as error:
-        raise _in_one_sentence(error, Environment, {}) from None
+        raise _in_one_sentence(error, Environment, {}, kind) from None
     return {
         name: _Given(getattr(values, name), f"environment {variable}", variable)
         for variable, name in variables.items()
@@ -117,12 +146,26 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
     }
 
 
-def _from_file(config: Path | None) -> dict[str, _Given]:
+def _from_file(config: Path | None, kind: type[StreamSettings]) -> dict[str, _Given]:
+    """Read the file's own level, which is for all commands, and the table of this kind, if any."""
     path = config or Path(CONFIG_FILE)
     if config is None and not os.path.isfile(path):  # noqa: PTH113 (False where one may not look)
         return {}
+    everywhere = _read_toml(path)
+    tables = {name: everywhere.pop(name) for name in TABLES if name in everywhere}
+    _refuse_unknown(everywhere, Settings, f"{path}: ")
+    values = {name: value for name, value in everywhere.items() if name in kind.model_fields}
+    own = tables.get(kind.table, {})
+    if not isinstance(own, dict):
+        raise SettingsError(f"{path}: {kind.table} must be a table; write [{kind.table}] above it")
+    _refuse_unknown(own, kind, f"{path}: [{kind.table}] ")
+    values.update(own)
+    return {name: _Given(value, str(path), f"{path}: {name}") for name, value in values.items()}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is no valid TOML: {error}; mend that line") from None
     except UnicodeDecodeError:
@@ -131,12 +174,12 @@ def _from_file(config: Path | None) -> dict[str, _Given]:
         raise SettingsError(
             f"{path} cannot be read ({error.strerror}); give --config a settings file in TOML"
         ) from None
-    _refuse_unknown(values, f"{path}: ")
-    return {name: _Given(value, str(path), f"{path}: {name}") for name, value in values.items()}
 
 
-def _refuse_unknown(values: Mapping[str, object], place: str = "") -> None:
-    known = list(Settings.model_fields)
+def _refuse_unknown(
+    values: Mapping[str, object], kind: type[StreamSettings], place: str = ""
+) -> None:
+    known = list(kind.model_fields)
     for name in values:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
@@ -145,7 +188,10 @@ def _refuse_unknown(values: Mapping[str, object], place: str = "") -> None:
 
 
 def _in_one_sentence(
-    error: ValidationError, model: type[BaseModel], written: Mapping[str, str]
+    error: ValidationError,
+    model: type[BaseModel],
+    written: Mapping[str, str],
+    kind: type[StreamSettings],
 ) -> SettingsError:
     """Say the first thing that is wrong in the words "name=value must be ...; try ..."."""
     first = error.errors(include_url=False)[0]
@@ -158,9 +204,8 @@ def _in_one_sentence(
     field = model.model_fields[name]
     must = own_words or f"must be {allowed(field)}"
     value = shown(first["input"])
-    return SettingsError(
-        f"{written.get(name, called)}={value} {must}; try {_example(field, name, value)}"
-    )
+    way_out = _example(field, kind.model_fields[name], value)
+    return SettingsError(f"{written.get(name, called)}={value} {must}; try {way_out}")
 
 
 def allowed(field: FieldInfo) -> str:
@@ -181,9 +226,8 @@ def allowed(field: FieldInfo) -> str:
     return f"{whole}over {over:g}" if over is not None else f"{whole}from {low:g} up"
 
 
-def _example(field: FieldInfo, name: str, wrong: str) -> str:
+def _example(field: FieldInfo, setting: FieldInfo, wrong: str) -> str:
     """Return a value that would do: the choice that was nearly named, else a usual one."""
-    setting = Settings.model_fields[name]
     usual = [*(field.examples or ()), *(setting.examples or ()), setting.default]
     choices = get_args(_kind(field)) if get_origin(_kind(field)) is Literal else ()
     return shown([*difflib.get_close_matches(wrong, choices, n=1), *usual][0])

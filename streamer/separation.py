@@ -18,17 +18,13 @@ import numpy as np
 from ringbuffer import Ring
 from streamer.audio import Samples, Stems
 from streamer.channels import from_model, repair, to_mix, to_model
-from streamer.derive import Derivation, derive
-from streamer.errors import ModelError
 from streamer.fifo import Fifo
 from streamer.level import clamp, make_leveler, soft_clip
-from streamer.models.separator import Bag, Member
+from streamer.passes import Plan
 from streamer.resample import make_resampler
-from streamer.schedule import Schedule, shift_offsets
-from streamer.settings import Settings
 from streamer.stitch import PassMean, Stitcher
 from streamer.windows import PassWindows, Window, Windower
-from streamer.worker import Worker
+from streamer.worker import Job, WindowWorker
 
 BACKLOG_FRAMES = 16384
 """How much the ring takes beyond what the windows keep in it."""
@@ -57,78 +53,6 @@ class Survey:
     gain: float = 1.0
 
 
-@dataclass(frozen=True, eq=False)
-class Pass:
-    """One way over the stream: a member of the bag, with a shift.
-
-    ``kept`` are the model's stems that the member counts in; ``share`` is ``(needed, kept)``: how
-    much each counts in each of the needed stems.
-    """
-
-    member: Member
-    schedule: Schedule
-    kept: tuple[int, ...]
-    share: Samples
-
-    def separate(self, window: Window) -> Samples:
-        """Return the kept stems of the window proper, ``(kept, frames, channels)``.
-
-        Raises:
-            ModelError: the model failed, or what it gave is not finite.
-        """
-        separator = self.member.separator
-        try:
-            stems = separator(window.data[np.newaxis])[0]
-        except ModelError as error:
-            seconds = max(0, window.start_frame) / separator.samplerate
-            raise ModelError(f"{error} (in the window at {seconds:.1f} s)") from error
-        end = window.left_frames + window.kept_frames
-        kept: Samples = stems[list(self.kept), window.left_frames : end]
-        return kept
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What is to be done with every frame of any stream: the model, its passes, the stems."""
-
-    bag: Bag
-    settings: Settings
-    derivation: Derivation
-    passes: tuple[Pass, ...]
-
-    @classmethod
-    def make(cls, bag: Bag, settings: Settings) -> Plan:
-        """Return the plan for a model; its passes are the bag's members times the shifts.
-
-        Raises:
-            SettingsError: the settings ask for a stem that the model has not.
-        """
-        derivation = derive(bag.names, settings)
-        stems = [bag.names.index(name) for name in derivation.needed]
-        totals = np.sum([member.weights for member in bag.members if member is not None], axis=0)
-        shifts = shift_offsets(len(bag.members), settings.shifts, bag.samplerate, settings.seed)
-        passes = []
-        for member, offsets in zip(bag.members, shifts, strict=True):
-            if member is None:
-                continue
-            kept = tuple(stem for stem in stems if member.weights[stem])
-            share = np.zeros((len(stems), len(kept)), np.float32)
-            for column, stem in enumerate(kept):
-                share[stems.index(stem), column] = (
-                    member.weights[stem] / totals[stem] / len(offsets)
-                )
-            for offset in offsets:
-                schedule = Schedule.offline(
-                    member.separator.window_frames, settings.overlap, first_start=offset
-                )
-                passes.append(Pass(member, schedule, kept, share))
-        return cls(bag, settings, derivation, tuple(passes))
-
-    def mix_channels(self, channels: int) -> int:
-        """Return how many channels the stems of a source with ``channels`` have."""
-        return 1 if channels == 1 else self.bag.channels
-
-
 class Front:
     """The way in, as far as it needs no model: the model's channels and its sample rate."""
 
@@ -153,7 +77,7 @@ class Back:
     """The way out: from the model's stems to the mix's sample rate and channels."""
 
     def __init__(self, plan: Plan, samplerate: int, channels: int) -> None:
-        bag, stems = plan.bag, len(plan.derivation.needed)
+        bag, stems = plan.bag, plan.carried_stems
         self._shape = (stems, bag.channels)
         self._channels = channels
         self._resampler = make_resampler(
@@ -179,17 +103,24 @@ class Separation:
     """Takes a stream of blocks; gives the stems as they are ready.
 
     Any split of the stream into blocks gives the same stems. What has come out lags what has gone
-    in by at most ``lag_frames``, at the stream's sample rate, where the model runs in place
-    (``jobs=0``).
+    in by at most ``lag_frames``, at the stream's sample rate, and the time that the worker takes.
     """
 
     def __init__(
-        self, plan: Plan, samplerate: int, channels: int, survey: Survey, jobs: int
+        self,
+        plan: Plan,
+        samplerate: int,
+        channels: int,
+        survey: Survey,
+        worker: WindowWorker,
+        *,
+        history_frames: int = 0,
     ) -> None:
         bag, settings = plan.bag, plan.settings
         self.mix_channels = plan.mix_channels(channels)
-        self._model_channels = bag.channels
-        self._derivation = plan.derivation
+        self._plan = plan
+        self._passes = plan.passes
+        self._live = settings.live_windows
         self._gain = np.float32(survey.gain)
         self._clip = CLIPPERS[settings.clip_mode]
         self._mix = Fifo()
@@ -199,15 +130,14 @@ class Separation:
         )
         self._windower = Windower(
             [
-                PassWindows(index, one.schedule, one.member.separator.input_frames)
+                PassWindows(index, one.schedule, one.input_frames)
                 for index, one in enumerate(plan.passes)
-            ]
+            ],
+            history_frames,
         )
         self._ring = Ring(self._windower.capacity_frames + BACKLOG_FRAMES, bag.channels)
-        self._worker = Worker(lambda window: plan.passes[window.pass_index].separate(window), jobs)
-        self._stitchers = [
-            Stitcher(one.schedule, len(one.kept), bag.channels) for one in plan.passes
-        ]
+        self._worker = worker
+        self._stitchers = [Stitcher(one.share.shape[1], bag.channels) for one in plan.passes]
         self._mean = PassMean([one.share for one in plan.passes])
         self._back = Back(plan, samplerate, self.mix_channels)
         self.lag_frames = self._back.delay_frames + math.ceil(
@@ -217,26 +147,42 @@ class Separation:
         self.emitted_frames = 0
         self.repaired_samples = 0
 
-    def feed(self, block: Samples) -> Iterator[Stems]:
-        """Take ``(frames, channels)``, float32; yield the stems that are ready."""
+    def take_in(self, block: Samples) -> Samples:
+        """Take ``(frames, channels)``, float32; return the mix that `advance` wants next."""
         block, repaired = repair(np.array(block, np.float32))  # the caller may reuse the block
-        mix = to_mix(block, self._model_channels)
+        mix = to_mix(block, self._plan.bag.channels)
         self.repaired_samples += repaired
         self.fed_frames += len(mix)
         self._mix.push(mix)
+        return mix
+
+    def advance(self, mix: Samples) -> Iterator[Stems]:
+        """Yield the stems that are ready, now that the stream goes on by ``(frames, channels)``."""
+        yield from self._collect()
         yield from self._advance(self._front.feed(mix))
 
     def flush(self) -> Iterator[Stems]:
         """End the stream; yield the rest of the stems, up to exactly the frames that were fed."""
         yield from self._advance(self._front.flush())
         for window in self._windower.finish(self._ring):
-            self._worker.submit(window)
-            yield from self._collect()
+            self._submit(window)
+            # a live worker would drop it for the next one
+            yield from self._collect(wait=self._live)
         yield from self._collect(wait=True)
         for index, stitcher in enumerate(self._stitchers):
             yield from self._leave(index, stitcher.flush())
         yield from self._emit(self._back.flush())
         assert self.emitted_frames == self.fed_frames
+
+    def switch(self, plan: Plan) -> None:
+        """Go on with another plan for live windows, of the same stems, from the next window on.
+
+        Its windows look back by no more than ``history_frames``.
+        """
+        assert plan.derivation.names == self._plan.derivation.names
+        self._passes = plan.passes
+        (joined,) = plan.passes
+        self._windower.switch(PassWindows(0, joined.schedule, joined.input_frames))
 
     def close(self) -> None:
         """Stop the worker: within the window that it is at."""
@@ -247,19 +193,44 @@ class Separation:
         while len(audio):
             audio = audio[self._ring.write(audio) :]
             for window in self._windower.take(self._ring):
-                self._worker.submit(window)
+                self._submit(window)
                 yield from self._collect()
 
+    def _submit(self, window: Window) -> None:
+        self._worker.submit(window, self._passes[window.pass_index].separate)
+
     def _collect(self, *, wait: bool = False) -> Iterator[Stems]:
-        for window, stems in self._worker.finished(wait=wait):
-            index = window.pass_index
-            yield from self._leave(index, self._stitchers[index].feed(stems))
+        for job in self._worker.finished(wait=wait):
+            window = job.window
+            stitcher = self._stitchers[window.pass_index]
+            stitched = stitcher.feed(window.start_frame, self._carried(job), window.schedule)
+            yield from self._leave(window.pass_index, stitched)
+
+    def _carried(self, job: Job) -> Samples:
+        """Return a window's stems; of a live one one more, which is 1 where the others are a gap.
+
+        It takes the way of the stems, so it comes out blended and resampled as they are.
+        """
+        if not self._live:
+            assert job.stems is not None
+            return job.stems
+        shape = (self._plan.carried_stems, job.window.kept_frames, self._plan.bag.channels)
+        carried = np.zeros(shape, np.float32)
+        if job.stems is None:
+            carried[-1] = 1
+        else:
+            carried[:-1] = job.stems
+        return carried
 
     def _leave(self, pass_index: int, stitched: Samples) -> Iterator[Stems]:
         stems = self._mean.feed(pass_index, stitched)
+        needed = len(self._plan.derivation.needed)
         for start in range(0, stems.shape[1], EMIT_FRAMES):
-            part = self._level.invert(stems[:, start : start + EMIT_FRAMES])
-            yield from self._emit(self._back.feed(part))
+            part = stems[:, start : start + EMIT_FRAMES]
+            level = self._level.invert(part[:needed])
+            if self._live:
+                level = np.concatenate([level, part[needed:]])
+            yield from self._emit(self._back.feed(level))
 
     def _emit(self, stems: Samples) -> Iterator[Stems]:
         # resampling there and back may round the end up by a frame or two
@@ -268,7 +239,13 @@ class Separation:
             return
         mix, start = self._mix.pop(frames), self.emitted_frames
         self.emitted_frames += frames
-        data = self._derivation.recipe(stems[:, :frames], mix)
+        stems = stems[:, :frames]
+        wet, separated = None, mix
+        if self._live:
+            # a resampler may ring a little over the edges of a gap
+            wet, stems = 1 - np.clip(stems[-1, :, 0], 0, 1), stems[:-1]
+            separated = mix * wet[:, np.newaxis]
+        data = self._plan.derivation.recipe(stems, separated)
         if self._gain != 1:
             data, mix = data * self._gain, mix * self._gain
-        yield Stems(start, self._derivation.names, self._clip(data), mix)
+        yield Stems(start, self._plan.derivation.names, self._clip(data), mix, wet)

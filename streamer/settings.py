@@ -10,7 +10,7 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -50,6 +50,11 @@ PRESETS: Final[Mapping[Preset, Mapping[str, object]]] = {
         "sample_format": "int16",
     },
 }
+
+HOP_SECONDS: Final = 0.25
+LOOKAHEAD_SECONDS: Final = 0.1
+CROSSFADE_SECONDS: Final = 0.02
+"""Of live windows, where one is not given; the crossfade is never longer than the others."""
 
 FILENAME_FIELDS: Final = ("track", "trackext", "stem", "ext")
 
@@ -114,12 +119,14 @@ class _Checked(BaseModel):
 Name: TypeAlias = Annotated[str, AfterValidator(_named)]
 
 
-class Settings(_Checked):
-    """What a separation is told. A preset fills in whatever is not given beside it.
+class StreamSettings(_Checked):
+    """What any separation is told, of a file or live: the model, its windows, the stems.
 
-    Raises:
-        pydantic.ValidationError: a value is out of its range; `resolve` says it in one sentence.
+    A preset fills in whatever is not given beside it. ``table`` is the table of a settings file
+    that holds what one kind of settings has beyond this.
     """
+
+    table: ClassVar[str] = ""
 
     preset: Annotated[Preset | None, BeforeValidator(_upper)] = Field(
         None,
@@ -150,16 +157,34 @@ class Settings(_Checked):
         description="window length in seconds; shorter takes less memory",
         examples=[7.8],
     )
+    hop: float | None = Field(
+        None,
+        gt=0,
+        description="live windows instead of overlap: seconds from one window to the next",
+        examples=[0.25],
+    )
+    lookahead: float | None = Field(
+        None,
+        ge=0,
+        description="live windows: seconds that the model hears beyond what it gives; this, the "
+        "hop and the time to compute are the delay",
+        examples=[0.1],
+    )
+    crossfade: float | None = Field(
+        None,
+        ge=0,
+        description="live windows: seconds over which one window blends into the next",
+        examples=[0.02],
+    )
     seed: int = Field(0, ge=0, description="start of the random numbers (shifts, dither)")
-    jobs: int = Field(0, ge=0, description="windows separated in parallel; takes more memory")
     torch_num_threads: int | None = Field(
         None, ge=1, description="threads that a model may use", examples=[4]
     )
     stems: Annotated[tuple[str, ...] | None, BeforeValidator(_names), AfterValidator(_distinct)] = (
-        Field(None, description="write only these stems", examples=["vocals,bass"])
+        Field(None, description="make only these stems", examples=["vocals,bass"])
     )
     two_stems: Annotated[str | None, AfterValidator(_named)] = Field(
-        None, description="write this stem and everything but it", examples=["vocals"]
+        None, description="make this stem and everything but it", examples=["vocals"]
     )
     other_method: Literal["add", "minus", "none"] = Field(
         "add",
@@ -181,27 +206,14 @@ class Settings(_Checked):
         description="bring the mix to this loudness in LUFS, all stems by one gain",
         examples=[-16],
     )
-    residual: bool = Field(False, description="also write what the stems leave of the mix")
+    residual: bool = Field(False, description="also give what the stems leave of the mix")
     conserve: bool = Field(
         False, description="give what the stems leave of the mix to the stem other"
-    )
-    out: Path = Field(Path("separated"), description="folder to write to, or - for standard output")
-    filename: Annotated[str, AfterValidator(_filename)] = Field(
-        "{track}/{stem}.{ext}",
-        description=f"names of the files; fields: {', '.join(FILENAME_FIELDS)}",
-    )
-    format: Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem.mp4", "raw"] = Field(
-        "wav",
-        description="kind of the files; stem.mp4 is one file for DJ software, raw is for --out -",
     )
     sample_format: Literal["int16", "int24", "float32"] = Field(
         "int16", description="samples in the files"
     )
     dither: bool = Field(True, description="add TPDF dither to 16 and 24 bit samples")
-    mp3_bitrate: int = Field(320, ge=32, le=320, description="kbit/s of an MP3")
-    mp3_preset: int = Field(2, ge=2, le=7, description="MP3 encoder: 2 is best, 7 is fastest")
-    overwrite: bool = Field(False, description="replace files that exist")
-    resume: bool = Field(False, description="leave out tracks whose files are all there")
     resampler: ResamplingEngine = Field("soxr", description="what converts sample rates")
 
     @model_validator(mode="before")
@@ -212,19 +224,19 @@ class Settings(_Checked):
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         for both, sentence in _CONFLICTS.items():
-            if all(getattr(self, name) for name in both):
+            if all(getattr(self, name, None) for name in both):
                 raise ValueError(sentence)
-        if self.format == "stem.mp4" and (self.stems or self.two_stems or self.residual):
-            raise ValueError(
-                "format=stem.mp4 holds exactly the stems of the model; "
-                "leave out stems, two_stems and residual, or try format=wav"
-            )
         if self.conserve and self.stems and "other" not in self.stems:
             raise ValueError(
                 f"conserve gives what is left to the stem other, and stems={','.join(self.stems)} "
                 "leaves that out; add other, or try residual"
             )
         return self
+
+    @property
+    def live_windows(self) -> bool:
+        """Whether windows end a lookahead after what they give, as live, or overlap as demucs's."""
+        return any(one is not None for one in (self.hop, self.lookahead, self.crossfade))
 
     @property
     def named_stems(self) -> tuple[str, ...]:
@@ -244,8 +256,40 @@ class Settings(_Checked):
         return self.normalize == "track" or self.loudness is not None
 
 
+class Settings(StreamSettings):
+    """What a separation of files is told.
+
+    Raises:
+        pydantic.ValidationError: a value is out of its range; `resolve` says it in one sentence.
+    """
+
+    jobs: int = Field(0, ge=0, description="windows separated in parallel; takes more memory")
+    out: Path = Field(Path("separated"), description="folder to write to, or - for standard output")
+    filename: Annotated[str, AfterValidator(_filename)] = Field(
+        "{track}/{stem}.{ext}",
+        description=f"names of the files; fields: {', '.join(FILENAME_FIELDS)}",
+    )
+    format: Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem.mp4", "raw"] = Field(
+        "wav",
+        description="kind of the files; stem.mp4 is one file for DJ software, raw is for --out -",
+    )
+    mp3_bitrate: int = Field(320, ge=32, le=320, description="kbit/s of an MP3")
+    mp3_preset: int = Field(2, ge=2, le=7, description="MP3 encoder: 2 is best, 7 is fastest")
+    overwrite: bool = Field(False, description="replace files that exist")
+    resume: bool = Field(False, description="leave out tracks whose files are all there")
+
+    @model_validator(mode="after")
+    def _fit_files(self) -> Self:
+        if self.format == "stem.mp4" and (self.stems or self.two_stems or self.residual):
+            raise ValueError(
+                "format=stem.mp4 holds exactly the stems of the model; "
+                "leave out stems, two_stems and residual, or try format=wav"
+            )
+        return self
+
+
 class Environment(_Checked):
-    """The environment variables that are read (the aliases), for the fields of `Settings`.
+    """The environment variables that are read (the aliases), for the fields of `StreamSettings`.
 
     They keep to a range where everything works well; flags and files may go beyond.
     """

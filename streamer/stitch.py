@@ -14,40 +14,39 @@ from streamer.schedule import Schedule
 class Stitcher:
     """Weighted overlap-add of one pass: each frame is the weighted mean of the windows over it.
 
-    Windows come in order, one hop apart; a frame leaves as soon as no later window can touch it.
-    This is the sum that `demucs.apply.apply_model` makes over the whole track.
+    Windows come in order, a hop of their schedule apart; a frame leaves as soon as no later window
+    can touch it. This is the sum that `demucs.apply.apply_model` makes over the whole track.
     """
 
-    def __init__(self, schedule: Schedule, stems: int, channels: int) -> None:
-        self._schedule = schedule
-        self._sum = np.zeros((stems, schedule.window_frames, channels), np.float32)
-        self._weight = np.zeros((schedule.window_frames, 1), np.float32)
+    def __init__(self, stems: int, channels: int) -> None:
+        self._nothing = np.zeros((stems, 0, channels), np.float32)
         self.reset()
 
     def reset(self) -> None:
         """Forget the stream."""
-        self._sum[:] = 0
-        self._weight[:] = 0
-        self._start = self._schedule.first_start
+        self._sum = self._nothing
+        self._weight = np.zeros((0, 1), np.float32)
+        self._end = 0
         self._filled = 0
 
-    def feed(self, data: Samples) -> Samples:
+    def feed(self, start_frame: int, data: Samples, schedule: Schedule) -> Samples:
         """Add the next window, ``(stems, frames, channels)``, and return the frames it completes.
 
         ``frames`` is less than the schedule's window only where the stream ends.
         """
-        frames, hop = data.shape[1], self._schedule.hop_frames
-        weight = self._schedule.weight[:frames, np.newaxis]
+        frames, hop = data.shape[1], schedule.hop_frames
+        self._make_room(schedule.window_frames)
+        weight = schedule.weight[:frames, np.newaxis]
         self._sum[:, :frames] += weight * data
         self._weight[:frames] += weight
         self._filled = max(self._filled, frames)
+        self._end = start_frame + self._filled
         done = self._take(min(hop, frames))
         self._sum[:, :-hop] = self._sum[:, hop:]
         self._sum[:, -hop:] = 0
         self._weight[:-hop] = self._weight[hop:]
         self._weight[-hop:] = 0
         self._filled = max(self._filled - hop, 0)
-        self._start += hop
         return done
 
     def flush(self) -> Samples:
@@ -56,11 +55,18 @@ class Stitcher:
         self.reset()
         return done
 
+    def _make_room(self, frames: int) -> None:
+        """Have room for a window; only the first one, and one of a longer schedule, needs more."""
+        missing = frames - self._weight.shape[0]
+        if missing > 0:
+            self._sum = np.pad(self._sum, ((0, 0), (0, missing), (0, 0)))
+            self._weight = np.pad(self._weight, ((0, missing), (0, 0)))
+
     def _take(self, frames: int) -> Samples:
         """Return the mean over the first ``frames`` frames, less those before the stream began."""
-        begin = min(max(0, -self._start), frames)
+        begin = min(max(0, self._filled - self._end), frames)
         if begin == frames:
-            return np.empty((self._sum.shape[0], 0, self._sum.shape[2]), np.float32)
+            return self._nothing
         return self._sum[:, begin:frames] / self._weight[begin:frames]
 
 

@@ -18,7 +18,7 @@ class Window:
 
     The ``kept_frames`` from ``start_frame`` on are the window proper; what lies around them in
     ``data`` (``left_frames`` before) is there because the model wants a longer input.
-    ``pass_index`` says which pass over the stream it belongs to.
+    ``pass_index`` says which pass over the stream it belongs to, ``schedule`` how it is blended.
     """
 
     pass_index: int
@@ -26,6 +26,7 @@ class Window:
     kept_frames: int
     left_frames: int
     data: Samples
+    schedule: Schedule
 
 
 class PassWindows:
@@ -35,51 +36,62 @@ class PassWindows:
         self._index = index
         self._schedule = schedule
         self._input_frames = input_frames
-        self._next_start = schedule.first_start
-        whole = input_frames(schedule.window_frames)
-        self.lag_frames = whole - (whole - schedule.window_frames) // 2
-        self.history_frames = whole // 2
+        self.next_start = schedule.first_start
+        whole, left = self._input(schedule.window_frames)
+        self.lag_frames = whole - left
+        # a cut-off last window that is centred in a full-length input looks back by half of one
+        self.history_frames = whole // 2 if schedule.around is None else left
 
     @property
     def ready_at(self) -> int:
         """The position up to which the stream must have come for the next whole window."""
-        return self._next_start + self.lag_frames
+        return self.next_start + self.lag_frames
 
     @property
     def oldest_needed(self) -> int:
-        """The first position that a later window may still look at.
-
-        A cut-off last window is centred in a full-length input, so it looks back by up to half one.
-        """
-        return self._next_start - self.history_frames
+        """The first position that a later window may still look at."""
+        return self.next_start - self.history_frames
 
     def has_tail(self, end_frame: int) -> bool:
         """Return whether a window starts before the end of the stream."""
-        return self._next_start < end_frame
+        return self.next_start < end_frame
 
     def cut(self, ring: Ring, end_frame: int | None = None) -> Window:
         """Return the next window; ``end_frame`` is the end of the stream once that is known."""
-        start = self._next_start
+        start = self.next_start
         kept = self._schedule.window_frames
         if end_frame is not None:
             kept = min(kept, end_frame - start)
-        frames = self._input_frames(kept)
-        left = (frames - kept) // 2
+        frames, left = self._input(kept)
         data = np.zeros((frames, ring.channels), np.float32)
         before = max(0, left - start)
         if before < frames:
             ring.peek(start - left + before, data[before:])
-        self._next_start += self._schedule.hop_frames
-        return Window(self._index, start, kept, left, data)
+        self.next_start += self._schedule.hop_frames
+        return Window(self._index, start, kept, left, data, self._schedule)
+
+    def _input(self, kept_frames: int) -> tuple[int, int]:
+        """Return how many frames the model is shown for a window, and how many lie before it."""
+        if self._schedule.around is None:
+            frames = self._input_frames(kept_frames)
+            return frames, (frames - kept_frames) // 2
+        before, after = self._schedule.around
+        return before + self._schedule.window_frames + after, before
 
 
 class Windower:
-    """Cuts the windows of all passes, in the order in which the stream completes them."""
+    """Cuts the windows of all passes, in the order in which the stream completes them.
 
-    def __init__(self, passes: Sequence[PassWindows]) -> None:
+    ``history_frames`` is what it keeps of the past at least, for passes that `switch` may bring.
+    """
+
+    def __init__(self, passes: Sequence[PassWindows], history_frames: int = 0) -> None:
         self._passes = passes
+        self._history_frames = history_frames
         self.lag_frames = max(cutter.lag_frames for cutter in passes)
-        self.capacity_frames = max(c.lag_frames + c.history_frames for c in passes)
+        self.capacity_frames = max(
+            c.lag_frames + max(c.history_frames, history_frames) for c in passes
+        )
 
     def take(self, ring: Ring) -> Iterator[Window]:
         """Yield each window that the ring completes, and release what none needs any more."""
@@ -97,6 +109,15 @@ class Windower:
             yield min(open_passes, key=lambda cutter: cutter.ready_at).cut(ring, end_frame)
             self._release(ring)
 
+    def switch(self, following: PassWindows) -> None:
+        """Have the only pass go on as ``following``, from where its next window would start."""
+        (before,) = self._passes
+        following.next_start = before.next_start
+        self._passes = (following,)
+
     def _release(self, ring: Ring) -> None:
-        needed = min(cutter.oldest_needed for cutter in self._passes)
+        needed = min(
+            min(cutter.oldest_needed, cutter.next_start - self._history_frames)
+            for cutter in self._passes
+        )
         ring.release(min(max(needed, ring.start_frame), ring.end_frame))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
+from dataclasses import dataclass
+from typing import Protocol
 
 from streamer.audio import Samples
 from streamer.windows import Window
@@ -14,52 +17,152 @@ QUEUE_WINDOWS = 2
 """How many windows may wait for each thread: enough to keep it busy, few enough to stay small."""
 
 Separate = Callable[[Window], Samples]
+Clock = Callable[[], float]
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A window on its way through the model.
+
+    ``stems`` are what came of it; None where nothing did: ``error`` says why, or a newer window
+    took its place. The times are seconds of the worker's clock; 0: it did not come so far.
+    """
+
+    window: Window
+    separate: Separate
+    queued_at: float = 0.0
+    began_at: float = 0.0
+    ended_at: float = 0.0
+    stems: Samples | None = None
+    error: Exception | None = None
+    done: bool = False
+
+    @property
+    def dropped(self) -> bool:
+        """Whether it was given up for a newer window."""
+        return self.done and self.stems is None and self.error is None
+
+
+class WindowWorker(Protocol):
+    """Runs a model over windows and hands the results back in order."""
+
+    def submit(self, window: Window, separate: Separate) -> None:
+        """Take a window, and what is to be done with it."""
+        ...
+
+    def finished(self, *, wait: bool = False) -> Iterator[Job]:
+        """Yield the windows that are done, oldest first; with ``wait``, all that were submitted."""
+        ...
+
+    def close(self) -> None:
+        """Drop what has not begun and wait for what has."""
+        ...
 
 
 class Worker:
-    """Runs a model over windows in the background and hands the results back in order.
+    """The worker of a file: it loses nothing and holds back who is too fast.
 
     One thread, or ``jobs`` of them. Windows wait in a bounded queue: `submit` blocks while it is
     full, which is how a slow model holds back a fast file. With ``jobs=0`` there is no thread and
     `submit` computes in place. What the model raises is raised by `finished`, in order.
     """
 
-    def __init__(self, separate: Separate, jobs: int) -> None:
-        self._separate = separate
+    def __init__(self, jobs: int) -> None:
         self._pool = ThreadPoolExecutor(jobs, "stemstream-model") if jobs else None
         self._limit = jobs * (1 + QUEUE_WINDOWS)
-        self._pending: deque[tuple[Window, Future[Samples]]] = deque()
+        self._pending: deque[tuple[Job, Future[Samples]]] = deque()
 
-    def submit(self, window: Window) -> None:
+    def submit(self, window: Window, separate: Separate) -> None:
         """Queue a window; wait while the queue is full."""
         future: Future[Samples]
         if self._pool is None:
             future = Future()
-            future.set_result(self._separate(window))
+            future.set_result(separate(window))
         else:
             if len(self._pending) >= self._limit:
                 self._pending[-self._limit][1].exception()
-            future = self._pool.submit(self._separate, window)
-        self._pending.append((window, future))
+            future = self._pool.submit(separate, window)
+        self._pending.append((Job(window, separate), future))
 
-    def finished(self, *, wait: bool = False) -> Iterator[tuple[Window, Samples]]:
-        """Yield the windows that are done, oldest first; with ``wait``, all that were submitted."""
+    def finished(self, *, wait: bool = False) -> Iterator[Job]:
+        """See `WindowWorker.finished`.
+
+        Raises:
+            ModelError: the model failed.
+        """
         while self._pending and (wait or self._pending[0][1].done()):
-            window, future = self._pending.popleft()
-            yield window, future.result()
+            job, future = self._pending.popleft()
+            job.stems, job.done = future.result(), True
+            yield job
 
     def close(self) -> None:
-        """Drop what has not begun and wait for what has."""
+        """See `WindowWorker.close`."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def __enter__(self) -> Worker:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+class LiveWorker:
+    """The worker of a live run: `submit` never waits, and a failed window is a value.
+
+    One window is computed and one may wait. A newer one takes the place of the one that waits: its
+    own time is still to come, the other's is nearly over.
+    """
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._pending: deque[Job] = deque()
+        self._waiting: Job | None = None
+        self._closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="stemstream-model", daemon=True)
+        self._thread.start()
+
+    def submit(self, window: Window, separate: Separate) -> None:
+        """Have a window computed, unless a newer one comes before its turn does."""
+        job = Job(window, separate, queued_at=self._clock())
+        with self._changed:
+            if self._waiting is not None:
+                self._waiting.done = True
+            self._waiting = job
+            self._pending.append(job)
+            self._changed.notify_all()
+
+    def finished(self, *, wait: bool = False) -> Iterator[Job]:
+        """See `WindowWorker.finished`; nothing is raised."""
+        while self._pending:
+            with self._changed:
+                while wait and not self._pending[0].done:
+                    self._changed.wait()
+            if not self._pending[0].done:
+                return
+            yield self._pending.popleft()
+
+    def close(self) -> None:
+        """See `WindowWorker.close`."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while self._waiting is None and not self._closed:
+                    self._changed.wait()
+                if self._closed or self._waiting is None:
+                    return
+                job, self._waiting = self._waiting, None
+            compute(job, self._clock)
+            with self._changed:
+                job.done = True
+                self._changed.notify_all()
+
+
+def compute(job: Job, clock: Clock) -> None:
+    """Compute a window; what goes wrong becomes a value of the job."""
+    job.began_at = clock()
+    try:
+        job.stems = job.separate(job.window)
+    except Exception as error:  # a live run goes on, whatever a model does
+        job.error = error
+    job.ended_at = clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -41,13 +42,14 @@ def stitched(samples, schedule, sizes=(), input_frames=lambda frames: frames):
     """A stream cut and blended back, as (frames, channels)."""
     windower = Windower([PassWindows(0, schedule, input_frames)])
     ring = Ring(windower.capacity_frames + 1, samples.shape[1])
-    stitcher = Stitcher(schedule, 1, samples.shape[1])
+    stitcher = Stitcher(1, samples.shape[1])
     out = [np.zeros((1, 0, samples.shape[1]), np.float32)]
 
     def add(windows):
         for window in windows:
             end = window.left_frames + window.kept_frames
-            out.append(stitcher.feed(window.data[None, window.left_frames : end]))
+            data = window.data[None, window.left_frames : end]
+            out.append(stitcher.feed(window.start_frame, data, window.schedule))
 
     for block in blocks_of(samples, sizes):
         while len(block):
@@ -193,17 +195,18 @@ def test_a_fifo_gives_back_what_it_got():
 
 
 def window(index: int) -> Window:
-    return Window(0, index, 1, 0, np.full((1, 1), index, "f4"))
+    schedule = Schedule(1, 1, np.ones(1, "f4"))
+    return Window(0, index, 1, 0, np.full((1, 1), index, "f4"), schedule)
 
 
 @pytest.mark.parametrize("jobs", [0, 1, 3])
 def test_the_worker_keeps_the_order(jobs):
-    with Worker(lambda window: window.data, jobs) as worker:
+    with closing(Worker(jobs)) as worker:
         out = []
         for index in range(40):
-            worker.submit(window(index))
-            out += [w.start_frame for w, _ in worker.finished()]
-        out += [w.start_frame for w, _ in worker.finished(wait=True)]
+            worker.submit(window(index), lambda window: window.data)
+            out += [job.window.start_frame for job in worker.finished()]
+        out += [job.window.start_frame for job in worker.finished(wait=True)]
     assert out == list(range(40))
 
 
@@ -215,8 +218,10 @@ def test_the_worker_holds_back_who_submits_too_much():
         computed.append(window.start_frame)
         return window.data
 
-    with Worker(separate, 1) as worker:
-        producer = threading.Thread(target=lambda: [worker.submit(window(i)) for i in range(9)])
+    with closing(Worker(1)) as worker:
+        producer = threading.Thread(
+            target=lambda: [worker.submit(window(i), separate) for i in range(9)]
+        )
         producer.start()
         producer.join(0.2)
         assert producer.is_alive(), "nine windows went into a queue of three"
@@ -231,10 +236,10 @@ def test_what_the_model_raises_comes_out_at_its_place():
             raise ModelError("no")
         return window.data
 
-    with Worker(separate, 1) as worker:
+    with closing(Worker(1)) as worker:
         for index in range(3):
-            worker.submit(window(index))
+            worker.submit(window(index), separate)
         results = worker.finished(wait=True)
-        assert [next(results)[0].start_frame, next(results)[0].start_frame] == [0, 1]
+        assert [next(results).window.start_frame for _ in range(2)] == [0, 1]
         with pytest.raises(ModelError):
             next(results)

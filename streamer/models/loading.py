@@ -29,6 +29,7 @@ def load(
     device: str = "auto",
     threads: int | None = None,
     segment: float | None = None,
+    exact_window: bool = False,
 ) -> Bag:
     """Load a model, and of a bag only the networks that the wanted stems need.
 
@@ -44,6 +45,9 @@ def load(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``.
         threads: how many threads torch may use in this process (None: leave it).
         segment: the window's length in seconds that the user chose (None: the model's own).
+        exact_window: show a transformer a window as long as it is, without the padding to its
+            training length with which `demucs.apply.apply_model` has it work; so a shorter window
+            takes less time.
 
     Raises:
         SettingsError: if the model has no such stem.
@@ -79,6 +83,8 @@ def load(
     ]
     _check_alike(name, sources, networks)
     _override_segment(networks, place.bag)
+    if exact_window:
+        _show_as_it_is(networks)
     made = known is not None and known.origin == "made"
     separators = [_separator(n, target, segment, quantized=made) for n in networks]
     return _bag(name, separators, weights, note)
@@ -146,6 +152,14 @@ def _override_segment(networks: Sequence[Network | None], bag: BagFile) -> None:
             continue
         if not isinstance(network, HTDemucs) or bag.segment <= network.segment:
             network.segment = bag.segment
+
+
+def _show_as_it_is(networks: Sequence[Network | None]) -> None:
+    from demucs.htdemucs import HTDemucs
+
+    for network in networks:
+        if isinstance(network, HTDemucs):
+            network.use_train_segment = False
 
 
 def _check_packages(known: ModelInfo | None) -> None:

@@ -1,0 +1,192 @@
+"""What is to be done with every frame of a stream: which models see it, in which windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from streamer.audio import Samples
+from streamer.derive import Derivation, derive
+from streamer.errors import ModelError
+from streamer.models.separator import Bag, Member
+from streamer.schedule import Schedule, live_shifts, shift_offsets
+from streamer.settings import CROSSFADE_SECONDS, HOP_SECONDS, LOOKAHEAD_SECONDS, StreamSettings
+from streamer.stitch import PassMean
+from streamer.windows import Window
+
+
+class Pass(Protocol):
+    """One way over the stream, as far as the path needs to know it.
+
+    ``share`` is ``(needed, kept)``: how much each of the stems that come from it counts in each of
+    the needed stems.
+    """
+
+    @property
+    def schedule(self) -> Schedule:
+        """How it cuts the stream."""
+        ...
+
+    @property
+    def share(self) -> Samples:
+        """See above."""
+        ...
+
+    def input_frames(self, window_frames: int) -> int:
+        """Return what is shown to the model for so many frames, where the schedule does not say."""
+        ...
+
+    def separate(self, window: Window) -> Samples:
+        """Return the kept stems of the window proper, ``(kept, frames, channels)``.
+
+        Raises:
+            ModelError: the model failed, or what it gave is not finite.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class MemberPass:
+    """A `Pass` of one member of the bag, with one shift; ``kept`` are the stems it counts in."""
+
+    member: Member
+    schedule: Schedule
+    kept: tuple[int, ...]
+    share: Samples
+
+    def input_frames(self, window_frames: int) -> int:
+        """See `Pass.input_frames`."""
+        return self.member.separator.input_frames(window_frames)
+
+    def separate(self, window: Window) -> Samples:
+        """See `Pass.separate`."""
+        separator = self.member.separator
+        try:
+            stems = separator(window.data[np.newaxis])[0]
+        except ModelError as error:
+            seconds = max(0, window.start_frame) / separator.samplerate
+            raise ModelError(f"{error} (in the window at {seconds:.1f} s)") from error
+        end = window.left_frames + window.kept_frames
+        kept: Samples = stems[list(self.kept), window.left_frames : end]
+        return kept
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedPass:
+    """A `Pass` that makes the others' one after the other: a live window comes whole or not at all.
+
+    Its schedule shows what all of them want to see.
+    """
+
+    passes: Sequence[MemberPass]
+    schedule: Schedule
+    share: Samples
+
+    def input_frames(self, window_frames: int) -> int:
+        """See `Pass.input_frames`."""
+        assert self.schedule.around is not None
+        before, after = self.schedule.around
+        return before + window_frames + after
+
+    def separate(self, window: Window) -> Samples:
+        """See `Pass.separate`; here all needed stems are kept."""
+        mean = PassMean([one.share for one in self.passes])
+        for index, one in enumerate(self.passes):
+            assert one.schedule.around is not None
+            before, after = one.schedule.around
+            begin = window.left_frames - before
+            frames = before + one.schedule.window_frames + after
+            seen = replace(window, left_frames=before, data=window.data[begin : begin + frames])
+            stems = mean.feed(index, one.separate(seen))
+        return stems
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is to be done with every frame of any stream: the model, its passes, the stems."""
+
+    bag: Bag
+    settings: StreamSettings
+    derivation: Derivation
+    passes: tuple[Pass, ...]
+
+    @classmethod
+    def make(cls, bag: Bag, settings: StreamSettings) -> Plan:
+        """Return the plan for a model; its passes are the bag's members times the shifts.
+
+        Raises:
+            SettingsError: the settings ask for a stem that the model has not, or for windows that
+                it cannot have.
+        """
+        derivation = derive(bag.names, settings)
+        if settings.live_windows:
+            joined = _joined_pass(bag, settings, derivation)
+            return cls(bag, settings, derivation, (joined,))
+        shifts = shift_offsets(len(bag.members), settings.shifts, bag.samplerate, settings.seed)
+        passes = _member_passes(
+            bag,
+            derivation,
+            shifts,
+            lambda member, offset: Schedule.offline(
+                member.separator.window_frames, settings.overlap, first_start=offset
+            ),
+        )
+        return cls(bag, settings, derivation, tuple(passes))
+
+    def mix_channels(self, channels: int) -> int:
+        """Return how many channels the stems of a source with ``channels`` have."""
+        return 1 if channels == 1 else self.bag.channels
+
+    @property
+    def carried_stems(self) -> int:
+        """How many stems travel to `Back`: of live windows one more tells where gaps are."""
+        return len(self.derivation.needed) + self.settings.live_windows
+
+
+def _member_passes(
+    bag: Bag,
+    derivation: Derivation,
+    shifts: Sequence[Sequence[int]],
+    schedule: Callable[[Member, int], Schedule],
+) -> list[MemberPass]:
+    """Return the passes of each member, one for each of its ``shifts``."""
+    stems = [bag.names.index(name) for name in derivation.needed]
+    totals = np.sum([member.weights for member in bag.members if member is not None], axis=0)
+    passes = []
+    for member, offsets in zip(bag.members, shifts, strict=True):
+        if member is None:
+            continue
+        kept = tuple(stem for stem in stems if member.weights[stem])
+        share = np.zeros((len(stems), len(kept)), np.float32)
+        for column, stem in enumerate(kept):
+            share[stems.index(stem), column] = member.weights[stem] / totals[stem] / len(offsets)
+        passes += [MemberPass(member, schedule(member, offset), kept, share) for offset in offsets]
+    return passes
+
+
+def _joined_pass(bag: Bag, settings: StreamSettings, derivation: Derivation) -> JoinedPass:
+    rate = bag.samplerate
+    hop = round((settings.hop or HOP_SECONDS) * rate)
+    lookahead = round(_either(settings.lookahead, LOOKAHEAD_SECONDS) * rate)
+    crossfade = round(_either(settings.crossfade, CROSSFADE_SECONDS) * rate)
+    if settings.crossfade is None:
+        crossfade = min(crossfade, hop, lookahead)
+    sees = min(m.separator.window_frames for m in bag.members if m is not None)
+    schedule = Schedule.live(sees, hop, lookahead, crossfade)
+    shifts = live_shifts(len(bag.members), settings.shifts, lookahead - crossfade, settings.seed)
+    passes = _member_passes(bag, derivation, shifts, lambda _, shift: schedule.shifted(shift))
+    assert schedule.around is not None
+    before, after = schedule.around
+    farthest = max(map(max, shifts))
+    return JoinedPass(
+        passes,
+        replace(schedule, around=(before + farthest, after)),
+        np.eye(len(derivation.needed) + 1, dtype=np.float32),
+    )
+
+
+def _either(value: float | None, default: float) -> float:
+    return default if value is None else value
