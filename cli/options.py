@@ -1,9 +1,9 @@
-"""The flags of `separate`, made from the fields of `Settings`: nothing is defined twice."""
+"""Flags, made from the fields of the settings: nothing is defined twice."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, Final
 
 import typer
@@ -12,13 +12,14 @@ from rich.markup import escape
 
 from streamer.errors import SettingsError
 from streamer.resolve import allowed, flag, shown
-from streamer.settings import Settings
+from streamer.settings import StreamSettings
 
 SHORT: Final[Mapping[str, tuple[str, ...]]] = {
     "model": ("-n", "--model"),
     "out": ("-o",),
     "device": ("-d",),
     "jobs": ("-j",),
+    "segment": ("--window",),
 }
 """Other names of flags, most of them those of `demucs`."""
 
@@ -36,6 +37,18 @@ VALUES: Final[Mapping[str, str]] = {
     "crossfade": "SECONDS",
     "loudness": "LUFS",
     "mp3_bitrate": "KBPS",
+    "input": "DEVICE",
+    "input_channels": "CHANNELS",
+    "output": "DEVICE",
+    "samplerate": "HZ",
+    "blocksize": "FRAMES",
+    "latency": "SECONDS",
+    "duration": "SECONDS",
+    "scene": "FILE",
+    "report": "FILE",
+    "record": "FOLDER",
+    "osc": "PORT",
+    "metrics": "PORT",
 }
 """How help calls the values of flags, where that is not the last word of the flag."""
 
@@ -55,35 +68,54 @@ PANELS: Final[Mapping[str, tuple[str, ...]]] = {
     "Stems": ("stems", "two_stems", "other_method", "residual", "conserve"),
     "Files": ("out", "filename", "format", "mp3_bitrate", "mp3_preset", "overwrite", "resume"),
     "Sound": ("sample_format", "dither", "clip_mode", "loudness"),
+    "Devices": ("input", "input_channels", "output", "samplerate", "blocksize", "buffer"),
+    "Delay": ("latency", "calibrate", "adapt", "fallback"),
+    "Mix": ("route", "scene"),
+    "Run": ("loop", "duration", "record", "report", "osc", "metrics", "host"),
 }
 
-
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command every setting as a flag; it is called with those given, as ``flags=``."""
-
-    def run(**given: Any) -> None:
-        flags = {name: given.pop(name) for name in Settings.model_fields}
-        for shortcut, (name, value) in SHORTCUTS.items():
-            if given.pop(shortcut):
-                if flags[name] not in (None, value):
-                    raise SettingsError(
-                        f"--{shortcut} and {flag(name)} {flags[name]} exclude each other; give one"
-                    )
-                flags[name] = value
-        command(flags=flags, **given)
-
-    own = list(inspect.signature(command, eval_str=True).parameters.values())
-    own = [parameter for parameter in own if parameter.name != "flags"]
-    parameters = [*own, *_settings(), *_shortcuts()]
-    run.__doc__ = command.__doc__
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
+REPEATED: Final = ("output", "route")
+"""Flags that may be given several times."""
 
 
-def _settings() -> list[inspect.Parameter]:
+def with_settings(
+    kind: type[StreamSettings], leave_out: Collection[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the settings of a kind as flags; it is called with those given, as ``flags=``.
+
+    ``leave_out`` are fields that mean nothing to the command.
+    """
+    fields = {name: one for name, one in kind.model_fields.items() if name not in leave_out}
+    shortcuts = {name: to for name, to in SHORTCUTS.items() if to[0] in fields}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def run(**given: Any) -> None:
+            flags = {name: given.pop(name) or None for name in fields if name in REPEATED}
+            flags |= {name: given.pop(name) for name in fields if name not in REPEATED}
+            for shortcut, (name, value) in shortcuts.items():
+                if given.pop(shortcut):
+                    if flags[name] not in (None, value):
+                        raise SettingsError(
+                            f"--{shortcut} and {flag(name)} {flags[name]} exclude each other; "
+                            "give one"
+                        )
+                    flags[name] = value
+            command(flags=flags, **given)
+
+        own = list(inspect.signature(command, eval_str=True).parameters.values())
+        own = [parameter for parameter in own if parameter.name != "flags"]
+        parameters = [*own, *_settings(fields), *_shortcuts(shortcuts)]
+        run.__doc__ = command.__doc__
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
+
+
+def _settings(fields: Mapping[str, FieldInfo]) -> list[inspect.Parameter]:
     parameters = []
-    for name, field in Settings.model_fields.items():
+    for name, field in fields.items():
         switch = field.annotation is bool
         words = [*SHORT.get(name, ()), flag(name)]
         if switch:
@@ -95,7 +127,8 @@ def _settings() -> list[inspect.Parameter]:
             rich_help_panel=_panel(name),
             show_default=False,
         )
-        parameters.append(_parameter(name, bool if switch else str, option))
+        kind = bool if switch else list[str] if name in REPEATED else str
+        parameters.append(_parameter(name, kind, option))
     return parameters
 
 
@@ -106,7 +139,7 @@ def _help(name: str, field: FieldInfo) -> str:
         words += f"; {allowed(field)}"
     if field.default is True:
         words += f" [default: {flag(name)}]"
-    elif field.default is not None and field.default is not False:
+    elif field.default not in (None, False, ()):
         words += f" [default: {shown(field.default)}]"
     return words
 
@@ -115,7 +148,7 @@ def _panel(name: str) -> str:
     return next(panel for panel, names in PANELS.items() if name in names)
 
 
-def _shortcuts() -> list[inspect.Parameter]:
+def _shortcuts(shortcuts: Mapping[str, tuple[str, str]]) -> list[inspect.Parameter]:
     return [
         _parameter(
             shortcut,
@@ -128,11 +161,11 @@ def _shortcuts() -> list[inspect.Parameter]:
                 show_default=False,
             ),
         )
-        for shortcut, (name, value) in SHORTCUTS.items()
+        for shortcut, (name, value) in shortcuts.items()
     ]
 
 
-def _parameter(name: str, kind: type, option: Any) -> inspect.Parameter:
+def _parameter(name: str, kind: Any, option: Any) -> inspect.Parameter:
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -9,9 +9,10 @@ import typer
 
 from cli.options import with_settings
 from streamer.resolve import resolve
+from streamer.settings import Settings
 
 
-@with_settings
+@with_settings(Settings)
 def separate(
     *,
     inputs: Annotated[
