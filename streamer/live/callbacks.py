@@ -1,0 +1,591 @@
+# ┌────────────────────────────────────────────────────────────────────────────────────────────┐
+# │ REAL-TIME CODE. All of it stands in this file, and nothing else does.                      │
+# │                                                                                            │
+# │ A sound device calls these functions on a thread of its own, and each must be done before  │
+# │ the device's next block is due. So in here:                                                │
+# │   - nothing is allocated or freed: every buffer was made, and touched, by `ports`;         │
+# │   - no lock is taken and nobody is waited for, woken or signalled: who wants to know polls;│
+# │   - no Python object is touched: all is compiled ahead, and runs without the GIL;          │
+# │   - no file, no log, no print, no exception: what goes wrong is a counter;                 │
+# │   - work for a block depends on its frames alone, not on how late somebody is;             │
+# │   - imports are ringbuffer, numpy and numba, which tests/live/test_callbacks.py checks.    │
+# └────────────────────────────────────────────────────────────────────────────────────────────┘
+"""What PortAudio calls for each block of a device: capture, playback, or both.
+
+`capture_callback`, `playback_callback` and `duplex_callback` are C functions of the type
+PaStreamCallback; their user data is the address of a record that `ports` makes: a `CAPTURE`, a
+`PLAYBACK`, or the addresses of one of each. `capture` and `playback` do the same from plain
+arguments. The C functions never fail and always go on (paContinue); a block may have any length.
+
+Positions are absolute input frames, times are seconds of the stream's clock. Audio is float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from ringbuffer import (
+    float32_at,
+    int64_at,
+    ring_end_at,
+    ring_peek_at,
+    ring_release_at,
+    ring_write_at,
+)
+from ringbuffer.atomics import compiled, load_acquire, store_release
+
+_numba: Any = numba
+
+CHUNK_FRAMES = 256
+"""Longer blocks are worked through in chunks of this, the length of the scratch buffers."""
+FADE_FRAMES = 256
+"""How long a fade takes: 5 ms at 48 kHz. Shorter where the delay is, so that it is not noticed."""
+MAX_FILL_CHUNKS = 64
+"""How much silence for lost frames one capture callback may write: its work is bounded."""
+TAPS = 32
+"""Input frames that an output frame is made of, where two clocks are brought together."""
+PHASES = 512
+"""Rows of the filter table for one frame's way; between the rows it is interpolated."""
+ROW_FRAMES = CHUNK_FRAMES + TAPS + 32
+MIX_ROWS = 4
+"""Rows of the gain matrix past the stems': mix L, mix R, then mix L, mix R instead of stems."""
+
+INPUT_UNDERFLOW, INPUT_OVERFLOW, OUTPUT_UNDERFLOW = 1, 2, 4
+
+_HALF = TAPS // 2
+_TINY = 1e-30  # denormals, which slow a CPU down a hundredfold, are silence
+
+
+def _record(integers: str, reals: str) -> np.dtype[np.void]:
+    fields = [(name, np.int64) for name in integers.split()]
+    return np.dtype(fields + [(name, np.float64) for name in reals.split()])
+
+
+LINE = _record(
+    "frame last_frames blocks sequence",
+    "samplerate time period time_variance covariance period_variance age_seconds outside_seconds "
+    "noise_variance walk_variance gate_seconds "
+    "shown_time shown_frame shown_period shown_age shown_time_2 shown_frame_2 shown_period_2 "
+    "shown_age_2",
+)
+"""A delay-locked loop over the times of a device's blocks: `time` is the filtered time of the block
+that begins with `frame`, `period` how many seconds one of its nominal seconds takes. `shown_*` are
+two slots for another thread, of which the last written is number `sequence % 2`."""
+
+LOG_RING = _record("capacity records written read dropped", "")
+"""A ring of `LOG` at the address `records`: the callback writes, one thread reads."""
+LOG = _record(
+    "frame", "device_seconds stream_seconds begin_seconds duration_seconds position ratio"
+)
+"""A callback: the absolute frame it began with, when the device recorded or plays it (ADC, DAC),
+the stream's clock, the system's monotonic clock, and the time spent. Of playback also the input
+position of the first frame, and the input frames that an output frame takes at the end."""
+
+CAPTURE = _record(
+    "channels targets target_count gains scratch silence line log clock clock_id system_clock "
+    "position callbacks gap_frames overflow_flags underflow_flags bad_samples",
+    "",
+)
+TARGET_WORDS = 3
+"""A ring that the capture callback writes: its header's and data's addresses, and frames lost."""
+
+PLAYBACK = _record(
+    "stems outputs stem_header stem_data dry_header dry_data gains targets stem_scratch "
+    "dry_scratch levels mixed filter coefficients meter_header meter_data meter_row line "
+    "source_line log clock clock_id system_clock delay_frames fade_frames position silent_until "
+    "mixed_from mixed_until jump_frames aligned played_frames callbacks shortfalls "
+    "missing_frames dry_missing_frames underflow_flags bad_samples splices",
+    "samplerate phase ratio ramp dry_ramp master gain_step knee error_frames settle_seconds "
+    "gear slowest_correction most_correction most_error_frames",
+)
+"""`position + phase` is the input position of the next output frame. `mixed` holds input frames
+`mixed_from` to `mixed_until` as mixed for the outputs, `(outputs, ROW_FRAMES)`. What lies before
+`silent_until` is silence. `source_line` is 0 where both devices have one clock."""
+
+_LINE, _LOG, _LOG_RING = (_numba.from_dtype(kind)[::1] for kind in (LINE, LOG, LOG_RING))
+_CAPTURE, _PLAYBACK = (_numba.from_dtype(kind)[::1] for kind in (CAPTURE, PLAYBACK))
+_LINE_WORDS, _LOG_WORDS, _LOG_RING_WORDS = (k.itemsize // 8 for k in (LINE, LOG, LOG_RING))
+_CAPTURE_WORDS, _PLAYBACK_WORDS = (kind.itemsize // 8 for kind in (CAPTURE, PLAYBACK))
+_WRITTEN, _READ = (8 * (LOG_RING.names or ()).index(name) for name in ("written", "read"))
+_SEQUENCE, _SHOWN = (8 * (LINE.names or ()).index(name) for name in ("sequence", "shown_time"))
+_SHOWN_WORDS = 4
+_INT, _REAL, _VOID = types.int64, types.float64, types.void
+_SAMPLES = types.float32[:, ::1]
+_clock_gettime: Any = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
+
+Samples = npt.NDArray[np.float32]
+
+
+# Records, clock and log
+
+
+@compiled(_LINE(_INT))
+def line_at(address: int) -> Any:
+    """The `LINE` at an address, as an array of one."""
+    return int64_at(address, _LINE_WORDS).view(LINE)
+
+
+@compiled(_CAPTURE(_INT))
+def capture_at(address: int) -> Any:
+    """The `CAPTURE` at an address, as an array of one."""
+    return int64_at(address, _CAPTURE_WORDS).view(CAPTURE)
+
+
+@compiled(_PLAYBACK(_INT))
+def playback_at(address: int) -> Any:
+    """The `PLAYBACK` at an address, as an array of one."""
+    return int64_at(address, _PLAYBACK_WORDS).view(PLAYBACK)
+
+
+@compiled(_REAL(_INT, _INT))
+def seconds_now(clock: int, clock_id: int) -> float:
+    """The system's clock of that number; `clock` is the address of two words to write it to."""
+    # The C library reads this clock without entering the kernel.
+    _clock_gettime(clock_id, clock)
+    now = int64_at(clock, 2)
+    return float(now[0] + 1e-9 * now[1])
+
+
+@compiled(_VOID(_INT, _INT, _REAL, _REAL, _REAL, _REAL, _REAL, _REAL))
+def _log(
+    log: int,
+    frame: int,
+    device: float,
+    stream: float,
+    begin: float,
+    end: float,
+    position: float,
+    ratio: float,
+) -> None:
+    ring = int64_at(log, _LOG_RING_WORDS).view(LOG_RING)[0]
+    if ring.written - load_acquire(log + _READ) >= ring.capacity:
+        ring.dropped += 1
+        return
+    slot = ring.records + ring.written % ring.capacity * (8 * _LOG_WORDS)
+    record = int64_at(slot, _LOG_WORDS).view(LOG)[0]
+    record.frame = frame
+    record.device_seconds = device
+    record.stream_seconds = stream
+    record.begin_seconds = begin
+    record.duration_seconds = end - begin
+    record.position = position
+    record.ratio = ratio
+    store_release(log + _WRITTEN, ring.written + 1)
+
+
+# The clock of a device: a delay-locked loop over the times of its blocks
+
+
+@compiled(_VOID(_INT, _REAL, _REAL, _REAL))
+def _line_correct(address: int, step: float, expected: float, error: float) -> None:
+    line = line_at(address)[0]
+    line.time_variance += step * (2 * line.covariance + step * line.period_variance)
+    line.covariance += step * line.period_variance
+    line.period_variance += step * line.walk_variance
+    whole = line.time_variance + line.noise_variance
+    time_gain = line.time_variance / whole
+    period_gain = line.covariance / whole
+    line.time = expected + time_gain * error
+    line.period += period_gain * error
+    line.time_variance *= 1 - time_gain
+    line.period_variance -= period_gain * line.covariance
+    line.covariance *= 1 - time_gain
+
+
+@compiled(_VOID(_INT))
+def _line_show(address: int) -> None:
+    line = line_at(address)[0]
+    sequence = line.sequence + 1
+    slot = address + _SHOWN + sequence % 2 * (8 * _SHOWN_WORDS)
+    shown = int64_at(slot, _SHOWN_WORDS).view(np.float64)
+    shown[0] = line.time
+    shown[1] = line.frame
+    shown[2] = line.period
+    shown[3] = line.age_seconds
+    store_release(address + _SEQUENCE, sequence)
+
+
+@compiled(_VOID(_INT, _REAL, _INT, _INT))
+def line_update(address: int, now: float, frame: int, frames: int) -> None:
+    """Take in that the block of `frames` frames that begins with `frame` was called at `now`."""
+    line = line_at(address)[0]
+    step = line.last_frames / line.samplerate
+    line.last_frames = frames
+    line.blocks += 1
+    line.age_seconds += step
+    expected = line.time + step * line.period
+    error = now - expected
+    gate = max(line.gate_seconds, 1.5 * step)
+    line.outside_seconds = line.outside_seconds + step if abs(error) > gate else 0.0
+    if line.blocks == 1 or line.outside_seconds > min(1.0, 0.1 + 0.5 * line.age_seconds):
+        # The first block; or frames were lost, or the clock was set: its rate holds, its time not.
+        line.time = now
+        line.time_variance = line.noise_variance
+        line.covariance = 0.0
+        line.outside_seconds = 0.0
+        line.age_seconds = 0.0
+    else:
+        _line_correct(address, step, expected, min(max(error, -gate), gate))
+    line.frame = frame
+    _line_show(address)
+
+
+@compiled(types.boolean(_INT, _INT))
+def line_look(address: int, into: int) -> bool:
+    """Copy time, frame, period and age (float64) of a line from another thread to `into`.
+
+    False where there is nothing yet, or the line moved on again and again while it was copied.
+    """
+    words = int64_at(into, _SHOWN_WORDS)
+    for _attempt in range(4):
+        sequence = load_acquire(address + _SEQUENCE)
+        slot = address + _SHOWN + sequence % 2 * (8 * _SHOWN_WORDS)
+        for word in range(_SHOWN_WORDS):
+            words[word] = load_acquire(slot + 8 * word)
+        if load_acquire(address + _SEQUENCE) == sequence:
+            return bool(sequence > 0)
+    return False
+
+
+# Capture
+
+
+@compiled(_VOID(_INT, _INT, _INT, _INT))
+def _push(target: int, position: int, samples: int, frames: int) -> None:
+    """Write the frames from `position` on to a ring; silence first where some were lost."""
+    ring = int64_at(target, TARGET_WORDS)
+    missing = position - ring_end_at(ring[0])
+    written = 0 if missing else ring_write_at(ring[0], ring[1], samples, frames)
+    ring[2] += frames - written
+
+
+@compiled(_VOID(_INT, _INT))
+def capture_fill(address: int, most_chunks: int) -> None:
+    """Put silence where frames were lost or skipped, as far as the rings have room."""
+    state = capture_at(address)[0]
+    for number in range(state.target_count):
+        ring = int64_at(state.targets + number * (8 * TARGET_WORDS), TARGET_WORDS)
+        for _chunk in range(most_chunks):
+            missing = min(state.position - ring_end_at(ring[0]), CHUNK_FRAMES)
+            if missing <= 0 or ring_write_at(ring[0], ring[1], state.silence, missing) < missing:
+                break
+
+
+@compiled(_VOID(_INT, _INT))
+def capture_skip(address: int, frames: int) -> None:
+    """Let frames pass that no device recorded: silence, so that positions stay true."""
+    state = capture_at(address)[0]
+    state.position += frames
+    state.gap_frames += frames
+    capture_fill(address, frames // CHUNK_FRAMES + 2)
+
+
+@compiled(_INT(_SAMPLES, _SAMPLES, _SAMPLES))
+def _to_stereo(device: Samples, gains: Samples, stereo: Samples) -> int:
+    """Bring device channels to two; return how many samples were no numbers."""
+    bad = 0
+    for frame in range(device.shape[0]):
+        left = right = np.float32(0.0)
+        for channel in range(device.shape[1]):
+            sample = device[frame, channel]
+            if not abs(sample) < np.inf:
+                bad += 1
+            elif abs(sample) > _TINY:
+                left += sample * gains[channel, 0]
+                right += sample * gains[channel, 1]
+        stereo[frame, 0] = left
+        stereo[frame, 1] = right
+    return bad
+
+
+@compiled(_VOID(_INT, _INT, _INT, _REAL, _REAL, _INT))
+def capture(
+    address: int, device: int, frames: int, now: float, adc_seconds: float, flags: int
+) -> None:
+    """Take in a block: `frames` interleaved frames at the address `device` (0: silence)."""
+    state = capture_at(address)[0]
+    begin = seconds_now(state.clock, state.clock_id)
+    first = state.position
+    if state.system_clock or not now > 0:
+        now = begin
+    state.callbacks += 1
+    state.overflow_flags += (flags & INPUT_OVERFLOW) != 0
+    state.underflow_flags += (flags & INPUT_UNDERFLOW) != 0
+    line_update(state.line, now, first, frames)
+    capture_fill(address, MAX_FILL_CHUNKS)
+    gains = float32_at(state.gains, state.channels, 2)
+    done = 0
+    while done < frames:
+        count = min(CHUNK_FRAMES, frames - done)
+        samples = state.silence
+        if device != 0:
+            samples = state.scratch
+            block = float32_at(device + done * state.channels * 4, count, state.channels)
+            state.bad_samples += _to_stereo(block, gains, float32_at(samples, count, 2))
+        for number in range(state.target_count):
+            target = state.targets + number * (8 * TARGET_WORDS)
+            _push(target, state.position, samples, count)
+        state.position += count
+        done += count
+    end = seconds_now(state.clock, state.clock_id)
+    _log(state.log, first, adc_seconds, now, begin, end, float(first), 1.0)
+
+
+# Playback: mix
+
+
+@compiled(_VOID(_INT, _INT, _INT, _INT, _INT))
+def _levels(address: int, first: int, frames: int, stem_end: int, dry_end: int) -> None:
+    """Work out, per frame, how loud the stems, the mix and the mix instead of stems are.
+
+    All are linear ramps: down to 0 where the ring ends, and up again. See `levels` in `ports`.
+    """
+    state = playback_at(address)[0]
+    levels = float32_at(state.levels, 3, CHUNK_FRAMES)
+    stems = float32_at(state.stem_scratch, CHUNK_FRAMES, 2 * state.stems + 1)
+    fade = 1.0 / state.fade_frames
+    for frame in range(frames):
+        position = first + frame
+        was_full = state.ramp >= 1.0
+        state.ramp = min(state.ramp + fade, 1.0, max(0.0, (stem_end - position) * fade))
+        state.dry_ramp = min(state.dry_ramp + fade, 1.0, max(0.0, (dry_end - position) * fade))
+        state.shortfalls += was_full and state.ramp < 1.0
+        if state.jump_frames != 0:
+            state.master = max(0.0, state.master - 1.0 / FADE_FRAMES)
+        else:
+            state.master = min(1.0, state.master + 1.0 / FADE_FRAMES)
+        mix = state.dry_ramp * state.master
+        levels[0, frame] = state.ramp * state.master
+        levels[1, frame] = mix
+        levels[2, frame] = mix * (1.0 - state.ramp * stems[frame, 2 * state.stems])
+
+
+@compiled(_VOID(_INT, _INT))
+def _meter_stems(address: int, frames: int) -> None:
+    """Meter the stems before their gains, and silence what is no number."""
+    state = playback_at(address)[0]
+    count = state.stems
+    stems = float32_at(state.stem_scratch, CHUNK_FRAMES, 2 * count + 1)
+    row = float32_at(state.meter_row, 1, 1 + 2 * (count + state.outputs))[0]
+    for stem in range(count):
+        peak = row[1 + stem]
+        squares = np.float32(0.0)
+        for frame in range(frames):
+            for channel in range(2 * stem, 2 * stem + 2):
+                sample = stems[frame, channel]
+                if not abs(sample) < np.inf:
+                    state.bad_samples += 1
+                    stems[frame, channel] = sample = np.float32(0.0)
+                peak = max(peak, abs(sample))
+                squares += sample * sample
+        row[1 + stem] = peak
+        row[1 + count + stem] += squares
+
+
+@compiled(_VOID(_INT, _INT, _SAMPLES, _INT, _INT, _INT, _INT))
+def _add_source(
+    address: int, row: int, source: Samples, channel: int, level: int, into: int, frames: int
+) -> None:
+    """Add one channel of `source` `(frames, channels)` to every output that it has a gain for."""
+    state = playback_at(address)[0]
+    rows = 2 * state.stems + MIX_ROWS
+    gains = float32_at(state.gains, rows, state.outputs)
+    targets = float32_at(state.targets, rows, state.outputs)
+    levels = float32_at(state.levels, 3, CHUNK_FRAMES)[level]
+    mixed = float32_at(state.mixed, state.outputs, ROW_FRAMES)
+    step = np.float32(state.gain_step)
+    for output in range(state.outputs):
+        gain = gains[row, output]
+        target = targets[row, output]
+        if gain != target:
+            for frame in range(frames):
+                change = target - gain
+                gain = target if abs(change) <= step else gain + np.copysign(step, change)
+                mixed[output, into + frame] += gain * (source[frame, channel] * levels[frame])
+            gains[row, output] = gain
+        elif gain != 0.0:
+            for frame in range(frames):
+                mixed[output, into + frame] += gain * (source[frame, channel] * levels[frame])
+
+
+@compiled(_VOID(_INT, _INT, _INT, _INT))
+def _mix(address: int, first: int, frames: int, into: int) -> None:
+    """Mix the input frames from `first` on, all past `silent_until`, to the column `into`."""
+    state = playback_at(address)[0]
+    stems = 2 * state.stems
+    stem_end = ring_end_at(state.stem_header)
+    dry_end = ring_end_at(state.dry_header)
+    stem_source = float32_at(state.stem_scratch, CHUNK_FRAMES, stems + 1)
+    dry_source = float32_at(state.dry_scratch, CHUNK_FRAMES, 2)
+    got = ring_peek_at(state.stem_header, state.stem_data, first, state.stem_scratch, frames)
+    stem_source[max(got, 0) : frames] = 0.0
+    state.missing_frames += frames - max(got, 0)
+    got = ring_peek_at(state.dry_header, state.dry_data, first, state.dry_scratch, frames)
+    dry_source[max(got, 0) : frames] = 0.0
+    state.dry_missing_frames += frames - max(got, 0)
+    _meter_stems(address, frames)
+    _levels(address, first, frames, stem_end, dry_end)
+    for channel in range(stems):
+        _add_source(address, channel, stem_source, channel, 0, into, frames)
+    for channel in range(2):
+        _add_source(address, stems + channel, dry_source, channel, 1, into, frames)
+        _add_source(address, stems + 2 + channel, dry_source, channel, 2, into, frames)
+    ring_release_at(state.stem_header, first + frames)
+    ring_release_at(state.dry_header, first + frames)
+
+
+@compiled(_VOID(_INT))
+def _settle_gains(address: int) -> None:
+    """Take the gains over at once, where nothing is heard."""
+    state = playback_at(address)[0]
+    rows = 2 * state.stems + MIX_ROWS
+    gains = float32_at(state.gains, rows, state.outputs)
+    gains[:] = float32_at(state.targets, rows, state.outputs)
+
+
+@compiled(_VOID(_INT, _INT))
+def _mix_on(address: int, until: int) -> None:
+    """Mix from `mixed_until` to `until`, at most `CHUNK_FRAMES` frames, at the end of the row."""
+    state = playback_at(address)[0]
+    first = state.mixed_until
+    into = first - state.mixed_from
+    mixed = float32_at(state.mixed, state.outputs, ROW_FRAMES)
+    mixed[:, into : into + until - first] = 0.0
+    silent = min(max(state.silent_until - first, 0), until - first)
+    if silent > 0:
+        _settle_gains(address)
+    if silent < until - first:
+        _mix(address, first + silent, until - first - silent, into + silent)
+    state.mixed_until = until
+
+
+# Playback: out
+
+
+@compiled(types.float32(types.float32, types.float32))
+def soft_clip(sample: Any, knee: Any) -> Any:
+    """A sample, bent under full scale above the knee as `streamer.level.soft_clip` does."""
+    magnitude = abs(sample)
+    if magnitude <= knee:
+        return sample
+    if not magnitude < np.inf:
+        return np.float32(0.0)
+    room = np.float32(1.0) - knee
+    return np.copysign(knee + room * np.tanh((magnitude - knee) / room), sample)
+
+
+@compiled(_VOID(_INT, _SAMPLES))
+def _meter_outputs(address: int, device: Samples) -> None:
+    """Bend a block for the device under full scale, and meter what comes out."""
+    state = playback_at(address)[0]
+    outputs = state.outputs
+    skip = 1 + 2 * state.stems
+    row = float32_at(state.meter_row, 1, skip + 2 * outputs)[0]
+    knee = np.float32(state.knee)
+    for frame in range(device.shape[0]):
+        for output in range(outputs):
+            sample = soft_clip(device[frame, output], knee)
+            device[frame, output] = sample
+            row[skip + output] = max(row[skip + output], abs(sample))
+            row[skip + outputs + output] += sample * sample
+
+
+@compiled(_VOID(_INT, _SAMPLES))
+def _play_straight(address: int, device: Samples) -> None:
+    """Fill a block with the next input frames, as they are."""
+    state = playback_at(address)[0]
+    mixed = float32_at(state.mixed, state.outputs, ROW_FRAMES)
+    done = 0
+    while done < device.shape[0]:
+        count = min(CHUNK_FRAMES, device.shape[0] - done)
+        state.mixed_from = state.mixed_until = state.position
+        _mix_on(address, state.position + count)
+        for output in range(state.outputs):
+            for frame in range(count):
+                device[done + frame, output] = mixed[output, frame]
+        state.position += count
+        done += count
+
+
+@compiled(_VOID(_INT, _INT, _INT, _REAL, _REAL, _INT))
+def playback(
+    address: int, device: int, frames: int, now: float, dac_seconds: float, flags: int
+) -> None:
+    """Fill a block: `frames` interleaved frames at the address `device`."""
+    state = playback_at(address)[0]
+    begin = seconds_now(state.clock, state.clock_id)
+    if state.system_clock or not now > 0:
+        now = begin
+    state.underflow_flags += (flags & OUTPUT_UNDERFLOW) != 0
+    meter_floats = 1 + 2 * (state.stems + state.outputs)
+    row = float32_at(state.meter_row, 1, meter_floats)
+    row[:] = 0.0
+    row[0, 0] = frames
+    block = float32_at(device, frames, state.outputs)
+    position = state.position + state.phase
+    _play_straight(address, block)
+    _meter_outputs(address, block)
+    ring_write_at(state.meter_header, state.meter_data, state.meter_row, 1)
+    end = seconds_now(state.clock, state.clock_id)
+    _log(state.log, state.played_frames, dac_seconds, now, begin, end, position, state.ratio)
+    state.played_frames += frames
+    state.callbacks += 1
+
+
+# What PortAudio calls. Its pointers are taken as addresses, its unsigned longs as signed.
+
+_PORTAUDIO = types.int32(_INT, _INT, _INT, _INT, _INT, _INT)
+_ADC, _NOW, _DAC = 0, 1, 2
+
+
+def _c_function(function: Any) -> Any:
+    """Compile at import, cached on disk where there is a place for it."""
+    try:
+        return _numba.cfunc(_PORTAUDIO, cache=True, error_model="numpy")(function)
+    except RuntimeError as error:
+        if "cannot cache" not in str(error):
+            raise
+        return _numba.cfunc(_PORTAUDIO, error_model="numpy")(function)
+
+
+@compiled(_REAL(_INT, _INT))
+def _time(time_info: int, which: int) -> float:
+    """One of PaStreamCallbackTimeInfo's three times; 0 where the host gives none."""
+    return float(int64_at(time_info, 3).view(np.float64)[which]) if time_info != 0 else 0.0
+
+
+@_c_function
+def capture_callback(
+    device_in: int, _device_out: int, frames: int, time_info: int, flags: int, user_data: int
+) -> int:
+    """PaStreamCallback for an input stream; `user_data` is a `CAPTURE`."""
+    now = _time(time_info, _NOW)
+    capture(user_data, device_in, frames, now, _time(time_info, _ADC), flags)
+    return 0
+
+
+@_c_function
+def playback_callback(
+    _device_in: int, device_out: int, frames: int, time_info: int, flags: int, user_data: int
+) -> int:
+    """PaStreamCallback for an output stream; `user_data` is a `PLAYBACK`."""
+    now = _time(time_info, _NOW)
+    playback(user_data, device_out, frames, now, _time(time_info, _DAC), flags)
+    return 0
+
+
+@_c_function
+def duplex_callback(
+    device_in: int, device_out: int, frames: int, time_info: int, flags: int, user_data: int
+) -> int:
+    """PaStreamCallback for both; `user_data` are the addresses of a `CAPTURE` and a `PLAYBACK`."""
+    both = int64_at(user_data, 2)
+    now = _time(time_info, _NOW)
+    capture(both[0], device_in, frames, now, _time(time_info, _ADC), flags)
+    playback(both[1], device_out, frames, now, _time(time_info, _DAC), flags)
+    return 0
