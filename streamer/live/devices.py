@@ -1,0 +1,182 @@
+"""Sound devices, how to name one, and what a stream on it can do.
+
+`PortAudioBackend` (`portaudio`) has the devices of this machine, `VirtualBackend` (`virtual`) has
+fake ones on virtual time. Indices change when a device comes or goes, so after each `refresh` a
+device is found again by its name and host API, never by index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from streamer.errors import DeviceError
+
+Kind = Literal["input", "output"]
+Latency = Literal["low", "high"] | float
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A sound device. Latencies are its defaults for low latency; rates in Hz."""
+
+    index: int
+    name: str
+    hostapi: str
+    input_channels: int
+    output_channels: int
+    samplerate: int
+    input_latency_seconds: float
+    output_latency_seconds: float
+    default_input: bool = False
+    default_output: bool = False
+
+    def channels(self, kind: Kind) -> int:
+        """How many channels it has in one direction."""
+        return self.input_channels if kind == "input" else self.output_channels
+
+    def __str__(self) -> str:
+        return f"{self.index} {self.hostapi}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRequest:
+    """What to open: a device for input, output or both, and the native function to call.
+
+    ``callback_address`` is that of a C function with PortAudio's ``PaStreamCallback`` signature;
+    ``state_address`` is handed to it as user data. Both must outlive the stream. A ``blocksize``
+    of 0 lets the device choose, and change, the frames of a call. Samples are float32, interleaved.
+    """
+
+    input: Device | None
+    output: Device | None
+    input_channels: int
+    output_channels: int
+    samplerate: int
+    blocksize: int
+    latency: Latency
+    callback_address: int
+    state_address: int
+
+    def sides(self) -> Iterator[tuple[Kind, Device, int]]:
+        """Each direction that is asked for, with its device and channels."""
+        if self.input is not None:
+            yield "input", self.input, self.input_channels
+        if self.output is not None:
+            yield "output", self.output, self.output_channels
+
+
+class Stream(Protocol):
+    """A stream that was opened. It makes no sound before `start` and after `stop` or `close`."""
+
+    @property
+    def active(self) -> bool:
+        """Whether the device says that it calls. It may say so and not do it: see `watchdog`."""
+
+    @property
+    def realtime(self) -> bool:
+        """Whether the thread that calls was granted real-time priority."""
+
+    @property
+    def input_latency_seconds(self) -> float:
+        """From the converter to the callback, as the device tells."""
+
+    @property
+    def output_latency_seconds(self) -> float:
+        """From the callback to the converter, as the device tells."""
+
+    @property
+    def cpu_load(self) -> float:
+        """Share of a block's time that the callback takes."""
+
+    def time(self) -> float:
+        """Now, on the clock of the times that the callback gets."""
+
+    def start(self) -> None:
+        """Begin to call."""
+
+    def stop(self) -> None:
+        """Play what is buffered, then call no more."""
+
+    def close(self) -> None:
+        """Stop at once and give the device back. Twice is fine; never raises."""
+
+
+class Backend(Protocol):
+    """Where devices and streams come from."""
+
+    def devices(self) -> list[Device]:
+        """The devices as of the last `refresh`."""
+
+    def refresh(self) -> bool:
+        """Look for devices again; returns False, without a look, while a stream is open."""
+
+    def open(self, request: StreamRequest) -> Stream:
+        """Open a stream.
+
+        Raises:
+            DeviceError: It cannot be had as asked.
+        """
+
+
+def find_device(devices: Sequence[Device], query: str | int | None, kind: Kind) -> Device:
+    """The one device that ``query`` names: an index, a name or a part of one, in any case.
+
+    A name can be preceded by its host API, or a part of that: ``ALSA:pulse``. The exact name goes
+    before a part of one. None is the system's default device.
+
+    Raises:
+        DeviceError: There is no such device, several, or it has no channels of this kind.
+    """
+    usable = [device for device in devices if device.channels(kind)]
+    if query is None:
+        found = [device for device in usable if getattr(device, f"default_{kind}")]
+        asked = f"default {kind} device"
+    elif isinstance(query, int) or query.strip().isdecimal():
+        found = [device for device in devices if device.index == int(query)]
+        asked = f"device with index {query}"
+    else:
+        found = _by_name(usable, query.strip()) or _by_name(devices, query.strip())
+        asked = f"{kind} device named {query!r}"
+    if not found:
+        raise DeviceError(f"there is no {asked}; {_choice(usable, kind)}")
+    if len(found) > 1:
+        raise DeviceError(f"there are several for {query!r}; {_choice(found, kind)}")
+    if not found[0].channels(kind):
+        raise DeviceError(f"{found[0].name!r} has no {kind}; {_choice(usable, kind)}")
+    return found[0]
+
+
+def _by_name(devices: Sequence[Device], query: str) -> list[Device]:
+    wanted = query.casefold()
+    api, colon, rest = wanted.partition(":")
+    names = {device.index: device.name.casefold() for device in devices}
+    by_api = [device for device in devices if colon and api in device.hostapi.casefold()]
+    return (
+        [device for device in devices if names[device.index] == wanted]
+        or [device for device in by_api if names[device.index] == rest]
+        or [device for device in devices if wanted in names[device.index]]
+        or [device for device in by_api if rest and rest in names[device.index]]
+    )
+
+
+def _choice(devices: Sequence[Device], kind: Kind) -> str:
+    if not devices:
+        return f"this machine has no device with {kind} channels (see `stemstream devices`)"
+    named = ", ".join(map(str, devices[:8])) + (", ..." if len(devices) > 8 else "")
+    return f"try an index or HOSTAPI:NAME of: {named}"
+
+
+def check_channels(request: StreamRequest) -> None:
+    """Refuse what no opening can bring.
+
+    Raises:
+        DeviceError: More channels than the device has, or none.
+    """
+    for kind, device, channels in request.sides():
+        if not 1 <= channels <= device.channels(kind):
+            raise DeviceError(
+                f"{device.name!r} has {device.channels(kind)} {kind} channels, {channels} are "
+                "wanted; try fewer, or another device of `stemstream devices`"
+            )

@@ -1,0 +1,169 @@
+"""PulseAudio and JACK servers of our own: private folders, no sound card, ended with the test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+PATIENCE_SECONDS = 20.0
+RATE = 48000
+WIDE_CHANNELS = 8
+
+
+class UnavailableError(Exception):
+    """The server, or what a client of it needs, is not installed or does not come up."""
+
+
+@dataclass
+class Server:
+    """A server, and the environment in which programs find it."""
+
+    name: str
+    environment: Mapping[str, str]
+    command: Sequence[str]
+    ready: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self.process = process = subprocess.Popen(
+            self.command,
+            env=os.environ | self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        wait_until(lambda: process.poll() is not None or self.call(*self.ready) is not None)
+        if process.poll() is not None:
+            raise UnavailableError(f"{self.name} ended with {process.returncode}")
+
+    def kill(self, sent: signal.Signals = signal.SIGKILL) -> None:
+        """End it, at once as a crash would unless told otherwise."""
+        if self.process is not None:
+            self.process.send_signal(sent)
+            self.process.wait(PATIENCE_SECONDS)
+            self.process = None
+
+    def call(self, *command: str) -> str | None:
+        """What one of the server's own programs prints; None where it fails."""
+        done = subprocess.run(
+            command,
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        return done.stdout if done.returncode == 0 else None
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait for something outside of this process, which there is no other way to learn of."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError("waited in vain")
+        time.sleep(0.01)
+
+
+@contextmanager
+def pulse() -> Iterator[Server]:
+    """PulseAudio with two null sinks.
+
+    For PortAudio these are the ALSA devices ``player`` (plays into the stereo sink), ``source``
+    (its monitor: what was played there), ``wide`` (plays into the sink of eight channels) and
+    ``heard`` (its monitor). For PulseAudio's programs the sinks are ``source`` and ``wide``.
+    """
+    needs("pulseaudio", "pactl", "parec")
+    with folder() as place:
+        socket = place / "socket"
+        environment = {
+            "XDG_RUNTIME_DIR": str(place),
+            "PULSE_RUNTIME_PATH": str(place),
+            "PULSE_STATE_PATH": str(place),
+            "PULSE_CONFIG_PATH": str(place),
+            "PULSE_SERVER": f"unix:{socket}",
+            "DBUS_SESSION_BUS_ADDRESS": "disabled:",
+            "ALSA_CONFIG_PATH": str(place / "asound.conf"),
+            "JACK_NO_START_SERVER": "1",
+        }
+        devices = {
+            "player": "source",
+            "source": "source.monitor",
+            "wide": "wide",
+            "heard": "wide.monitor",
+        }
+        alsa(
+            place,
+            *(
+                f'pcm.{name} {{ type pulse server "unix:{socket}" device "{device}" }}'
+                for name, device in devices.items()
+            ),
+        )
+        sink = f"module-null-sink rate={RATE} format=float32le sink_name="
+        eight = "front-left,front-right,rear-left,rear-right,front-center,lfe,side-left,side-right"
+        modules = (
+            f"module-native-protocol-unix auth-anonymous=1 socket={socket}",
+            f"{sink}source channels=2",
+            f"{sink}wide channels={WIDE_CHANNELS} channel_map={eight}",
+        )
+        flags = ("-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1")
+        loads = [f"--load={module}" for module in modules]
+        command = ("pulseaudio", *flags, "--disallow-exit", *loads)
+        yield from running(Server("pulseaudio", environment, command, ("pactl", "info")))
+
+
+@contextmanager
+def jack(period_frames: int = 256) -> Iterator[Server]:
+    """JACK without a sound card; its ports ``system:capture_1``, ... are silent."""
+    needs("jackd", "jack_lsp", "jack_connect")
+    with folder() as place:
+        name = place.name
+        environment = {
+            "JACK_DEFAULT_SERVER": name,
+            "JACK_NO_START_SERVER": "1",
+            "JACK_NO_AUDIO_RESERVATION": "1",
+            "ALSA_CONFIG_PATH": str(place / "asound.conf"),
+        }
+        alsa(place)
+        dummy = ("-d", "dummy", "-r", str(RATE), "-p", str(period_frames), "-C", "2", "-P", "8")
+        command = ("jackd", "-n", name, "--no-realtime", "--no-mlock", *dummy)
+        yield from running(Server("jackd", environment, command, ("jack_lsp",)))
+
+
+def alsa(place: Path, *devices: str) -> None:
+    """Write ALSA's configuration; PortAudio aborts where it has no default device."""
+    lines = ["pcm.default { type null }", *devices, ""]
+    (place / "asound.conf").write_text("\n".join(lines))
+
+
+def running(server: Server) -> Iterator[Server]:
+    """Start a server, and end it however its use ends."""
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill(signal.SIGTERM)
+
+
+def needs(*programs: str) -> None:
+    """Refuse where a program is missing."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        raise UnavailableError(f"{', '.join(missing)} not installed; see .ci/system-packages")
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder with a short path, since a socket's name has a limit."""
+    with tempfile.TemporaryDirectory(prefix="stem") as path:
+        yield Path(path)
