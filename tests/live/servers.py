@@ -109,7 +109,7 @@ def pulse() -> Iterator[Server]:
                 for name, device in devices.items()
             ),
         )
-        sink = f"module-null-sink rate={RATE} format=float32le sink_name="
+        sink = f"module-null-sink norewinds=1 rate={RATE} format=float32le sink_name="
         eight = "front-left,front-right,rear-left,rear-right,front-center,lfe,side-left,side-right"
         modules = (
             f"module-native-protocol-unix auth-anonymous=1 socket={socket}",
