@@ -180,3 +180,40 @@ def check_channels(request: StreamRequest) -> None:
                 f"{device.name!r} has {device.channels(kind)} {kind} channels, {channels} are "
                 "wanted; try fewer, or another device of `stemstream devices`"
             )
+
+
+def _named(request: StreamRequest) -> str:
+    return " and ".join(dict.fromkeys(repr(device.name) for _, device, _ in request.sides()))
+
+
+def rate_refused(request: StreamRequest) -> DeviceError:
+    """The device does not run at the rate."""
+    rates = dict.fromkeys(str(device.samplerate) for _, device, _ in request.sides())
+    return DeviceError(
+        f"samplerate={request.samplerate} must be a rate that {_named(request)} has; "
+        f"try {' or '.join(rates)}"
+    )
+
+
+def pair_refused(request: StreamRequest) -> DeviceError:
+    """The two devices make no stream together."""
+    return DeviceError(
+        f"{_named(request)} do not open as one stream; try one device for both, or one stream each"
+    )
+
+
+def is_gone(request: StreamRequest) -> DeviceError:
+    """The device was there once."""
+    return DeviceError(f"{_named(request)} is gone; plug it in, or see `stemstream devices`")
+
+
+def is_busy(request: StreamRequest) -> DeviceError:
+    """Someone else has the device."""
+    return DeviceError(
+        f"{_named(request)} is busy; close the program that uses it, or go through a sound server"
+    )
+
+
+def is_unusable(request: StreamRequest, reason: str) -> DeviceError:
+    """The device fails for a reason that only the system knows."""
+    return DeviceError(f"{_named(request)} cannot be used ({reason}); see `stemstream doctor`")

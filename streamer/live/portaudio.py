@@ -18,11 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from streamer.errors import DeviceError
-from streamer.live.devices import Device, StreamRequest, check_channels
+from streamer.live.devices import (
+    Device,
+    StreamRequest,
+    check_channels,
+    is_busy,
+    is_gone,
+    is_unusable,
+    pair_refused,
+    rate_refused,
+)
 
 # PaErrorCode of portaudio.h
-_INVALID_CHANNELS, _INVALID_RATE, _INVALID_DEVICE = -9998, -9997, -9996
-_INVALID_PAIR, _UNAVAILABLE = -9993, -9985
+_INVALID_RATE, _INVALID_DEVICE, _INVALID_PAIR, _UNAVAILABLE = -9997, -9996, -9993, -9985
 
 
 class PortAudioBackend:
@@ -87,7 +95,7 @@ class PortAudioBackend:
             with _quiet():
                 stream = PortAudioStream(self._library, request)
         except self._library.PortAudioError as error:
-            raise DeviceError(_explained(error, request)) from error
+            raise _refusal(error, request) from error
         self._streams.append(stream)
         return stream
 
@@ -159,7 +167,7 @@ class PortAudioStream:
             with _quiet():
                 self._stream.start()
         except self._library.PortAudioError as error:
-            raise DeviceError(_explained(error, self._request)) from error
+            raise _refusal(error, self._request) from error
         self._realtime = any(_is_realtime(thread) for thread in _threads() - before)
 
     def stop(self) -> None:
@@ -189,24 +197,15 @@ def _load() -> Any:
         raise DeviceError(f"PortAudio does not start ({error}); see `stemstream doctor`") from error
 
 
-def _explained(error: Any, request: StreamRequest) -> str:
+def _refusal(error: Any, request: StreamRequest) -> DeviceError:
     """PortAudio's error in one sentence."""
-    devices = dict.fromkeys(repr(device.name) for _, device, _ in request.sides())
-    named = " and ".join(devices)
     code = error.args[1] if len(error.args) > 1 else 0
-    if code == _INVALID_RATE:
-        rates = ", ".join(dict.fromkeys(str(device.samplerate) for _, device, _ in request.sides()))
-        return f"samplerate={request.samplerate} must be a rate that {named} supports; try {rates}"
-    if code == _INVALID_CHANNELS:
-        wanted = ", ".join(f"{channels} {kind}" for kind, _, channels in request.sides())
-        return f"{named} does not open with {wanted} channels; try fewer, or as many as it has"
-    if code == _INVALID_PAIR:
-        return f"{named} do not open together; try two devices of one host API"
-    if code == _INVALID_DEVICE:
-        return f"{named} is gone; see `stemstream devices`"
     if code == _UNAVAILABLE or "busy" in str(error).lower():
-        return f"{named} is busy; close the program that uses it, or go through a sound server"
-    return f"{named} cannot be used: {error}; see `stemstream devices`"
+        return is_busy(request)
+    known = {_INVALID_RATE: rate_refused, _INVALID_PAIR: pair_refused, _INVALID_DEVICE: is_gone}
+    if code in known:
+        return known[code](request)
+    return is_unusable(request, str(error))
 
 
 def _ask_for_realtime(library: Any, stream: Any) -> None:
