@@ -1,7 +1,7 @@
 """The WAV format as we write it, to files and to pipes: RIFF up to 4 GiB, RF64 beyond.
 
 Every header keeps room for RF64's sizes in a JUNK chunk (EBU Tech 3306, "RF64: An extended file
-format for audio"), so that a file whose length nobody knew can become RF64 when it is finished.
+format for audio"), so that a file whose length nobody knew can become RF64 by one write.
 """
 
 from __future__ import annotations
@@ -25,29 +25,36 @@ _PCM, _IEEE_FLOAT = 1, 3
 _SIZES_BYTES = 36
 
 
+# The most bytes that a file's 32 bit sizes can count.
+RIFF_LIMIT = _UNKNOWN
+
+
+def frame_bytes(channels: int, sample_format: SampleFormat) -> int:
+    """How many bytes a frame takes."""
+    return _SAMPLE_BYTES[sample_format] * channels
+
+
 def wav_header(
     samplerate: int,
     channels: int,
     sample_format: SampleFormat,
     frames: int | None,
     *,
-    riff_limit: int = _UNKNOWN,
+    riff_limit: int = RIFF_LIMIT,
 ) -> bytes:
     """All that comes before the samples; ``frames`` is None where the length is unknown.
 
     Always the same length for one format. A file of more than ``riff_limit`` bytes is RF64.
     """
-    size = _SAMPLE_BYTES[sample_format]
     kind = _IEEE_FLOAT if sample_format == "float32" else _PCM
-    frame_bytes = size * channels
-    layout = struct.pack(
-        "<HHIIHH", kind, channels, samplerate, samplerate * frame_bytes, frame_bytes, 8 * size
-    )
+    block = frame_bytes(channels, sample_format)
+    bits = 8 * _SAMPLE_BYTES[sample_format]
+    layout = struct.pack("<HHIIHH", kind, channels, samplerate, samplerate * block, block, bits)
     count = frames or 0
     chunks = _chunk(b"fmt ", layout + b"\0\0" if kind == _IEEE_FLOAT else layout)
     if kind == _IEEE_FLOAT:
         chunks += _chunk(b"fact", struct.pack("<I", min(count, _UNKNOWN)))
-    data_bytes = count * frame_bytes
+    data_bytes = count * block
     riff_bytes = len(b"WAVE") + _SIZES_BYTES + len(chunks) + 8 + data_bytes + data_bytes % 2
     name, sizes = b"RIFF", _chunk(b"JUNK", bytes(28))
     if riff_bytes + 8 > riff_limit:
@@ -86,7 +93,15 @@ class PcmCoder:
 
 
 class WavWriter:
-    """Writes a WAV into a seekable file, and its sizes into the header at the end."""
+    """Writes a WAV into a seekable file, and its sizes into the header when asked and at the end.
+
+    Whatever stops it, the file is a valid WAV of what the last `refresh` (or `close`) knew of: the
+    samples and the pad byte are written before the header that counts them, and a header is one
+    write within the file's first page, which the system does whole or not at all. That holds in a
+    file opened with ``buffering=0``; in a buffered one after `refresh` alone.
+
+    An OSError in `write` or `skip` leaves it so that `close` still saves what came through.
+    """
 
     def __init__(
         self,
@@ -95,27 +110,54 @@ class WavWriter:
         channels: int,
         coder: PcmCoder,
         *,
-        riff_limit: int = _UNKNOWN,
+        riff_limit: int = RIFF_LIMIT,
     ) -> None:
         self._file = file
         self._layout = samplerate, channels, coder.sample_format
         self._coder = coder
         self._riff_limit = riff_limit
-        self._frames = 0
-        file.write(wav_header(*self._layout, 0))
+        self._frame_bytes = frame_bytes(channels, coder.sample_format)
+        self._data_bytes = 0
+        header = wav_header(*self._layout, 0)
+        self._header_bytes = len(header)
+        file.write(header)
+
+    @property
+    def frames(self) -> int:
+        """Whole frames that the file has taken."""
+        return self._data_bytes // self._frame_bytes
 
     def write(self, samples: Samples) -> None:
         """Append float32 ``(frames, channels)``."""
-        self._file.write(self._coder.feed(samples))
-        self._frames += len(samples)
+        data = memoryview(self._coder.feed(samples))
+        # An unbuffered file may take a part, as the disk fills up; only the next call says why.
+        while data:
+            count = self._file.write(data)
+            self._data_bytes += count
+            data = data[count:]
+
+    def skip(self, frames: int) -> None:
+        """Append silence, as a hole that takes no space where the file system knows holes."""
+        data_bytes = self._data_bytes + frames * self._frame_bytes
+        self._file.truncate(self._header_bytes + data_bytes)
+        self._file.seek(self._header_bytes + data_bytes)
+        self._data_bytes = data_bytes
+
+    def refresh(self) -> None:
+        """Make the file whole as it is; more can follow."""
+        end = self._header_bytes + self.frames * self._frame_bytes
+        if end % 2:
+            self._file.truncate(end + 1)
+        self._file.seek(0)
+        self._file.write(wav_header(*self._layout, self.frames, riff_limit=self._riff_limit))
+        self._file.flush()
+        # Onto the pad byte, if there is one: it belongs behind the last sample.
+        self._file.seek(end)
 
     def close(self) -> None:
-        """Pad to an even length and put the sizes right."""
-        if self._file.tell() % 2:
-            self._file.write(b"\0")
-        self._file.seek(0)
-        self._file.write(wav_header(*self._layout, self._frames, riff_limit=self._riff_limit))
-        self._file.flush()
+        """Cut off what is not a whole frame, and make the file whole."""
+        self._file.truncate(self._header_bytes + self.frames * self._frame_bytes)
+        self.refresh()
 
     def drop(self) -> None:
         """Nothing to let go of; what is in the file is worthless."""
