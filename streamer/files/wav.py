@@ -6,6 +6,7 @@ format for audio"), so that a file whose length nobody knew can become RF64 by o
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Sequence
 from typing import BinaryIO
@@ -23,7 +24,6 @@ _PCM, _IEEE_FLOAT = 1, 3
 
 # How long the JUNK or ds64 chunk is.
 _SIZES_BYTES = 36
-
 
 # The most bytes that a file's 32 bit sizes can count.
 RIFF_LIMIT = _UNKNOWN
@@ -95,12 +95,10 @@ class PcmCoder:
 class WavWriter:
     """Writes a WAV into a seekable file, and its sizes into the header when asked and at the end.
 
-    Whatever stops it, the file is a valid WAV of what the last `refresh` (or `close`) knew of: the
-    samples and the pad byte are written before the header that counts them, and a header is one
-    write within the file's first page, which the system does whole or not at all. That holds in a
-    file opened with ``buffering=0``; in a buffered one after `refresh` alone.
-
-    An OSError in `write` or `skip` leaves it so that `close` still saves what came through.
+    In a file opened with ``buffering=0``, whatever stops it, there is a valid WAV of all that the
+    last `refresh` knew of: samples and pad byte are written before the header that counts them, and
+    a header is one write within the file's first page, which the system does whole or not at all.
+    After an OSError in `write` or `skip`, `close` still saves the frames that came through.
     """
 
     def __init__(
@@ -138,26 +136,34 @@ class WavWriter:
 
     def skip(self, frames: int) -> None:
         """Append silence, as a hole that takes no space where the file system knows holes."""
-        data_bytes = self._data_bytes + frames * self._frame_bytes
-        self._file.truncate(self._header_bytes + data_bytes)
-        self._file.seek(self._header_bytes + data_bytes)
-        self._data_bytes = data_bytes
+        if frames:
+            end = self._header_bytes + self._data_bytes + frames * self._frame_bytes
+            # The last byte makes the hole: to truncate up to here would make XFS wait for the disk.
+            self._file.seek(end - 1)
+            self._file.write(b"\0")
+            self._data_bytes = end - self._header_bytes
 
     def refresh(self) -> None:
         """Make the file whole as it is; more can follow."""
-        end = self._header_bytes + self.frames * self._frame_bytes
-        if end % 2:
-            self._file.truncate(end + 1)
+        if self._data_bytes % 2:
+            self._file.write(b"\0")
+        self._put_sizes()
+        # The next sample takes the place of the pad byte.
+        self._file.seek(self._header_bytes + self._data_bytes)
+
+    def close(self) -> None:
+        """Pad to an even length and put the sizes right; a frame that was cut short is cut off."""
+        data_bytes = self.frames * self._frame_bytes
+        size = self._header_bytes + data_bytes + data_bytes % 2
+        if self._file.seek(0, io.SEEK_END) != size:
+            self._file.truncate(size)
+        self._put_sizes()
+
+    def _put_sizes(self) -> None:
+        self._file.flush()
         self._file.seek(0)
         self._file.write(wav_header(*self._layout, self.frames, riff_limit=self._riff_limit))
         self._file.flush()
-        # Onto the pad byte, if there is one: it belongs behind the last sample.
-        self._file.seek(end)
-
-    def close(self) -> None:
-        """Cut off what is not a whole frame, and make the file whole."""
-        self._file.truncate(self._header_bytes + self.frames * self._frame_bytes)
-        self.refresh()
 
     def drop(self) -> None:
         """Nothing to let go of; what is in the file is worthless."""

@@ -1,11 +1,8 @@
-"""Inputs made on the spot, and FFmpeg's command as the decoder that is not ours."""
+"""Inputs made on the spot."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -24,49 +21,3 @@ def tone() -> Callable[..., Samples]:
         return (noise + np.stack(sines, axis=1)).astype(np.float32)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def ffmpeg() -> Callable[..., bytes]:
-    """Run the ffmpeg command, return what it writes to its standard output."""
-    if shutil.which("ffmpeg") is None:
-        pytest.skip("needs the ffmpeg command: apt-get install ffmpeg")
-
-    def run(*arguments: str | Path, given: bytes = b"") -> bytes:
-        command = ["ffmpeg", "-v", "error", "-y", *map(str, arguments)]
-        return subprocess.run(command, input=given, capture_output=True, check=True).stdout
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def decode(ffmpeg: Callable[..., bytes]) -> Callable[..., Samples]:
-    """Decode one audio stream of a file with the ffmpeg command."""
-
-    def run(path: Path, channels: int = 2, stream: int = 0) -> Samples:
-        data = ffmpeg("-i", f"file:{path}", "-map", f"0:a:{stream}", "-f", "f32le", "-")
-        return np.frombuffer(data, np.float32).reshape(-1, channels)
-
-    return run
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 256 KiB."""
-    yield from _mounted(tmp_path, "size=256k")
-
-
-@pytest.fixture
-def read_only_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk that takes no files; not even root may write to it."""
-    yield from _mounted(tmp_path, "size=256k,ro")
-
-
-def _mounted(tmp_path: Path, options: str) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a tmpfs: run as root")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
