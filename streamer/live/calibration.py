@@ -1,0 +1,259 @@
+"""How long a window takes on this machine: a few are timed, and the result is kept for next time.
+
+::
+
+    subject = Subject("htdemucs_mini", backend="torch cpu float32", threads=2)
+    calibration = calibrate(make_bag, [2.0, 1.0], subject, store=CalibrationStore())
+    calibration.timings       # one `WindowTiming` for each window length, in the given order
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from streamer.audio import Samples
+from streamer.models.separator import Bag, Separator
+
+Clock = Callable[[], float]
+
+WARM_UP_ROUNDS: Final = 2
+"""A network is slow at the first window of a new length and still somewhat at the second: memory is
+fetched, kernels are chosen."""
+FEWEST_ROUNDS: Final = 5
+MOST_ROUNDS: Final = 40
+ENOUGH_SECONDS: Final = 2.0
+"""Once the fewest rounds are timed, no further one begins after so long."""
+TAIL: Final = 1.2
+"""The p99 is taken to be at least so many medians: a few windows do not show the tail."""
+MAX_AGE_SECONDS: Final = 7 * 24 * 3600.0
+"""A machine that was busy when it was timed is timed again within a week."""
+LAYOUT: Final = 1
+"""Goes up when the meaning of what is stored changes; other layouts are timed anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTiming:
+    """What one window costs: seconds for one pass of every member of the bag."""
+
+    window_frames: int
+    p50_seconds: float
+    p99_seconds: float
+
+    def scaled(self, passes: int) -> WindowTiming:
+        """Return the timing of ``passes`` passes, one after the other."""
+        return WindowTiming(
+            self.window_frames, self.p50_seconds * passes, self.p99_seconds * passes
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is timed. ``backend`` names all that runs the model: library, device, number type.
+
+    ``stems`` are those that are wanted (empty: all), since a bag runs only the members for them.
+    """
+
+    model: str
+    backend: str
+    threads: int
+    stems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The timings of a model here, one for each window length; ``samplerate`` is the model's."""
+
+    subject: Subject
+    samplerate: int
+    timings: tuple[WindowTiming, ...]
+    cached: bool
+
+
+def calibrate(
+    make_bag: Callable[[float], Bag],
+    window_seconds: Sequence[float],
+    subject: Subject,
+    *,
+    store: CalibrationStore | None = None,
+    clock: Clock = time.perf_counter,
+) -> Calibration:
+    """Return how long windows of each length take; time those that the store does not know.
+
+    ``make_bag`` gives the model for a window length in seconds; it is not called for those that are
+    known. ``clock`` gives seconds.
+
+    Raises:
+        ModelError: the model fails.
+    """
+    assert window_seconds
+    known = dict(store.read(subject)) if store is not None else {}
+    missing = [seconds for seconds in window_seconds if seconds not in known]
+    for seconds in missing:
+        bag = make_bag(seconds)
+        known[seconds] = bag.samplerate, time_bag(bag, clock=clock)
+        if store is not None:
+            store.write(subject, seconds, *known[seconds])
+    samplerate = known[window_seconds[0]][0]
+    timings = tuple(known[seconds][1] for seconds in window_seconds)
+    return Calibration(subject, samplerate, timings, cached=not missing)
+
+
+def time_bag(bag: Bag, *, clock: Clock = time.perf_counter) -> WindowTiming:
+    """Time a window of the bag's own length: each round is one pass of every member.
+
+    Raises:
+        ModelError: the model fails.
+    """
+    separators = [member.separator for member in bag.members if member is not None]
+    window_frames = max(separator.window_frames for separator in separators)
+    inputs = [_noise(separator) for separator in separators]
+    rounds: list[float] = []
+    timed: list[float] = []
+    while len(timed) < FEWEST_ROUNDS or (len(timed) < MOST_ROUNDS and sum(timed) < ENOUGH_SECONDS):
+        begun = clock()
+        for separator, noise in zip(separators, inputs, strict=True):
+            separator(noise)
+        rounds.append(clock() - begun)
+        timed = rounds[WARM_UP_ROUNDS:]
+    p50_seconds = float(np.median(timed))
+    p99_seconds = float(np.quantile(timed, 0.99, method="higher"))
+    return WindowTiming(window_frames, p50_seconds, max(p99_seconds, TAIL * p50_seconds))
+
+
+def _noise(separator: Separator) -> Samples:
+    """Return a window of noise as the separator wants it, ``(1, frames, channels)``."""
+    frames = separator.input_frames(separator.window_frames)
+    draw = np.random.default_rng(0)
+    return 0.1 * draw.standard_normal((1, frames, separator.channels), np.float32)
+
+
+class CalibrationStore:
+    """Timings on disk, a small JSON file for each subject on each machine.
+
+    It is a convenience: a file that is damaged, too old or of another layout counts as not there,
+    and a folder that is not there or not to be written to is done without.
+
+    Args:
+        folder: where the files are (default: the user's cache folder).
+        max_age_seconds: what is older is timed again; 0 times everything again.
+        now: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        max_age_seconds: float = MAX_AGE_SECONDS,
+        now: Clock = time.time,
+    ) -> None:
+        self._folder = folder or cache_folder()
+        self._max_age_seconds = max_age_seconds
+        self._now = now
+
+    def read(self, subject: Subject) -> Mapping[float, tuple[int, WindowTiming]]:
+        """Return sample rate and timing of each window length that is known, by its seconds."""
+        known = {}
+        for seconds, entry in self._entries(subject).items():
+            with contextlib.suppress(TypeError, ValueError, KeyError, OverflowError):
+                age = self._now() - float(entry["measured_at"])
+                if 0 <= age < self._max_age_seconds:
+                    known[float(seconds)] = int(entry["samplerate"]), _timing(entry)
+        return known
+
+    def write(
+        self, subject: Subject, window_seconds: float, samplerate: int, timing: WindowTiming
+    ) -> None:
+        """Keep the timing of one window length beside those that are there."""
+        entry = {
+            **dataclasses.asdict(timing),
+            "samplerate": samplerate,
+            "measured_at": self._now(),
+        }
+        entries = {**self._entries(subject), repr(float(window_seconds)): entry}
+        path = self._path(subject)
+        if path is None:
+            return
+        part = path.with_suffix(f".{os.getpid()}.part")
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            text = {"layout": LAYOUT, **_identity(subject), "windows": entries}
+            part.write_text(json.dumps(text, indent=1), "utf-8")
+            part.replace(path)  # whole or not at all, for whoever reads at the same time
+
+    def _entries(self, subject: Subject) -> dict[str, dict[str, float]]:
+        path = self._path(subject)
+        if path is None:
+            return {}
+        try:
+            stored = json.loads(path.read_text("utf-8"))
+            same = stored["layout"] == LAYOUT
+            return {key: dict(entry) for key, entry in stored["windows"].items()} if same else {}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return {}
+
+    def _path(self, subject: Subject) -> Path | None:
+        if self._folder is None:
+            return None
+        identity = json.dumps(_identity(subject), sort_keys=True)
+        return self._folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
+
+
+def _timing(entry: Mapping[str, float]) -> WindowTiming:
+    timing = WindowTiming(
+        int(entry["window_frames"]), float(entry["p50_seconds"]), float(entry["p99_seconds"])
+    )
+    if not 0 < timing.p50_seconds <= timing.p99_seconds < math.inf or timing.window_frames < 1:
+        raise ValueError
+    return timing
+
+
+def _identity(subject: Subject) -> dict[str, object]:
+    return {"machine": machine(), "subject": dataclasses.asdict(subject)}
+
+
+def machine() -> str:
+    """Return what tells this machine's speed from another's: a home folder may be shared."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    return f"{platform.system()} {platform.machine()}, {_processor()}, {cores} cores"
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor()
+
+
+def cache_folder() -> Path | None:
+    """Return the folder for timings in the user's cache, where the platform has it; or None."""
+    try:
+        return _cache_home() / "stemstream" / "calibration"
+    except RuntimeError:  # a user without a home folder, as in some containers
+        return None
+
+
+def _cache_home() -> Path:
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return Path(local) if local else Path.home() / "AppData" / "Local"
+    # the specification wants relative paths to be ignored
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return named if named.is_absolute() else Path.home() / ".cache"
