@@ -1,3 +1,5 @@
+import contextlib
+import itertools
 import os
 import pty
 import termios
@@ -6,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.live.keys import KEYS, Act, KeyDecoder, Keyboard, Terminal, shown_db, stepped
+from streamer.live.keys import KEYS, Act, Keyboard, KeyDecoder, Terminal, shown_db, stepped
 from streamer.live.mixer import Mixer, StemState
 
 STEMS = ["drums", "bass", "other", "vocals"]
@@ -154,7 +156,7 @@ def test_any_split_of_the_bytes_gives_the_same_keys(typed, cuts):
     data = b"".join(one for one, _ in typed)
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     decoder = KeyDecoder()
-    keys = [key for a, b in zip(edges, edges[1:], strict=False) for key in decoder.feed(data[a:b])]
+    keys = [key for a, b in itertools.pairwise(edges) for key in decoder.feed(data[a:b])]
     assert keys == [key for _, one in typed for key in one]
 
 
@@ -178,10 +180,8 @@ def line():
     ours, theirs = pty.openpty()
     yield ours, theirs
     for fd in (ours, theirs):
-        try:
+        with contextlib.suppress(OSError):
             os.close(fd)
-        except OSError:
-            pass
 
 
 def test_a_terminal_gives_keys_at_once_and_is_left_as_it_was(line):
