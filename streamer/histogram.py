@@ -6,10 +6,9 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import accumulate, repeat
 from typing import Final
 
-BINS_PER_DECADE: Final = 64
 LEAST_SECONDS: Final = 1e-6
 DECADES: Final = 9
 
@@ -44,11 +43,10 @@ class Histogram:
         self.max = -math.inf
 
     @classmethod
-    def log(cls) -> Histogram:
-        """Return one for durations, from 1 us to 1000 s, in bins of 3.7%."""
-        bins = DECADES * BINS_PER_DECADE
-        # each decade begins at exactly its power of ten
-        return cls([LEAST_SECONDS * 10 ** (i / BINS_PER_DECADE) for i in range(bins + 1)])
+    def log(cls, bins_per_decade: int = 128) -> Histogram:
+        """Return one for durations from 1 us to 1000 s; the default bins are 1.8% wide."""
+        bins = DECADES * bins_per_decade
+        return cls([LEAST_SECONDS * 10 ** (i / bins_per_decade) for i in range(bins + 1)])
 
     @classmethod
     def linear(cls, least: float, most: float, bins: int) -> Histogram:
@@ -116,7 +114,6 @@ class Histogram:
 
     def cumulative(self, step: int) -> Iterator[tuple[float, int]]:
         """Yield every ``step``-th edge with how many values do not exceed it; infinity last."""
-        counts = list(self._counts)
-        for index in range(0, len(self.edges), step):
-            yield self.edges[index], sum(counts[: index + 1])
-        yield math.inf, sum(counts)
+        below = list(accumulate(self._counts))
+        yield from zip(self.edges[::step], below[::step], strict=False)
+        yield math.inf, below[-1]

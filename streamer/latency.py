@@ -29,6 +29,8 @@ import numpy as np
 
 from streamer.histogram import Histogram
 
+DELAY_BINS_PER_DECADE: Final = 1024
+"""A delay is to be constant within a fraction of a percent, unlike how long a stage takes."""
 DEVIATION_SECONDS: Final = 0.1
 DEVIATION_BIN_SECONDS: Final = 0.0002
 
@@ -184,7 +186,7 @@ class LatencyLog:
         self.samplerate = samplerate
         self.announced_delay_seconds = announced_delay_seconds
         self.stages = {stage: Histogram.log() for stage in Stage}
-        self.delay = Histogram.log()
+        self.delay = Histogram.log(DELAY_BINS_PER_DECADE)
         bins = round(2 * DEVIATION_SECONDS / DEVIATION_BIN_SECONDS)
         self.deviation = Histogram.linear(-DEVIATION_SECONDS, DEVIATION_SECONDS, bins)
         self.timeline = Timeline(samplerate)

@@ -25,7 +25,7 @@ def filled(values, histogram=None):
 def test_percentiles_are_within_a_bin_of_the_exact_ones(percent):
     values = np.random.default_rng(1).lognormal(-3, 1, 4999)
     exact = np.percentile(values, percent, method="inverted_cdf")
-    assert filled(values).percentile(percent) == pytest.approx(exact, rel=0.037)
+    assert filled(values).percentile(percent) == pytest.approx(exact, rel=0.018)
 
 
 @given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=50))
@@ -88,7 +88,7 @@ def test_cumulative_counts_include_the_edge():
 
 
 def test_decades_begin_at_powers_of_ten():
-    decades = [edge for edge, _ in Histogram.log().cumulative(64)]
+    decades = [edge for edge, _ in Histogram.log().cumulative(128)]
     assert decades == pytest.approx([*(10.0**power for power in range(-6, 4)), math.inf])
     assert 0.001 in [round(edge, 18) for edge in decades]
 

@@ -1,0 +1,159 @@
+"""Whether a live run kept its promise: a constant delay, and no break in the sound."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from streamer.latency import LatencyLog, Stage
+from streamer.live.status import Status
+
+LOAD_LIMIT: Final = 0.8
+"""How much of a hop the slowest hundredth of the windows may take: what a plan allows for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at ``seconds`` of the stream, for people: a gap, a step, a state."""
+
+    seconds: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveReport:
+    """A live run, when it is over.
+
+    ``status`` is the last look at it. ``promised_delay_seconds`` is what the user asked for, and
+    ``hop_seconds`` how often a window is due; either may be unknown. The measured delay counts as
+    constant within ``tolerance_seconds``: a device block. ``planned_parts`` are the parts of the
+    announced delay in seconds, ``settings`` what the run was made with, both by name.
+    """
+
+    status: Status
+    latency: LatencyLog
+    started: datetime
+    elapsed_seconds: float
+    tolerance_seconds: float
+    promised_delay_seconds: float | None = None
+    hop_seconds: float | None = None
+    planned_parts: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, str | int | float] = field(default_factory=dict)
+    events: Sequence[Event] = ()
+
+
+class Outcome(StrEnum):
+    """What became of the promise of a constant delay without a break."""
+
+    KEPT = "kept"
+    NARROW = "kept narrowly"
+    BROKEN = "broken"
+    UNKNOWN = "nothing measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome, and one sentence for each thing that made it so."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+
+
+def judge(report: LiveReport) -> Verdict:
+    """Return whether every frame came out, and after the announced delay."""
+    broken = (*_interruptions(report), *_strays(report))
+    if broken:
+        return Verdict(Outcome.BROKEN, broken)
+    if not report.latency.delay.count:
+        return Verdict(Outcome.UNKNOWN, ("No window was played whose delay is known.",))
+    narrow = tuple(_warnings(report))
+    if narrow:
+        return Verdict(Outcome.NARROW, narrow)
+    kept = (
+        f"Every frame came out after the announced {milliseconds(report.status.delay_seconds)}, "
+        f"within {milliseconds(_largest_deviation(report))}; "
+        f"{milliseconds(report.tolerance_seconds)} are allowed."
+    )
+    return Verdict(Outcome.KEPT, (kept,))
+
+
+def late_windows(report: LiveReport) -> int:
+    """Return how many windows came too late to be played, by whoever counted more of them."""
+    return max(report.status.deadline_misses, report.latency.unplayed)
+
+
+def milliseconds(seconds: float) -> str:
+    """Return a duration for people."""
+    return "unknown" if math.isnan(seconds) else f"{seconds * 1000:.1f} ms"
+
+
+def _interruptions(report: LiveReport) -> Iterator[str]:
+    status, late = report.status, late_windows(report)
+    if status.xruns:
+        yield (
+            f"{_count(status.xruns, 'xrun')}: a device found too little to play, or no room for "
+            "what it took; a larger --blocksize helps."
+        )
+    if status.dropped_frames:
+        seconds = status.dropped_frames / max(status.samplerate, 1)
+        yield f"{seconds:.2f} s of sound were lost ({_count(status.dropped_frames, 'frame')})."
+    if late:
+        yield (
+            f"{_count(late, 'deadline miss', 'deadline misses')}: stems that "
+            "came too late to be played; a longer --latency or a smaller model helps."
+        )
+    if status.gaps:
+        yield f"{_count(status.gaps, 'gap')} in which a device was away."
+
+
+def _strays(report: LiveReport) -> Iterator[str]:
+    announced, promised = report.status.delay_seconds, report.promised_delay_seconds
+    if promised is not None and announced > promised:
+        yield (
+            f"The announced delay, {milliseconds(announced)}, is over the promised "
+            f"{milliseconds(promised)}."
+        )
+    low, high = (report.latency.deviation.percentile(percent) for percent in (0.5, 99.5))
+    if max(-low, high) > report.tolerance_seconds:
+        yield (
+            "The delay was not constant: 99% of the windows were between "
+            f"{1000 * low:+.1f} and {1000 * high:+.1f} ms off the announced one, where "
+            f"{milliseconds(report.tolerance_seconds)} are allowed."
+        )
+
+
+def _warnings(report: LiveReport) -> Iterator[str]:
+    largest = _largest_deviation(report)
+    if largest > report.tolerance_seconds:
+        yield (
+            f"In less than 1% of the windows the delay was up to {milliseconds(largest)} off, "
+            f"where {milliseconds(report.tolerance_seconds)} are allowed."
+        )
+    load = inference_load(report)
+    if load > LOAD_LIMIT:
+        yield (
+            f"The model needed {load:.0%} of the time between two windows (p99), over the "
+            f"{LOAD_LIMIT:.0%} that leave a reserve; a longer --latency or a smaller model helps."
+        )
+    if report.status.rung:
+        yield f"Quality was given up to keep up: {report.status.rung_name}."
+
+
+def inference_load(report: LiveReport) -> float:
+    """Return the model's time for a window, p99, over the hop; nan where it is not known."""
+    if not report.hop_seconds:
+        return math.nan
+    return report.latency.stages[Stage.INFERENCE].percentile(99) / report.hop_seconds
+
+
+def _largest_deviation(report: LiveReport) -> float:
+    deviation = report.latency.deviation
+    return max(-deviation.min, deviation.max)
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
