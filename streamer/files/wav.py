@@ -147,22 +147,34 @@ class WavWriter:
         """Make the file whole as it is; more can follow."""
         if self._data_bytes % 2:
             self._file.write(b"\0")
-        self._put_sizes()
+        self._put_sizes(self.frames)
         # The next sample takes the place of the pad byte.
         self._file.seek(self._header_bytes + self._data_bytes)
 
     def close(self) -> None:
-        """Pad to an even length and put the sizes right; a frame that was cut short is cut off."""
-        data_bytes = self.frames * self._frame_bytes
+        """Pad to an even length and put the sizes right; a frame that was cut short is cut off.
+
+        Raises:
+            OSError: it cannot be done; if all that lacks is room for the pad byte, the file is
+                valid, less its last frame.
+        """
+        try:
+            self._end(self.frames)
+        except OSError:
+            self._end(self.frames // 2 * 2)
+            raise
+
+    def _end(self, frames: int) -> None:
+        data_bytes = frames * self._frame_bytes
         size = self._header_bytes + data_bytes + data_bytes % 2
         if self._file.seek(0, io.SEEK_END) != size:
             self._file.truncate(size)
-        self._put_sizes()
+        self._put_sizes(frames)
 
-    def _put_sizes(self) -> None:
+    def _put_sizes(self, frames: int) -> None:
         self._file.flush()
         self._file.seek(0)
-        self._file.write(wav_header(*self._layout, self.frames, riff_limit=self._riff_limit))
+        self._file.write(wav_header(*self._layout, frames, riff_limit=self._riff_limit))
         self._file.flush()
 
     def drop(self) -> None:
