@@ -16,7 +16,7 @@ from streamer.passes import Plan
 from streamer.resolve import resolve
 from streamer.separation import Separation, Survey
 from streamer.settings import StreamSettings
-from streamer.worker import LiveWorker, WindowWorker, Worker
+from streamer.worker import Job, LiveWorker, WindowWorker, Worker
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,15 @@ class Live:
 
     Stems come ``compute_seconds`` after their windows are full; what has not come by then is
     replaced by the ``fallback`` and counted. ``history_seconds`` is the longest context that a plan
-    may have which `Processor.switch` brings later.
+    may have which `Processor.switch` brings later; ``on_job`` is told of each window that is done,
+    before its stems come out.
     """
 
     compute_seconds: float = 0.25
     fallback: Fallback = "dry"
     history_seconds: float = 0.0
     worker: Callable[[], WindowWorker] = LiveWorker
+    on_job: Callable[[Job], None] | None = None
 
 
 class Processor:
@@ -102,6 +104,7 @@ class Processor:
             *self._shape,
             worker,
             history_frames=math.ceil(history * self.plan.bag.samplerate),
+            on_job=self._live.on_job if self._live is not None else None,
         )
         self._delay: Delay | None = None
 
@@ -174,13 +177,14 @@ class Processor:
             self._delay.push(stems)
         return [self._delay.pop(self._delay.frames, ending=True)]
 
-    def switch(self, plan: Plan) -> None:
+    def switch(self, plan: Plan, *, idle: bool = False) -> None:
         """Go on with other live windows, or another model of the same stems, from the next one on.
 
-        The delay stays: the new hop and lookahead must fit into it.
+        The delay stays: the new hop and lookahead must fit into it. ``idle``: no window is
+        separated, all are gaps.
         """
         self.plan = plan
-        self._stream.switch(plan)
+        self._stream.switch(plan, idle=idle)
 
     def close(self) -> None:
         """End the worker's threads, within the window that they are at."""

@@ -22,9 +22,10 @@ from streamer.fifo import Fifo
 from streamer.level import clamp, make_leveler, soft_clip
 from streamer.passes import Plan
 from streamer.resample import make_resampler
+from streamer.settings import ResamplingEngine
 from streamer.stitch import PassMean, Stitcher
 from streamer.windows import PassWindows, Window, Windower
-from streamer.worker import Job, WindowWorker
+from streamer.worker import Job, WindowWorker, leave_out
 
 BACKLOG_FRAMES = 16384
 """How much the ring takes beyond what the windows keep in it."""
@@ -115,12 +116,14 @@ class Separation:
         worker: WindowWorker,
         *,
         history_frames: int = 0,
+        on_job: Callable[[Job], None] | None = None,
     ) -> None:
         bag, settings = plan.bag, plan.settings
         self.mix_channels = plan.mix_channels(channels)
         self._plan = plan
         self._passes = plan.passes
         self._live = settings.live_windows
+        self._idle = False
         self._gain = np.float32(survey.gain)
         self._clip = CLIPPERS[settings.clip_mode]
         self._mix = Fifo()
@@ -137,6 +140,7 @@ class Separation:
         )
         self._ring = Ring(self._windower.capacity_frames + BACKLOG_FRAMES, bag.channels)
         self._worker = worker
+        self._on_job = on_job
         self._stitchers = [Stitcher(one.share.shape[1], bag.channels) for one in plan.passes]
         self._mean = PassMean([one.share for one in plan.passes])
         self._back = Back(plan, samplerate, self.mix_channels)
@@ -174,11 +178,12 @@ class Separation:
         yield from self._emit(self._back.flush())
         assert self.emitted_frames == self.fed_frames
 
-    def switch(self, plan: Plan) -> None:
+    def switch(self, plan: Plan, *, idle: bool = False) -> None:
         """Go on with another plan for live windows, of the same stems, from the next window on.
 
-        Its windows look back by no more than ``history_frames``.
+        Its windows look back by no more than ``history_frames``. ``idle``: they all are gaps.
         """
+        self._idle = idle
         assert plan.derivation.names == self._plan.derivation.names
         self._passes = plan.passes
         (joined,) = plan.passes
@@ -197,10 +202,13 @@ class Separation:
                 yield from self._collect()
 
     def _submit(self, window: Window) -> None:
-        self._worker.submit(window, self._passes[window.pass_index].separate)
+        separate = leave_out if self._idle else self._passes[window.pass_index].separate
+        self._worker.submit(window, separate)
 
     def _collect(self, *, wait: bool = False) -> Iterator[Stems]:
         for job in self._worker.finished(wait=wait):
+            if self._on_job is not None:
+                self._on_job(job)
             window = job.window
             stitcher = self._stitchers[window.pass_index]
             stitched = stitcher.feed(window.start_frame, self._carried(job), window.schedule)
@@ -249,3 +257,10 @@ class Separation:
         if self._gain != 1:
             data, mix = data * self._gain, mix * self._gain
         yield Stems(start, self._plan.derivation.names, self._clip(data), mix, wet)
+
+
+def resampling_frames(samplerate: int, model_samplerate: int, engine: ResamplingEngine) -> int:
+    """Return what of a stream's ``lag_frames`` comes from resampling, there and back."""
+    there = make_resampler(samplerate, model_samplerate, 1, engine).delay_frames
+    back = make_resampler(model_samplerate, samplerate, 1, engine).delay_frames
+    return back + math.ceil((there + 1) * samplerate / model_samplerate)

@@ -16,7 +16,7 @@ from streamer.windows import Window
 QUEUE_WINDOWS = 2
 """How many windows may wait for each thread: enough to keep it busy, few enough to stay small."""
 
-Separate = Callable[[Window], Samples]
+Separate = Callable[[Window], Samples | None]
 Clock = Callable[[], float]
 
 
@@ -25,7 +25,8 @@ class Job:
     """A window on its way through the model.
 
     ``stems`` are what came of it; None where nothing did: ``error`` says why, or a newer window
-    took its place. The times are seconds of the worker's clock; 0: it did not come so far.
+    took its place (`dropped`), or it was left out. The times are seconds of the worker's clock; 0:
+    it did not come so far.
     """
 
     window: Window
@@ -40,7 +41,11 @@ class Job:
     @property
     def dropped(self) -> bool:
         """Whether it was given up for a newer window."""
-        return self.done and self.stems is None and self.error is None
+        return self.done and not self.began_at
+
+
+def leave_out(window: Window) -> None:
+    """Separate nothing: the window is a gap."""
 
 
 class WindowWorker(Protocol):
@@ -70,11 +75,11 @@ class Worker:
     def __init__(self, jobs: int) -> None:
         self._pool = ThreadPoolExecutor(jobs, "stemstream-model") if jobs else None
         self._limit = jobs * (1 + QUEUE_WINDOWS)
-        self._pending: deque[tuple[Job, Future[Samples]]] = deque()
+        self._pending: deque[tuple[Job, Future[Samples | None]]] = deque()
 
     def submit(self, window: Window, separate: Separate) -> None:
         """Queue a window; wait while the queue is full."""
-        future: Future[Samples]
+        future: Future[Samples | None]
         if self._pool is None:
             future = Future()
             future.set_result(separate(window))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from streamer.audio import Samples
 from streamer.channels import to_model
 from streamer.fifo import Fifo
@@ -37,9 +39,7 @@ class Player:
         """Feed the file up to that frame of the stream."""
         while self.fed_frames < until_frame:
             if not self._queue.frames and not self._read():
-                self._capture.skip(until_frame - self.fed_frames)
-                self.fed_frames = until_frame
-                return
+                self._queue.push(np.zeros((until_frame - self.fed_frames, 2), np.float32))
             frames = min(until_frame - self.fed_frames, self._queue.frames)
             self._capture.feed(self._queue.pop(frames))
             self.fed_frames += frames

@@ -8,7 +8,7 @@ same when it comes back.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,6 +61,7 @@ class Rig:
         self._wiring = wiring
         self._delay_frames = delay_frames
         self._stood_in_at = math.nan
+        self.samplerate, self.blocksize = wiring.samplerate, wiring.blocksize
         rate = wiring.samplerate
         capacity = delay_frames + round(RING_SECONDS * rate)
         has_input = wiring.input is not None
@@ -176,13 +177,15 @@ class Rig:
 
     def live_port(self) -> PlaybackPort | None:
         """The first output that plays: a file goes at its pace."""
-        outputs = (
-            self.links if self._wiring.duplex or self._wiring.input is None else self.links[1:]
-        )
-        for link, port in zip(outputs, self.ports.values(), strict=True):
+        for link, port in self._outputs():
             if link.stream is not None:
                 return port
         return None
+
+    def _outputs(self) -> Iterator[tuple[Link, PlaybackPort]]:
+        """Each port with the link that plays it; an input of its own comes before them."""
+        links = self.links[len(self.links) - len(self.ports) :]
+        return zip(links, self.ports.values(), strict=True)
 
     def watch(self, now: float) -> None:
         """Look after the streams; to be called often."""
@@ -205,8 +208,7 @@ class Rig:
         if self._wiring.input is not None and self.links[0].stream is None:
             self.capture.skip(frames)
         due = self.capture.counters().captured_frames - self._delay_frames
-        outputs = self.links[len(self.links) - len(self.ports) :]
-        for link, port in zip(outputs, self.ports.values(), strict=True):
+        for link, port in self._outputs():
             if link.stream is None:
                 port.skip(max(0, due - math.floor(port.counters().position)))
                 position = math.floor(port.counters().position)

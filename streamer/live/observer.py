@@ -1,0 +1,102 @@
+"""What a live run shows of itself, gathered from its ports and its worker by the engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from streamer.audio import Samples
+from streamer.latency import LatencyLog
+from streamer.live.plan import LivePlan
+from streamer.live.rig import Rig
+from streamer.live.stamps import Stamps, TimeField
+from streamer.live.status import Meter
+from streamer.worker import Job
+
+RTF_WINDOWS = 20
+"""The real-time factor is a running mean over about so many windows."""
+
+
+class Observer:
+    """Counts what went wrong, measures what went well. See `streamer.live.status.Status`."""
+
+    def __init__(
+        self, rig: Rig, names: Sequence[str], plan: LivePlan, time_field: TimeField
+    ) -> None:
+        request = plan.request
+        self._rig = rig
+        self._names = names
+        self._main = next(iter(rig.ports.values()))
+        self._rate = request.samplerate / request.model_samplerate
+        self.latency = LatencyLog(request.samplerate, plan.delay_seconds)
+        self._stamps = Stamps(
+            self.latency, request.samplerate, request.model_samplerate, time_field
+        )
+        self.deadline_misses = 0
+        self.model_failures = 0
+        self.rtf = 0.0
+        self.stems: Mapping[str, Meter] = {}
+        self.outputs: Mapping[str, Sequence[Meter]] = {}
+
+    def finished(self, job: Job, now: float) -> bool:
+        """Take in a window whose stems, if any, are in the rings; return whether they came late."""
+        first_frame = math.floor(job.window.start_frame * self._rate)
+        late = self._main.counters().position > first_frame - self._main.fade_frames
+        missed = job.dropped or job.error is not None or late
+        self.deadline_misses += missed
+        self.model_failures += job.error is not None
+        self._stamps.finished(job, now, played=job.stems is not None and not late)
+        if job.began_at:
+            hop_seconds = job.window.schedule.hop_frames * self._rate / self._rig.samplerate
+            share = (job.ended_at - job.began_at) / hop_seconds
+            self.rtf += (share - self.rtf) / (RTF_WINDOWS if self.rtf else 1)
+        return missed
+
+    def look(self) -> None:
+        """Take in what the callbacks have noted since the last look."""
+        self._stamps.captured(self._rig.capture.log())
+        for port in self._rig.ports.values():
+            notes = port.log()
+            if port is self._main:
+                self._stamps.played(notes)
+        self._stamps.settle()
+        levels = {name: port.meters() for name, port in self._rig.ports.items()}
+        first = next(iter(levels.values()))
+        self.stems = dict(
+            zip(self._names, _meters(first.stem_peaks, first.stem_mean_squares), strict=True)
+        )
+        self.outputs = {
+            name: _meters(one.output_peaks, one.output_mean_squares) for name, one in levels.items()
+        }
+
+    @property
+    def xruns(self) -> int:
+        """Callbacks that found too little or no room, as the devices and the rings tell."""
+        taken = self._rig.capture.counters()
+        outputs = [port.counters() for port in self._rig.ports.values()]
+        return taken.overflow_flags + sum(out.underflow_flags for out in outputs)
+
+    @property
+    def dropped_frames(self) -> int:
+        """Frames of the input that were lost, and frames of the first output that stayed silent."""
+        played = self._main.counters()
+        return self._rig.capture.counters().lost_frames + played.dry_missing_frames
+
+    @property
+    def position(self) -> float:
+        """The input frame that the first output plays next."""
+        return self._main.counters().position
+
+    @property
+    def played_frames(self) -> int:
+        """Frames that the first output has played."""
+        return self._main.counters().played_frames
+
+
+def _meters(peaks: Samples, mean_squares: Samples) -> list[Meter]:
+    return [
+        Meter(float(peak), float(rms))
+        for peak, rms in zip(peaks, np.sqrt(mean_squares), strict=True)
+    ]

@@ -1,0 +1,184 @@
+"""From what is asked to what is set up: devices, model, and the plan that fits this machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from streamer.errors import SettingsError
+from streamer.files import Source, open_source
+from streamer.live.calibration import CalibrationStore, Subject, WindowTiming, calibrate
+from streamer.live.devices import Backend, find_device
+from streamer.live.plan import DevicePath, LivePlan, PlanRequest
+from streamer.live.rig import Wiring
+from streamer.live.settings import LiveSettings
+from streamer.live.solver import candidate_windows, solve
+from streamer.models.registry import info
+from streamer.models.separator import Bag
+from streamer.processor import load_bag
+from streamer.separation import resampling_frames
+
+POLL_SECONDS = 0.002
+"""How often the engine looks for new audio and finished windows."""
+
+EMBEDDED = "htdemucs_mini"
+EMBEDDED_RATE = 44100
+
+MakeBag = Callable[[LiveSettings], Bag]
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A smaller model, with its timing for the windows of the one that it may stand in for."""
+
+    bag: Bag
+    timing: WindowTiming
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a live run needs before its streams open.
+
+    ``settings`` have hop, lookahead, crossfade and window filled in, as the plan has them.
+    ``smaller`` may stand in for the model where that is too slow.
+    """
+
+    settings: LiveSettings
+    wiring: Wiring
+    source: Source | None
+    bag: Bag
+    plan: LivePlan
+    smaller: StandIn | None = None
+
+
+def prepare(settings: LiveSettings, backend: Backend, make_bag: MakeBag = load_bag) -> Prepared:
+    """Find the devices, load the model, time it, and make the plan.
+
+    Raises:
+        StemstreamError: something that is asked for cannot be had.
+    """
+    if settings.needs_survey:
+        raise SettingsError(
+            "normalize=track and loudness need the whole track first, and a live run has no whole; "
+            "try normalize=rms and no loudness"
+        )
+    wiring, source = wire(settings, backend)
+    path = DevicePath(
+        block_frames=wiring.blocksize,
+        poll_seconds=POLL_SECONDS,
+        input_latency_seconds=wiring.input.input_latency_seconds if wiring.input else 0.0,
+        output_latency_seconds=wiring.outputs[0].output_latency_seconds,
+    )
+    chosen, bag, plan = make_plan(settings, wiring.samplerate, path, make_bag)
+    smaller = stand_in(chosen, bag, plan, make_bag) if settings.adapt else None
+    return Prepared(chosen, wiring, source, bag, plan, smaller)
+
+
+def wire(settings: LiveSettings, backend: Backend) -> tuple[Wiring, Source | None]:
+    """Return which devices take part, and the file that is played instead of an input device.
+
+    Raises:
+        DeviceError: a device is not there.
+        SourceError: the file cannot be read.
+        SettingsError: the channels cannot be taken in.
+    """
+    devices = backend.devices()
+    source = None
+    if settings.input is not None and Path(settings.input).is_file():
+        source = open_source(settings.input)
+    outputs = tuple(find_device(devices, name, "output") for name in settings.output or (None,))
+    if len(set(outputs)) < len(outputs):
+        raise SettingsError("an output is named twice; give each device once, and route to it")
+    device = find_device(devices, settings.input, "input") if source is None else None
+    channels = settings.input_channels or ()
+    if len(channels) > 2 or any(channel < 1 for channel in channels):
+        raise SettingsError(
+            f"input_channels={','.join(map(str, channels))} must be one or two, from 1; try 1,2"
+        )
+    if device is not None and not channels:
+        channels = (1,) if device.input_channels == 1 else (1, 2)
+    wiring = Wiring(
+        input=device,
+        outputs=outputs,
+        input_channels=channels,
+        samplerate=settings.samplerate or outputs[0].samplerate,
+        blocksize=settings.blocksize,
+        buffer=settings.buffer,
+    )
+    return wiring, source
+
+
+def make_plan(
+    settings: LiveSettings, samplerate: int, path: DevicePath, make_bag: MakeBag = load_bag
+) -> tuple[LiveSettings, Bag, LivePlan]:
+    """Time the model here, and choose window, hop and lookahead.
+
+    Raises:
+        SettingsError: the promise cannot be kept, or a value that is given does not fit.
+        ModelError: the model cannot be had, or is too slow.
+    """
+    # only to ask how long its windows may be: any hop makes them live windows
+    whole = make_bag(settings.model_copy(update={"segment": None, "hop": 1.0}))
+    longest_frames = min(m.separator.window_frames for m in whole.members if m is not None)
+    lengths = candidate_windows(longest_frames / whole.samplerate, settings.segment)
+
+    def bag_for(window_seconds: float) -> Bag:
+        return make_bag(settings.model_copy(update={"segment": window_seconds, "hop": 1.0}))
+
+    store = CalibrationStore(max_age_seconds=0.0) if settings.calibrate else CalibrationStore()
+    timings = calibrate(bag_for, lengths, subject(settings, whole), store=store).timings
+    request = PlanRequest(
+        model=whole.name,
+        samplerate=samplerate,
+        model_samplerate=whole.samplerate,
+        latency_seconds=settings.latency,
+        hop_seconds=settings.hop,
+        lookahead_seconds=settings.lookahead,
+        shifts=settings.shifts,
+        path=replace(
+            path,
+            resampling_frames=resampling_frames(samplerate, whole.samplerate, settings.resampler),
+        ),
+    )
+    plan = solve(request, timings)
+    rate = whole.samplerate
+    crossfade = settings.crossfade
+    chosen = settings.model_copy(
+        update={
+            "segment": plan.window_frames / rate,
+            "hop": plan.hop_frames / rate,
+            "lookahead": plan.lookahead_frames / rate,
+            "crossfade": plan.crossfade_frames / rate if crossfade is None else crossfade,
+        }
+    )
+    bag = bag_for(math.nextafter(plan.window_frames / rate, math.inf))
+    return chosen, bag, plan
+
+
+def stand_in(
+    settings: LiveSettings, bag: Bag, plan: LivePlan, make_bag: MakeBag = load_bag
+) -> StandIn | None:
+    """Return the embedded model for the same windows, if it is another with the same stems."""
+    if bag.name in (EMBEDDED, "passthrough") or settings.repo is not None:
+        return None
+    if info(EMBEDDED).stems != bag.names or bag.samplerate != EMBEDDED_RATE:
+        return None
+    seconds = plan.window_frames / bag.samplerate
+    wish = settings.model_copy(update={"model": EMBEDDED, "segment": seconds})
+    smaller = make_bag(wish)
+    timings = calibrate(
+        lambda _: smaller, [seconds], subject(wish, smaller), store=CalibrationStore()
+    ).timings
+    return StandIn(smaller, timings[0])
+
+
+def subject(settings: LiveSettings, bag: Bag) -> Subject:
+    """Return what is timed: the model and all that its speed depends on."""
+    return Subject(
+        model=bag.name,
+        backend=f"torch {settings.device}",
+        threads=settings.torch_num_threads or 0,
+        stems=settings.needed_stems or (),
+    )
