@@ -1,0 +1,177 @@
+"""The metrics as Prometheus would read them: parsed from what the server answers."""
+
+from __future__ import annotations
+
+import socket
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from streamer.errors import SettingsError
+from streamer.latency import LatencyLog, Stage, WindowTimes
+from streamer.live.metrics import MetricsServer
+from streamer.live.status import Meter, State, Status
+
+RATE = 48000
+
+
+def status(**changes):
+    """A look at a run."""
+    values = {
+        "state": State.RUNNING,
+        "model": 'ht"demucs\n',
+        "samplerate": RATE,
+        "played_frames": 480000,
+        "delay_seconds": 0.3,
+        "xruns": 2,
+        "dropped_frames": 96,
+        "deadline_misses": 5,
+        "gaps": 1,
+        "rtf": 0.5,
+        "rung": 1,
+        "stems": {"vocals": Meter(0.5, 0.1)},
+        "outputs": {"main": [Meter(0.9, 0.2), Meter(0.8, 0.3)]},
+    }
+    return Status(**(values | changes))
+
+
+def log(windows=10, inference_seconds=0.1):
+    """A log of windows whose delay is 0.3 s; the last is 2 ms late."""
+    latency = LatencyLog(RATE, 0.3)
+    for index in range(windows):
+        stamps = [0, 0.01, 0.1, 0.1, 0.1, 0.1 + inference_seconds, 0.25]
+        latency.feed(WindowTimes(index * RATE, *stamps, 0.302 if index == windows - 1 else 0.3))
+    return latency
+
+
+def scrape(server):
+    """What the server answers, as {(name, labels): value}."""
+    with urllib.request.urlopen(server.url, timeout=10) as answer:
+        families = list(text_string_to_metric_families(answer.read().decode()))
+    return {
+        (sample.name.removeprefix("stemstream_"), *sorted(sample.labels.values())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_counters_gauges_state_and_meters():
+    with MetricsServer(status, log(), port=0) as server:
+        values = scrape(server)
+    assert values["xruns_total",] == 2
+    assert values["dropped_frames_total",] == 96
+    assert values["deadline_misses_total",] == 5
+    assert values["gaps_total",] == 1
+    assert values["played_frames_total",] == 480000
+    assert values["samplerate_hertz",] == RATE
+    assert values["announced_delay_seconds",] == 0.3
+    assert values["real_time_factor",] == 0.5
+    assert values["overload_rung",] == 1
+    assert values["run_info", 'ht"demucs\n'] == 1
+    assert values["state", "running"] == 1
+    assert sum(value for (name, *_), value in values.items() if name == "state") == 1
+    assert values["stem_peak", "vocals"] == 0.5
+    assert values["stem_rms", "vocals"] == 0.1
+    assert values["output_peak", "1", "main"] == 0.9
+    assert values["output_rms", "2", "main"] == 0.3
+
+
+def test_histograms_of_delay_and_stages():
+    with MetricsServer(status, log(), port=0) as server:
+        values = scrape(server)
+    assert values["delay_seconds_count",] == 10
+    assert values["delay_seconds_sum",] == pytest.approx(3.002)
+    assert values["delay_deviation_max_seconds",] == pytest.approx(0.002)
+    for stage in Stage:
+        assert values["stage_seconds_count", stage.value] == 10
+    assert values["stage_seconds_sum", "inference"] == pytest.approx(1.0)
+    assert values["stage_seconds_bucket", "+Inf", "inference"] == 10
+    bounds = {
+        float(labels[0]): value
+        for (name, *labels), value in values.items()
+        if name == "delay_seconds_bucket"
+    }
+    assert len(bounds) == 38
+    counts = [bounds[bound] for bound in sorted(bounds)]
+    assert counts == sorted(counts)
+    assert bounds[0.177828] == 0
+    assert bounds[0.316228] == 10
+
+
+def test_each_scrape_looks_anew_and_before_the_first_window_too():
+    latency, looks = LatencyLog(RATE, 0.3), []
+
+    def look():
+        looks.append(1)
+        return status(xruns=len(looks))
+
+    with MetricsServer(look, latency, port=0) as server:
+        first = scrape(server)
+        latency.feed(WindowTimes(0, 0, 0, 0, 0, 0, 0, 0, 0.3))
+        second = scrape(server)
+    assert (first["xruns_total",], first["delay_seconds_count",]) == (1, 0)
+    assert (second["xruns_total",], second["delay_seconds_count",]) == (2, 1)
+
+
+def test_it_listens_on_this_machine_alone():
+    with MetricsServer(status, log(), port=0) as server:
+        assert server.url.startswith("http://127.0.0.1:")
+        assert server._server.socket.getsockname()[0] == "127.0.0.1"
+
+
+def test_a_look_that_fails_is_status_500_and_nothing_on_the_terminal(capfd):
+    def look():
+        raise RuntimeError("no")
+
+    with MetricsServer(look, log(), port=0) as server:
+        with pytest.raises(urllib.error.HTTPError) as error:
+            scrape(server)
+        error.value.close()
+        assert error.value.code == 500
+    assert capfd.readouterr() == ("", "")
+
+
+def test_clients_that_hang_or_talk_rubbish_hold_up_nobody(capfd):
+    with MetricsServer(status, log(), port=0) as server:
+        address = ("127.0.0.1", server.port)
+        with socket.create_connection(address), socket.create_connection(address) as rubbish:
+            rubbish.sendall(b"\x00\xff rubbish \r\n\r\n")
+            with ThreadPoolExecutor(4) as pool:
+                answers = list(pool.map(scrape, [server] * 8))
+    assert all(answer["xruns_total",] == 2 for answer in answers)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_closing_frees_the_port():
+    with MetricsServer(status, log(), port=0) as server:
+        port = server.port
+    server.close()
+    with MetricsServer(status, log(), port=port) as server:
+        assert server.port == port
+        scrape(server)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "203.0.113.1"])
+def test_a_port_or_host_that_cannot_be_had_is_one_sentence(host):
+    with (
+        MetricsServer(status, log(), port=0) as server,
+        pytest.raises(SettingsError, match=rf"^metrics={server.port} cannot be served on .* \("),
+    ):
+        MetricsServer(status, log(), port=server.port, host=host)
+
+
+def test_a_number_that_is_no_port():
+    with pytest.raises(SettingsError, match=r"metrics=70000 .*no such port.*try another port"):
+        MetricsServer(status, log(), port=70000)
+
+
+def test_a_scrape_is_as_large_after_hours():
+    latency = log(20)
+    with MetricsServer(status, latency, port=0) as server:
+        series = len(scrape(server))
+        for index in range(3000):
+            latency.feed(WindowTimes(index * RATE, 0, 0, 0, 0, 0, index / 300, 10, 10.3))
+        assert len(scrape(server)) == series < 500
