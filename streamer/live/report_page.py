@@ -19,6 +19,7 @@ from streamer.live.verdict import (
     judge,
     late_windows,
     milliseconds,
+    signed,
 )
 
 MOST_EVENTS: Final = 200
@@ -118,9 +119,9 @@ def _tiles(report: LiveReport) -> Iterator[str]:
     over = promised is not None and status.delay_seconds > promised
     limit = "" if promised is None else f"promised: at most {milliseconds(promised)}"
     yield _tile("announced delay", milliseconds(status.delay_seconds), limit, bad=over)
-    low, high = (1000 * latency.deviation.percentile(percent) for percent in (0.5, 99.5))
-    spread = f"99% within {low:+.1f} to {high:+.1f} ms" if latency.delay.count else ""
-    stray = max(-low, high) > 1000 * report.tolerance_seconds
+    low, high = (latency.deviation.percentile(percent) for percent in (0.5, 99.5))
+    spread = f"99% within {signed(low)} to {signed(high)} ms" if latency.delay.count else ""
+    stray = max(-low, high) > report.tolerance_seconds
     yield _tile("measured delay", milliseconds(latency.delay.percentile(50)), spread, bad=stray)
     yield _tile("xruns", f"{status.xruns:,}", bad=status.xruns > 0)
     seconds = status.dropped_frames / max(status.samplerate, 1)

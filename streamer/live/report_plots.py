@@ -137,7 +137,7 @@ def _svg(figure: Figure, name: str, description: str = "") -> str:
     with rc_context({"svg.hashsalt": name}):
         figure.savefig(text, format="svg", metadata=unsigned)
     svg = text.getvalue()
-    svg = re.sub(r'id="(\w+_\d+)"', rf'id="{name}_\1"', svg[svg.index("<svg") :])
+    svg = re.sub(r'id="([\w.]+_\d+)"', rf'id="{name}_\1"', svg[svg.index("<svg") :])
     title = f"<title>{description}</title>" if description else ""
     return svg.replace("<defs>", f"{title}<defs>", 1)
 

@@ -91,6 +91,11 @@ def milliseconds(seconds: float) -> str:
     return "unknown" if math.isnan(seconds) else f"{seconds * 1000:.1f} ms"
 
 
+def signed(seconds: float) -> str:
+    """Return a difference in milliseconds for people, with its sign; no zero is negative."""
+    return f"{round(seconds * 1000, 1) + 0.0:+.1f}"
+
+
 def _interruptions(report: LiveReport) -> Iterator[str]:
     status, late = report.status, late_windows(report)
     if status.xruns:
@@ -121,7 +126,7 @@ def _strays(report: LiveReport) -> Iterator[str]:
     if max(-low, high) > report.tolerance_seconds:
         yield (
             "The delay was not constant: 99% of the windows were between "
-            f"{1000 * low:+.1f} and {1000 * high:+.1f} ms off the announced one, where "
+            f"{signed(low)} and {signed(high)} ms off the announced one, where "
             f"{milliseconds(report.tolerance_seconds)} are allowed."
         )
 
