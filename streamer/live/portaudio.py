@@ -1,16 +1,12 @@
-"""The sound devices of this machine: the one module that uses sounddevice, and so PortAudio.
+"""The sound devices of this machine, through PortAudio.
 
-Neither is loaded before a `PortAudioBackend` is made. A stream calls native code straight from
-PortAudio's own thread: sounddevice hands over the address of a C function, as python-rtmixer does.
-
-PortAudio makes its list of devices once, when it starts, and never looks again; `refresh` starts
-it anew, which no open stream survives.
+A stream calls native code straight from PortAudio's own thread: sounddevice hands over the address
+of a C function, as python-rtmixer does. PortAudio is loaded with the first `PortAudioBackend`.
 """
 
 from __future__ import annotations
 
 import ctypes
-import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +24,7 @@ from streamer.live.devices import (
     pair_refused,
     rate_refused,
 )
+from streamer.live.portaudio_library import JACK, Library, library
 
 # PaErrorCode of portaudio.h
 _INVALID_RATE, _INVALID_DEVICE, _INVALID_PAIR, _UNAVAILABLE = -9997, -9996, -9993, -9985
@@ -41,23 +38,22 @@ class PortAudioBackend:
     """
 
     def __init__(self) -> None:
-        self._library = _load()
-        self._streams: list[PortAudioStream] = []
+        self._library = library()
 
     def version(self) -> str:
         """PortAudio's name and version."""
-        text: str = self._library.get_portaudio_version()[1]
+        text: str = self._library.sounddevice.get_portaudio_version()[1]
         return text.partition(",")[0]
 
     def hostapis(self) -> list[str]:
         """The names of the host APIs: ALSA, JACK Audio Connection Kit, Core Audio, ..."""
-        return [api["name"] for api in self._library.query_hostapis()]
+        return [api["name"] for api in self._library.sounddevice.query_hostapis()]
 
     def devices(self) -> list[Device]:
         """The devices as of the last `refresh`."""
         names = self.hostapis()
-        default_input = self._library._lib.Pa_GetDefaultInputDevice()
-        default_output = self._library._lib.Pa_GetDefaultOutputDevice()
+        default_input = self._library.sounddevice._lib.Pa_GetDefaultInputDevice()
+        default_output = self._library.sounddevice._lib.Pa_GetDefaultOutputDevice()
         return [
             Device(
                 index=info["index"],
@@ -71,17 +67,18 @@ class PortAudioBackend:
                 default_input=info["index"] == default_input,
                 default_output=info["index"] == default_output,
             )
-            for info in self._library.query_devices()
+            for info in self._library.sounddevice.query_devices()
         ]
 
     def refresh(self) -> bool:
-        """Look for devices again; returns False, without a look, while a stream is open."""
-        self._streams = [stream for stream in self._streams if not stream.closed]
-        if self._streams:
+        """Look for devices again; returns False, without a look, while a stream is open.
+
+        Raises:
+            DeviceError: The sound server does not answer.
+        """
+        if any(not stream.closed for stream in self._library.streams):
             return False
-        with _quiet():
-            self._library._terminate()
-            self._library._initialize()
+        self._library.restart()
         return True
 
     def open(self, request: StreamRequest) -> PortAudioStream:
@@ -91,43 +88,33 @@ class PortAudioBackend:
             DeviceError: It cannot be had as asked.
         """
         check_channels(request)
-        try:
-            with _quiet():
-                stream = PortAudioStream(self._library, request)
-        except self._library.PortAudioError as error:
-            raise _refusal(error, request) from error
-        self._streams.append(stream)
+        if _through_jack(request) and self._library.jack_is_gone():
+            raise is_gone(request)
+        with _refusals(self._library, request):
+            stream = self._library.call(lambda: PortAudioStream(self._library, request))
+        self._library.streams.add(stream)
         return stream
 
 
 class PortAudioStream:
     """A PortAudio stream whose callback is native code. See `Stream`."""
 
-    def __init__(self, library: Any, request: StreamRequest) -> None:
+    def __init__(self, library: Library, request: StreamRequest) -> None:
         """Not for callers: see `PortAudioBackend.open`."""
         self._library = library
         self._request = request
-        self._realtime = False
-        sides = list(request.sides())
-        kinds, devices, channels = zip(*sides, strict=True)
-        duplex = len(sides) == 2
-        self._stream = library._StreamBase(
-            kind="duplex" if duplex else kinds[0],
-            samplerate=request.samplerate,
-            blocksize=request.blocksize,
-            device=[device.index for device in devices] if duplex else devices[0].index,
-            channels=channels if duplex else channels[0],
-            dtype="float32",
-            latency=request.latency,
-            callback=library._ffi.cast("void *", request.callback_address),
-            userdata=library._ffi.cast("void *", request.state_address),
-            wrap_callback=None,
-        )
-        latencies = self._stream.latency if duplex else [self._stream.latency] * 2
-        self.input_latency_seconds: float = latencies[0] if request.input else 0.0
-        self.output_latency_seconds: float = latencies[1] if request.output else 0.0
-        if all(device.hostapi == "ALSA" for device in devices):
-            _ask_for_realtime(library, self._stream)
+        self._jack = _through_jack(request)
+        self.realtime = False
+        self._stream = _opened(library.sounddevice, request)
+        latency = self._stream.latency
+        duplex = isinstance(latency, tuple)
+        self.input_latency_seconds = self.output_latency_seconds = 0.0
+        if request.input:
+            self.input_latency_seconds = float(latency[0] if duplex else latency)
+        if request.output:
+            self.output_latency_seconds = float(latency[1] if duplex else latency)
+        if all(device.hostapi == "ALSA" for _, device, _ in request.sides()):
+            _ask_for_realtime(library.sounddevice, self._stream)
 
     @property
     def closed(self) -> bool:
@@ -139,13 +126,8 @@ class PortAudioStream:
         """Whether PortAudio says that it calls. It may say so and not do it: see `watchdog`."""
         try:
             return bool(self._stream.active)
-        except self._library.PortAudioError:
+        except self._library.sounddevice.PortAudioError:
             return False
-
-    @property
-    def realtime(self) -> bool:
-        """Whether the thread that calls was granted real-time priority."""
-        return self._realtime
 
     @property
     def cpu_load(self) -> float:
@@ -162,39 +144,64 @@ class PortAudioStream:
         Raises:
             DeviceError: The device does not start.
         """
-        before = _threads()
-        try:
-            with _quiet():
-                self._stream.start()
-        except self._library.PortAudioError as error:
-            raise _refusal(error, self._request) from error
-        self._realtime = any(_is_realtime(thread) for thread in _threads() - before)
+        # JACK's thread is there since PortAudio started, the others' are made now
+        before = set() if self._jack else _threads()
+        with _refusals(self._library, self._request):
+            self._library.call(self._stream.start)
+        self.realtime = any(_is_realtime(thread) for thread in _threads() - before)
 
     def stop(self) -> None:
         """Play what is buffered, then call no more."""
-        if not self.closed:
-            with _quiet():
-                self._stream.stop()
+        if not self.closed and not self._abandoned():
+            with suppress(DeviceError):
+                self._library.call(self._stream.stop)
 
     def close(self) -> None:
         """Stop at once and give the device back. Twice is fine; never raises."""
-        if not self.closed:
-            with _quiet():
-                self._stream.close()
+        if not self.closed and not self._abandoned():
+            with suppress(DeviceError):
+                self._library.call(self._stream.close)
+        self._forget()
+
+    def _abandoned(self) -> bool:
+        """Whether PortAudio would wait for a JACK server that is gone."""
+        if self._jack and self._library.jack_is_gone():
+            self._library.leave()
+            self._forget()
+        return self.closed
+
+    def _forget(self) -> None:
+        self._stream._ptr = self._library.sounddevice._ffi.NULL
 
 
-def _load() -> Any:
-    """Import sounddevice, which finds and starts PortAudio."""
+def _through_jack(request: StreamRequest) -> bool:
+    return any(device.hostapi == JACK for _, device, _ in request.sides())
+
+
+def _opened(sounddevice: Any, request: StreamRequest) -> Any:
+    kinds, devices, channels = zip(*request.sides(), strict=True)
+    indices = [device.index for device in devices]
+    duplex = len(kinds) == 2
+    return sounddevice._StreamBase(
+        kind="duplex" if duplex else kinds[0],
+        samplerate=request.samplerate,
+        blocksize=request.blocksize,
+        device=indices if duplex else indices[0],
+        channels=channels if duplex else channels[0],
+        dtype="float32",
+        latency=request.latency,
+        callback=sounddevice._ffi.cast("void *", request.callback_address),
+        userdata=sounddevice._ffi.cast("void *", request.state_address),
+        wrap_callback=None,
+    )
+
+
+@contextmanager
+def _refusals(library: Library, request: StreamRequest) -> Iterator[None]:
     try:
-        return importlib.import_module("sounddevice")
-    except ImportError as error:
-        raise DeviceError("sounddevice is not installed; try pip install sounddevice") from error
-    except OSError as error:
-        raise DeviceError(
-            "the PortAudio library is not installed; try apt install libportaudio2"
-        ) from error
-    except Exception as error:  # PortAudioError, of a module that did not come to be
-        raise DeviceError(f"PortAudio does not start ({error}); see `stemstream doctor`") from error
+        yield
+    except library.sounddevice.PortAudioError as error:
+        raise _refusal(error, request) from error
 
 
 def _refusal(error: Any, request: StreamRequest) -> DeviceError:
@@ -208,15 +215,15 @@ def _refusal(error: Any, request: StreamRequest) -> DeviceError:
     return is_unusable(request, str(error))
 
 
-def _ask_for_realtime(library: Any, stream: Any) -> None:
+def _ask_for_realtime(sounddevice: Any, stream: Any) -> None:
     """Ask PortAudio to start the thread of an ALSA stream with SCHED_FIFO.
 
     It goes on without where the system does not grant it. JACK and Core Audio do this themselves.
     """
     with suppress(OSError, AttributeError):  # another host API's PortAudio has no such function
-        ask = ctypes.CDLL(library._libname).PaAlsa_EnableRealtimeScheduling
+        ask = ctypes.CDLL(sounddevice._libname).PaAlsa_EnableRealtimeScheduling
         ask.argtypes, ask.restype = (ctypes.c_void_p, ctypes.c_int), None
-        ask(int(library._ffi.cast("uintptr_t", stream._ptr)), 1)
+        ask(int(sounddevice._ffi.cast("uintptr_t", stream._ptr)), 1)
 
 
 def _threads() -> set[int]:
@@ -229,20 +236,3 @@ def _is_realtime(thread: int) -> bool:
     with suppress(OSError):  # it has ended
         return os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR)
     return False
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what ALSA, JACK and PortAudio print out of the terminal; errors are raised anyway."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # no standard error to keep clean
-        yield
-        return
-    try:
-        with open(os.devnull, "w") as nowhere:  # noqa: PTH123
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

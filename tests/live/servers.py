@@ -152,6 +152,8 @@ def running(server: Server) -> Iterator[Server]:
         server.start()
         yield server
     finally:
+        if server.process is None:  # it was killed: only a new one clears away what that one left
+            server.start()
         server.kill(signal.SIGTERM)
 
 

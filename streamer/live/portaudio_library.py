@@ -1,0 +1,192 @@
+"""PortAudio itself: loaded late, kept quiet, never waited for in vain, and started anew.
+
+sounddevice brings PortAudio; this is the one module that imports it. Three things of PortAudio
+19.6 and 19.7 (seen, and in its source) are worked around here:
+
+- It makes its list of devices once, when it starts. A new list needs a new start.
+- A sound server that hangs makes a call into PortAudio hang, closing a stream too. So calls have a
+  time limit; what does not return is left to itself.
+- When a JACK server ends, closing its streams hangs, and ending PortAudio fails an assertion, which
+  aborts the process. So its client's socket is watched, and such a PortAudio is left to itself.
+
+A PortAudio that is left to itself is replaced by a second copy of the library.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import importlib
+import os
+import select
+import shutil
+import socket
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from streamer.errors import DeviceError
+
+PATIENCE_SECONDS = 5.0
+JACK = "JACK Audio Connection Kit"
+
+_Result = TypeVar("_Result")
+
+
+@functools.cache
+def library() -> Library:
+    """PortAudio, started. There is one in a process.
+
+    Raises:
+        DeviceError: It is not installed, or does not start.
+    """
+    return Library()
+
+
+class Library:
+    """A PortAudio that can be started anew. See `library`."""
+
+    def __init__(self) -> None:
+        self.sounddevice = _load()
+        self.streams: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.patience_seconds = PATIENCE_SECONDS
+        self._lock = threading.Lock()
+        self._spoiled = False
+        self._left: list[Any] = []  # what is unloaded while a thread is in it crashes
+        self._jack = _jack_clients()
+        atexit.unregister(self.sounddevice._exit_handler)
+        atexit.register(self._end)
+
+    def call(self, function: Callable[[], _Result]) -> _Result:
+        """Run a call into PortAudio: in silence, one at a time, and not for longer than 5 s.
+
+        What PortAudio, ALSA and JACK print on errors is dropped; they return them as well.
+
+        Raises:
+            DeviceError: It does not return.
+        """
+        with self._lock, _quiet():
+            outcome: list[_Result] = []
+            failure: list[BaseException] = []
+
+            def run() -> None:
+                try:
+                    outcome.append(function())
+                except BaseException as error:  # raised again below, by the one who waits
+                    failure.append(error)
+
+            thread = threading.Thread(target=run, name="portaudio call", daemon=True)
+            thread.start()
+            thread.join(self.patience_seconds)
+        if failure:
+            raise failure[0]
+        if not outcome:
+            self.leave()
+            raise DeviceError(
+                "the sound server does not answer; restart it, or see `stemstream doctor`"
+            )
+        return outcome[0]
+
+    def leave(self) -> None:
+        """Never end this PortAudio: someone is still in it."""
+        self._spoiled = True
+
+    def jack_is_gone(self) -> bool:
+        """Whether the JACK server that PortAudio is a client of has ended."""
+        return any(_hung_up(descriptor) for descriptor in self._jack)
+
+    def restart(self) -> None:
+        """Start anew, so that PortAudio looks for devices. No stream may be open.
+
+        Raises:
+            DeviceError: It does not start.
+        """
+        leaving = self._spoiled or self.jack_is_gone()
+        self._spoiled = False
+        try:
+            self.call(self._replace if leaving else self._again)
+        except self.sounddevice.PortAudioError as error:
+            raise DeviceError(f"PortAudio does not start ({error}); try again") from error
+        self._jack = _jack_clients()
+
+    def _again(self) -> None:
+        while self.sounddevice._initialized:
+            self.sounddevice._terminate()
+        self.sounddevice._initialize()
+
+    def _replace(self) -> None:
+        """Load a copy of the library, which is another library to the system."""
+        self._left.append(self.sounddevice._lib)
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder, "libportaudio.so")
+            shutil.copyfile(_path(), copy)
+            self.sounddevice._lib = self.sounddevice._ffi.dlopen(str(copy))
+        self.sounddevice._initialized = 0
+        self.sounddevice._initialize()
+
+    def _end(self) -> None:
+        if not self._spoiled and not self.jack_is_gone():
+            self.sounddevice._exit_handler()
+
+
+def _load() -> Any:
+    """Import sounddevice, which finds and starts PortAudio."""
+    try:
+        return importlib.import_module("sounddevice")
+    except ImportError as error:
+        raise DeviceError("sounddevice is not installed; try pip install sounddevice") from error
+    except OSError as error:
+        raise DeviceError(
+            "the PortAudio library is not installed; try apt install libportaudio2"
+        ) from error
+    except Exception as error:  # its own PortAudioError, of a module that did not come to be
+        raise DeviceError(f"PortAudio does not start ({error}); see `stemstream doctor`") from error
+
+
+@functools.cache
+def _path() -> str:
+    """Where the library was loaded from."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if "libportaudio" in line:
+            return line.split(maxsplit=5)[-1]
+    raise DeviceError("PortAudio cannot be started anew here; start stemstream again")
+
+
+def _jack_clients() -> list[int]:
+    """The descriptors of connections to a JACK server that is there."""
+    found = []
+    with suppress(OSError):
+        for entry in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                copy = socket.socket(fileno=os.dup(int(entry.name)))
+                with copy:
+                    if copy.family == socket.AF_UNIX and "jack" in str(copy.getpeername()):
+                        found.append(int(entry.name))
+    return [descriptor for descriptor in found if not _hung_up(descriptor)]
+
+
+def _hung_up(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & (select.POLLHUP | select.POLLNVAL) for _, event in poll.poll(0))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the terminal clean of what C libraries print."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # no standard error to keep clean
+        yield
+        return
+    try:
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
