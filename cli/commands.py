@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli import demo, doctor, models, presets, separate
+from cli import demo, doctor, live, models, presets, separate
 
 app = typer.Typer(
     name="stemstream",
@@ -18,6 +18,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("separate")(separate.separate)
+app.command("live")(live.live)
+app.command("plan")(live.plan)
 app.command("demo")(demo.demo)
 app.add_typer(models.app, name="models")
 app.command("presets")(presets.presets)

@@ -53,8 +53,15 @@ class Prepared:
     smaller: StandIn | None = None
 
 
-def prepare(settings: LiveSettings, backend: Backend, make_bag: MakeBag = load_bag) -> Prepared:
+def prepare(
+    settings: LiveSettings,
+    backend: Backend,
+    make_bag: MakeBag = load_bag,
+    device_seconds: tuple[float, float] | None = None,
+) -> Prepared:
     """Find the devices, load the model, time it, and make the plan.
+
+    ``device_seconds`` is what input and output were seen to delay, where that is known.
 
     Raises:
         StemstreamError: something that is asked for cannot be had.
@@ -65,15 +72,23 @@ def prepare(settings: LiveSettings, backend: Backend, make_bag: MakeBag = load_b
             "try normalize=rms and no loudness"
         )
     wiring, source = wire(settings, backend)
-    path = DevicePath(
+    path = device_path(wiring)
+    if device_seconds is not None:
+        taken, played = device_seconds
+        path = replace(path, input_latency_seconds=taken, output_latency_seconds=played)
+    chosen, bag, plan = make_plan(settings, wiring.samplerate, path, make_bag)
+    smaller = stand_in(chosen, bag, plan, make_bag) if settings.adapt else None
+    return Prepared(chosen, wiring, source, bag, plan, smaller)
+
+
+def device_path(wiring: Wiring) -> DevicePath:
+    """Return what lies between the devices and the model, as far as the devices' list tells."""
+    return DevicePath(
         block_frames=wiring.blocksize,
         poll_seconds=POLL_SECONDS,
         input_latency_seconds=wiring.input.input_latency_seconds if wiring.input else 0.0,
         output_latency_seconds=wiring.outputs[0].output_latency_seconds,
     )
-    chosen, bag, plan = make_plan(settings, wiring.samplerate, path, make_bag)
-    smaller = stand_in(chosen, bag, plan, make_bag) if settings.adapt else None
-    return Prepared(chosen, wiring, source, bag, plan, smaller)
 
 
 def wire(settings: LiveSettings, backend: Backend) -> tuple[Wiring, Source | None]:

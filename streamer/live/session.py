@@ -2,7 +2,7 @@
 
 ::
 
-    with LiveSession(prepare(settings, backend), backend) as session:
+    with open_session(settings, backend) as session:
         session.start()          # the engine's thread; `step` is one turn of it
         session.wait()
     session.report()
@@ -34,20 +34,55 @@ from streamer.live.feed import StemFeed
 from streamer.live.mixer import Mixer, MixState, matrices, parse_route
 from streamer.live.observer import Observer
 from streamer.live.player import Player
-from streamer.live.prepare import POLL_SECONDS, Prepared
+from streamer.live.prepare import POLL_SECONDS, MakeBag, Prepared, prepare
 from streamer.live.recorder import Recorder
 from streamer.live.rig import Rig
 from streamer.live.scene import SceneFile
+from streamer.live.settings import LiveSettings
 from streamer.live.stamps import TimeField
 from streamer.live.status import Reason, State, Status
 from streamer.live.verdict import Event, LiveReport
-from streamer.processor import Live, Processor
+from streamer.processor import Live, Processor, load_bag
 from streamer.worker import Clock, Job, LiveWorker, WindowWorker
 
 READ_FRAMES = 4096
 LOOK_SECONDS = 0.05
 SCENE_SECONDS = 0.5
 EVENTS = 1000
+
+
+def _nobody(sentence: str) -> None:
+    """Tell a sentence to nobody."""
+
+
+def open_session(
+    settings: LiveSettings,
+    backend: Backend,
+    make_bag: MakeBag = load_bag,
+    *,
+    tell: Callable[[str], None] = _nobody,
+) -> LiveSession:
+    """Prepare a run and open its devices.
+
+    A device tells its latency only when it is open: where a promise does not hold with that, it is
+    planned anew.
+
+    Raises:
+        StemstreamError: something that is asked for cannot be had.
+    """
+    prepared = prepare(settings, backend, make_bag)
+    if prepared.bag.note:
+        tell(prepared.bag.note)
+    session = LiveSession(prepared, backend, tell=tell)
+    session.open()
+    promise = settings.latency
+    if promise is not None and session.delay_seconds > promise + 1 / session.rig.samplerate:
+        device_seconds = session.rig.device_seconds
+        session.close()
+        prepared = prepare(settings, backend, make_bag, device_seconds)
+        session = LiveSession(prepared, backend, tell=tell)
+        session.open()
+    return session
 
 
 class LiveSession:
@@ -63,7 +98,7 @@ class LiveSession:
         prepared: Prepared,
         backend: Backend,
         *,
-        tell: Callable[[str], None] = lambda sentence: None,  # noqa: ARG005
+        tell: Callable[[str], None] = _nobody,
         clock: Clock = time.monotonic,
         time_field: TimeField = "begin_seconds",
         worker: Callable[[], WindowWorker] = LiveWorker,
@@ -101,6 +136,7 @@ class LiveSession:
         self._scene: SceneFile | None = None
         if settings.scene is not None:
             self.load_scene(str(settings.scene))
+        self._source = prepared.source
         self._player: Player | None = None
         if prepared.source is not None:
             self._player = Player(
@@ -142,12 +178,7 @@ class LiveSession:
         self._observer.latency.announce(self.delay_seconds)
 
     def start(self) -> None:
-        """Open the devices and run the engine in a thread of its own, until `wait` returns.
-
-        Raises:
-            DeviceError: a device cannot be had as asked.
-        """
-        self.open()
+        """Run the engine in a thread of its own, until `wait` returns."""
         self._thread = threading.Thread(target=self._run, name="stemstream-engine", daemon=True)
         self._thread.start()
 
@@ -355,6 +386,8 @@ class LiveSession:
         self.rig.close()
         if self._recorder is not None:
             self._recorder.close()
+        if self._source is not None:
+            self._source.close()
         self.processor.close()
 
     def __enter__(self) -> Self:

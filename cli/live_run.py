@@ -1,0 +1,124 @@
+"""A live run at the terminal: from the settings to the last line."""
+
+from __future__ import annotations
+
+import gc
+import json
+import signal
+import sys
+from contextlib import ExitStack
+from dataclasses import asdict
+
+from rich.table import Table
+
+from cli.screen import show
+from cli.terminal import complain, output, tell
+from streamer.errors import DeviceError
+from streamer.live.metrics import MetricsServer
+from streamer.live.plan import DevicePath, LivePlan
+from streamer.live.portaudio import PortAudioBackend
+from streamer.live.prepare import device_path, make_plan, wire
+from streamer.live.remote import Remote
+from streamer.live.report import check_report_path, plain, write_report
+from streamer.live.session import LiveSession, open_session
+from streamer.live.settings import LiveSettings
+from streamer.live.status import Reason
+
+FILE_RATE = 44100
+
+
+def run_live(settings: LiveSettings, *, as_json: bool) -> int:
+    """Run until the end, Ctrl-C or q; return the exit code (see `cli.main`).
+
+    Raises:
+        StemstreamError: something that is asked for cannot be had.
+    """
+    if settings.report is not None:
+        check_report_path(settings.report)
+    code = 0
+    with ExitStack() as stack:
+        session = open_session(settings, PortAudioBackend(), tell=tell)
+        stack.enter_context(session)
+        gc.freeze()
+        gc.enable()
+        _open_ports(session, stack)
+        session.start()
+        try:
+            show(session)
+            session.wait()
+        except KeyboardInterrupt:
+            code = 128 + signal.SIGINT
+            session.quit(Reason.ASKED)
+    report = session.report()
+    if settings.report is not None:
+        write_report(settings.report, report)
+        tell(f"report written to {settings.report}")
+    if as_json:
+        json.dump(plain(report), sys.stdout, indent=2, allow_nan=False)
+        sys.stdout.write("\n")
+    return code
+
+
+def _open_ports(session: LiveSession, stack: ExitStack) -> None:
+    settings = session.settings
+    if settings.osc is not None:
+        remote = Remote(
+            session, session.status, port=settings.osc, host=settings.host, tell=complain
+        )
+        stack.enter_context(remote)
+        tell("OSC listens on {}:{}".format(*remote.address))
+    if settings.metrics is not None:
+        stack.enter_context(
+            MetricsServer(
+                session.status, session.latency(), port=settings.metrics, host=settings.host
+            )
+        )
+        tell(f"metrics are at http://{settings.host}:{settings.metrics}/metrics")
+
+
+def show_plan(settings: LiveSettings, *, as_json: bool) -> None:
+    """Print what a live run would choose.
+
+    Raises:
+        StemstreamError: the model cannot be had, or the promise cannot be kept.
+    """
+    try:
+        wiring, source = wire(settings, PortAudioBackend())
+    except DeviceError as error:
+        if settings.input is not None or settings.output:
+            raise
+        tell(f"without sound devices: {error}")
+        rate, path = settings.samplerate or FILE_RATE, DevicePath(settings.blocksize)
+    else:
+        if source is not None:
+            source.close()
+        rate, path = wiring.samplerate, device_path(wiring)
+    _, _, plan = make_plan(settings, rate, path)
+    if as_json:
+        json.dump(_plain_plan(plan), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    table = Table("part", "value", "", box=None, title=plan.request.model, title_justify="left")
+    for row in plan.rows():
+        table.add_row(*row)
+    output.print(table)
+
+
+def _plain_plan(plan: LivePlan) -> dict[str, object]:
+    rate, model_rate = plan.request.samplerate, plan.request.model_samplerate
+    return {
+        "model": plan.request.model,
+        "samplerate": rate,
+        "window_seconds": plan.window_frames / model_rate,
+        "hop_seconds": plan.hop_seconds,
+        "lookahead_seconds": plan.lookahead_frames / model_rate,
+        "crossfade_seconds": plan.crossfade_frames / model_rate,
+        "delay_frames": plan.delay.frames,
+        "delay_seconds": plan.delay_seconds,
+        "parts_seconds": {
+            name.removesuffix("_frames"): frames / rate
+            for name, frames in asdict(plan.delay).items()
+        },
+        "load": plan.load,
+        "peak_load": plan.peak_load,
+    }
