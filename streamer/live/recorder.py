@@ -182,8 +182,7 @@ class Recorder:
         with self._telling():
             while not self._stop.wait(self._flush_seconds):
                 self._drain()
-            if not self._failure:
-                self._drain()
+            self._drain()
         # It must be done with the files before they are closed.
         self._syncer.join()
         with self._telling():
