@@ -206,6 +206,7 @@ def test_gaps_are_silence_in_place(record: Callable[..., Recorder]) -> None:
     np.testing.assert_array_equal(recorded(recorder), expected)
     status = recorder.status()
     assert (status.silent_frames, status.dropped_frames) == (850, 70)
+    assert status.recorded_frames == 1150
 
 
 def test_what_does_not_fit_is_dropped_and_the_rest_stays_in_step(
