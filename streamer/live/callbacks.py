@@ -8,7 +8,8 @@
 # │   - no Python object is touched: all is compiled ahead, and runs without the GIL;          │
 # │   - no file, no log, no print, no exception: what goes wrong is a counter;                 │
 # │   - work for a block depends on its frames alone, not on how late somebody is;             │
-# │   - imports are ringbuffer, numpy and numba, which tests/live/test_callbacks.py checks.    │
+# │   - imports are ringbuffer, numpy, numba and its code generator, llvmlite.                 │
+# │ tests/live/test_callbacks.py walks this file for what has no place in it.                  │
 # └────────────────────────────────────────────────────────────────────────────────────────────┘
 """What PortAudio calls for each block of a device: capture, playback, or both.
 
@@ -27,6 +28,7 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
 from numba import types
 
 from ringbuffer import (
@@ -49,15 +51,17 @@ MAX_FILL_CHUNKS = 64
 """How much silence for lost frames one capture callback may write: its work is bounded."""
 TAPS = 32
 """Input frames that an output frame is made of, where two clocks are brought together."""
+HALF_TAPS = TAPS // 2
 PHASES = 512
 """Rows of the filter table for one frame's way; between the rows it is interpolated."""
+MOST_RATIO_CHANGE = 0.01
+"""What is farther from 1 is no clock; and a row holds what a chunk needs."""
 ROW_FRAMES = CHUNK_FRAMES + TAPS + 32
 MIX_ROWS = 4
 """Rows of the gain matrix past the stems': mix L, mix R, then mix L, mix R instead of stems."""
 
 INPUT_UNDERFLOW, INPUT_OVERFLOW, OUTPUT_UNDERFLOW = 1, 2, 4
 
-_HALF = TAPS // 2
 _TINY = 1e-30  # denormals, which slow a CPU down a hundredfold, are silence
 
 
@@ -96,12 +100,12 @@ TARGET_WORDS = 3
 
 PLAYBACK = _record(
     "stems outputs stem_header stem_data dry_header dry_data gains targets stem_scratch "
-    "dry_scratch levels mixed filter coefficients meter_header meter_data meter_row line "
-    "source_line log clock clock_id system_clock delay_frames fade_frames position silent_until "
+    "dry_scratch levels mixed filter steps meter_header meter_data meter_row line "
+    "source_line seen log clock clock_id system_clock delay_frames fade_frames position silent_until "
     "mixed_from mixed_until jump_frames aligned played_frames callbacks shortfalls "
     "missing_frames dry_missing_frames underflow_flags bad_samples splices",
     "samplerate phase ratio ramp dry_ramp master gain_step knee error_frames settle_seconds "
-    "gear slowest_correction most_correction most_error_frames",
+    "gear least_gain most_gain most_correction most_error_frames",
 )
 """`position + phase` is the input position of the next output frame. `mixed` holds input frames
 `mixed_from` to `mixed_until` as mixed for the outputs, `(outputs, ROW_FRAMES)`. What lies before
@@ -512,6 +516,165 @@ def _play_straight(address: int, device: Samples) -> None:
         done += count
 
 
+# Playback on a clock of its own: which input frame is due, and the frames between the frames
+
+
+@compiled(_VOID(_INT, _INT))
+def _start_row(address: int, position: int) -> None:
+    """Go to a position: nothing is mixed yet, and what was mixed once is silence now."""
+    state = playback_at(address)[0]
+    state.silent_until = max(state.silent_until, state.mixed_until)
+    state.position = position
+    state.mixed_from = state.mixed_until = position - HALF_TAPS + 1
+
+
+@compiled(types.boolean(_INT, _REAL, _INT))
+def _follow(address: int, now: float, frames: int) -> bool:
+    """Set `ratio` so that the delay stays what it should be. False: the input's clock is unknown.
+
+    The two loops' periods give the ratio (the integral part), and the distance from where the
+    position should be corrects it (the proportional part), gently once both are well known.
+    """
+    state = playback_at(address)[0]
+    line_update(state.line, now, state.played_frames, frames)
+    known = line_look(state.source_line, state.seen) if state.source_line != 0 else False
+    own = line_at(state.line)[0]
+    source = int64_at(state.seen, _SHOWN_WORDS).view(np.float64)
+    if not known:
+        return False
+    age = min(own.age_seconds, source[3])
+    target = source[1] - state.delay_frames
+    target += (own.time - source[0]) / source[2] * state.samplerate
+    if state.aligned == 0 or state.position + HALF_TAPS + 2 * frames < state.silent_until:
+        # Nothing was heard yet: go where it should be, at once.
+        if age < state.settle_seconds and target + 2 * frames > state.silent_until:
+            return False
+        if target > state.silent_until:
+            state.master = 0.0
+        _start_row(address, int(np.floor(target)))
+        state.phase = target - np.floor(target)
+        state.aligned = 1
+    error = target - (state.position + state.phase)
+    state.error_frames = error
+    if abs(error) > state.most_error_frames and state.jump_frames == 0:
+        state.jump_frames = int(error)
+        state.splices += 1
+    gain = min(max(state.gear / (age + 1e-9), state.least_gain), state.most_gain)
+    correction = gain * error / state.samplerate
+    correction = min(max(correction, -state.most_correction), state.most_correction)
+    ratio = own.period / source[2] * (1.0 + correction)
+    state.ratio = min(max(ratio, 1.0 - MOST_RATIO_CHANGE), 1.0 + MOST_RATIO_CHANGE)
+    return True
+
+
+@compiled(_VOID(_INT))
+def _jump(address: int) -> None:
+    """Jump where the ear hears nothing, if a jump is due."""
+    state = playback_at(address)[0]
+    if state.jump_frames != 0 and state.master <= 0.0:
+        _start_row(address, state.position + state.jump_frames)
+        state.jump_frames = 0
+
+
+@compiled(_VOID(_INT))
+def _shift_row(address: int) -> None:
+    """Forget the mixed frames that no output frame needs any more."""
+    state = playback_at(address)[0]
+    first = state.position - HALF_TAPS + 1
+    held = state.mixed_until - first
+    skip = first - state.mixed_from
+    mixed = float32_at(state.mixed, state.outputs, ROW_FRAMES)
+    for output in range(state.outputs):
+        for column in range(held):
+            mixed[output, column] = mixed[output, column + skip]
+    state.mixed_from = first
+
+
+def _interpolation(_typing: Any, _table: Any, _weight: Any, _samples: Any) -> Any:
+    exact = ("reassoc", "contract", "nsz")  # in any order, but no other liberties
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        row = ir.VectorType(ir.FloatType(), TAPS)
+
+        def load(address: Any) -> Any:
+            value = builder.load(builder.inttoptr(address, row.as_pointer()))
+            value.align = 4
+            return value
+
+        def pick(vector: Any, first: int, count: int, step: int = 1) -> Any:
+            order = ir.VectorType(ir.IntType(32), count)
+            lanes = ir.Constant(order, [first + step * lane for lane in range(count)])
+            return builder.shuffle_vector(vector, vector, lanes)
+
+        table, weight, samples = arguments
+        low, high = load(table), load(builder.add(table, ir.Constant(ir.IntType(64), 4 * TAPS)))
+        undefined = ir.Constant(row, ir.Undefined)
+        weight = builder.insert_element(undefined, weight, ir.Constant(ir.IntType(32), 0))
+        rise = builder.fmul(pick(weight, 0, TAPS, 0), builder.fsub(high, low, flags=exact), exact)
+        sums = builder.fmul(builder.fadd(low, rise, flags=exact), load(samples), flags=exact)
+        count = TAPS
+        while count > 1:
+            count //= 2
+            sums = builder.fadd(pick(sums, 0, count), pick(sums, count, count), flags=exact)
+        return builder.extract_element(sums, ir.Constant(ir.IntType(32), 0))
+
+    return types.float32(_INT, types.float32, _INT), generate
+
+
+# The sum of `TAPS` samples times the filter between two rows of its table. In LLVM's vectors: left
+# to the compiler, this loop is either not unrolled or not vectorised, and takes four times as long.
+_interpolate: Any = _numba.extending.intrinsic(_interpolation)
+
+
+@compiled(_REAL(_INT, _INT, _REAL, _REAL))
+def _step_on(address: int, frames: int, ratio: float, change: float) -> float:
+    """Write down the columns of the row at which the next output frames lie, and go past them.
+
+    Returns the ratio after them.
+    """
+    state = playback_at(address)[0]
+    steps = int64_at(state.steps, CHUNK_FRAMES).view(np.float64)
+    column = 0
+    phase = state.phase
+    for frame in range(frames):
+        steps[frame] = column + phase
+        ratio += change
+        phase += ratio
+        while phase >= 1.0:
+            phase -= 1.0
+            column += 1
+    state.phase = phase
+    state.position += column
+    return ratio
+
+
+@compiled(_VOID(_INT, _SAMPLES, _REAL))
+def _play_resampled(address: int, device: Samples, ratio: float) -> None:
+    """Fill a block, going from `ratio` to the ratio that is set now."""
+    state = playback_at(address)[0]
+    steps = int64_at(state.steps, CHUNK_FRAMES).view(np.float64)
+    change = (state.ratio - ratio) / max(device.shape[0], 1)
+    done = 0
+    while done < device.shape[0]:
+        count = min(CHUNK_FRAMES, device.shape[0] - done)
+        _jump(address)
+        _shift_row(address)
+        ratio = _step_on(address, count, ratio, change)
+        # In pieces that fit the scratch buffers, as far as the last frame's filter reaches.
+        until = state.mixed_from + int(steps[count - 1]) + TAPS
+        while state.mixed_until < until:
+            _mix_on(address, min(until, state.mixed_until + CHUNK_FRAMES))
+        for frame in range(count):
+            column = int(steps[frame])
+            row = (steps[frame] - column) * PHASES
+            table = state.filter + int(row) * (4 * TAPS)
+            weight = np.float32(row - int(row))
+            for output in range(state.outputs):
+                samples = state.mixed + 4 * (output * ROW_FRAMES + column)
+                device[done + frame, output] = _interpolate(table, weight, samples)
+        done += count
+
+
 @compiled(_VOID(_INT, _INT, _INT, _REAL, _REAL, _INT))
 def playback(
     address: int, device: int, frames: int, now: float, dac_seconds: float, flags: int
@@ -527,8 +690,15 @@ def playback(
     row[:] = 0.0
     row[0, 0] = frames
     block = float32_at(device, frames, state.outputs)
+    ratio = state.ratio
     position = state.position + state.phase
-    _play_straight(address, block)
+    if state.line == 0:
+        _play_straight(address, block)
+    elif _follow(address, now, frames):
+        position = state.position + state.phase
+        _play_resampled(address, block, ratio)
+    else:
+        block[:] = 0.0
     _meter_outputs(address, block)
     ring_write_at(state.meter_header, state.meter_data, state.meter_row, 1)
     end = seconds_now(state.clock, state.clock_id)

@@ -29,6 +29,7 @@ from streamer.audio import Samples
 from streamer.errors import SettingsError
 from streamer.level import KNEE
 from streamer.live import callbacks as rt
+from streamer.live import drift as clocks
 
 RAMP_SECONDS = 0.005
 """How long a gain takes from 0 to 1: short against a device block, long enough not to click."""
@@ -198,7 +199,10 @@ class PlaybackPort(_Port):
         self._meter_ring = Ring(METER_BLOCKS, 1 + 2 * (stems + outputs))
         self._targets = self._floats(2 * stems + rt.MIX_ROWS, outputs)
         self._gains = self._floats(2 * stems + rt.MIX_ROWS, outputs)
+        self.drift = drift
         self._fill_state()
+        if drift:
+            self._fill_drift()
 
     def _fill_state(self) -> None:
         chunk = rt.CHUNK_FRAMES
@@ -234,6 +238,28 @@ class PlaybackPort(_Port):
         for name, value in (integers | reals).items():
             self._state[name] = value
 
+    def _fill_drift(self) -> None:
+        self._line = self._keep(np.zeros(1, rt.LINE))
+        clocks.start_line(self._line, self.samplerate)
+        values = {
+            "line": _address(self._line),
+            "seen": _address(self._keep(np.zeros(4, np.int64))),
+            "steps": _address(self._keep(np.zeros(rt.CHUNK_FRAMES))),
+            "filter": _address(self._keep(clocks.filter_table())),
+            "settle_seconds": clocks.SETTLE_SECONDS,
+            "gear": clocks.GEAR,
+            "least_gain": clocks.LEAST_GAIN,
+            "most_gain": clocks.MOST_GAIN,
+            "most_correction": clocks.MOST_CORRECTION,
+            "most_error_frames": clocks.MOST_ERROR_SECONDS * self.samplerate,
+        }
+        for name, value in values.items():
+            self._state[name] = value
+
+    def follow(self, line: Record) -> None:
+        """Take the clock of the input device from its `callbacks.LINE`, which must live as long."""
+        self._state["source_line"] = _address(line)
+
     @property
     def callback_address(self) -> int:
         """The C callback for an output stream on this port."""
@@ -263,10 +289,15 @@ class PlaybackPort(_Port):
     def skip(self, frames: int) -> None:
         """Let frames pass that no device played, so that positions stay true; then fade in.
 
-        Only while no stream is open on the port.
+        Only while no stream is open on the port. With `drift` the clocks tell the position when
+        the device is back, and `frames` counts for nothing.
         """
-        self._state["position"] += frames
         self._state["master"] = 0.0
+        if self.drift:
+            clocks.start_line(self._line, self.samplerate)
+            self._state["aligned"] = 0
+        else:
+            self._state["position"] += frames
 
     def counters(self) -> PlaybackCounters:
         """Return the counters so far."""
@@ -322,8 +353,12 @@ class CapturePort(_Port):
         self._rings = self._keep(
             np.array([[ring.header_address, ring.data_address, 0] for ring in rings], np.int64)
         )
-        self._line = self._keep(np.zeros(1, rt.LINE))
         self._outputs = tuple(outputs)  # their rings are written here, so they must live
+        self._line = self._keep(np.zeros(1, rt.LINE))
+        clocks.start_line(self._line, samplerate)
+        for port in outputs:
+            if port.drift:
+                port.follow(self._line)
         values = {
             "channels": input_channels,
             "targets": _address(self._rings),
@@ -363,6 +398,16 @@ class CapturePort(_Port):
         Only while no stream is open on the port.
         """
         rt.capture_skip(self.address, frames)
+        self._line["blocks"] = 0  # its rate holds, but the next block may come at any time
+
+    def expected_frames(self, now_seconds: float) -> float:
+        """Return the position that the device would be at now, on the stream's clock.
+
+        How many frames a gap was long: this, less `captured_frames`.
+        """
+        line = self._line[0]
+        passed = (now_seconds - line["time"]) / line["period"] * self.samplerate
+        return float(line["frame"] + passed)
 
     def counters(self) -> CaptureCounters:
         """Return the counters so far."""
