@@ -45,8 +45,9 @@ class StreamRequest:
     """What to open: a device for input, output or both, and the native function to call.
 
     ``callback_address`` is that of a C function with PortAudio's ``PaStreamCallback`` signature;
-    ``state_address`` is handed to it as user data. Both must outlive the stream. A ``blocksize``
-    of 0 lets the device choose, and change, the frames of a call. Samples are float32, interleaved.
+    ``state_address`` is handed to it as user data; the stream keeps their ``owner`` alive. A
+    ``blocksize`` of 0 lets the device choose, and change, the frames of a call. Samples are
+    float32, interleaved.
     """
 
     input: Device | None
@@ -58,6 +59,7 @@ class StreamRequest:
     latency: Latency
     callback_address: int
     state_address: int
+    owner: object = None
 
     def sides(self) -> Iterator[tuple[Kind, Device, int]]:
         """Each direction that is asked for, with its device and channels."""

@@ -76,7 +76,7 @@ class PortAudioBackend:
         Raises:
             DeviceError: The sound server does not answer.
         """
-        if any(not stream.closed for stream in self._library.streams):
+        if self._library.streams:
             return False
         self._library.restart()
         return True
@@ -166,12 +166,13 @@ class PortAudioStream:
     def _abandoned(self) -> bool:
         """Whether PortAudio would wait for a JACK server that is gone."""
         if self._jack and self._library.jack_is_gone():
-            self._library.leave()
+            self._library.leave(self)
             self._forget()
         return self.closed
 
     def _forget(self) -> None:
         self._stream._ptr = self._library.sounddevice._ffi.NULL
+        self._library.streams.discard(self)
 
 
 def _through_jack(request: StreamRequest) -> bool:

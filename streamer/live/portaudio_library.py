@@ -21,9 +21,10 @@ import os
 import select
 import shutil
 import socket
+import stat
+import sys
 import tempfile
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -52,7 +53,7 @@ class Library:
 
     def __init__(self) -> None:
         self.sounddevice = _load()
-        self.streams: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.streams: set[Any] = set()  # the open ones, and all that they call
         self.patience_seconds = PATIENCE_SECONDS
         self._lock = threading.Lock()
         self._spoiled = False
@@ -85,15 +86,16 @@ class Library:
         if failure:
             raise failure[0]
         if not outcome:
-            self.leave()
+            self.leave(function)
             raise DeviceError(
                 "the sound server does not answer; restart it, or see `stemstream doctor`"
             )
         return outcome[0]
 
-    def leave(self) -> None:
-        """Never end this PortAudio: someone is still in it."""
+    def leave(self, user: object) -> None:
+        """Never end this PortAudio, nor free what its ``user`` holds: a thread may be in it."""
         self._spoiled = True
+        self._left.append(user)
 
     def jack_is_gone(self) -> bool:
         """Whether the JACK server that PortAudio is a client of has ended."""
@@ -133,6 +135,33 @@ class Library:
             self.sounddevice._exit_handler()
 
 
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Drop what C libraries print to standard error meanwhile, from their own threads too.
+
+    PortAudio and ALSA print there when a device goes, across whatever a screen shows. Python's
+    standard error stays where it was, in ``sys.stderr``.
+    """
+    if not _is_standard_error(sys.stderr):
+        yield
+        return
+    kept = sys.stderr
+    kept.flush()
+    with open(os.dup(2), "w", buffering=1) as own, _quiet():  # noqa: PTH123
+        sys.stderr = own
+        try:
+            yield
+        finally:
+            sys.stderr = kept
+
+
+def _is_standard_error(stream: Any) -> bool:
+    try:
+        return bool(stream.fileno() == 2)
+    except (AttributeError, OSError, ValueError):  # none, none of a file, or a closed one
+        return False
+
+
 def _load() -> Any:
     """Import sounddevice, which finds and starts PortAudio."""
     try:
@@ -158,15 +187,18 @@ def _path() -> str:
 
 def _jack_clients() -> list[int]:
     """The descriptors of connections to a JACK server that is there."""
-    found = []
-    with suppress(OSError):
-        for entry in Path("/proc/self/fd").iterdir():
-            with suppress(OSError):
-                copy = socket.socket(fileno=os.dup(int(entry.name)))
-                with copy:
-                    if copy.family == socket.AF_UNIX and "jack" in str(copy.getpeername()):
-                        found.append(int(entry.name))
-    return [descriptor for descriptor in found if not _hung_up(descriptor)]
+    descriptors = []
+    with suppress(OSError):  # no /proc: JACK is for Linux, mostly
+        descriptors = [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
+    return [each for each in descriptors if _is_jack(each) and not _hung_up(each)]
+
+
+def _is_jack(descriptor: int) -> bool:
+    with suppress(OSError):  # it has been closed since, or is no connection
+        if stat.S_ISSOCK(os.stat(descriptor).st_mode):
+            with socket.socket(fileno=os.dup(descriptor)) as copy:
+                return copy.family == socket.AF_UNIX and "jack" in str(copy.getpeername())
+    return False
 
 
 def _hung_up(descriptor: int) -> bool:

@@ -96,10 +96,17 @@ class Counter:
         latency: float = 0.02,
     ) -> StreamRequest:
         """A stream that calls it."""
-        inputs, outputs = int(self.state[INPUTS]), int(self.state[OUTPUTS])
-        address = self.state.ctypes.data
         return StreamRequest(
-            source, target, inputs, outputs, samplerate, blocksize, latency, count.address, address
+            input=source,
+            output=target,
+            input_channels=int(self.state[INPUTS]),
+            output_channels=int(self.state[OUTPUTS]),
+            samplerate=samplerate,
+            blocksize=blocksize,
+            latency=latency,
+            callback_address=count.address,
+            state_address=self.state.ctypes.data,
+            owner=self,
         )
 
 

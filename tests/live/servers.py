@@ -16,6 +16,8 @@ from pathlib import Path
 PATIENCE_SECONDS = 20.0
 RATE = 48000
 WIDE_CHANNELS = 8
+# ALSA's order
+WIDE_MAP = "front-left,front-right,rear-left,rear-right,front-center,lfe,side-left,side-right"
 
 
 class UnavailableError(Exception):
@@ -65,6 +67,21 @@ class Server:
         )
         return done.stdout if done.returncode == 0 else None
 
+    @contextmanager
+    def recording(self, source: str, file: Path, channels: int) -> Iterator[None]:
+        """Have PulseAudio's parec record a source into a file: float32, without a header."""
+        layout = ("--format=float32le", f"--rate={RATE}", f"--channels={channels}")
+        if channels == WIDE_CHANNELS:
+            layout += (f"--channel-map={WIDE_MAP}",)
+        command = ("parec", "--raw", f"--device={source}", "--latency-msec=50", *layout)
+        with file.open("wb") as out:
+            recorder = subprocess.Popen(command, env=os.environ | self.environment, stdout=out)
+            try:
+                yield
+            finally:
+                recorder.terminate()
+                recorder.wait(PATIENCE_SECONDS)
+
 
 def wait_until(holds: Callable[[], bool]) -> None:
     """Wait for something outside of this process, which there is no other way to learn of."""
@@ -102,19 +119,17 @@ def pulse() -> Iterator[Server]:
             "wide": "wide",
             "heard": "wide.monitor",
         }
-        alsa(
-            place,
-            *(
-                f'pcm.{name} {{ type pulse server "unix:{socket}" device "{device}" }}'
-                for name, device in devices.items()
-            ),
-        )
+        lines = [
+            f'pcm.{name} {{ type pulse server "unix:{socket}" device "{device}" }}\n'
+            for name, device in devices.items()
+        ]
+        # without a default device PortAudio 19.6 aborts
+        (place / "asound.conf").write_text("".join(["pcm.default { type null }\n", *lines]))
         sink = f"module-null-sink norewinds=1 rate={RATE} format=float32le sink_name="
-        eight = "front-left,front-right,rear-left,rear-right,front-center,lfe,side-left,side-right"
         modules = (
             f"module-native-protocol-unix auth-anonymous=1 socket={socket}",
             f"{sink}source channels=2",
-            f"{sink}wide channels={WIDE_CHANNELS} channel_map={eight}",
+            f"{sink}wide channels={WIDE_CHANNELS} channel_map={WIDE_MAP}",
         )
         flags = ("-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1")
         loads = [f"--load={module}" for module in modules]
@@ -132,18 +147,10 @@ def jack(period_frames: int = 256) -> Iterator[Server]:
             "JACK_DEFAULT_SERVER": name,
             "JACK_NO_START_SERVER": "1",
             "JACK_NO_AUDIO_RESERVATION": "1",
-            "ALSA_CONFIG_PATH": str(place / "asound.conf"),
         }
-        alsa(place)
         dummy = ("-d", "dummy", "-r", str(RATE), "-p", str(period_frames), "-C", "2", "-P", "8")
         command = ("jackd", "-n", name, "--no-realtime", "--no-mlock", *dummy)
         yield from running(Server("jackd", environment, command, ("jack_lsp",)))
-
-
-def alsa(place: Path, *devices: str) -> None:
-    """Write ALSA's configuration; PortAudio aborts where it has no default device."""
-    lines = ["pcm.default { type null }", *devices, ""]
-    (place / "asound.conf").write_text("\n".join(lines))
 
 
 def running(server: Server) -> Iterator[Server]:
