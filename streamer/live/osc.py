@@ -113,6 +113,8 @@ def _tokens(pattern: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         sign = pattern[at]
         end = pattern.find(closing[sign], at) if sign in closing else -1
         if end < 0:
+            if sign == "*":  # more of them in a row say nothing more
+                at += len(pattern[at:]) - len(pattern[at:].lstrip("*")) - 1
             yield sign if sign in "*?" else "", (sign,)
             at += 1
             continue

@@ -42,7 +42,7 @@ from streamer.live.status import Status
 PUSH_SECONDS: Final = 0.1
 KEEP_SECONDS: Final = 30.0
 MOST_SUBSCRIBERS: Final = 16
-_LARGEST_BYTES: Final = 8192
+_LARGEST_BYTES: Final = 8192  # of a datagram; the rest is cut off
 _BURST: Final = 64  # datagrams read before the others have their turn
 _PAUSE_SECONDS: Final = 0.005
 _MOST_TOLD: Final = 32
@@ -277,11 +277,9 @@ class Remote:
     def _receive(self) -> None:
         for _ in range(_BURST):
             try:
-                datagram, sender = self._socket.recvfrom(_LARGEST_BYTES + 1)
+                datagram, sender = self._socket.recvfrom(_LARGEST_BYTES)
             except OSError:
                 return
-            if len(datagram) > _LARGEST_BYTES:
-                datagram = b""  # cut off: to be counted, not acted on
             for answer in self._desk.receive(datagram, sender, time.monotonic()):
                 self._send(answer, sender)
         time.sleep(_PAUSE_SECONDS)

@@ -197,6 +197,15 @@ def test_a_terminal_gives_keys_at_once_and_is_left_as_it_was(line):
     assert termios.tcgetattr(theirs) == before
 
 
+def test_the_escape_key_ends_when_nothing_follows(line):
+    ours, theirs = line
+    with Terminal(theirs) as keys:
+        os.write(ours, b"\x1b")
+        assert [keys.read(10), keys.read()] == [[], []]
+        os.write(ours, b"d")
+        assert keys.read(10) == ["d"]
+
+
 def test_a_terminal_is_left_as_it_was_after_an_error(line):
     _, theirs = line
     before = termios.tcgetattr(theirs)

@@ -121,6 +121,8 @@ def test_a_message_that_lost_some_bytes(data):
         ("/stem/[!x]ass/mute", "/stem/bass/mute", True),
         ("/stem[!x]bass/mute", "/stem/bass/mute", False),
         ("/stem/[ba", "/stem/[ba", True),
+        ("/stem/***/mut**", "/stem/bass/mute", True),
+        ("/stem/**?/mute", "/stem/bass/mute", True),
         ("/stem/.*/mute", "/stem/vocals/mute", False),
         ("/dry", "/dry", True),
         ("/dr", "/dry", False),

@@ -357,13 +357,16 @@ def test_a_flood_does_not_keep_it_from_ending(run):
 
 
 def test_quitting_from_its_own_thread(run):
-    remote = Remote(run, lambda: run.status, port=0)
+    remote = Remote(run, lambda: run.status, port=0, tell=run.told.append)
     run.quit = remote.close
     remote.start()
     client = SimpleUDPClient(*remote.address)
     client.send_message("/quit", [])
     client._sock.close()
     until(lambda: not remote.running)
+    assert remote.counters.messages == 1
+    assert run.told == []
+    remote.close()
 
 
 def test_one_that_never_began_can_be_closed(run):

@@ -1,5 +1,6 @@
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -271,3 +272,12 @@ def test_recalling_a_scene_that_does_not_fit(band, mixer):
     told = told_by(SceneFile(band).recall, mixer)
     assert told.startswith(f"{band}: the model has no stem guitar")
     assert mixer.state is before
+
+
+def test_the_scene_in_the_docs(tmp_path, mixer):
+    page = (Path(__file__).parents[2] / "docs" / "mixing.md").read_text("utf-8")
+    path = tmp_path / "docs.toml"
+    path.write_text(page.split("```toml\n")[1].split("```")[0])
+    SceneFile(path).recall(mixer)
+    assert mixer.state.stems["vocals"] == StemState(-2, pan=0.25)
+    assert {route.listener for route in mixer.state.routes} == {"front", "drummer"}
