@@ -6,7 +6,7 @@
     /master/gain DB         /dry 0|1                without a value: answers the one that holds
     /scene PATH             /quit
     /status                 answers /status/state, /status/delay_seconds, ...
-    /subscribe [PORT]       controls, status and meters from now on (`streamer.live.remote`)
+    /subscribe [PORT]       controls, status and meters from now on (`streamer.live.desk`)
     /unsubscribe [PORT]     no more of them
 
 The manners are those of digital mixing desks (Behringer X32): an address without a value asks for

@@ -8,9 +8,10 @@ from pythonosc.osc_message_builder import build_msg
 from pythonosc.udp_client import SimpleUDPClient
 
 from streamer.errors import SettingsError
+from streamer.live.desk import KEEP_SECONDS, MOST_SUBSCRIBERS, Desk, RemoteCounters
 from streamer.live.mixer import Mixer, StemState, parse_route
 from streamer.live.osc import parse
-from streamer.live.remote import KEEP_SECONDS, MOST_SUBSCRIBERS, Desk, Remote, RemoteCounters
+from streamer.live.remote import Remote
 from streamer.live.scene import SceneFile
 from streamer.live.status import Meter, Reason, State, Status
 
