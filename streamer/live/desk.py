@@ -1,4 +1,4 @@
-"""What the OSC remote does with each datagram, and what its subscribers are sent: no socket, no clock.
+"""What the OSC remote does with datagrams, and what its subscribers are sent: no socket, no clock.
 
 A subscriber gets the controls at once and whenever they change, the status where it changed, and
 the meters each time. It is forgotten after `KEEP_SECONDS`; subscribing again keeps it on. What is
