@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Without an NVIDIA GPU the CPU build is enough; a plain `torch` may bring gigabytes of CUDA along.
 TORCH ?= $(if $(shell command -v nvidia-smi),torch,torch==2.13.0)
+# Decoders that tests check our files with, and sound servers that live tests play through.
+TEST_PACKAGES := ffmpeg sox libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils jackd2 jack-example-tools
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test check lint clean
@@ -35,7 +37,7 @@ lint: .venv/dev
 	touch $@
 
 .venv/dev: .venv/demo
-	./.ci/system-packages ffmpeg sox
+	./.ci/system-packages $(TEST_PACKAGES)
 	$(PIP) --editable ".[demo,dev]"
 	touch $@
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import typer
 
+<<<<<<< HEAD
 from cli import demo, doctor, live, models, presets, separate
+=======
+from cli import demo, devices, doctor, models, presets, separate
+>>>>>>> 78aaaaf (stemstream devices; doctor tells of PortAudio, devices and real-time priority; test packages)
 
 app = typer.Typer(
     name="stemstream",
@@ -23,4 +27,5 @@ app.command("plan")(live.plan)
 app.command("demo")(demo.demo)
 app.add_typer(models.app, name="models")
 app.command("presets")(presets.presets)
+app.command("devices")(devices.devices)
 app.command("doctor")(doctor.doctor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 import shutil
@@ -16,7 +15,12 @@ from rich.table import Table
 
 from cli.terminal import output
 from streamer import models
+from streamer.live import realtime
+from streamer.live.devices import KINDS
+from streamer.live.portaudio import PortAudioBackend
 
+_NO_SOUND = "plug one in, or start PipeWire, PulseAudio or JACK"
+_LIMITS = "'@audio - rtprio 95' in /etc/security/limits.d/audio.conf, and your user in group audio"
 PACKAGES = ("torch", "demucs", "numba", "soundfile", "av", "soxr")
 
 
@@ -51,7 +55,9 @@ def examine() -> Iterator[tuple[Finding, bool]]:
         yield _package(package), True
     yield _attempt("torchaudio", _torchaudio, "pip install torchaudio"), False
     yield _attempt("devices", _devices, "pip install torch"), True
-    yield _attempt("sound devices", _sound, "apt install libportaudio2"), False
+    yield _attempt("PortAudio", _portaudio, "apt install libportaudio2"), False
+    yield _attempt("sound devices", _sound, _NO_SOUND), False
+    yield _priority(), False
     yield _embedded(), True
     yield _fetched(), False
     yield _attempt("hub", _hub, "connect to the network; only new weights need it"), False
@@ -86,10 +92,24 @@ def _devices() -> str:
     return ", ".join(kind if count == 1 else f"{count} {kind}" for kind, count in present().items())
 
 
+def _portaudio() -> str:
+    backend = PortAudioBackend()
+    return f"{backend.version()}: {', '.join(backend.hostapis())}"
+
+
 def _sound() -> str:
-    sounddevice = importlib.import_module("sounddevice")
-    count = len(sounddevice.query_devices())
-    return f"{sounddevice.get_portaudio_version()[1].partition(',')[0]}, {count} devices"
+    found = PortAudioBackend().devices()
+    inputs, outputs = (sum(1 for each in found if each.channels(kind)) for kind in KINDS)
+    if not found:
+        raise OSError("none")
+    return f"{inputs} with inputs, {outputs} with outputs"
+
+
+def _priority() -> Finding:
+    # PortAudio asks for it itself; rtkit serves sound servers, which have threads of their own
+    if realtime.is_granted():
+        return Finding("real-time priority", True, "granted")
+    return Finding("real-time priority", False, "not granted, so a busy machine clicks", _LIMITS)
 
 
 def _embedded() -> Finding:

@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 from streamer.errors import DeviceError
 
 Kind = Literal["input", "output"]
+KINDS: tuple[Kind, Kind] = ("input", "output")
 Latency = Literal["low", "high"] | float
 
 

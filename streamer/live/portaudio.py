@@ -7,10 +7,8 @@ of a C function, as python-rtmixer does. PortAudio is loaded with the first `Por
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 from streamer.errors import DeviceError
@@ -25,6 +23,7 @@ from streamer.live.devices import (
     rate_refused,
 )
 from streamer.live.portaudio_library import JACK, Library, library
+from streamer.live.realtime import is_realtime, threads
 
 # PaErrorCode of portaudio.h
 _INVALID_RATE, _INVALID_DEVICE, _INVALID_PAIR, _UNAVAILABLE = -9997, -9996, -9993, -9985
@@ -145,10 +144,10 @@ class PortAudioStream:
             DeviceError: The device does not start.
         """
         # JACK's thread is there since PortAudio started, the others' are made now
-        before = set() if self._jack else _threads()
+        before = set() if self._jack else threads()
         with _refusals(self._library, self._request):
             self._library.call(self._stream.start)
-        self.realtime = any(_is_realtime(thread) for thread in _threads() - before)
+        self.realtime = any(is_realtime(thread) for thread in threads() - before)
 
     def stop(self) -> None:
         """Play what is buffered, then call no more."""
@@ -225,15 +224,3 @@ def _ask_for_realtime(sounddevice: Any, stream: Any) -> None:
         ask = ctypes.CDLL(sounddevice._libname).PaAlsa_EnableRealtimeScheduling
         ask.argtypes, ask.restype = (ctypes.c_void_p, ctypes.c_int), None
         ask(int(sounddevice._ffi.cast("uintptr_t", stream._ptr)), 1)
-
-
-def _threads() -> set[int]:
-    with suppress(OSError):
-        return {int(thread.name) for thread in Path("/proc/self/task").iterdir()}
-    return set()
-
-
-def _is_realtime(thread: int) -> bool:
-    with suppress(OSError):  # it has ended
-        return os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR)
-    return False

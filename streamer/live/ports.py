@@ -176,7 +176,7 @@ class PlaybackPort(_Port):
         delay_frames: int,
         *,
         capacity_frames: int,
-        drift: bool = False,  # noqa: ARG002
+        drift: bool = False,
     ) -> None:
         """Allocate everything. `drift` is for an output whose clock is not the input's.
 

@@ -42,9 +42,9 @@ class Stamps:
         """Take in what the capture callback noted, an array of `callbacks.LOG`."""
         for note in notes:
             begin = float(note[self._time_field])
-            # a file has no converter: its frames are there when they are read
-            ahead = note["stream_seconds"] - note["device_seconds"] if note["device_seconds"] else 0
-            self._adc.feed(int(note["frame"]), begin - float(ahead))
+            if note["device_seconds"]:  # a file has no converter
+                before = float(note["stream_seconds"] - note["device_seconds"])
+                self._adc.feed(int(note["frame"]), begin - before)
             self._written_frames.append(int(note["frame"]))
             self._written_at.append(begin)
 
@@ -65,7 +65,7 @@ class Stamps:
         )
         times = WindowTimes(
             start_frame=first,
-            adc=_known(self._adc.at(first)),
+            adc=self._converted(first),
             ring=self._written(first),
             window_full=self._written(last),
             queued=job.queued_at,
@@ -93,11 +93,12 @@ class Stamps:
         samplerate, model_samplerate = self._rates
         return model_frame * samplerate // model_samplerate
 
+    def _converted(self, frame: int) -> float:
+        """Return when the converter took the frame in; of a file, when it was read."""
+        seconds = self._adc.at(frame)
+        return self._written(frame) if seconds is None else seconds
+
     def _written(self, frame: int) -> float:
         """Return when the frame was in the input ring: its block's time."""
         index = bisect_right(self._written_frames, frame) - 1
         return self._written_at[index] if index >= 0 else math.nan
-
-
-def _known(seconds: float | None) -> float:
-    return math.nan if seconds is None else seconds

@@ -12,6 +12,7 @@ from streamer.models.bags import BagFile
 from streamer.models.passthrough import PassthroughSeparator
 from streamer.models.registry import ModelInfo, info, names
 from streamer.models.separator import Bag, Member, Separator
+from streamer.models.threads import wait_without_spinning
 from streamer.models.weights import Place, get_file, place_of, resolve_auto
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def load(
     if repo is None:
         _check_packages(known)
 
+    wait_without_spinning()
     from streamer.models.devices import pick_device
 
     target = pick_device(device)

@@ -150,7 +150,11 @@ def jack(period_frames: int = 256) -> Iterator[Server]:
         }
         dummy = ("-d", "dummy", "-r", str(RATE), "-p", str(period_frames), "-C", "2", "-P", "8")
         command = ("jackd", "-n", name, "--no-realtime", "--no-mlock", *dummy)
-        yield from running(Server("jackd", environment, command, ("jack_lsp",)))
+        try:
+            yield from running(Server("jackd", environment, command, ("jack_lsp",)))
+        finally:  # of clients whose server was killed
+            for semaphore in Path("/dev/shm").glob(f"jack_sem.*_{name}_*"):
+                semaphore.unlink()
 
 
 def running(server: Server) -> Iterator[Server]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 import threading
@@ -85,17 +87,65 @@ def test_portaudio_is_loaded_by_a_backend_and_not_before() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def command(*words: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """The command line, as a process of its own."""
+    code = f"import sys; {before}\nfrom cli.main import run\nsys.argv[0] = 'stemstream'; run()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False
+    )
+
+
 def test_names_the_package_where_the_library_is_missing() -> None:
+    hidden = "import ctypes.util; ctypes.util.find_library = lambda name: None"
+    done = command("devices", before=hidden)
+    assert done.returncode == DeviceError.exit_code
+    assert done.stderr.splitlines() == [
+        "stemstream: the PortAudio library is not installed; try apt install libportaudio2"
+    ]
+
+
+def test_the_command_lists_what_there_is(pulse: Server, portaudio: PortAudioBackend) -> None:
+    listed = json.loads(command("devices", "--json").stdout)
+    assert [Device(**each) for each in listed] == portaudio.devices()
+    table = command("devices").stdout.splitlines()
+    assert table[0].split() == [
+        "index",
+        "name",
+        "host",
+        "API",
+        "in",
+        "out",
+        "Hz",
+        "latency",
+        "in",
+        "out",
+    ]
+    wide = next(line.split() for line in table if " wide " in line)
+    assert wide[:3] == [
+        str(find_device(portaudio.devices(), "wide", "output").index),
+        "wide",
+        "ALSA",
+    ]
+
+
+def test_doctor_tells_of_the_sound(pulse: Server, portaudio: PortAudioBackend) -> None:
+    told = " ".join(command("doctor").stdout.split())
+    assert "ok PortAudio PortAudio V19" in told
+    assert re.search(r"ok sound devices \d+ with inputs, \d+ with outputs", told)
+    assert "real-time priority" in told
+
+
+def test_c_libraries_are_kept_off_the_terminal_and_python_is_not() -> None:
     code = (
-        "import ctypes.util\n"
-        "ctypes.util.find_library = lambda name: None\n"
-        "from streamer.live.portaudio import PortAudioBackend\n"
-        "PortAudioBackend()"
+        "import os, sys\n"
+        "from streamer.live.portaudio_library import quiet_libraries\n"
+        "with quiet_libraries():\n"
+        "    os.write(2, b'ALSA lib: underrun')\n"
+        "    print('own', file=sys.stderr)\n"
+        "os.write(2, b'after')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.splitlines()[-1].endswith(
-        "the PortAudio library is not installed; try apt install libportaudio2"
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "own\nafter"
 
 
 def longest_run(heard: Samples) -> int:
