@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import typer
 
-<<<<<<< HEAD
-from cli import demo, doctor, live, models, presets, separate
-=======
-from cli import demo, devices, doctor, models, presets, separate
->>>>>>> 78aaaaf (stemstream devices; doctor tells of PortAudio, devices and real-time priority; test packages)
+from cli import demo, devices, doctor, live, models, presets, separate
 
 app = typer.Typer(
     name="stemstream",
