@@ -39,8 +39,10 @@ ENOUGH_SECONDS: Final = 2.0
 """Once the fewest rounds are timed, no further one begins after so long."""
 TAIL: Final = 1.2
 """The p99 is taken to be at least so many medians: a few windows do not show the tail."""
+STEADY: Final = 1.4
+"""A p99 of more medians shows a busy machine: such a timing is used, but not kept. Beside other
+programs on two cores the embedded model took up to 50 times as long as alone."""
 MAX_AGE_SECONDS: Final = 7 * 24 * 3600.0
-"""A machine that was busy when it was timed is timed again within a week."""
 LAYOUT: Final = 1
 """Goes up when the meaning of what is stored changes; other layouts are timed anew."""
 
@@ -52,6 +54,11 @@ class WindowTiming:
     window_frames: int
     p50_seconds: float
     p99_seconds: float
+
+    @property
+    def steady(self) -> bool:
+        """Whether the rounds were so alike that nothing else can have run beside them."""
+        return self.p99_seconds <= STEADY * self.p50_seconds
 
     def scaled(self, passes: int) -> WindowTiming:
         """Return the timing of ``passes`` passes, one after the other."""
@@ -91,7 +98,8 @@ def calibrate(
     store: CalibrationStore | None = None,
     clock: Clock = time.perf_counter,
 ) -> Calibration:
-    """Return how long windows of each length take; time those that the store does not know.
+    """Return how long windows of each length take; time those that the store does not know, and
+    keep them if the machine was not busy with something else.
 
     ``make_bag`` gives the model for a window length in seconds; it is not called for those that are
     known. ``clock`` gives seconds.
@@ -105,7 +113,7 @@ def calibrate(
     for seconds in missing:
         bag = make_bag(seconds)
         known[seconds] = bag.samplerate, time_bag(bag, clock=clock)
-        if store is not None:
+        if store is not None and known[seconds][1].steady:
             store.write(subject, seconds, *known[seconds])
     samplerate = known[window_seconds[0]][0]
     timings = tuple(known[seconds][1] for seconds in window_seconds)

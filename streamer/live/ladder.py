@@ -140,7 +140,7 @@ class Ladder:
     """Steps down where windows come late, and up again after a long quiet time.
 
     Down: a few bad windows in a row, or over one in a hundred of the recent ones. A window is bad
-    if it missed its deadline or took longer than the hop.
+    that missed its deadline or took longer than the hop.
 
     Up: no bad window for ``quiet_seconds``, and the windows would have fitted the rung above. If
     that rung does not hold for as long as it was waited for, the wait for it doubles, up to
@@ -208,7 +208,7 @@ class Ladder:
             wait_seconds = min(2 * self._waits_seconds[self.index], self._most_wait_seconds)
             self._waits_seconds[self.index] = wait_seconds
             self._climbed_at = None
-        return self._step(1, f"{bad} of the last {len(watch.recent)} windows came too late")
+        return self._step(1, f"{bad} of the last {len(watch.recent)} windows took too long")
 
     def _climb(self, now_seconds: float) -> Change | None:
         watch = self._watch
@@ -222,7 +222,7 @@ class Ladder:
             return None
         self._waits_seconds[self.index] = self._first_wait_seconds  # this one has held
         self._climbed_at = now_seconds
-        return self._step(-1, f"no window came too late for {quiet_seconds:.0f} s")
+        return self._step(-1, f"no window took too long for {quiet_seconds:.0f} s")
 
     def _fits_above(self, compute_seconds: float) -> bool:
         """Return whether a window that took so long here would not be late on the rung above.

@@ -21,6 +21,7 @@ ROUNDING_FRAMES: Final = 1e-6
 class DevicePath:
     """What lies between the sound devices and the model.
 
+    ``block_frames`` is the block of a duplex stream, or the sum of both blocks of two streams.
     ``fade_frames`` is how far ahead the playback callback looks for a gap; ``resampling_frames`` is
     the delay of both resamplers, at the devices' rate. The latencies are what PortAudio says of the
     streams.
@@ -58,7 +59,8 @@ class Delay:
 
     The first of the new frames waits a hop for the last, and the last a lookahead for what comes
     after it. ``compute_frames`` is the budget of a window; the overhead is a device block, the
-    sleep of the engine's thread and the guard of the fade.
+    guard of the fade, and two sleeps of the engine's thread: before it sees that the window is
+    full, and before it sees that the stems are there.
     """
 
     hop_frames: int
@@ -172,7 +174,9 @@ def delay_of(
         hop_frames=at_devices(hop_frames),
         lookahead_frames=at_devices(lookahead_frames),
         compute_frames=compute_frames,
-        overhead_frames=path.block_frames + path.fade_frames + frames_up(path.poll_seconds * rate),
+        overhead_frames=path.block_frames
+        + path.fade_frames
+        + frames_up(2 * path.poll_seconds * rate),
         resampling_frames=path.resampling_frames,
         device_input_frames=frames_up(path.input_latency_seconds * rate),
         device_output_frames=frames_up(path.output_latency_seconds * rate),

@@ -23,11 +23,13 @@ from streamer.live.plan import ROUNDING_FRAMES, LivePlan, PlanRequest, delay_of,
 
 PEAK_LOAD: Final = 0.8
 """The most of a hop that the p99 of the compute time may take."""
-LEAST_BUDGET_SECONDS: Final = 0.01
-"""However fast the model is, the thread that runs it may have to wait for the interpreter."""
+LEAST_BUDGET_SECONDS: Final = 0.02
+"""However fast the model is, threads wait for the interpreter, and stitching takes its time."""
 CROSSFADE_SECONDS: Final = 0.05
 WINDOW_SECONDS: Final = (2.0, 1.0)
-"""The windows that are tried, the preferred one first."""
+"""The windows that are tried, the preferred one first. Over ten songs the embedded model lost
+0.1 dB SDR with 1 s against 2 s, whatever the lookahead, and won 0.05 dB with 3 s, for a third more
+work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,6 @@ class Wish:
 
 
 WISHES: Final = (
-    Wish(0.50, 0.10, 0.40, 0.50),
     Wish(0.25, 0.10, 0.50, 0.50),
     Wish(0.20, 0.10, 0.55, 0.50),
     Wish(0.15, 0.10, 0.60, 0.50),
@@ -50,8 +51,9 @@ WISHES: Final = (
     Wish(0.05, 0.02, PEAK_LOAD, 0.0),
     Wish(0.02, 0.02, PEAK_LOAD, 0.0),
 )
-"""From the most to the least: the first that the promise has room for is fulfilled."""
-USUAL_WISH: Final = 2
+"""From the most to the least: the first that the promise has room for is fulfilled. In a window of
+2 s a lookahead of 0.5 s brought nothing over 0.25 s: it takes from the context."""
+USUAL_WISH: Final = 1
 """Where the search begins without a promise."""
 
 
@@ -77,7 +79,8 @@ def candidate_windows(longest_seconds: float, wanted_seconds: float | None = Non
 
 
 def solve(request: PlanRequest, timings: Sequence[WindowTiming]) -> LivePlan:
-    """Return the plan that keeps the promise and fulfils the most wishes.
+    """Return the plan that keeps the promise: with the preferred window, if it can, and the most
+    of the wishes.
 
     ``timings`` are of one pass over all members, the preferred window first. What the promise
     leaves over goes to the compute budget, up to a whole hop.
@@ -95,8 +98,8 @@ def solve(request: PlanRequest, timings: Sequence[WindowTiming]) -> LivePlan:
     wishes = WISHES[USUAL_WISH:] if most_frames is None else WISHES
     drafts = [
         draft
-        for wish in wishes
         for timing in timings
+        for wish in wishes
         if (draft := _draft(request, timing, wish)) is not None
     ]
     for draft in drafts:

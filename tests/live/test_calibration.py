@@ -157,6 +157,16 @@ def test_what_is_known_is_not_timed_again(clock, tmp_path):
     assert (more.timings[0], more.cached) == (first.timings[0], False)
 
 
+def test_what_a_busy_machine_takes_is_used_but_not_kept(clock, tmp_path):
+    def busy(seconds):
+        return bag_of(SlowSeparator(clock, int(seconds * RATE), [0.1] * 6 + [0.15] + [0.1]))
+
+    calibration = calibrate(busy, [1.0], SUBJECT, store=CalibrationStore(tmp_path), clock=clock)
+    assert calibration.timings[0].p99_seconds == pytest.approx(0.15)
+    assert not calibration.timings[0].steady
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_a_store_all_is_timed(clock):
     factory = Factory(clock)
     for _ in range(2):

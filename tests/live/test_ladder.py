@@ -111,7 +111,7 @@ plans = st.builds(
 
 
 @given(plan=plans)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_wider_hop_takes_from_the_lookahead_only(plan):
     wide = widened(plan)
     if wide is None:
@@ -144,7 +144,7 @@ def test_a_few_bad_windows_in_a_row_step_down_one_rung(machine):
         assert machine.window(missed=True) is None
     change = machine.window(missed=True)
     assert (change.index, change.rung, change.before) == (1, *machine.ladder.rungs[1::-1])
-    assert change.told == "3 of the last 3 windows came too late: as planned -> wider hop"
+    assert change.told == "3 of the last 3 windows took too long: as planned -> wider hop"
     assert machine.ladder.rung is change.rung
 
 
@@ -214,7 +214,7 @@ def test_down_and_up_again_one_rung_at_a_time(machine):
     up = [now for now, _ in machine.changes[3:]]
     assert all(later - earlier > QUIET_SECONDS for earlier, later in itertools.pairwise(up))
     assert machine.changes[-1][1].told == (
-        "no window came too late for 20 s: wider hop -> as planned"
+        "no window took too long for 20 s: wider hop -> as planned"
     )
 
 
@@ -267,7 +267,7 @@ def test_an_attempt_that_held_makes_the_wait_short_again(machine):
 @given(
     loads=st.lists(st.tuples(st.floats(0.001, 5.0), st.integers(1, 120)), min_size=1, max_size=12)
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_whatever_comes_it_moves_one_rung_at_a_time_and_comes_home(loads):
     machine = Machine(Ladder(make_rungs(PLAN, [SMALL])))
     for machine.round_seconds, seconds in loads:

@@ -88,7 +88,7 @@ def follow(request, timings):
 
 
 @given(request=requests, timings=timing_lists())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_every_plan_keeps_the_rules(request, timings):
     try:
         plan = solve(request, timings)
@@ -112,7 +112,7 @@ def test_every_plan_keeps_the_rules(request, timings):
 
 
 @given(request=requests, timings=timing_lists())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_the_parts_sum_to_the_delay(request, timings):
     try:
         plan = solve(request, timings)
@@ -135,13 +135,13 @@ def test_the_parts_sum_to_the_delay(request, timings):
         (delay.lookahead_frames, plan.lookahead_frames / request.model_samplerate),
         (delay.device_input_frames, path.input_latency_seconds),
         (delay.device_output_frames, path.output_latency_seconds),
-        (delay.overhead_frames - path.block_frames - path.fade_frames, path.poll_seconds),
+        (delay.overhead_frames - path.block_frames - path.fade_frames, 2 * path.poll_seconds),
     ):
         assert -1e-5 < part_frames - true_seconds * request.samplerate < 1
 
 
 @given(request=requests, timings=timing_lists())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @example(request=replace(USUAL, latency_seconds=0.001), timings=list(MINI))
 @example(request=replace(USUAL, hop_seconds=0.05), timings=list(MINI))
 @example(request=replace(USUAL, hop_seconds=9.0), timings=list(MINI))
@@ -155,7 +155,7 @@ def test_the_advice_of_a_refusal_is_good(request, timings):
 
 
 @given(request=requests, timings=timing_lists())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_the_least_latency_is_told_at_once_and_is_the_least(request, timings):
     try:
         free = solve(replace(request, latency_seconds=None), timings)
@@ -172,7 +172,7 @@ def test_the_least_latency_is_told_at_once_and_is_the_least(request, timings):
 
 
 @given(timings=timing_lists(), more=st.floats(0, 2), path=paths)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_longer_promise_is_never_refused_and_never_loads_more(timings, more, path):
     request = replace(USUAL, path=path, latency_seconds=3.0)
     try:
@@ -210,8 +210,8 @@ def test_a_very_short_promise_takes_the_shorter_window():
     with pytest.raises(SettingsError) as refused:
         solve(replace(USUAL, latency_seconds=0.28), MINI[:1])
     assert str(refused.value) == (
-        "latency=0.28 must be at least 0.315 seconds with htdemucs_mini on this machine; "
-        "try 0.315, or a smaller model"
+        "latency=0.28 must be at least 0.317 seconds with htdemucs_mini on this machine; "
+        "try 0.317, or a smaller model"
     )
     assert solve(replace(USUAL, latency_seconds=0.28), MINI).window_frames == RATE
 
@@ -248,7 +248,7 @@ def test_shifts_and_members_run_one_after_the_other():
 def test_a_model_that_costs_nothing_does_not_spin():
     plan = solve(USUAL, [WindowTiming(2 * RATE, 1e-4, 1e-3)])
     assert plan.hop_seconds == pytest.approx(0.1)
-    least = solve(replace(USUAL, latency_seconds=0.08), [WindowTiming(2 * RATE, 1e-4, 1e-3)])
+    least = solve(replace(USUAL, latency_seconds=0.09), [WindowTiming(2 * RATE, 1e-4, 1e-3)])
     assert least.hop_seconds >= 0.02
 
 
@@ -266,7 +266,7 @@ def test_device_rate_and_model_rate_are_kept_apart():
         hop_frames=math.ceil(plan.hop_frames * 48000 / 44100),
         lookahead_frames=9600,
         compute_frames=plan.delay.hop_frames,
-        overhead_frames=512 + 256 + 96,
+        overhead_frames=512 + 256 + 192,
         resampling_frames=2988,
         device_input_frames=480,
         device_output_frames=960,
