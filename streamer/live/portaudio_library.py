@@ -115,10 +115,13 @@ class Library:
             raise DeviceError(f"PortAudio does not start ({error}); try again") from error
         self._jack = _jack_clients()
 
+    # Not sounddevice's own functions for it: those redirect standard error and count the starts,
+    # and one that hangs and comes back late would undo what was done since.
+
     def _again(self) -> None:
-        while self.sounddevice._initialized:
-            self.sounddevice._terminate()
-        self.sounddevice._initialize()
+        portaudio = self.sounddevice._lib
+        portaudio.Pa_Terminate()  # fails where the last start did, which is as well
+        self.sounddevice._check(portaudio.Pa_Initialize())
 
     def _replace(self) -> None:
         """Load a copy of the library, which is another library to the system."""
@@ -126,13 +129,13 @@ class Library:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder, "libportaudio.so")
             shutil.copyfile(_path(), copy)
-            self.sounddevice._lib = self.sounddevice._ffi.dlopen(str(copy))
-        self.sounddevice._initialized = 0
-        self.sounddevice._initialize()
+            portaudio = self.sounddevice._ffi.dlopen(str(copy))
+        self.sounddevice._lib = portaudio
+        self.sounddevice._check(portaudio.Pa_Initialize())
 
     def _end(self) -> None:
         if not self._spoiled and not self.jack_is_gone():
-            self.sounddevice._exit_handler()
+            self.sounddevice._lib.Pa_Terminate()
 
 
 @contextmanager
