@@ -60,6 +60,11 @@ ROW_FRAMES = CHUNK_FRAMES + TAPS + 32
 MIX_ROWS = 4
 """Rows of the gain matrix past the stems': mix L, mix R, then mix L, mix R instead of stems."""
 
+OUTLIER = 5.0
+"""A block this many times as far off as two blocks are on average tells nothing of the clock."""
+SPREAD_BLOCKS = 512
+"""Over how many blocks that average goes."""
+
 INPUT_UNDERFLOW, INPUT_OVERFLOW, OUTPUT_UNDERFLOW = 1, 2, 4
 
 _TINY = 1e-30  # denormals, which slow a CPU down a hundredfold, are silence
@@ -73,7 +78,7 @@ def _record(integers: str, reals: str) -> np.dtype[np.void]:
 LINE = _record(
     "frame last_frames blocks sequence",
     "samplerate time period time_variance covariance period_variance age_seconds outside_seconds "
-    "noise_variance walk_variance gate_seconds "
+    "last_time walk_variance spread_seconds least_spread_seconds "
     "shown_time shown_frame shown_period shown_age shown_time_2 shown_frame_2 shown_period_2 "
     "shown_age_2",
 )
@@ -101,8 +106,8 @@ TARGET_WORDS = 3
 PLAYBACK = _record(
     "stems outputs stem_header stem_data dry_header dry_data gains targets stem_scratch "
     "dry_scratch levels mixed filter steps meter_header meter_data meter_row line "
-    "source_line seen log clock clock_id system_clock delay_frames fade_frames position silent_until "
-    "mixed_from mixed_until jump_frames aligned played_frames callbacks shortfalls "
+    "source_line seen log clock clock_id system_clock delay_frames fade_frames position "
+    "silent_until mixed_from mixed_until jump_frames aligned played_frames callbacks shortfalls "
     "missing_frames dry_missing_frames underflow_flags bad_samples splices",
     "samplerate phase ratio ramp dry_ramp master gain_step knee error_frames settle_seconds "
     "gear least_gain most_gain most_correction most_error_frames",
@@ -191,7 +196,7 @@ def _line_correct(address: int, step: float, expected: float, error: float) -> N
     line.time_variance += step * (2 * line.covariance + step * line.period_variance)
     line.covariance += step * line.period_variance
     line.period_variance += step * line.walk_variance
-    whole = line.time_variance + line.noise_variance
+    whole = line.time_variance + line.spread_seconds * line.spread_seconds
     time_gain = line.time_variance / whole
     period_gain = line.covariance / whole
     line.time = expected + time_gain * error
@@ -224,17 +229,26 @@ def line_update(address: int, now: float, frame: int, frames: int) -> None:
     line.age_seconds += step
     expected = line.time + step * line.period
     error = now - expected
-    gate = max(line.gate_seconds, 1.5 * step)
-    line.outside_seconds = line.outside_seconds + step if abs(error) > gate else 0.0
+    gate = OUTLIER * line.spread_seconds
+    weight = 1.0 / min(line.blocks + 1, SPREAD_BLOCKS)
+    off = abs(now - line.last_time - step)
+    line.last_time = now
+    if line.blocks > 1:
+        line.spread_seconds += weight * (min(off, gate) - line.spread_seconds)
+    line.spread_seconds = max(line.spread_seconds, line.least_spread_seconds)
+    inside = abs(error) <= gate
+    line.outside_seconds = 0.0 if inside else line.outside_seconds + step
     if line.blocks == 1 or line.outside_seconds > min(1.0, 0.1 + 0.5 * line.age_seconds):
         # The first block; or frames were lost, or the clock was set: its rate holds, its time not.
         line.time = now
-        line.time_variance = line.noise_variance
+        line.time_variance = gate * gate
         line.covariance = 0.0
         line.outside_seconds = 0.0
         line.age_seconds = 0.0
+    elif inside:
+        _line_correct(address, step, expected, error)
     else:
-        _line_correct(address, step, expected, min(max(error, -gate), gate))
+        line.time = expected
     line.frame = frame
     _line_show(address)
 
@@ -343,30 +357,43 @@ def capture(
 # Playback: mix
 
 
+@compiled(types.boolean(_INT, _INT, _INT, _INT))
+def _all_there(address: int, until: int, stem_end: int, dry_end: int) -> bool:
+    """Whether nothing fades or has to until a position."""
+    state = playback_at(address)[0]
+    full = state.ramp >= 1.0 and state.dry_ramp >= 1.0 and state.master >= 1.0
+    left = min(stem_end, dry_end) - until + 1
+    return bool(full and state.jump_frames == 0 and left >= state.fade_frames)
+
+
 @compiled(_VOID(_INT, _INT, _INT, _INT, _INT))
 def _levels(address: int, first: int, frames: int, stem_end: int, dry_end: int) -> None:
     """Work out, per frame, how loud the stems, the mix and the mix instead of stems are.
 
-    All are linear ramps: down to 0 where the ring ends, and up again. See `levels` in `ports`.
+    All are linear ramps: down to 0 where the ring ends, and up again.
     """
     state = playback_at(address)[0]
     levels = float32_at(state.levels, 3, CHUNK_FRAMES)
     stems = float32_at(state.stem_scratch, CHUNK_FRAMES, 2 * state.stems + 1)
+    wet = 2 * state.stems
+    if _all_there(address, first + frames, stem_end, dry_end):
+        levels[0:2] = 1.0
+        for frame in range(frames):
+            levels[2, frame] = np.float32(1.0) - stems[frame, wet]
+        return
     fade = 1.0 / state.fade_frames
+    master_step = (-1.0 if state.jump_frames != 0 else 1.0) / FADE_FRAMES
     for frame in range(frames):
         position = first + frame
         was_full = state.ramp >= 1.0
         state.ramp = min(state.ramp + fade, 1.0, max(0.0, (stem_end - position) * fade))
         state.dry_ramp = min(state.dry_ramp + fade, 1.0, max(0.0, (dry_end - position) * fade))
         state.shortfalls += was_full and state.ramp < 1.0
-        if state.jump_frames != 0:
-            state.master = max(0.0, state.master - 1.0 / FADE_FRAMES)
-        else:
-            state.master = min(1.0, state.master + 1.0 / FADE_FRAMES)
+        state.master = min(max(state.master + master_step, 0.0), 1.0)
         mix = state.dry_ramp * state.master
         levels[0, frame] = state.ramp * state.master
         levels[1, frame] = mix
-        levels[2, frame] = mix * (1.0 - state.ramp * stems[frame, 2 * state.stems])
+        levels[2, frame] = mix * (1.0 - state.ramp * stems[frame, wet])
 
 
 @compiled(_VOID(_INT, _INT))
@@ -491,12 +518,15 @@ def _meter_outputs(address: int, device: Samples) -> None:
     skip = 1 + 2 * state.stems
     row = float32_at(state.meter_row, 1, skip + 2 * outputs)[0]
     knee = np.float32(state.knee)
-    for frame in range(device.shape[0]):
-        for output in range(outputs):
+    for output in range(outputs):
+        peak = squares = np.float32(0.0)
+        for frame in range(device.shape[0]):
             sample = soft_clip(device[frame, output], knee)
             device[frame, output] = sample
-            row[skip + output] = max(row[skip + output], abs(sample))
-            row[skip + outputs + output] += sample * sample
+            peak = max(peak, abs(sample))
+            squares += sample * sample
+        row[skip + output] = peak
+        row[skip + outputs + output] = squares
 
 
 @compiled(_VOID(_INT, _SAMPLES))

@@ -21,14 +21,15 @@ from streamer.live.callbacks import HALF_TAPS, LINE, PHASES, TAPS
 
 KAISER_BETA = 9.0
 """Images of what lies 9% of the rate under the Nyquist frequency, or lower, are 90 dB down."""
-NOISE_SECONDS = 1e-3
-"""How far off a block's time may be (standard deviation): what a busy system shows."""
+FIRST_SPREAD_SECONDS = 1e-2
+LEAST_SPREAD_SECONDS = 1e-3
+"""How far off a block's time is taken to be: at first, and where it is less than what a busy system
+shows. Otherwise it is measured. Blocks that are `OUTLIER` times as far off, as in a burst, count
+for nothing."""
 PERIOD_DEVIATION = 2e-4
 """How far a clock's rate may be from its nominal one before anything is known of it."""
 WALK_DEVIATION = 1e-7
 """How far the rate of a clock wanders in a second. Sets the loops' bandwidth: 0.005 Hz."""
-GATE_SECONDS = 5e-3
-"""A block that is later than this, and 1.5 blocks, counts as that late: a burst moves little."""
 SETTLE_SECONDS = 0.25
 """How long both clocks are watched before anything is played from the middle of a stream."""
 GEAR = 2.0
@@ -48,9 +49,9 @@ def start_line(line: NDArray[np.void], samplerate: int) -> None:
     line["samplerate"] = samplerate
     line["period"] = 1.0
     line["period_variance"] = PERIOD_DEVIATION**2
-    line["noise_variance"] = NOISE_SECONDS**2
     line["walk_variance"] = WALK_DEVIATION**2
-    line["gate_seconds"] = GATE_SECONDS
+    line["spread_seconds"] = FIRST_SPREAD_SECONDS
+    line["least_spread_seconds"] = LEAST_SPREAD_SECONDS
 
 
 def filter_table() -> Samples:

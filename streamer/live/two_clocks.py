@@ -23,6 +23,7 @@ from streamer.live.ports import CapturePort, PlaybackCounters, PlaybackPort
 PILOT_SECONDS = 1
 """The pilot repeats after this, so it has whole hertz."""
 _INT, _REAL, _VOID = types.int64, types.float64, types.void
+_LIMITS = types.float64[::1]
 _TABLE = types.float64[:, ::1]
 _SAMPLES = types.float32[:, ::1]
 _PPM, _BLOCK, _JITTER, _NEXT, _DUE, _COUNT, _STALL_FROM, _STALL_TO, _LOSES = range(9)
@@ -95,7 +96,16 @@ def run_two_clocks(
     recorded = np.zeros((len(windows) + 1, window_blocks * block_frames), np.float32)
     steps = np.ones((len(windows) + 1, window_blocks * 3), np.float64)
     addresses = np.array([incoming.address, outgoing.address], np.int64)
-    _run(addresses, devices, pilot, bins, starts, recorded, steps, (seconds, float(rate)))
+    _run(
+        addresses,
+        devices,
+        pilot,
+        bins,
+        starts,
+        recorded,
+        steps,
+        np.array([seconds, rate], np.float64),
+    )
     used = bins[bins[:, _BLOCKS] > 0]
     return TwoClocks(
         used[:, _ERROR],
@@ -115,7 +125,9 @@ def _positions(steps: NDArray[np.float64], block_frames: int) -> NDArray[np.floa
     position, before, after = (steps[:, :, column, None] for column in range(3))
     frame = np.arange(block_frames)
     ratio_sum = frame * before + (after - before) / block_frames * (frame * (frame + 1) / 2)
-    whole: NDArray[np.float64] = (position + ratio_sum).reshape(len(steps), -1)
+    whole: NDArray[np.float64] = (position + ratio_sum).reshape(
+        len(steps), frame.size * steps.shape[1]
+    )
     return whole
 
 
@@ -146,10 +158,10 @@ def _say_stems_are_there(address: int, until: int) -> None:
         missing -= count
 
 
-@compiled(_VOID(types.int64[::1], _TABLE, types.float64[::1], types.UniTuple(_REAL, 2)))
-def _note(addresses: Any, devices: Any, row: Any, where: tuple[float, float]) -> None:
+@compiled(_VOID(types.int64[::1], _TABLE, types.float64[::1], _LIMITS))
+def _note(addresses: Any, devices: Any, row: Any, where: Any) -> None:
     """Take in how an output's callback that began at a position stands to the true clocks."""
-    played, rate = where
+    played, rate = where[0], where[1]
     source = capture_at(addresses[0])[0]
     state = playback_at(addresses[1])[0]
     speed = rate * (1 + devices[0, _PPM] * 1e-6)
@@ -171,7 +183,7 @@ def _note(addresses: Any, devices: Any, row: Any, where: tuple[float, float]) ->
         _TABLE,
         _SAMPLES,
         _TABLE,
-        types.UniTuple(_REAL, 2),
+        _LIMITS,
     )
 )
 def _run(
@@ -182,9 +194,11 @@ def _run(
     starts: Any,
     recorded: Any,
     steps: Any,
-    limits: tuple[float, float],
+    limits: Any,
 ) -> None:
-    seconds, rate = limits
+    seconds, rate = limits[0], limits[1]
+    begun = np.empty(2)
+    begun[1] = rate
     np.random.seed(1)
     source = capture_at(addresses[0])[0]
     state = playback_at(addresses[1])[0]
@@ -208,7 +222,8 @@ def _run(
         row[_LOWEST], row[_HIGHEST] = min(row[_LOWEST], level), max(row[_HIGHEST], level)
         ratio, position = state.ratio, state.position + state.phase
         playback(addresses[1], out.ctypes.data, block, now, now, 0)
-        _note(addresses, devices, row, (position, rate))
+        begun[0] = position
+        _note(addresses, devices, row, begun)
         if now >= starts[0, window]:
             recorded[window, done * block : (done + 1) * block] = out[:, 0]
             steps[window, 3 * done + 1] = ratio
