@@ -106,7 +106,7 @@ def _running_gain(
     for frame in range(frames):
         power = 0.0
         for channel in range(channels):
-            sample = float(block[frame, channel])  # in double: the square may pass float32
+            sample = np.float64(block[frame, channel])  # in double: the square may pass float32
             power += sample * sample
         for average in range(2):
             memory = min(fed_frames + frame + 1.0, averaging_frames[average])

@@ -155,6 +155,14 @@ def test_music_after_silence_comes_in_at_its_own_level():
     assert np.square(onset[100:300]).mean() < 4 * np.square(onset[700:]).mean()
 
 
+def test_the_running_level_of_samples_whose_squares_pass_float32():
+    audio = noise(2_000) * np.float32(1e30)
+    level = RunningLevel(1000)
+    evened = level.feed(audio)
+    assert np.abs(evened).max() < 10
+    assert np.allclose(level.invert(evened[np.newaxis])[0], audio, rtol=1e-5)
+
+
 def test_track_statistics_are_those_of_the_whole():
     samples = noise(5000) + np.float32(0.1)
     statistics = TrackStatistics()
