@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from pathlib import Path
 
@@ -73,5 +74,7 @@ class RescaleSink(Sink):
 
     def abort(self) -> None:
         """See `Output.abort`."""
-        self._spool.close()
+        # a full disk takes what is still buffered no better now; the spool is closed all the same
+        with contextlib.suppress(OSError):
+            self._spool.close()
         self._sink.abort()

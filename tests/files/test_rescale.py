@@ -47,6 +47,18 @@ def test_a_gain_for_all_stems(tmp_path: Path, tone: Tone) -> None:
     )
 
 
+def test_a_disk_that_fills_with_samples_still_buffered(small_disk: Path, tone: Tone) -> None:
+    sink = RescaleSink(FileSink(small_disk / "a.wav", 44100, 2, FLOAT), small_disk, 2)
+
+    def fill() -> None:
+        while True:
+            sink.write(tone(100))
+
+    with pytest.raises(SinkError, match="the disk is full"):
+        fill()
+    assert list(small_disk.iterdir()) == []
+
+
 def test_failures_leave_nothing(tmp_path: Path, small_disk: Path, tone: Tone) -> None:
     sink = RescaleSink(FileSink(small_disk / "a.wav", 44100, 2, FLOAT), small_disk, 2)
     with pytest.raises(SinkError, match="the disk is full"), sink:
