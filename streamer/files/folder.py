@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from streamer.errors import SinkError
@@ -14,15 +14,27 @@ from streamer.files.part import remove_stale_parts, sink_errors
 
 
 @contextmanager
-def track_lock(path: Path, targets: Iterable[Path] = ()) -> Iterator[None]:
-    """Hold the sole right to write a track, and remove stale part files of its ``targets``.
+def track_lock(targets: Iterable[Path]) -> Iterator[None]:
+    """Hold the sole right to write the files of a track, and remove their stale part files.
 
-    The lock is a file in the temporary folder, named after the resolved output path, so that output
-    folders hold nothing but stems. The system lets go of it when the process ends, however it ends.
+    Each has a lock of its own, since another run may write only some of them. It is a file in the
+    temporary folder, named after the resolved output path, so that output folders hold nothing but
+    stems. The system lets go of it when the process ends, however it ends.
 
     Raises:
-        SinkError: another run holds it, or the temporary folder cannot be written.
+        SinkError: another run holds one, or the temporary folder cannot be written.
     """
+    with ExitStack() as locks:
+        every = sorted(set(targets))
+        for target in every:
+            locks.enter_context(_file_lock(target))
+        for target in every:
+            remove_stale_parts(target)
+        yield
+
+
+@contextmanager
+def _file_lock(path: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     key = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
@@ -38,8 +50,6 @@ def track_lock(path: Path, targets: Iterable[Path] = ()) -> Iterator[None]:
                 f"Another run is writing {path}; wait for it or choose another folder with --out"
             ) from None
     try:
-        for target in targets:
-            remove_stale_parts(target)
         yield
     finally:
         lock.release()

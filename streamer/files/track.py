@@ -76,7 +76,7 @@ def open_track(
         OutputExistsError: a file stands there that is not to be replaced.
         SinkError: an output cannot be written, or another run is writing it.
     """
-    lock = track_lock(next(iter(paths.values())), paths.values()) if paths else nullcontext()
+    lock = track_lock(paths.values()) if paths else nullcontext()
     with lock:
         track = _open(settings, source, channels, paths, names)
         outputs = track.outputs
