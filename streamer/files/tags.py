@@ -22,6 +22,9 @@ _NOT_TAGS = re.compile(
     "|waveformatextensible_.*"
 )
 
+# Where mutagen keeps tags whose keys and values are not those of the easy interface.
+_KEYS_OF_THEIR_OWN = ("mutagen.apev2", "mutagen.asf")
+
 # A key's accessors on a raw tag object, as mutagen's easy classes keep them.
 _Get: TypeAlias = Mapping[str, Callable[[Any, str], list[str]]]
 _Set: TypeAlias = Mapping[str, Callable[[Any, str, list[str]], None]]
@@ -35,7 +38,7 @@ def read_tags(path: Path) -> dict[str, str]:
         file = mutagen.File(path)
     except (mutagen.MutagenError, OSError, ValueError):
         file = None
-    if file is None or not file.tags:
+    if file is None or not file.tags or type(file.tags).__module__ in _KEYS_OF_THEIR_OWN:
         return _read_with_ffmpeg(path)
     accessors = _accessors(file.tags)
     if accessors is None:

@@ -186,7 +186,7 @@ def test_tags_that_do_not_fit_are_dropped(tmp_path: Path, tone: Tone) -> None:
 
 
 def test_riff_info_tags_and_container_tags_are_read(tmp_path: Path, ffmpeg: Ffmpeg) -> None:
-    for name in ("a.wav", "a.mka", "a.mp3", "a.flac"):
+    for name in ("a.wav", "a.mka", "a.mp3", "a.flac", "a.wv", "a.wma"):
         given_tags = ["-metadata", "title=T", "-metadata", "artist=A", "-metadata", "track=7"]
         ffmpeg("-f", "lavfi", "-i", "sine=duration=1", *given_tags, tmp_path / name)
         with open_source(tmp_path / name) as source:
