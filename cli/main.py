@@ -17,9 +17,15 @@ Of several tracks all that can be separated are; the code is that of the first t
 from __future__ import annotations
 
 import gc
+import math
 import signal
 import sys
+import time
 from types import FrameType
+from typing import Final
+
+HASTE_SECONDS: Final = 1.0
+"""A second Ctrl-C so soon after the first would only break into its cleaning up."""
 
 
 def run() -> None:
@@ -27,8 +33,13 @@ def run() -> None:
     # importing makes a great many objects and no garbage; `cli.tracks` turns collection on again
     gc.disable()
     stops: list[int] = []
+    stopped_at = -math.inf
 
     def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        nonlocal stopped_at
+        if time.monotonic() < stopped_at + HASTE_SECONDS:
+            return
+        stopped_at = time.monotonic()
         # as an exception, so that what is half written is cleaned up
         stops.append(signum)
         raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
@@ -47,6 +58,11 @@ def run() -> None:
     except Exception as error:
         # libraries that are stopped while they are imported turn that into errors of their own
         sys.exit(128 + stops[0] if stops else _explain(error))
+    finally:
+        # what is left ends by itself: threads, within the window that they are at, and libraries,
+        # which show a traceback or abort where they are broken into
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, signal.SIG_IGN)
 
 
 def _explain(error: Exception) -> int:

@@ -118,6 +118,22 @@ def test_stopped(
         assert "--resume goes on" in outcome.complaint
 
 
+def test_ctrl_c_again_and_again(
+    midway: tuple[Any, BinaryIO], ended: Run, until: Run, files: Run, elsewhere: Path
+) -> None:
+    run, _ = midway
+
+    def stopped() -> bool:
+        run.send_signal(signal.SIGINT)
+        return run.poll() is not None
+
+    until(stopped)
+    outcome = ended(run)
+    assert outcome.code == 130
+    assert "--resume goes on" in outcome.complaint
+    assert files(elsewhere / "separated/passthrough") == made("a")
+
+
 def test_two_runs_into_one_folder(
     midway: tuple[Any, BinaryIO],
     stemstream: Run,
