@@ -60,7 +60,7 @@ def ours(*words: str) -> Settings:
         seen.append(resolve(flags, environ={}).settings)
 
     app = typer.Typer()
-    app.command()(with_settings(command))
+    app.command()(with_settings(Settings)(command))
     app([*words, "song.wav"], standalone_mode=False)
     return seen[0]
 
