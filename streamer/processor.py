@@ -186,6 +186,10 @@ class Processor:
         self.plan = plan
         self._stream.switch(plan, idle=idle)
 
+    def warm_up(self) -> None:
+        """Of a live processor: separate a window of silence, so that the first real one is quick."""
+        self._stream.warm_up()
+
     def close(self) -> None:
         """End the worker's threads, within the window that they are at."""
         if self._separation is not None:

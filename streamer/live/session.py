@@ -120,6 +120,7 @@ class LiveSession:
             ),
         )
         self.processor.prepare(wiring.samplerate, READ_FRAMES, 2)
+        self.processor.warm_up()
         names = self.processor.names
         self.rig = Rig(backend, wiring, len(names), plan.delay.frames)
         self._feeds = [StemFeed(port) for port in self.rig.ports.values()]
