@@ -2,21 +2,19 @@
 
 ::
 
-    callbacks     all real-time code: what PortAudio calls for each block of a device
-    ports         the rings, gains and counters that a callback works on, for Python
-    drift         the filter tables and loop constants for two devices with two clocks
-    devices       sound devices, how to name one, what a stream on it can do
-    portaudio     those of this machine; portaudio_library keeps PortAudio itself in order
-    virtual       fake ones (virtual_device), on virtual time
-    realtime      real-time priority of threads
-    watchdog      knows that a device is gone, and when to try again
-    mixer         who hears what: routes, gain, mute, solo, pan, scenes
-    plan          which window, hop and lookahead keep a promised latency on this machine
-    ladder        what to give up, and when, where the model does not keep up
-    recorder      stems to disk while they play
-    remote        OSC
-    report        what a run measured, as JSON, CSV or a page
-    metrics       the same while it runs, for Prometheus
-    status        states and their reasons
-    session       the live run itself, top to bottom
+    session                         the live run itself, top to bottom
+    prepare, settings               from what is asked to what is set up
+    plan, solver, calibration       which windows keep a promised delay on this machine
+    ladder, degrade                 what to give up, and when, where the model is too slow
+    rig, link, watchdog             ports and streams, and devices that go and come
+    devices, portaudio, virtual     the devices of this machine, and fake ones on virtual time
+    callbacks                       all real-time code: what a device calls for each block
+    ports, feed, player             the rings, gains and counters that it works on, for Python
+    drift, two_clocks               two devices with two clocks
+    mixer, routes, levels, scene    who hears what
+    controls, keys, remote, desk    faders at the keyboard and over the network
+    recorder, take                  stems to disk while they play
+    stamps, observer, status        what a run shows of itself
+    verdict, report, metrics        what it measured
+    loopback                        how long a cable takes
 """
