@@ -177,6 +177,7 @@ class LiveSession:
         self.rig.open()
         self._began = self._clock()
         self._observer.latency.announce(self.delay_seconds)
+        self._status = self._make_status()
 
     def start(self) -> None:
         """Run the engine in a thread of its own, until `wait` returns."""
@@ -196,13 +197,12 @@ class LiveSession:
 
     def _separate(self) -> None:
         """Take what was captured through the processor to the outputs."""
-        while True:
+        # no more than is there now: a device may be faster than the engine, as ALSA's null is
+        for _ in range(self.rig.capture.ring.readable_frames // READ_FRAMES + 1):
             frames = self.rig.capture.ring.read(self._block)
             for stems in self.processor.feed(self._block[:frames]):
                 self._deliver(stems)
             self._judge()
-            if frames < READ_FRAMES:
-                return
 
     def _deliver(self, stems: Stems) -> None:
         for feed in self._feeds:
