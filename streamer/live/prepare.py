@@ -10,9 +10,11 @@ from pathlib import Path
 from streamer.errors import SettingsError
 from streamer.files import Source, open_source
 from streamer.live.calibration import CalibrationStore, Subject, WindowTiming, calibrate
-from streamer.live.devices import Backend, find_device
+from streamer.live.devices import Backend, Device, find_device
 from streamer.live.plan import DevicePath, LivePlan, PlanRequest
 from streamer.live.rig import Wiring
+from streamer.live.routes import parse_route
+from streamer.live.scene import load_scene
 from streamer.live.settings import LiveSettings
 from streamer.live.solver import candidate_windows, solve
 from streamer.models.registry import info
@@ -103,7 +105,10 @@ def wire(settings: LiveSettings, backend: Backend) -> tuple[Wiring, Source | Non
     source = None
     if settings.input is not None and Path(settings.input).is_file():
         source = open_source(settings.input)
-    outputs = tuple(find_device(devices, name, "output") for name in settings.output or (None,))
+    outputs = tuple(
+        _as_routed(find_device(devices, name, "output"), settings)
+        for name in settings.output or (None,)
+    )
     if len(set(outputs)) < len(outputs):
         raise SettingsError("an output is named twice; give each device once, and route to it")
     device = find_device(devices, settings.input, "input") if source is None else None
@@ -123,6 +128,21 @@ def wire(settings: LiveSettings, backend: Backend) -> tuple[Wiring, Source | Non
         buffer=settings.buffer,
     )
     return wiring, source
+
+
+def _as_routed(device: Device, settings: LiveSettings) -> Device:
+    """Return an output device with the channels that are wanted of it.
+
+    ALSA's plugins, as those of PulseAudio and PipeWire, offer as many channels as they can name,
+    whatever is behind them, and mix those down that are not there. So without a route they get two.
+    """
+    if device.hostapi != "ALSA" or "(hw:" in device.name:
+        return device
+    routes = list(map(parse_route, settings.route))
+    if settings.scene is not None:
+        routes += load_scene(settings.scene).routes or ()
+    highest = max((channel for route in routes for channel in route.channels), default=0)
+    return replace(device, output_channels=min(max(highest, 2), device.output_channels))
 
 
 def make_plan(
