@@ -18,14 +18,17 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 import signal
 import sys
+import threading
 import time
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 HASTE_SECONDS: Final = 1.0
 """A second Ctrl-C so soon after the first would only break into its cleaning up."""
+AGAIN_SECONDS: Final = 0.01
 
 
 def run() -> None:
@@ -47,6 +50,17 @@ def run() -> None:
     for signum in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(signum) != signal.SIG_IGN:  # as under nohup
             signal.signal(signum, stop)
+
+    def unraisable(lost: Any) -> None:
+        nonlocal stopped_at
+        if isinstance(lost.exc_value, KeyboardInterrupt | SystemExit) and stops:
+            # it broke into a call back from a library, as numba's when it loads code: send it again
+            stopped_at = -math.inf
+            threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), stops[-1])).start()
+        else:
+            sys.__unraisablehook__(lost)
+
+    sys.unraisablehook = unraisable
     try:
         # imported here, since Ctrl-C during it should show no traceback either
         from cli.commands import app
