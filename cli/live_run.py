@@ -11,12 +11,13 @@ from dataclasses import asdict
 
 from rich.table import Table
 
-from cli.screen import show
+from cli.screen import line, show
 from cli.terminal import complain, output, tell
 from streamer.errors import DeviceError
 from streamer.live.metrics import MetricsServer
 from streamer.live.plan import DevicePath, LivePlan
 from streamer.live.portaudio import PortAudioBackend
+from streamer.live.portaudio_library import quiet_libraries
 from streamer.live.prepare import device_path, make_plan, wire
 from streamer.live.remote import Remote
 from streamer.live.report import check_report_path, plain, write_report
@@ -35,12 +36,13 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
     """
     if settings.report is not None:
         check_report_path(settings.report)
-    code = 0
-    with ExitStack() as stack:
+    code: int | str | None = 0
+    with quiet_libraries(), ExitStack() as stack:
         session = open_session(settings, PortAudioBackend(), tell=tell)
         stack.enter_context(session)
         gc.freeze()
         gc.enable()
+        stack.callback(gc.unfreeze)  # soxr complains at the exit of what it finds then
         _open_ports(session, stack)
         session.start()
         try:
@@ -48,7 +50,10 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
             session.wait()
         except KeyboardInterrupt:
             code = 128 + signal.SIGINT
-            session.quit(Reason.ASKED)
+        except SystemExit as ended:  # by SIGTERM, see `cli.main`: what was measured is kept too
+            code = ended.code
+        session.quit(Reason.ASKED)
+    tell(line(session.status()))
     report = session.report()
     if settings.report is not None:
         write_report(settings.report, report)

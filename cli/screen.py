@@ -38,7 +38,6 @@ def _show_screen(session: LiveSession) -> None:
                 said = keyboard.press(key) or said
             live.update(_screen(session, keyboard, said), refresh=True)
         live.update(Text(""), refresh=True)
-    tell(line(session.status()))
 
 
 def _show_lines(session: LiveSession) -> None:
@@ -48,7 +47,6 @@ def _show_lines(session: LiveSession) -> None:
         if (status.state, status.reason, status.rung) != shown:
             shown = (status.state, status.reason, status.rung)
             tell(line(status))
-    tell(line(session.status()))
 
 
 def line(status: Status) -> str:
