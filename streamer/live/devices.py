@@ -37,6 +37,11 @@ class Device:
         """How many channels it has in one direction."""
         return self.input_channels if kind == "input" else self.output_channels
 
+    @property
+    def through_plugin(self) -> bool:
+        """Whether it is a plugin of ALSA's, as for a sound server, and no card."""
+        return self.hostapi == "ALSA" and "(hw:" not in self.name
+
     def __str__(self) -> str:
         return f"{self.index} {self.hostapi}:{self.name}"
 

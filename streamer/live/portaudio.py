@@ -14,6 +14,8 @@ from typing import Any
 from streamer.errors import DeviceError
 from streamer.live.devices import (
     Device,
+    Kind,
+    Latency,
     StreamRequest,
     check_channels,
     is_busy,
@@ -24,6 +26,10 @@ from streamer.live.devices import (
 )
 from streamer.live.portaudio_library import JACK, Library, library
 from streamer.live.realtime import is_realtime, threads
+
+SAFE_OUTPUT_SECONDS = 0.1
+"""What "high" latency is for an output of ALSA: with PortAudio's own 35 ms, PulseAudio runs dry on a
+busy machine. An input loses nothing with those."""
 
 # PaErrorCode of portaudio.h
 _INVALID_RATE, _INVALID_DEVICE, _INVALID_PAIR, _UNAVAILABLE = -9997, -9996, -9993, -9985
@@ -112,7 +118,7 @@ class PortAudioStream:
             self.input_latency_seconds = float(latency[0] if duplex else latency)
         if request.output:
             self.output_latency_seconds = float(latency[1] if duplex else latency)
-        if all(device.hostapi == "ALSA" for _, device, _ in request.sides()):
+        if all(_is_card(device) for _, device, _ in request.sides()):
             _ask_for_realtime(library.sounddevice, self._stream)
 
     @property
@@ -181,6 +187,7 @@ def _through_jack(request: StreamRequest) -> bool:
 def _opened(sounddevice: Any, request: StreamRequest) -> Any:
     kinds, devices, channels = zip(*request.sides(), strict=True)
     indices = [device.index for device in devices]
+    latencies = [_latency(request, kind, device) for kind, device, _ in request.sides()]
     duplex = len(kinds) == 2
     return sounddevice._StreamBase(
         kind="duplex" if duplex else kinds[0],
@@ -189,11 +196,17 @@ def _opened(sounddevice: Any, request: StreamRequest) -> Any:
         device=indices if duplex else indices[0],
         channels=channels if duplex else channels[0],
         dtype="float32",
-        latency=request.latency,
+        latency=latencies if duplex else latencies[0],
         callback=sounddevice._ffi.cast("void *", request.callback_address),
         userdata=sounddevice._ffi.cast("void *", request.state_address),
         wrap_callback=None,
     )
+
+
+def _latency(request: StreamRequest, kind: Kind, device: Device) -> Latency:
+    if (request.latency, kind, device.hostapi) == ("high", "output", "ALSA"):
+        return SAFE_OUTPUT_SECONDS
+    return request.latency
 
 
 @contextmanager
@@ -215,10 +228,16 @@ def _refusal(error: Any, request: StreamRequest) -> DeviceError:
     return is_unusable(request, str(error))
 
 
+def _is_card(device: Device) -> bool:
+    return device.hostapi == "ALSA" and not device.through_plugin
+
+
 def _ask_for_realtime(sounddevice: Any, stream: Any) -> None:
     """Ask PortAudio to start the thread of an ALSA stream with SCHED_FIFO.
 
     It goes on without where the system does not grant it. JACK and Core Audio do this themselves.
+    Not for a plugin: after an xrun PortAudio polls it in a busy loop for a while, which with priority
+    keeps the sound server's own threads from running, and the sound then stops again and again.
     """
     with suppress(OSError, AttributeError):  # another host API's PortAudio has no such function
         ask = ctypes.CDLL(sounddevice._libname).PaAlsa_EnableRealtimeScheduling

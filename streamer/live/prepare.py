@@ -136,7 +136,7 @@ def _as_routed(device: Device, settings: LiveSettings) -> Device:
     ALSA's plugins, as those of PulseAudio and PipeWire, offer as many channels as they can name,
     whatever is behind them, and mix those down that are not there. So without a route they get two.
     """
-    if device.hostapi != "ALSA" or "(hw:" in device.name:
+    if not device.through_plugin:
         return device
     routes = list(map(parse_route, settings.route))
     if settings.scene is not None:

@@ -32,6 +32,7 @@ class Server:
     environment: Mapping[str, str]
     command: Sequence[str]
     ready: Sequence[str]
+    rate: int = RATE
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -70,7 +71,7 @@ class Server:
     @contextmanager
     def recording(self, source: str, file: Path, channels: int) -> Iterator[None]:
         """Have PulseAudio's parec record a source into a file: float32, without a header."""
-        layout = ("--format=float32le", f"--rate={RATE}", f"--channels={channels}")
+        layout = ("--format=float32le", f"--rate={self.rate}", f"--channels={channels}")
         if channels == WIDE_CHANNELS:
             layout += (f"--channel-map={WIDE_MAP}",)
         command = ("parec", "--raw", f"--device={source}", "--latency-msec=50", *layout)
@@ -93,12 +94,13 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def pulse() -> Iterator[Server]:
+def pulse(rate: int = RATE) -> Iterator[Server]:
     """PulseAudio with two null sinks.
 
     For PortAudio these are the ALSA devices ``player`` (plays into the stereo sink), ``source``
     (its monitor: what was played there), ``wide`` (plays into the sink of eight channels) and
-    ``heard`` (its monitor). For PulseAudio's programs the sinks are ``source`` and ``wide``.
+    ``heard`` (its monitor); ``both`` takes from ``source`` and plays into ``wide``, ``round`` takes
+    from ``heard`` and plays into ``player``. For PulseAudio's programs the sinks are ``source`` and ``wide``.
     """
     needs("pulseaudio", "pactl", "parec")
     with folder() as place:
@@ -123,9 +125,13 @@ def pulse() -> Iterator[Server]:
             f'pcm.{name} {{ type pulse server "unix:{socket}" device "{device}" }}\n'
             for name, device in devices.items()
         ]
+        lines += [
+            f'pcm.{name} {{ type asym capture.pcm "{source}" playback.pcm "{sink}" }}\n'
+            for name, source, sink in (("both", "source", "wide"), ("round", "heard", "player"))
+        ]
         # without a default device PortAudio 19.6 aborts
         (place / "asound.conf").write_text("".join(["pcm.default { type null }\n", *lines]))
-        sink = f"module-null-sink norewinds=1 rate={RATE} format=float32le sink_name="
+        sink = f"module-null-sink norewinds=1 rate={rate} format=float32le sink_name="
         modules = (
             f"module-native-protocol-unix auth-anonymous=1 socket={socket}",
             f"{sink}source channels=2",
@@ -134,7 +140,7 @@ def pulse() -> Iterator[Server]:
         flags = ("-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1")
         loads = [f"--load={module}" for module in modules]
         command = ("pulseaudio", *flags, "--disallow-exit", *loads)
-        yield from running(Server("pulseaudio", environment, command, ("pactl", "info")))
+        yield from running(Server("pulseaudio", environment, command, ("pactl", "info"), rate))
 
 
 @contextmanager
