@@ -1,4 +1,8 @@
-"""One stream on a device: opened, watched, and opened anew when its device is back."""
+"""One stream on a device: opened, watched, and opened anew when its device is back.
+
+A device that dies goes on for up to a second as if it lived, so the time that it was away counts
+from its last callback.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from streamer.errors import DeviceError
-from streamer.live.devices import Backend, Device, Kind, Stream, StreamRequest
+from streamer.live.devices import Backend, Device, Kind, Stream, StreamRequest, is_gone
 from streamer.live.status import Reason
 from streamer.live.watchdog import Reconnect, Watchdog
 
@@ -15,6 +19,8 @@ class Link:
     """A stream that is kept alive.
 
     ``callbacks`` tells how often its callback has run, ``lost`` is what its loss is called.
+    ``losses`` counts them; ``gap_frames`` is how long the device has been away the last time, and
+    ``trouble`` why it could not be had when it was last tried. ``latency_seconds``: see `Stream`.
     """
 
     def __init__(
@@ -27,8 +33,13 @@ class Link:
         self.lost = lost
         self.request = request
         self.losses = 0
+        self.gap_frames = 0
+        self.latency_seconds = 0.0, 0.0
+        self.trouble = ""
         self._backend = backend
         self._callbacks = callbacks
+        self._called = 0
+        self._seen_at = 0.0
         self._stream: Stream | None = None
         self._reconnect: Reconnect | None = None
 
@@ -48,62 +59,72 @@ class Link:
         kind, _, _ = next(self.request.sides())
         return kind
 
-    def open(self) -> None:
-        """Open and start the stream.
+    def open(self, starting: Callable[[], float]) -> None:
+        """Open and start the stream; ``starting`` is called in between, and tells the time.
 
         Raises:
             DeviceError: the device cannot be had as asked.
         """
         stream = self._backend.open(self.request)
+        self._seen_at = starting()
         try:
             stream.start()
         except DeviceError:
             stream.close()
             raise
         self._stream = stream
+        self.latency_seconds = stream.input_latency_seconds, stream.output_latency_seconds
         self._watchdog = Watchdog(self.request.blocksize / self.request.samplerate)
         self._reconnect = None
+        self.trouble = ""
 
-    def watch(self, now: float) -> bool:
-        """Return whether the stream lives; where it just died, its device is given back."""
+    def watch(self, now: float) -> None:
+        """Where the stream has just died, give its device back."""
         if self._stream is None:
-            return False
-        if self._watchdog.feed(now, self._callbacks(), self._stream.active).dead:
-            self.close()
-            self._reconnect = Reconnect(self.device, self._kind, now)
-            self.losses += 1
-            return False
-        return True
+            return
+        called = self._callbacks()
+        if called != self._called:
+            self._called, self._seen_at = called, now
+        if self._watchdog.feed(now, called, self._stream.active).dead:
+            self.lose(now)
+
+    def lose(self, now: float) -> None:
+        """Give the device back, and begin to wait for it."""
+        self.close()
+        self.losses += 1
+        self.gap_frames = 0
+        self._reconnect = Reconnect(self.device, self._kind, now)
+
+    def pass_time(self, now: float) -> int:
+        """Return how many frames have passed without the device since this was last asked."""
+        rate = self.request.samplerate
+        frames = max(0, round((now - self._seen_at) * rate))
+        self._seen_at += frames / rate
+        self.gap_frames += frames
+        return frames
 
     def due(self, now: float) -> bool:
         """Return whether it is time to try a lost device again."""
         return self._reconnect is not None and self._reconnect.due(now)
 
-    def find_again(self) -> bool:
-        """Look the device up in the backend's new list; return whether it is there."""
+    def find_again(self) -> None:
+        """Look the device up in the backend's new list.
+
+        Raises:
+            DeviceError: it is not there.
+        """
         reconnect = self._reconnect or Reconnect(self.device, self._kind, 0.0)
         found = reconnect.find(self._backend.devices())
         if found is None:
-            return False
+            raise is_gone(self.request)
         self.request = replace(
             self.request,
             input=found if self.request.input else None,
             output=found if self.request.output else None,
         )
-        return True
-
-    def reopen(self, now: float) -> bool:
-        """Try to open the stream again; return whether it runs."""
-        try:
-            self.open()
-        except DeviceError:
-            self.close()
-            self._reconnect = self._reconnect or Reconnect(self.device, self._kind, now)
-            self._reconnect.failed(now)
-        return self._stream is not None
 
     def failed(self, now: float) -> None:
-        """Note that the device is not there yet."""
+        """Note that the device cannot be had yet."""
         if self._reconnect is not None:
             self._reconnect.failed(now)
 

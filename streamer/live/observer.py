@@ -34,19 +34,25 @@ class Observer:
         self._stamps = Stamps(
             self.latency, request.samplerate, request.model_samplerate, time_field
         )
+        self._budget_seconds = plan.budget_seconds
         self.deadline_misses = 0
-        self.model_failures = 0
+        self.failure = ""
         self.rtf = 0.0
         self.stems: Mapping[str, Meter] = {}
         self.outputs: Mapping[str, Sequence[Meter]] = {}
 
     def finished(self, job: Job, now: float) -> bool:
-        """Take in a window whose stems, if any, are in the rings; return whether they came late."""
+        """Take in a window whose stems, if any, are in the rings; return whether they came late.
+
+        ``failure`` is what the model said of the last window, where it failed.
+        """
+        self._take_notes()
         first_frame = math.floor(job.window.start_frame * self._rate)
         late = self._main.counters().position > first_frame - self._main.fade_frames
         missed = job.dropped or job.error is not None or late
         self.deadline_misses += missed
-        self.model_failures += job.error is not None
+        if job.began_at:
+            self.failure = "" if job.error is None else str(job.error)
         self._stamps.finished(job, now, played=job.stems is not None and not late)
         if job.began_at:
             hop_seconds = job.window.schedule.hop_frames * self._rate / self._rig.samplerate
@@ -54,13 +60,16 @@ class Observer:
             self.rtf += (share - self.rtf) / (RTF_WINDOWS if self.rtf else 1)
         return missed
 
+    def held_up(self, job: Job) -> bool:
+        """Return whether a window came to the worker when its time was nearly over.
+
+        So it is where the engine was stopped for a while, or the input was.
+        """
+        return job.queued_at - self._stamps.full_at(job.window) > self._budget_seconds
+
     def look(self) -> None:
         """Take in what the callbacks have noted since the last look."""
-        self._stamps.captured(self._rig.capture.log())
-        for port in self._rig.ports.values():
-            notes = port.log()
-            if port is self._main:
-                self._stamps.played(notes)
+        self._take_notes()
         self._stamps.settle()
         levels = {name: port.meters() for name, port in self._rig.ports.items()}
         first = next(iter(levels.values()))
@@ -70,6 +79,13 @@ class Observer:
         self.outputs = {
             name: _meters(one.output_peaks, one.output_mean_squares) for name, one in levels.items()
         }
+
+    def _take_notes(self) -> None:
+        self._stamps.captured(self._rig.capture.log())
+        for port in self._rig.ports.values():
+            notes = port.log()
+            if port is self._main:
+                self._stamps.played(notes)
 
     @property
     def xruns(self) -> int:

@@ -35,13 +35,13 @@ class Player:
         self.fed_frames = 0
         self.end_frame: int | None = None
 
-    def play(self, until_frame: int) -> None:
-        """Feed the file up to that frame of the stream."""
+    def play(self, until_frame: int, now: float) -> None:
+        """Feed the file up to that frame of the stream; ``now`` is the time of the run."""
         while self.fed_frames < until_frame:
             if not self._queue.frames and not self._read():
                 self._queue.push(np.zeros((until_frame - self.fed_frames, 2), np.float32))
             frames = min(until_frame - self.fed_frames, self._queue.frames)
-            self._capture.feed(self._queue.pop(frames))
+            self._capture.feed(self._queue.pop(frames), now)
             self.fed_frames += frames
 
     def _read(self) -> bool:

@@ -376,10 +376,11 @@ class CapturePort(_Port):
         """The C callback for an input stream on this port."""
         return int(rt.capture_callback.address)
 
-    def feed(self, block: Samples) -> None:
+    def feed(self, block: Samples, now_seconds: float | None = None) -> None:
         """Take in float32 `(frames, input_channels)` as if a device had recorded it.
 
-        For a file that plays at its own pace; in place of a device, not beside one.
+        For a file that plays at its own pace; in place of a device, not beside one. The time is
+        the system's if not given.
 
         Raises:
             SettingsError: Not of that shape.
@@ -390,7 +391,8 @@ class CapturePort(_Port):
                 "port of as many channels"
             )
         samples = np.ascontiguousarray(block, np.float32)
-        rt.capture(self.address, _address(samples), len(samples), time.monotonic(), 0.0, 0)
+        now = time.monotonic() if now_seconds is None else now_seconds
+        rt.capture(self.address, _address(samples), len(samples), now, 0.0, 0)
 
     def skip(self, frames: int) -> None:
         """Let frames pass that no device recorded: silence, so that positions stay true.

@@ -8,13 +8,15 @@ same when it comes back.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from streamer.audio import Samples
+from streamer.errors import DeviceError
 from streamer.live.devices import Backend, Device, StreamRequest
 from streamer.live.link import Link
 from streamer.live.ports import CapturePort, DuplexPort, PlaybackPort
@@ -22,6 +24,8 @@ from streamer.live.status import Reason
 
 RING_SECONDS = 4.0
 """What the rings hold beyond the delay: how long the engine may be held up without a loss."""
+SPARE_SECONDS = 1.0
+"""What a port with a clock of its own keeps in its rings while its device is away."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,13 @@ class Wiring:
         return self.input is not None and self.input.index == self.outputs[0].index
 
     @property
+    def one_time(self) -> bool:
+        """Whether the times of all callbacks are on one clock: each host API has its own."""
+        if self.input is None:
+            return len(self.outputs) == 1
+        return len({device.hostapi for device in (self.input, *self.outputs)}) == 1
+
+    @property
     def port_names(self) -> tuple[str, ...]:
         """A name for each output, as the mixer knows it."""
         names = [device.name for device in self.outputs]
@@ -56,15 +67,23 @@ class Wiring:
 class Rig:
     """The ports of a wiring, and a `Link` for each of its streams."""
 
-    def __init__(self, backend: Backend, wiring: Wiring, stems: int, delay_frames: int) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        wiring: Wiring,
+        stems: int,
+        delay_frames: int,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        system_clock: bool = True,
+    ) -> None:
         self._backend = backend
         self._wiring = wiring
         self._delay_frames = delay_frames
-        self._stood_in_at = math.nan
+        self._clock = clock
         self.samplerate, self.blocksize = wiring.samplerate, wiring.blocksize
         rate = wiring.samplerate
         capacity = delay_frames + round(RING_SECONDS * rate)
-        has_input = wiring.input is not None
         self.ports = {
             name: PlaybackPort(
                 stems,
@@ -72,7 +91,8 @@ class Rig:
                 rate,
                 delay_frames,
                 capacity_frames=capacity,
-                drift=has_input and not (wiring.duplex and index == 0),
+                # the input's clock is that of the first output, or the first output leads a file
+                drift=index > 0 or not (wiring.duplex or wiring.input is None),
             )
             for index, (name, device) in enumerate(
                 zip(wiring.port_names, wiring.outputs, strict=True)
@@ -86,6 +106,9 @@ class Rig:
             capacity_frames=capacity,
             channel_gains=gains,
         )
+        if system_clock and not wiring.one_time:
+            for port in (self.capture, *self.ports.values()):
+                port.use_system_clock(True)
         self._duplex: DuplexPort | None = None
         self.links = self._make_links()
 
@@ -144,9 +167,12 @@ class Rig:
         Raises:
             DeviceError: a device cannot be had as asked; none is left open.
         """
+        if self._wiring.input is not None:
+            for port in self.ports.values():
+                port.skip(0)  # a device records from the middle of something: it fades in
         try:
             for link in self.links:
-                link.open()
+                link.open(self._clock)
         except BaseException:
             self.close()
             raise
@@ -158,12 +184,9 @@ class Rig:
 
     @property
     def device_seconds(self) -> tuple[float, float]:
-        """What the input and the first output say of their own latency."""
-        streams = [link.stream for link in self.links if link.stream is not None]
-        return (
-            max((stream.input_latency_seconds for stream in streams), default=0.0),
-            next((s.output_latency_seconds for s in streams if s.output_latency_seconds), 0.0),
-        )
+        """What the input and the first output said of their own latency, when last opened."""
+        first_output, _ = next(self._outputs())
+        return self.links[0].latency_seconds[0], first_output.latency_seconds[1]
 
     @property
     def realtime(self) -> bool:
@@ -192,50 +215,89 @@ class Rig:
         for link in self.links:
             link.watch(now)
         if self.lost:
-            self._stand_in(now)
+            for link in self.lost:
+                self._stand_in(link, now)
             self._bring_back(now)
-        else:
-            self._stood_in_at = math.nan
 
-    def _stand_in(self, now: float) -> None:
-        """Let the time pass for the ports of lost devices."""
-        frames = 0
-        if math.isnan(self._stood_in_at):
-            self._stood_in_at = now
-        else:
-            frames = round((now - self._stood_in_at) * self._wiring.samplerate)
-            self._stood_in_at += frames / self._wiring.samplerate
-        if self._wiring.input is not None and self.links[0].stream is None:
+    def _stand_in(self, link: Link, now: float) -> None:
+        """Let the time pass for the ports of a stream whose device is away."""
+        frames = link.pass_time(now)
+        if link.request.input is not None:
             self.capture.skip(frames)
-        due = self.capture.counters().captured_frames - self._delay_frames
-        for link, port in self._outputs():
-            if link.stream is None:
-                port.skip(max(0, due - math.floor(port.counters().position)))
-                position = math.floor(port.counters().position)
-                port.stem_ring.release(position)
-                port.dry_ring.release(position)
+        for one, port in self._outputs():
+            if one is link:
+                self._keep_place(port)
+
+    def _keep_place(self, port: PlaybackPort) -> None:
+        """Let go what a port would have played by now. A file goes on only where it is heard."""
+        if self._wiring.input is not None:
+            due = self.capture.counters().captured_frames - self._delay_frames
+        else:
+            due = math.floor((self.live_port() or port).counters().position)
+        port.skip(max(0, due - math.floor(port.counters().position)))
+        # with drift the clocks tell, when the device is back, where the port is: about here
+        kept_from = due - round(SPARE_SECONDS * self.samplerate) * port.drift
+        port.stem_ring.release(kept_from)
+        port.dry_ring.release(kept_from)
 
     def _bring_back(self, now: float) -> None:
         """Try the lost devices again, as far as it is time.
 
-        PortAudio sees devices come only when it starts anew, and for that all streams are closed.
-        That is done where nothing is heard anyway; else a device is tried under its old entry.
+        A device is tried under its old entry. Where that fails, it needs PortAudio to start anew,
+        since only then it sees devices come; for that all streams are closed, so it is done only
+        where nothing is heard anyway.
         """
         due = [link for link in self.lost if link.due(now)]
-        if not due:
-            return
-        silent = self.links[0].stream is None and self._wiring.input is not None
-        silent = silent or self.live_port() is None
-        if silent:
-            for link in self.links:
-                link.close()
-            self._backend.refresh()
-            due = self.lost
         for link in due:
-            if silent and not link.find_again():
+            self._reopen(link)
+        missing = [link for link in due if link.stream is None]
+        if missing and self._is_silent():
+            self._look_again(now)
+        for link in missing:
+            if link.stream is None:
                 link.failed(now)
-            else:
-                link.reopen(now)
+
+    def _look_again(self, now: float) -> None:
+        standing = [link for link in self.links if link.stream is not None]
+        for link in standing:
+            link.close()
+        try:
+            self._backend.refresh()
+        except DeviceError as error:
+            for link in self.links:
+                link.trouble = str(error)
+        else:
+            for link in self.links:
+                self._reopen(link, anew=True)
+        for link in standing:
+            if link.stream is None:
+                link.lose(now)
+
+    def _reopen(self, link: Link, *, anew: bool = False) -> None:
+        """Try to open a stream again; with ``anew`` from a new list of devices."""
+
+        def starting() -> float:
+            now = self._clock()
+            self._stand_in(link, now)
+            return now
+
+        try:
+            if anew:
+                link.find_again()
+            link.open(starting)
+        except DeviceError as error:
+            link.trouble = str(error)
+
+    def _is_silent(self) -> bool:
+        """Return whether no output has anything left to play."""
+        playing = [port for link, port in self._outputs() if link.stream is not None]
+        first = self.links[0]
+        if not playing:
+            return True
+        if first.request.input is None or first.stream is not None:
+            return False
+        recorded = self.capture.counters().captured_frames - first.gap_frames
+        return all(port.counters().position > recorded for port in playing)
 
 
 def _channel_gains(wiring: Wiring) -> Samples:

@@ -14,12 +14,11 @@ be in time on average, and the delay says by how much.
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict
-from datetime import UTC, datetime
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,6 +27,7 @@ import numpy as np
 
 from streamer.audio import Stems
 from streamer.latency import LatencyLog
+from streamer.live.account import Account
 from streamer.live.degrade import Degrader
 from streamer.live.devices import Backend
 from streamer.live.feed import StemFeed
@@ -40,15 +40,15 @@ from streamer.live.rig import Rig
 from streamer.live.scene import SceneFile
 from streamer.live.settings import LiveSettings
 from streamer.live.stamps import TimeField
-from streamer.live.status import Reason, State, Status
-from streamer.live.verdict import Event, LiveReport
+from streamer.live.status import Reason, Status
+from streamer.live.verdict import LiveReport
 from streamer.processor import Live, Processor, load_bag
 from streamer.worker import Clock, Job, LiveWorker, WindowWorker
 
 READ_FRAMES = 4096
 LOOK_SECONDS = 0.05
 SCENE_SECONDS = 0.5
-EVENTS = 1000
+NEVER = sys.maxsize
 
 
 def _nobody(sentence: str) -> None:
@@ -70,18 +70,20 @@ def open_session(
     Raises:
         StemstreamError: something that is asked for cannot be had.
     """
-    prepared = prepare(settings, backend, make_bag)
+    device_seconds = None
+    while True:
+        prepared = prepare(settings, backend, make_bag, device_seconds)
+        with ExitStack() as undo:
+            if prepared.source is not None:
+                undo.callback(prepared.source.close)
+            session = LiveSession(prepared, backend, tell=tell)
+            undo.callback(session.close)
+            if session.open(anyway=device_seconds is not None):
+                undo.pop_all()
+                break
+            device_seconds = session.rig.device_seconds
     if prepared.bag.note:
         tell(prepared.bag.note)
-    session = LiveSession(prepared, backend, tell=tell)
-    session.open()
-    promise = settings.latency
-    if promise is not None and session.delay_seconds > promise + 1 / session.rig.samplerate:
-        device_seconds = session.rig.device_seconds
-        session.close()
-        prepared = prepare(settings, backend, make_bag, device_seconds)
-        session = LiveSession(prepared, backend, tell=tell)
-        session.open()
     return session
 
 
@@ -106,8 +108,8 @@ class LiveSession:
         settings, plan, wiring = prepared.settings, prepared.plan, prepared.wiring
         self.settings, self.plan = settings, plan
         self._clock = clock
-        self._tell = tell
         self._jobs: list[Job] = []
+        self._source = prepared.source
         self.processor = Processor(
             settings,
             bag=prepared.bag,
@@ -119,10 +121,15 @@ class LiveSession:
                 on_job=self._jobs.append,
             ),
         )
-        self.processor.prepare(wiring.samplerate, READ_FRAMES, 2)
-        self.processor.warm_up()
         names = self.processor.names
-        self.rig = Rig(backend, wiring, len(names), plan.delay.frames)
+        self.rig = Rig(
+            backend,
+            wiring,
+            len(names),
+            plan.delay.frames,
+            clock,
+            system_clock=time_field == "begin_seconds",
+        )
         self._feeds = [StemFeed(port) for port in self.rig.ports.values()]
         self._degrader = Degrader(prepared, self.processor)
         self._observer = Observer(self.rig, names, plan, time_field)
@@ -134,50 +141,65 @@ class LiveSession:
             on_change=self._set_gains,
         )
         self._set_gains(self.mixer.state)
+        self._account = Account(
+            prepared, self.rig, self._observer, self._degrader, self.mixer, tell
+        )
         self._scene: SceneFile | None = None
         if settings.scene is not None:
             self.load_scene(str(settings.scene))
-        self._source = prepared.source
         self._player: Player | None = None
         if prepared.source is not None:
             self._player = Player(
                 prepared.source, self.rig.capture, settings.resampler, loop=settings.loop
             )
         self._recorder: Recorder | None = None
-        if settings.record is not None:
-            self._recorder = Recorder(
-                settings.record,
-                names,
-                wiring.samplerate,
-                2,
-                sample_format=settings.sample_format,
-            )
         self._block = np.zeros((READ_FRAMES, 2), np.float32)
-        self._paced: tuple[object, int] = (None, 0)
         self._next_look = self._next_scene = -math.inf
-        self._lost: set[int] = set()
-        self._events: deque[Event] = deque(maxlen=EVENTS)
-        self._told: set[str] = set()
-        self._stopped = Reason.NONE
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
         self._finished = threading.Event()
+        self._closed = False
         self._status = Status(model=prepared.bag.name, samplerate=wiring.samplerate)
-        self._started = datetime.now(UTC)
-        self._began = self._clock()
+        self._began = clock()
+        # last, since it starts the model's thread
+        self.processor.prepare(wiring.samplerate, READ_FRAMES, 2)
+        self.processor.warm_up()
 
     # The run
 
-    def open(self) -> None:
+    def open(self, *, anyway: bool = False) -> bool:
         """Open the devices and begin to play: silence first, until the delay is over.
+
+        Returns False, with the devices given back, where the promise does not hold with what they
+        say of their own delay; ``anyway`` goes on then.
 
         Raises:
             DeviceError: a device cannot be had as asked.
+            SinkError: there is no place for the recording.
         """
         self.rig.open()
+        promise = self.settings.latency
+        most_seconds = math.inf if promise is None else promise + 1 / self.rig.samplerate
+        if self.delay_seconds > most_seconds and not anyway:
+            self.rig.close()
+            return False
+        self._record()
         self._began = self._clock()
         self._observer.latency.announce(self.delay_seconds)
-        self._status = self._make_status()
+        self._status = self._account.status()
+        return True
+
+    def _record(self) -> None:
+        settings = self.settings
+        if settings.record is None:
+            return
+        self._recorder = self._account.recorder = Recorder(
+            settings.record,
+            self.processor.names,
+            self.rig.samplerate,
+            2,
+            sample_format=settings.sample_format,
+        )
 
     def start(self) -> None:
         """Run the engine in a thread of its own, until `wait` returns."""
@@ -189,7 +211,10 @@ class LiveSession:
         now = self._clock()
         self.rig.watch(now)
         if self._player is not None:
-            self._pace(self._player)
+            port = self.rig.live_port()
+            if port is not None:  # as far as a device would have recorded that plays so far
+                position = math.floor(port.counters().position)
+                self._player.play(position + self.plan.delay.frames, now)
         self._separate()
         if now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
@@ -208,7 +233,8 @@ class LiveSession:
         for feed in self._feeds:
             feed.write(stems)
         if self._recorder is not None:
-            self._recorder.write(stems.start_frame, stems.data)
+            frames = min(stems.frames, self._end_frame - stems.start_frame)
+            self._recorder.write(stems.start_frame, stems.data[:, : max(0, frames)])
 
     def _judge(self) -> None:
         """Look at the windows that are done, now that their stems are where they belong."""
@@ -216,26 +242,29 @@ class LiveSession:
             now = self._clock()
             missed = self._observer.finished(job, now)
             if job.error is not None:
-                self._tell_once(str(job.error))
+                self._account.note_once(str(job.error))
+            if self._observer.held_up(job):
+                continue  # by whoever, but not by the model
             told = self._degrader.feed(now, job.ended_at - job.began_at, missed=missed)
             if told is not None:
-                self._note(told)
+                self._account.note(told)
         self._jobs.clear()
 
-    def _pace(self, player: Player) -> None:
-        """Play the file on, by as much as the first output that lives has played."""
-        port = self.rig.live_port()
-        if port is None:
-            return
-        before, played = self._paced
-        self._paced = (port, port.counters().played_frames)
-        frames = self._paced[1] - played if before is port else 0
-        lead = self.rig.blocksize if before is None else 0
-        player.play(player.fed_frames + frames + lead)
+    @property
+    def _end_frame(self) -> int:
+        """Where the run ends, or `NEVER` where that is not known."""
+        end = self._player.end_frame if self._player is not None else None
+        return min(self._last_frame, NEVER if end is None else end)
+
+    @property
+    def _last_frame(self) -> int:
+        """Where the wanted duration ends."""
+        duration = self.settings.duration
+        return NEVER if duration is None else round(duration * self.rig.samplerate)
 
     def _run(self) -> None:
         try:
-            while not self._stopped:
+            while not self._account.stopped:
                 self.step()
                 time.sleep(POLL_SECONDS)
         except Exception as error:  # raised again by `wait`, in the thread that asked for the run
@@ -248,79 +277,25 @@ class LiveSession:
     def _look(self, now: float) -> None:
         """Every `LOOK_SECONDS`: what is not on the audio's way."""
         self._observer.look()
-        self._notice_losses()
+        self._account.note_losses()
         if self._scene is not None and now >= self._next_scene:
             self._next_scene = now + SCENE_SECONDS
             told = self._scene.follow(self.mixer)
             if told is not None:
-                self._note(told)
+                self._account.note(told)
         if self._recorder is not None and (failure := self._recorder.status().failure):
-            self._tell_once(failure)
-        position = self._observer.position
-        duration = self.settings.duration
-        end = self._player.end_frame if self._player is not None else None
-        if duration is not None and position >= duration * self.rig.samplerate:
-            self.quit(Reason.DURATION_REACHED)
-        elif end is not None and position >= end:
-            self.quit(Reason.SOURCE_ENDED)
-        self._status = self._make_status()
-
-    def _notice_losses(self) -> None:
-        lost = {index for index, link in enumerate(self.rig.links) if link.stream is None}
-        for index in lost ^ self._lost:
-            link = self.rig.links[index]
-            if index in lost:
-                self._note(f"{link.lost.value}: {link.device.name}; waiting for it to come back")
-            else:
-                gap = self.rig.capture.counters().gap_frames
-                self._observer.latency.announce(self.delay_seconds)
-                self._note(f"{link.device.name} is back; {gap} frames were lost in all")
-        self._lost = lost
-
-    def _make_status(self) -> Status:
-        state, reason, detail = self._state()
-        observer, degrader = self._observer, self._degrader
-        recording = self._recorder.status().text if self._recorder is not None else ""
-        return Status(
-            state=state,
-            reason=reason,
-            detail=detail,
-            model=degrader.rung.model,
-            samplerate=self.rig.samplerate,
-            played_frames=observer.played_frames,
-            delay_frames=self.plan.delay.frames,
-            delay_seconds=self.delay_seconds,
-            xruns=observer.xruns,
-            dropped_frames=observer.dropped_frames,
-            deadline_misses=observer.deadline_misses,
-            gaps=sum(link.losses for link in self.rig.links),
-            rtf=observer.rtf,
-            rung=degrader.index,
-            rung_name=degrader.rung.name,
-            stems=observer.stems,
-            outputs=observer.outputs,
-            recording=recording,
-        )
-
-    def _state(self) -> tuple[State, Reason, str]:
-        if self._stopped:
-            return State.STOPPED, self._stopped, ""
-        if lost := self.rig.lost:
-            return State.WAITING, lost[0].lost, lost[0].device.name
-        if self._degrader.index:
-            return State.DEGRADED, Reason.OVERLOAD, self._degrader.rung.name
-        if self._recorder is not None and self._recorder.status().failure:
-            return State.DEGRADED, Reason.RECORDER_FAILED, self._recorder.status().failure
-        if self.mixer.state.dry:
-            return State.DEGRADED, Reason.DRY_WANTED, ""
-        if self._observer.position < 0:
-            return State.STARTING, Reason.NONE, ""
-        return State.RUNNING, Reason.NONE, ""
+            self._account.note_once(failure)
+        end = self._end_frame
+        buffered_frames = self.rig.device_seconds[1] * self.rig.samplerate
+        if self._observer.position >= end + buffered_frames:
+            over = end == self._last_frame
+            self.quit(Reason.DURATION_REACHED if over else Reason.SOURCE_ENDED)
+        self._status = self._account.status()
 
     @property
     def delay_seconds(self) -> float:
         """The announced delay: what is held constant, and what the devices say of their own."""
-        return self.plan.delay.frames / self.rig.samplerate + sum(self.rig.device_seconds)
+        return self._account.delay_seconds
 
     def status(self) -> Status:
         """Return the last look at the run. From any thread."""
@@ -332,24 +307,7 @@ class LiveSession:
 
     def report(self) -> LiveReport:
         """Return what was measured so far."""
-        plan = self.plan
-        rate = plan.request.samplerate
-        parts = {
-            name.removesuffix("_frames"): frames / rate
-            for name, frames in asdict(plan.delay).items()
-        }
-        return LiveReport(
-            status=self._status,
-            latency=self._observer.latency,
-            started=self._started,
-            elapsed_seconds=self._clock() - self._began,
-            tolerance_seconds=self.rig.blocksize / rate,
-            promised_delay_seconds=self.settings.latency,
-            hop_seconds=plan.hop_seconds,
-            planned_parts=parts,
-            settings={"model": self.settings.model, "window_seconds": self.settings.segment or 0.0},
-            events=list(self._events),
-        )
+        return self._account.report(self._status, self._clock() - self._began)
 
     # Controls
 
@@ -365,7 +323,7 @@ class LiveSession:
 
     def quit(self, reason: Reason = Reason.ASKED) -> None:
         """End the run, with the engine's next step."""
-        self._stopped = self._stopped or reason
+        self._account.stopped = self._account.stopped or reason
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for the end of the run; return whether it has ended.
@@ -380,16 +338,21 @@ class LiveSession:
 
     def close(self) -> None:
         """Give back the devices, finish the recording, stop the model. Twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
         self.quit()
-        if self._thread is not None:
-            self._thread.join()
-        self._look(self._clock())
-        self.rig.close()
-        if self._recorder is not None:
-            self._recorder.close()
-        if self._source is not None:
-            self._source.close()
-        self.processor.close()
+        with ExitStack() as stack:  # each, whatever becomes of the others; the last one first
+            stack.callback(self.processor.close)
+            if self._source is not None:
+                stack.callback(self._source.close)
+            if self._recorder is not None:
+                stack.callback(self._recorder.close)
+            stack.callback(self.rig.close)
+            if self._thread is not None:
+                self._thread.join()
+            self._observer.look()
+            self._status = self._account.status()
 
     def __enter__(self) -> Self:
         return self
@@ -405,15 +368,3 @@ class LiveSession:
     def _set_gains(self, state: MixState) -> None:
         for name, port in self.rig.ports.items():
             port.set_gains(*matrices(state, name, port.outputs))
-
-    def _note(self, sentence: str) -> None:
-        """Keep an event, and tell it."""
-        self._events.append(
-            Event(max(0.0, self._observer.position) / self.rig.samplerate, sentence)
-        )
-        self._tell(sentence)
-
-    def _tell_once(self, sentence: str) -> None:
-        if sentence not in self._told:
-            self._told.add(sentence)
-            self._note(sentence)

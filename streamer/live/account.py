@@ -1,0 +1,144 @@
+"""What a live run tells of itself: sentences as things happen, its status, and its report."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from streamer.live.degrade import Degrader
+from streamer.live.mixer import Mixer
+from streamer.live.observer import Observer
+from streamer.live.prepare import Prepared
+from streamer.live.recorder import Recorder
+from streamer.live.rig import Rig
+from streamer.live.status import Reason, State, Status
+from streamer.live.verdict import Event, LiveReport
+
+EVENTS = 1000
+
+
+class Account:
+    """Keeps the last events, and looks at all the others for a `Status`.
+
+    ``tell`` is given what a person should know, a sentence each.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        rig: Rig,
+        observer: Observer,
+        degrader: Degrader,
+        mixer: Mixer,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._settings, self._plan = prepared.settings, prepared.plan
+        self._rig, self._observer, self._degrader = rig, observer, degrader
+        self._mixer = mixer
+        self._tell = tell
+        self.recorder: Recorder | None = None
+        self.stopped = Reason.NONE
+        self._events: deque[Event] = deque(maxlen=EVENTS)
+        self._told: set[str] = set()
+        self._lost: set[int] = set()
+        self._started = datetime.now(UTC)
+
+    def note(self, sentence: str) -> None:
+        """Keep an event, and tell it."""
+        seconds = max(0.0, self._observer.position) / self._rig.samplerate
+        self._events.append(Event(seconds, sentence))
+        self._tell(sentence)
+
+    def note_once(self, sentence: str) -> None:
+        """Note what happens again and again only the first time."""
+        if sentence not in self._told:
+            self._told.add(sentence)
+            self.note(sentence)
+
+    def note_losses(self) -> None:
+        """Note which devices are gone, and which are back."""
+        links = self._rig.links
+        lost = {index for index, link in enumerate(links) if link.stream is None}
+        for index in sorted(lost ^ self._lost):
+            link = links[index]
+            if index in lost:
+                self.note(f"{link.lost.value}: {link.device.name}; waiting for it to come back")
+            else:
+                self._observer.latency.announce(self.delay_seconds)
+                seconds = link.gap_frames / self._rig.samplerate
+                self.note(
+                    f"{link.device.name} is back; {link.gap_frames} frames ({seconds:.3f} s) "
+                    "are missing"
+                )
+        self._lost = lost
+
+    @property
+    def delay_seconds(self) -> float:
+        """The announced delay: what is held constant, and what the devices say of their own."""
+        return self._plan.delay.frames / self._rig.samplerate + sum(self._rig.device_seconds)
+
+    def status(self) -> Status:
+        """Return a look at the run."""
+        state, reason, detail = self._state()
+        observer, degrader = self._observer, self._degrader
+        return Status(
+            state=state,
+            reason=reason,
+            detail=detail,
+            model=degrader.rung.model,
+            samplerate=self._rig.samplerate,
+            played_frames=observer.played_frames,
+            delay_frames=self._plan.delay.frames,
+            delay_seconds=self.delay_seconds,
+            xruns=observer.xruns,
+            dropped_frames=observer.dropped_frames,
+            deadline_misses=observer.deadline_misses,
+            gaps=sum(link.losses for link in self._rig.links),
+            rtf=observer.rtf,
+            rung=degrader.index,
+            rung_name=degrader.rung.name,
+            stems=observer.stems,
+            outputs=observer.outputs,
+            recording=self.recorder.status().text if self.recorder is not None else "",
+        )
+
+    def _state(self) -> tuple[State, Reason, str]:
+        if self.stopped:
+            return State.STOPPED, self.stopped, ""
+        if lost := self._rig.lost:
+            return State.WAITING, lost[0].lost, lost[0].trouble or lost[0].device.name
+        if self._observer.failure:
+            return State.DEGRADED, Reason.MODEL_FAILED, self._observer.failure
+        if self._degrader.index:
+            return State.DEGRADED, Reason.OVERLOAD, self._degrader.rung.name
+        if self.recorder is not None and (failure := self.recorder.status().failure):
+            return State.DEGRADED, Reason.RECORDER_FAILED, failure
+        if self._mixer.state.dry:
+            return State.DEGRADED, Reason.DRY_WANTED, ""
+        if self._observer.position < 0:
+            return State.STARTING, Reason.NONE, ""
+        return State.RUNNING, Reason.NONE, ""
+
+    def report(self, status: Status, elapsed_seconds: float) -> LiveReport:
+        """Return what was measured so far; ``status`` is the last look."""
+        plan = self._plan
+        rate = plan.request.samplerate
+        parts = {
+            name.removesuffix("_frames"): frames / rate
+            for name, frames in asdict(plan.delay).items()
+        }
+        settings = self._settings
+        return LiveReport(
+            status=status,
+            latency=self._observer.latency,
+            started=self._started,
+            elapsed_seconds=elapsed_seconds,
+            tolerance_seconds=self._rig.blocksize / rate,
+            promised_delay_seconds=settings.latency,
+            hop_seconds=plan.hop_seconds,
+            planned_parts=parts,
+            settings={"model": settings.model, "window_seconds": settings.segment or 0.0},
+            events=list(self._events),
+        )

@@ -1,0 +1,345 @@
+"""A live run on virtual time: its delay, its sound against that of a file run, its controls."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from doubles import RATE, bag_of, noise, tiny
+from live.staging import (
+    BEGIN_SECONDS,
+    PLAN,
+    Scaled,
+    card,
+    known_timing,
+    microphone,
+    noise_source,
+    running,
+    scaled,
+    speakers,
+    tone,
+)
+
+from streamer import Processor, Settings
+from streamer.audio import Samples
+from streamer.errors import StemstreamError
+from streamer.live.callbacks import FADE_FRAMES
+from streamer.live.prepare import prepare
+from streamer.live.session import open_session
+from streamer.live.settings import LiveSettings
+from streamer.live.status import Reason, State
+from streamer.live.virtual import VirtualBackend
+from streamer.models import load
+from streamer.models.separator import Bag
+
+RAMP_STEP = 1 / (0.005 * RATE)
+"""How much a gain changes from a frame to the next, at most."""
+
+
+def heard(device, channels: int = 2) -> Samples:
+    return device.heard(0, device.heard_frames)[:, :channels]
+
+
+def begun(rate: int = RATE) -> int:
+    """The frame of a device at which a run begins."""
+    return round(BEGIN_SECONDS * rate)
+
+
+def faded_in(signal: Samples) -> Samples:
+    """What a device records begins in the middle of something, and is not to click."""
+    ramp = np.minimum(1, (1 + np.arange(len(signal))) / FADE_FRAMES)
+    return signal * ramp[:, np.newaxis].astype("f4")
+
+
+def passthrough(settings: LiveSettings) -> Bag:
+    return load("passthrough", segment=settings.segment)
+
+
+def wav(path: Path, signal: Samples, rate: int = RATE) -> str:
+    soundfile.write(path, signal, rate, subtype="FLOAT")
+    return str(path)
+
+
+# The delay
+
+
+def test_the_delay_is_the_announced_one_to_the_frame() -> None:
+    signal = noise_source(rate=44100, seconds=4)
+    device = card(signal, rate=44100, converter_seconds=132 / 44100)
+    with running([device], passthrough, model="passthrough", route=["vocals=1,2"]) as run:
+        run.advance(3.5)
+        delay = run.announced_frames
+        log = run.session.latency()
+    out = heard(device)
+    first = begun(44100) - 132  # the first frame that is recorded was in the converter already
+    assert not out[: first + delay].any()
+    expected = faded_in(signal[first : len(out) - delay])
+    np.testing.assert_allclose(out[first + delay :], expected, atol=1e-6)
+    assert delay == run.session.plan.delay.frames + 512 + 2 * 132
+    assert log.windows > 25
+    for measured in (log.delay.summary().min, log.delay.summary().max):
+        assert measured == pytest.approx(delay / 44100, rel=1e-3)
+
+
+def test_a_file_is_delayed_as_announced(tmp_path: Path) -> None:
+    signal = noise(2 * RATE)
+    output = speakers()
+    path = wav(tmp_path / "in.wav", signal)
+    with running([output], input=path, route=["drums=1,2"]) as run:
+        run.advance(4)
+        delay = run.announced_frames
+        assert run.session.status().reason is Reason.SOURCE_ENDED
+        log = run.session.latency()
+    out = heard(output)[begun() :]
+    np.testing.assert_allclose(out[delay : delay + len(signal)], signal, atol=1e-6)
+    assert not out[:delay].any()
+    assert not out[delay + len(signal) :].any()
+    assert log.delay.summary().max < (delay + 512) / RATE
+
+
+@pytest.mark.parametrize("jitter_seconds", [0.0, 0.001])
+def test_two_devices_keep_the_delay_within_half_a_block(jitter_seconds: float) -> None:
+    signal = noise_source(seconds=14)
+    clocks = {"jitter_seconds": jitter_seconds, "rate": RATE}
+    mic, output = microphone(signal, ppm=150, **clocks), speakers(ppm=-150, seed=1, **clocks)
+    with running([mic, output], route=["drums=1,2"]) as run:
+        run.advance(13)
+        status = run.session.status()
+        announced = run.session.delay_seconds
+        splices = run.session.rig.ports["speakers"].counters().splices
+    assert splices == status.xruns == status.dropped_frames == status.deadline_misses == 0
+    for second in range(2, 13):
+        delay = delay_between(mic, signal, output, second)
+        assert abs(delay - announced) < 128 / RATE
+
+
+def delay_between(mic, signal: Samples, output, second: float) -> float:
+    """The seconds from the moment a piece was recorded to the moment it is heard."""
+    start = round(second * RATE)
+    piece = output.heard(start, 2000)[:, 0]
+    around = signal[start - 6000 : start + 2000, 0]
+    lag = 6000 - int(np.argmax(np.correlate(around, piece, "valid")))
+    return output.time_of(start) - mic.time_of(start - lag)
+
+
+# Live equals file
+
+
+@pytest.mark.parametrize("blocksize", [64, 512, 1000])
+def test_live_equals_file_to_the_bit(tmp_path: Path, blocksize: int) -> None:
+    signal = noise(3 * 11025)
+    device = card(signal, rate=11025, converter_seconds=0.0)
+    bag = bag_of([tiny()], [[1] * 4])
+    with running(
+        [device],
+        lambda _: bag,
+        normalize="rms",
+        record=tmp_path,
+        sample_format="float32",
+        blocksize=blocksize,
+    ) as run:
+        chosen = run.session.settings
+        run.advance(2.5)
+        delay = run.session.plan.delay.frames
+        counters = run.session.rig.capture.counters()
+    recorded = np.stack(
+        [soundfile.read(tmp_path / "take-001" / f"{n}.wav", dtype="float32")[0] for n in bag.names]
+    )
+    first = begun(11025) + (begun(11025) != BEGIN_SECONDS * 11025)
+    whole = file_stems(bag, chosen, signal[first : first + counters.captured_frames], 11025)
+    assert recorded.shape[1] > 2 * 11025
+    np.testing.assert_array_equal(recorded, whole[:, : recorded.shape[1]])
+    out = device.heard(first + blocksize, counters.captured_frames)
+    assert not out[:delay].any()
+    frames = len(out) - delay
+    expected = whole[:, :frames].transpose(1, 0, 2).reshape(frames, 8)
+    np.testing.assert_allclose(out[delay:], faded_in(expected), atol=1e-6)
+
+
+def file_stems(bag: Bag, chosen: LiveSettings, signal: Samples, rate: int) -> Samples:
+    """What the same schedule gives for a file."""
+    wish = chosen.model_dump(include={"segment", "hop", "lookahead", "crossfade", "normalize"})
+    with Processor(Settings(**wish), bag=bag) as processor:
+        processor.prepare(rate, 4096, 2)
+        parts = processor.feed(signal) + processor.flush()
+    return np.concatenate([part.data for part in parts], axis=1)
+
+
+# Routing and mixing
+
+
+def test_mix_and_mix_without_a_stem_are_aligned_with_the_stems() -> None:
+    signal = noise_source(seconds=3)
+    device = card(signal)
+    routes = ["drums=1,2", "mix=3,4", "mix-bass=5,6", "mix-drums=7,8"]
+    with running([device], route=routes) as run:
+        run.advance(2)
+        delay = run.announced_frames
+    out = heard(device, 8)[begun() - 32 + delay :]
+    played = faded_in(signal[begun() - 32 :][: len(out)])
+    for first, gain in ((0, 1), (2, 1), (4, 0.5), (6, 0)):
+        np.testing.assert_allclose(out[:, first : first + 2], gain * played, atol=1e-6)
+
+
+def test_a_gain_acts_within_a_block_and_without_a_step() -> None:
+    smooth = tone(4)
+    device = card(smooth)
+    with running([device], route=["drums=1,2", "bass=3,4"], blocksize=128) as run:
+        changes = [
+            lambda: run.session.mixer.set_gain("drums", -6),
+            lambda: run.session.mixer.set_mute("drums", on=True),
+            lambda: run.session.mixer.set_mute("drums", on=False),
+            lambda: run.session.mixer.set_solo("bass", on=True),
+            lambda: run.session.mixer.set_master(-12),
+            lambda: run.session.mixer.set_dry(on=True),
+        ]
+        begin = 1.2
+        for index, change in enumerate(changes):
+            run.backend.at(begin + 0.25 * index, change)
+        run.advance(3.2)
+        delay = run.announced_frames
+    out = heard(device, 4)
+    steepest = np.abs(np.diff(smooth[:, 0])).max() + 0.4 * RAMP_STEP
+    assert np.abs(np.diff(out, axis=0)).max() <= steepest * 1.01
+    at = round(begin * RATE)
+    np.testing.assert_allclose(out[at, 0], smooth[at - delay, 0], atol=1e-3)
+    acted = at + 2 * 128 + 64 + round(0.005 * RATE)  # the block, its converter, the ramp
+    expected = 10 ** (-6 / 20) * smooth[acted - delay : acted - delay + 500, 0]
+    np.testing.assert_allclose(out[acted : acted + 500, 0], expected, atol=1e-4)
+
+
+def test_a_scene_is_loaded_again_while_it_runs(tmp_path: Path) -> None:
+    scene = tmp_path / "band.toml"
+    scene.write_text("[stems.drums]\ngain_db = 0.0\n")
+    device = card(tone(6))
+    with running([device], scene=scene, route=["drums=1,2"]) as run:
+        run.advance(1)
+        scene.write_text("[stems.drums]\ngain_db = -20.0\n# longer than before\n")
+        run.advance(2)
+        assert run.session.mixer.state.stems["drums"].gain_db == -20
+        scene.write_text("[stems.vocal]\ngain_db = -20.0\n")
+        run.advance(2)
+        assert run.session.mixer.state.stems["drums"].gain_db == -20
+    assert len(run.told) == 2
+    assert "loaded" in run.told[0]
+    assert "vocal" in run.told[1]
+    out = heard(device)
+    assert np.abs(out[: 2 * RATE // 2 + begun()]).max() > 0.3
+    assert np.abs(out[-RATE:]).max() < 0.05
+
+
+# A file as the input
+
+
+def test_a_file_is_recorded_to_its_last_frame_and_no_further(tmp_path: Path) -> None:
+    signal = noise(10_001)
+    path = wav(tmp_path / "in.wav", signal)
+    with running([speakers()], input=path, record=tmp_path, sample_format="float32") as run:
+        run.advance(3)
+    recorded, _ = soundfile.read(tmp_path / "take-001" / "drums.wav", dtype="float32")
+    assert recorded.shape == signal.shape
+    np.testing.assert_allclose(recorded, signal, atol=1e-7)
+
+
+def test_a_loop_has_no_seam(tmp_path: Path) -> None:
+    signal = noise(5000)
+    output = speakers()
+    path = wav(tmp_path / "in.wav", signal)
+    with running([output], input=path, loop=True, route=["drums=1,2"]) as run:
+        run.advance(3)
+        delay = run.announced_frames
+        assert run.session.status().state is State.RUNNING
+    out = heard(output)[begun() + delay :]
+    assert len(out) > 15_000
+    np.testing.assert_allclose(out, np.resize(signal, out.shape), atol=1e-6)
+
+
+def test_a_run_ends_after_its_duration(tmp_path: Path) -> None:
+    device = card(noise_source(seconds=4))
+    with running([device], duration=1.5, record=tmp_path) as run:
+        run.advance(1.5)
+        assert run.session.status().state is State.RUNNING
+        run.advance(0.6)
+        assert run.session.status().state is State.STOPPED
+        assert run.session.status().reason is Reason.DURATION_REACHED
+    assert soundfile.info(tmp_path / "take-001" / "bass.wav").frames == 12_000
+
+
+# Opening and closing
+
+
+def test_a_promise_is_planned_anew_with_what_the_open_devices_say(tmp_path: Path) -> None:
+    device = card(noise_source(seconds=1))  # when open it says that its input delays a block more
+    settings = LiveSettings(
+        model="tiny", normalize="none", latency=0.6, record=tmp_path, blocksize=1000
+    )
+    with known_timing():
+        wish = prepare(settings, VirtualBackend([device]), scaled)
+        assert wish.plan.delay_seconds + 1000 / RATE > 0.6
+        with open_session(settings, VirtualBackend([device]), scaled) as session:
+            assert session.delay_seconds <= 0.6 + 1e-9
+            assert session.status().delay_seconds == session.delay_seconds
+    assert [path.name for path in tmp_path.iterdir()] == ["take-001"]
+
+
+@pytest.mark.parametrize("wrong", ["busy", "record", "route", "scene"])
+def test_what_cannot_be_opened_leaves_nothing_open(tmp_path: Path, wrong: str) -> None:
+    device = card(noise_source(seconds=1))
+    backend = VirtualBackend([device])
+    options: dict[str, object] = {"model": "tiny", "normalize": "none"}
+    if wrong == "busy":
+        device.busy = True
+    elif wrong == "record":
+        options["record"] = tmp_path / "file" / "takes"
+        (tmp_path / "file").touch()
+    elif wrong == "route":
+        options["route"] = ["vocals=19"]
+    else:
+        options["scene"] = tmp_path / "none.toml"
+    before = threading.active_count()
+    with known_timing(), pytest.raises(StemstreamError):
+        open_session(LiveSettings(**options), backend, scaled)
+    assert threading.active_count() == before
+    assert backend.refresh(), "no stream is open"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.3, 0.55, 1.3])
+def test_closing_at_any_moment_leaves_whole_recordings(tmp_path: Path, seconds: float) -> None:
+    device = card(noise_source(seconds=2))
+    with running([device], record=tmp_path) as run:
+        run.backend.at(BEGIN_SECONDS + 1.0, device.unplug)
+        run.advance(seconds)
+        run.session.quit()
+        emitted = run.session.processor.emitted_frames
+    run.session.close()
+    status = run.session.status()
+    assert (status.state, status.reason) == (State.STOPPED, Reason.ASKED)
+    assert run.told == []
+    assert run.backend.refresh(), "no stream is open"
+    take = tmp_path / "take-001"
+    assert [soundfile.info(take / f"{name}.wav").frames for name in Scaled.names] == [emitted] * 4
+
+
+def test_a_session_in_threads_of_its_own() -> None:
+    """The one test in real time here: it waits for the engine's thread, not for a clock."""
+    device = card(noise_source(seconds=1))
+    backend = VirtualBackend([device])
+    with known_timing(), open_session(LiveSettings(**PLAN), backend, scaled) as session:
+        session.start()
+        assert not session.wait(0.0)
+        session.quit()
+        assert session.wait()
+        assert session.status().delay_frames == session.plan.delay.frames
+        assert session.report().status.model == "tiny"
+
+
+def test_an_error_of_the_engine_is_raised_by_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = VirtualBackend([card(noise_source(seconds=1))])
+    with known_timing(), open_session(LiveSettings(**PLAN), backend, scaled) as session:
+        monkeypatch.setattr(session.rig, "watch", lambda now: 1 / 0)
+        session.start()
+        with pytest.raises(ZeroDivisionError):
+            session.wait()
