@@ -60,7 +60,7 @@ class Account:
     def note_losses(self) -> None:
         """Note which devices are gone, and which are back."""
         links = self._rig.links
-        lost = {index for index, link in enumerate(links) if link.stream is None}
+        lost = {index for index, link in enumerate(links) if link.away}
         for index in sorted(lost ^ self._lost):
             link = links[index]
             if index in lost:

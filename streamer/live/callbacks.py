@@ -97,7 +97,7 @@ position of the first frame, and the input frames that an output frame takes at 
 
 CAPTURE = _record(
     "channels targets target_count gains scratch silence line log clock clock_id system_clock "
-    "position callbacks gap_frames overflow_flags underflow_flags bad_samples",
+    "position callbacks gap_frames overflow_flags underflow_flags bad_samples fade_left",
     "",
 )
 TARGET_WORDS = 3
@@ -300,6 +300,7 @@ def capture_skip(address: int, frames: int) -> None:
     state = capture_at(address)[0]
     state.position += frames
     state.gap_frames += frames
+    state.fade_left = FADE_FRAMES
     capture_fill(address, frames // CHUNK_FRAMES + 2)
 
 
@@ -319,6 +320,17 @@ def _to_stereo(device: Samples, gains: Samples, stereo: Samples) -> int:
         stereo[frame, 0] = left
         stereo[frame, 1] = right
     return bad
+
+
+@compiled(_VOID(_INT, _SAMPLES))
+def _fade_in(address: int, stereo: Samples) -> None:
+    """Behind frames that were skipped: a device comes back in the middle of something."""
+    state = capture_at(address)[0]
+    for frame in range(min(state.fade_left, stereo.shape[0])):
+        level = np.float32(1.0 - state.fade_left / FADE_FRAMES)
+        stereo[frame, 0] *= level
+        stereo[frame, 1] *= level
+        state.fade_left -= 1
 
 
 @compiled(_VOID(_INT, _INT, _INT, _REAL, _REAL, _INT))
@@ -344,7 +356,9 @@ def capture(
         if device != 0:
             samples = state.scratch
             block = float32_at(device + done * state.channels * 4, count, state.channels)
-            state.bad_samples += _to_stereo(block, gains, float32_at(samples, count, 2))
+            stereo = float32_at(samples, count, 2)
+            state.bad_samples += _to_stereo(block, gains, stereo)
+            _fade_in(address, stereo)
         for number in range(state.target_count):
             target = state.targets + number * (8 * TARGET_WORDS)
             _push(target, state.position, samples, count)

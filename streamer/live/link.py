@@ -14,12 +14,18 @@ from streamer.live.devices import Backend, Device, Kind, Stream, StreamRequest, 
 from streamer.live.status import Reason
 from streamer.live.watchdog import Reconnect, Watchdog
 
+TRIAL_SECONDS = 1.0
+"""How long a device that is tried again may stay silent."""
+LATE_SECONDS = 0.25
+"""How long an input may take to begin, so that what it missed meanwhile counts for nothing."""
+
 
 class Link:
     """A stream that is kept alive.
 
     ``callbacks`` tells how often its callback has run, ``lost`` is what its loss is called.
-    ``losses`` counts them; ``gap_frames`` is how long the device has been away the last time, and
+    ``away`` says that the device is lost; it is back with the first callback, since some open and
+    stay silent. ``losses`` counts; ``gap_frames`` is how long it was away the last time, and
     ``trouble`` why it could not be had when it was last tried. ``latency_seconds``: see `Stream`.
     """
 
@@ -32,6 +38,7 @@ class Link:
     ) -> None:
         self.lost = lost
         self.request = request
+        self.away = False
         self.losses = 0
         self.gap_frames = 0
         self.latency_seconds = 0.0, 0.0
@@ -39,13 +46,14 @@ class Link:
         self._backend = backend
         self._callbacks = callbacks
         self._called = 0
+        self._again = False
         self._seen_at = 0.0
         self._stream: Stream | None = None
         self._reconnect: Reconnect | None = None
 
     @property
     def stream(self) -> Stream | None:
-        """The stream, or None while its device is away."""
+        """The stream, or None where none is open."""
         return self._stream
 
     @property
@@ -66,7 +74,7 @@ class Link:
             DeviceError: the device cannot be had as asked.
         """
         stream = self._backend.open(self.request)
-        self._seen_at = starting()
+        self._seen_at, self._called = starting(), self._callbacks()
         try:
             stream.start()
         except DeviceError:
@@ -75,25 +83,46 @@ class Link:
         self._stream = stream
         self.latency_seconds = stream.input_latency_seconds, stream.output_latency_seconds
         self._watchdog = Watchdog(self.request.blocksize / self.request.samplerate)
-        self._reconnect = None
-        self.trouble = ""
 
     def watch(self, now: float) -> None:
         """Where the stream has just died, give its device back."""
         if self._stream is None:
             return
         called = self._callbacks()
-        if called != self._called:
+        if called != self._called and not self._came_late(called, now):
             self._called, self._seen_at = called, now
-        if self._watchdog.feed(now, called, self._stream.active).dead:
+            self.away, self._reconnect, self.trouble = False, None, ""
+            self._again = False
+        if self._stream is None:
+            return
+        dead = self._watchdog.feed(now, called, self._stream.active).dead
+        if dead or (self.away and self._watchdog.silent_seconds >= TRIAL_SECONDS):
             self.lose(now)
+
+    def _came_late(self, called: int, now: float) -> bool:
+        """Return whether an input that is tried was silent at first, and is closed for it.
+
+        The time until then can only be counted with no stream open; the next try is at once, and
+        is taken as it comes.
+        """
+        if not self.away or self.request.input is None or self._again:
+            return False
+        late_seconds = now - self._seen_at
+        if late_seconds < LATE_SECONDS:
+            return False
+        self._seen_at += (called - self._called) * self.request.blocksize / self.request.samplerate
+        self._again = True
+        self.close()
+        self._reconnect = Reconnect(self.device, self._kind, now)
+        return True
 
     def lose(self, now: float) -> None:
         """Give the device back, and begin to wait for it."""
         self.close()
-        self.losses += 1
-        self.gap_frames = 0
-        self._reconnect = Reconnect(self.device, self._kind, now)
+        if not self.away:
+            self.away, self.gap_frames = True, 0
+            self.losses += 1
+            self._reconnect = Reconnect(self.device, self._kind, now)
 
     def pass_time(self, now: float) -> int:
         """Return how many frames have passed without the device since this was last asked."""

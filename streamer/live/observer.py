@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from streamer.audio import Samples
+from streamer.errors import ModelError
 from streamer.latency import LatencyLog
 from streamer.live.plan import LivePlan
 from streamer.live.rig import Rig
@@ -34,7 +35,6 @@ class Observer:
         self._stamps = Stamps(
             self.latency, request.samplerate, request.model_samplerate, time_field
         )
-        self._budget_seconds = plan.budget_seconds
         self.deadline_misses = 0
         self.failure = ""
         self.rtf = 0.0
@@ -52,20 +52,13 @@ class Observer:
         missed = job.dropped or job.error is not None or late
         self.deadline_misses += missed
         if job.began_at:
-            self.failure = "" if job.error is None else str(job.error)
+            self.failure = "" if job.error is None else told(job.error)
         self._stamps.finished(job, now, played=job.stems is not None and not late)
         if job.began_at:
             hop_seconds = job.window.schedule.hop_frames * self._rate / self._rig.samplerate
             share = (job.ended_at - job.began_at) / hop_seconds
             self.rtf += (share - self.rtf) / (RTF_WINDOWS if self.rtf else 1)
         return missed
-
-    def held_up(self, job: Job) -> bool:
-        """Return whether a window came to the worker when its time was nearly over.
-
-        So it is where the engine was stopped for a while, or the input was.
-        """
-        return job.queued_at - self._stamps.full_at(job.window) > self._budget_seconds
 
     def look(self) -> None:
         """Take in what the callbacks have noted since the last look."""
@@ -109,6 +102,13 @@ class Observer:
     def played_frames(self) -> int:
         """Frames that the first output has played."""
         return self._main.counters().played_frames
+
+
+def told(error: Exception) -> str:
+    """Return what a model's error says, in a sentence, without where it was."""
+    if isinstance(error, ModelError):
+        return str(error.__cause__ or error)
+    return f"the model failed ({error!r}); try another model, or fewer threads"
 
 
 def _meters(peaks: Samples, mean_squares: Samples) -> list[Meter]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from streamer.audio import Samples
 from streamer.errors import DeviceError
+from streamer.live.callbacks import FADE_FRAMES
 from streamer.live.devices import Backend, Device, StreamRequest
 from streamer.live.link import Link
 from streamer.live.ports import CapturePort, DuplexPort, PlaybackPort
@@ -196,12 +197,12 @@ class Rig:
     @property
     def lost(self) -> list[Link]:
         """The streams whose device is away."""
-        return [link for link in self.links if link.stream is None]
+        return [link for link in self.links if link.away]
 
     def live_port(self) -> PlaybackPort | None:
         """The first output that plays: a file goes at its pace."""
         for link, port in self._outputs():
-            if link.stream is not None:
+            if not link.away:
                 return port
         return None
 
@@ -214,19 +215,30 @@ class Rig:
         """Look after the streams; to be called often."""
         for link in self.links:
             link.watch(now)
-        if self.lost:
-            for link in self.lost:
-                self._stand_in(link, now)
-            self._bring_back(now)
+        closed = [link for link in self.links if link.stream is None]
+        for link in closed:
+            self._stand_in(link, now)
+        self._bring_back([link for link in closed if link.due(now)], now)
 
     def _stand_in(self, link: Link, now: float) -> None:
         """Let the time pass for the ports of a stream whose device is away."""
         frames = link.pass_time(now)
         if link.request.input is not None:
+            if link.gap_frames == frames:
+                self._end_softly(frames)
             self.capture.skip(frames)
         for one, port in self._outputs():
             if one is link:
                 self._keep_place(port)
+
+    def _end_softly(self, most_frames: int) -> None:
+        """Let what was recorded last ring out, backwards, where it was cut off: without a step."""
+        frames = min(most_frames, FADE_FRAMES)
+        for ring in (self.capture.ring, *(port.dry_ring for port in self.ports.values())):
+            last = (ring.end_frame - 1 - np.arange(frames)) % ring.capacity_frames
+            if ring.end_frame >= frames:
+                ramp = (1 - np.arange(1, frames + 1) / frames).astype(np.float32)
+                ring.write(ring.data.reshape(-1, 2)[last] * ramp[:, np.newaxis])
 
     def _keep_place(self, port: PlaybackPort) -> None:
         """Let go what a port would have played by now. A file goes on only where it is heard."""
@@ -240,14 +252,13 @@ class Rig:
         port.stem_ring.release(kept_from)
         port.dry_ring.release(kept_from)
 
-    def _bring_back(self, now: float) -> None:
-        """Try the lost devices again, as far as it is time.
+    def _bring_back(self, due: Sequence[Link], now: float) -> None:
+        """Try lost devices again.
 
         A device is tried under its old entry. Where that fails, it needs PortAudio to start anew,
         since only then it sees devices come; for that all streams are closed, so it is done only
         where nothing is heard anyway.
         """
-        due = [link for link in self.lost if link.due(now)]
         for link in due:
             self._reopen(link)
         missing = [link for link in due if link.stream is None]
@@ -290,11 +301,11 @@ class Rig:
 
     def _is_silent(self) -> bool:
         """Return whether no output has anything left to play."""
-        playing = [port for link, port in self._outputs() if link.stream is not None]
+        playing = [port for link, port in self._outputs() if not link.away]
         first = self.links[0]
         if not playing:
             return True
-        if first.request.input is None or first.stream is not None:
+        if first.request.input is None or not first.away:
             return False
         recorded = self.capture.counters().captured_frames - first.gap_frames
         return all(port.counters().position > recorded for port in playing)

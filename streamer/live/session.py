@@ -48,6 +48,8 @@ from streamer.worker import Clock, Job, LiveWorker, WindowWorker
 READ_FRAMES = 4096
 LOOK_SECONDS = 0.05
 SCENE_SECONDS = 0.5
+SETTLING_SECONDS = 1.0
+"""How long after a hold-up late windows say nothing of the model."""
 NEVER = sys.maxsize
 
 
@@ -155,6 +157,7 @@ class LiveSession:
         self._recorder: Recorder | None = None
         self._block = np.zeros((READ_FRAMES, 2), np.float32)
         self._next_look = self._next_scene = -math.inf
+        self._held_up_until = -math.inf
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
         self._finished = threading.Event()
@@ -222,8 +225,12 @@ class LiveSession:
 
     def _separate(self) -> None:
         """Take what was captured through the processor to the outputs."""
+        waiting = self.rig.capture.ring.readable_frames
+        if waiting / self.rig.samplerate > self.plan.budget_seconds:
+            # something stopped this thread, or the input
+            self._held_up_until = self._clock() + SETTLING_SECONDS
         # no more than is there now: a device may be faster than the engine, as ALSA's null is
-        for _ in range(self.rig.capture.ring.readable_frames // READ_FRAMES + 1):
+        for _ in range(waiting // READ_FRAMES + 1):
             frames = self.rig.capture.ring.read(self._block)
             for stems in self.processor.feed(self._block[:frames]):
                 self._deliver(stems)
@@ -241,10 +248,10 @@ class LiveSession:
         for job in self._jobs:
             now = self._clock()
             missed = self._observer.finished(job, now)
-            if job.error is not None:
-                self._account.note_once(str(job.error))
-            if self._observer.held_up(job):
-                continue  # by whoever, but not by the model
+            if self._observer.failure:
+                self._account.note_once(self._observer.failure)
+            if job.queued_at <= self._held_up_until:
+                continue  # late, but not since the model is slow
             told = self._degrader.feed(now, job.ended_at - job.began_at, missed=missed)
             if told is not None:
                 self._account.note(told)

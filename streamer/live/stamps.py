@@ -11,7 +11,6 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from streamer.latency import BlockClock, LatencyLog, WindowTimes
-from streamer.windows import Window
 from streamer.worker import Job
 
 BLOCKS = 8192
@@ -58,12 +57,17 @@ class Stamps:
     def finished(self, job: Job, stitched: float, *, played: bool) -> None:
         """Take in a window whose stems are in the output ring since ``stitched``, or are not."""
         window = job.window
+        around = window.schedule.around
+        assert around is not None
         first = self._device_frame(window.start_frame)
+        last = self._device_frame(
+            window.start_frame + window.schedule.window_frames + around[1] - 1
+        )
         times = WindowTimes(
             start_frame=first,
             adc=self._converted(first),
             ring=self._written(first),
-            window_full=self.full_at(window),
+            window_full=self._written(last),
             queued=job.queued_at,
             inference_start=job.began_at or math.nan,
             inference_end=job.ended_at or math.nan,
@@ -74,13 +78,6 @@ class Stamps:
             self._waiting.append((first, times))
         else:
             self._log.feed(times)
-
-    def full_at(self, window: Window) -> float:
-        """Return when the last frame that a window shows was in the input ring."""
-        schedule = window.schedule
-        assert schedule.around is not None
-        shown = schedule.window_frames + schedule.around[1]
-        return self._written(self._device_frame(window.start_frame + shown - 1))
 
     def settle(self) -> None:
         """Give the log the windows that have been played meanwhile."""

@@ -90,6 +90,23 @@ def speakers(name: str = "speakers", *, rate: int = RATE, **more: object) -> Vir
     return VirtualDevice(name, samplerate=rate, **more)
 
 
+def delay_between(
+    mic: VirtualDevice, signal: Samples, output: VirtualDevice, second: float
+) -> float:
+    """The seconds from the moment a piece was recorded to the moment it is heard."""
+    start = round(output.frame_at(second))
+    piece = output.heard(start, 2000)[:, 0]
+    latest = round(mic.frame_at(output.time_of(start)))
+    around = signal[latest - 6000 : latest + 2000, 0]
+    recorded = latest - 6000 + int(np.argmax(np.correlate(around, piece, "valid")))
+    return output.time_of(start) - mic.time_of(recorded)
+
+
+def begun(rate: int = RATE) -> int:
+    """The frame of a device at which a run begins."""
+    return round(BEGIN_SECONDS * rate)
+
+
 class Run:
     """A session, its backend, and what it told."""
 

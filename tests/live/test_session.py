@@ -13,7 +13,9 @@ from live.staging import (
     BEGIN_SECONDS,
     PLAN,
     Scaled,
+    begun,
     card,
+    delay_between,
     known_timing,
     microphone,
     noise_source,
@@ -41,11 +43,6 @@ RAMP_STEP = 1 / (0.005 * RATE)
 
 def heard(device, channels: int = 2) -> Samples:
     return device.heard(0, device.heard_frames)[:, :channels]
-
-
-def begun(rate: int = RATE) -> int:
-    """The frame of a device at which a run begins."""
-    return round(BEGIN_SECONDS * rate)
 
 
 def faded_in(signal: Samples) -> Samples:
@@ -114,15 +111,6 @@ def test_two_devices_keep_the_delay_within_half_a_block(jitter_seconds: float) -
     for second in range(2, 13):
         delay = delay_between(mic, signal, output, second)
         assert abs(delay - announced) < 128 / RATE
-
-
-def delay_between(mic, signal: Samples, output, second: float) -> float:
-    """The seconds from the moment a piece was recorded to the moment it is heard."""
-    start = round(second * RATE)
-    piece = output.heard(start, 2000)[:, 0]
-    around = signal[start - 6000 : start + 2000, 0]
-    lag = 6000 - int(np.argmax(np.correlate(around, piece, "valid")))
-    return output.time_of(start) - mic.time_of(start - lag)
 
 
 # Live equals file

@@ -1,0 +1,394 @@
+"""What happens to a live run when its devices go away, and when the model or the disk fails."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from doubles import RATE, bag_of, noise, tiny
+from live.staging import (
+    STEP_SECONDS,
+    Run,
+    Scaled,
+    begun,
+    card,
+    delay_between,
+    microphone,
+    noise_source,
+    one,
+    running,
+    speakers,
+    tone,
+)
+
+from streamer.audio import Samples
+from streamer.errors import ModelError
+from streamer.live.callbacks import FADE_FRAMES
+from streamer.live.status import Reason, State
+from streamer.live.virtual import VirtualBackend
+from streamer.live.virtual_device import VirtualDevice
+
+FADE_STEP = 1 / FADE_FRAMES
+LEAVES, RETURNS = 2.0, 3.7
+FOUND_SECONDS = 1.05
+BACK_SECONDS = 2.0
+ROUTE = {"route": ["drums=1,2"]}
+
+Fault = Callable[[VirtualBackend, VirtualDevice], None]
+
+
+def unplugged(backend: VirtualBackend, device: VirtualDevice) -> None:
+    backend.at(LEAVES, device.unplug)
+    backend.at(RETURNS, device.replug)
+
+
+def silent(backend: VirtualBackend, device: VirtualDevice) -> None:
+    backend.at(LEAVES, device.pause)
+    backend.at(RETURNS, device.resume)
+
+
+def another_rate(backend: VirtualBackend, device: VirtualDevice) -> None:
+    backend.at(LEAVES, lambda: device.change_rate(2 * RATE))
+    backend.at(RETURNS, lambda: device.change_rate(RATE))
+
+
+def busy(backend: VirtualBackend, device: VirtualDevice) -> None:
+    def take() -> None:
+        device.end_streams(told=False)
+        device.busy = True
+
+    backend.at(LEAVES, take)
+    backend.at(RETURNS, lambda: setattr(device, "busy", False))
+
+
+def restarted(backend: VirtualBackend, device: VirtualDevice) -> None:
+    backend.at(LEAVES, lambda: backend.restart_server(RETURNS - LEAVES))
+
+
+FAULTS = [unplugged, silent, another_rate, busy, restarted]
+TROUBLE = {another_rate: "samplerate=8000", busy: "busy"}
+
+
+def heard(device: VirtualDevice, since: float = 0.0) -> Samples:
+    start = round(since * RATE)
+    return device.heard(start, device.heard_frames - start)[:, :2]
+
+
+def assert_no_step(out: Samples, smooth: Samples) -> None:
+    steepest = np.abs(np.diff(smooth, axis=0)).max() + np.abs(smooth).max() * FADE_STEP
+    assert np.abs(np.diff(out, axis=0)).max() <= steepest * 1.01
+
+
+def advance_to(run: Run, seconds: float) -> None:
+    run.advance(seconds - run.backend.clock())
+
+
+def assert_waiting(run: Run, reason: Reason, fault: Fault) -> None:
+    status = run.session.status()
+    assert (status.state, status.reason) == (State.WAITING, reason)
+    assert status.gaps == len(run.session.rig.lost)
+    assert TROUBLE.get(fault, "") in status.detail
+    assert reason.value in run.told[0]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_duplex_device_that_goes_away_comes_back(fault: Fault, tmp_path: Path) -> None:
+    signal = noise_source(seconds=12)
+    device = card(signal)
+    others = [speakers("other"), microphone(signal)]
+    with running(
+        [device, *others],
+        input="card",
+        output="card",
+        record=tmp_path,
+        sample_format="float32",
+        **ROUTE,
+    ) as run:
+        fault(run.backend, device)
+        announced = run.announced_frames
+        advance_to(run, LEAVES - 0.01)
+        before = run.session.rig.capture.counters().captured_frames
+        advance_to(run, LEAVES + FOUND_SECONDS)
+        assert_waiting(run, Reason.INPUT_LOST, fault)
+        assert run.session.delay_seconds * RATE == pytest.approx(announced)
+        advance_to(run, RETURNS + BACK_SECONDS)
+        back = heard(device, RETURNS)
+        advance_to(run, 7.0)
+        status = run.session.status()
+        missing = run.session.rig.capture.counters().gap_frames
+    assert (status.state, status.rung) == (State.RUNNING, 0)
+    assert status.gaps == 1
+    assert run.announced_frames == announced
+    # sound, as late as ever
+    assert np.abs(back).max() > 0.05
+    out = heard(device)
+    played = signal[: len(out) - announced]
+    np.testing.assert_allclose(out[-RATE:], played[-RATE:], atol=1e-6)
+    # the gap is told to the frame, and what is recorded is true to time
+    assert f" {missing} frames" in run.told[1]
+    recorded, _ = soundfile.read(tmp_path / "take-001" / "drums.wav", dtype="float32")
+    silence = np.flatnonzero((recorded == 0).all(axis=1))
+    if fault is silent:  # it is opened anew with its first block, to count what was missed
+        before += 512
+    else:
+        np.testing.assert_array_equal(np.diff(silence), 1)
+    assert silence[-1] == before + missing
+    assert np.abs(silence[0] - before) <= 512  # it rings out
+    if fault is not another_rate:  # its clock has run faster meanwhile
+        at = begun() - 32 + len(recorded) - 1000
+        played = signal[at - 64 : at + 1064, 0]
+        late = int(np.argmax(np.correlate(played, recorded[-1000:, 0], "valid"))) - 64
+        assert abs(late) <= 2 * STEP_SECONDS * RATE
+    assert len(run.told) == 2
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_input_that_goes_away_comes_back(fault: Fault) -> None:
+    smooth = tone(10)
+    mic, output = microphone(smooth), speakers()
+    with running([mic, output], **ROUTE) as run:
+        fault(run.backend, mic)
+        advance_to(run, LEAVES + FOUND_SECONDS)
+        assert_waiting(run, Reason.INPUT_LOST, fault)
+        advance_to(run, RETURNS + BACK_SECONDS)
+        assert np.abs(heard(output, RETURNS)).max() > 0.05
+        advance_to(run, 8.5)
+        assert run.session.status().state is State.RUNNING
+        assert run.session.status().rung == 0
+    out = heard(output)
+    if fault is restarted:  # the output went too, with what it had
+        out = heard(output, RETURNS)
+    assert_no_step(out, smooth)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_delay_is_the_same_after_an_input_was_away(fault: Fault) -> None:
+    signal = noise_source(seconds=13)
+    mic, output = microphone(signal), speakers()
+    with running([mic, output], **ROUTE) as run:
+        fault(run.backend, mic)
+        announced = run.session.delay_seconds
+        for second in (1.9, 7.0, 8.0, 9.0):
+            advance_to(run, second)
+            delay = delay_between(mic, signal, output, second - 0.3)
+            assert abs(delay - announced) < 256 / RATE
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_one_of_two_outputs_goes_away_and_the_other_does_not_notice(fault: Fault) -> None:
+    signal = noise_source(seconds=8)
+    device, phones = card(signal), speakers("phones", hostapi="Another")
+    routes = ["drums=1,2", "phones:drums=1,2"]
+    with running(
+        [device, phones], output=["card", "phones"], input="card", route=routes, reopens=True
+    ) as run:
+        if fault is restarted:
+            run.backend.at(LEAVES, lambda: run.backend.restart_server(RETURNS - LEAVES, "Another"))
+        else:
+            fault(run.backend, phones)
+        announced = run.announced_frames
+        advance_to(run, LEAVES - 0.01)
+        assert abs(delay_between(device, signal, phones, 1.7) * RATE - announced) < 256
+        advance_to(run, LEAVES + FOUND_SECONDS)
+        assert_waiting(run, Reason.OUTPUT_LOST, fault)
+        advance_to(run, RETURNS + BACK_SECONDS)
+        assert np.abs(heard(phones, RETURNS)).max() > 0.05
+        advance_to(run, 7.0)
+        assert abs(delay_between(device, signal, phones, 6.5) * RATE - announced) < 256
+        status = run.session.status()
+    assert status.state is State.RUNNING
+    assert status.xruns <= 1  # that of the phones
+    assert status.dropped_frames == status.deadline_misses == 0
+    out = heard(device)
+    first = announced + RATE // 2
+    np.testing.assert_allclose(out[first:], signal[RATE // 2 : len(out) - announced], atol=1e-6)
+
+
+def test_an_output_that_needs_a_new_list_waits_for_silence() -> None:
+    """PortAudio sees a device come only when all streams are closed: not while another plays."""
+    signal = noise_source(seconds=8)
+    device, phones = card(signal), speakers("phones")
+    with running([device, phones], output=["card", "phones"], input="card", **ROUTE) as run:
+        unplugged(run.backend, phones)
+        advance_to(run, 6.0)
+        assert run.session.status().reason is Reason.OUTPUT_LOST
+        announced = run.announced_frames
+        out = heard(device)
+        first = announced + RATE // 2
+        np.testing.assert_allclose(out[first:], signal[RATE // 2 : len(out) - announced], atol=1e-6)
+        device.end_streams()
+        advance_to(run, 7.5)
+        assert run.session.status().state is State.RUNNING
+    assert np.abs(heard(phones, 7.0)).max() == 0  # nothing is routed there
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_file_waits_for_its_output(fault: Fault, tmp_path: Path) -> None:
+    signal = noise(4 * RATE) + np.float32(1e-3)
+    soundfile.write(tmp_path / "in.wav", signal, RATE, subtype="FLOAT")
+    output = speakers()
+    with running([output], input=str(tmp_path / "in.wav"), **ROUTE) as run:
+        fault(run.backend, output)
+        advance_to(run, LEAVES + FOUND_SECONDS)
+        assert_waiting(run, Reason.OUTPUT_LOST, fault)
+        run.advance(7)
+        assert run.session.status().reason is Reason.SOURCE_ENDED
+        assert run.session.status().deadline_misses == 0
+    out = heard(output)
+    played = np.flatnonzero(np.abs(out).max(axis=1))
+    whole = out[played[0] : played[-1] + 1]
+    gap = np.flatnonzero(np.diff(played) > 100)
+    assert len(gap) == 1
+    left = whole[: gap[0] + 1]
+    right = out[played[gap[0] + 1] : played[-1] + 1]
+    both = np.concatenate([left, right])
+    assert len(both) == len(signal)
+    fade = slice(len(left), len(left) + 256)
+    both[fade] = signal[fade]
+    np.testing.assert_allclose(both, signal, atol=1e-6)
+
+
+def test_two_outputs_of_a_file_keep_together(tmp_path: Path) -> None:
+    signal = noise(14 * RATE, seed=3)
+    soundfile.write(tmp_path / "in.wav", signal, RATE, subtype="FLOAT")
+    leader, follower = speakers("one", ppm=200), speakers("two", ppm=-200)
+    routes = ["one:drums=1,2", "two:drums=1,2"]
+    with running(
+        [leader, follower], input=str(tmp_path / "in.wav"), output=["one", "two"], route=routes
+    ) as run:
+        run.advance(13)
+        delay = run.session.delay_seconds
+        assert run.session.rig.ports["two"].counters().splices == 0
+    lag = round(delay * RATE)
+    begin = 2000
+    for second in (3, 8, 12):
+        at = delay_between(leader, np.pad(signal, ((begin, 0), (0, 0))), leader, second)
+        assert at == pytest.approx(lag / RATE, abs=1 / RATE)
+        at = delay_between(leader, np.pad(signal, ((begin, 0), (0, 0))), follower, second)
+        assert abs(at - delay) < 300 / RATE
+
+
+# The engine, the model, the disk
+
+
+def test_a_step_that_is_late_by_a_second_costs_a_gap_and_nothing_else() -> None:
+    smooth = tone(8)
+    device = card(smooth)
+    with running([device], **ROUTE) as run:
+        run.advance(2)
+        run.backend.advance(1.0)  # without a step
+        run.advance(3)
+        status = run.session.status()
+        announced = run.announced_frames
+    assert (status.state, status.rung, status.gaps) == (State.RUNNING, 0, 0)
+    assert status.deadline_misses > 0
+    out = heard(device)
+    assert_no_step(out[announced + RATE :], smooth)
+    # what is missing is heard dry, so of this signal nothing is
+    np.testing.assert_allclose(
+        out[announced + RATE :], smooth[RATE : len(out) - announced], atol=1e-6
+    )
+
+
+class Failing(Scaled):
+    """Fails, or gives NaN, for some windows."""
+
+    def __init__(self, windows: range, answer: str) -> None:
+        super().__init__()
+        self.windows, self.answer, self.asked = windows, answer, 0
+
+    def __call__(self, windows: Samples) -> Samples:
+        self.asked += 1
+        if self.asked - 1 not in self.windows:
+            return super().__call__(windows)
+        if self.answer == "raises":
+            raise ModelError("the model has no idea; try another")
+        raise MemoryError
+
+
+@pytest.mark.parametrize("answer", ["raises", "memory"])
+def test_a_model_that_fails_is_heard_dry_and_goes_on(answer: str) -> None:
+    smooth = tone(6)
+    device = card(smooth)
+    model = Failing(range(15, 17), answer)
+    with running([device], lambda _: one(model), route=["bass=1,2"]) as run:
+        advance_to(run, 2.07)
+        failing = run.session.status()
+        run.advance(3)
+        status = run.session.status()
+        announced = run.announced_frames
+    assert (failing.state, failing.reason) == (State.DEGRADED, Reason.MODEL_FAILED)
+    assert failing.detail in run.told
+    assert status.state is State.RUNNING
+    assert status.deadline_misses == 2
+    assert len(run.told) == 1
+    out = heard(device)
+    assert_no_step(out[announced + RATE :], smooth)
+    louder = np.abs(out[:, 0]) > 0.25  # the stem is half of the mix
+    assert 0.1 < louder.sum() / RATE < 0.3
+
+
+def test_a_model_that_gives_no_numbers_is_heard_dry() -> None:
+    network = copy.deepcopy(tiny())
+    runs = itertools.count()
+
+    def spoil(_network: object, _given: object, out: torch.Tensor) -> torch.Tensor:
+        return out * float("nan") if next(runs) in (15, 16, 17) else out
+
+    network.register_forward_hook(spoil)
+    device = card(noise_source(seconds=5))
+    with running([device], lambda _: bag_of([network], [[1] * 4])) as run:
+        run.advance(4)
+        status = run.session.status()
+    assert status.deadline_misses == 3
+    assert len(run.told) == 2  # three in a row are told as a step of the ladder, too
+    assert "finite" in run.told[0]
+    assert np.isfinite(heard(device)).all()
+
+
+def test_no_numbers_and_denormals_at_the_input_are_silence() -> None:
+    signal = noise_source(seconds=4)
+    expected = signal.copy()
+    signal[9000:9100, 0] = np.nan
+    signal[9200:9300] = np.inf
+    signal[9400:12000] = 1e-40
+    for bad in (slice(9200, 9300), slice(9400, 12000)):
+        expected[bad] = 0
+    expected[9000:9100, 0] = 0
+    device = card(signal)
+    with running([device], route=["drums=1,2", "mix=3,4"]) as run:
+        run.advance(3)
+        announced = run.announced_frames
+        assert run.session.status().state is State.RUNNING
+        assert run.session.rig.capture.counters().bad_samples == 300
+    out = device.heard(0, device.heard_frames)[:, :4]
+    first = announced + RATE // 2
+    for pair in (out[first:, :2], out[first:, 2:]):
+        np.testing.assert_allclose(pair, expected[RATE // 2 : len(out) - announced], atol=1e-6)
+
+
+def test_a_full_disk_does_not_disturb_the_sound(small_disk: Path) -> None:
+    signal = noise_source(seconds=8)
+    device = card(signal)
+    with running([device], record=small_disk, **ROUTE) as run:
+        run.advance(4)
+        recorder = run.session._recorder
+        recorder._recorder.join()  # its thread ends with the first write that fails
+        run.advance(3)
+        status = run.session.status()
+        announced = run.announced_frames
+    assert (status.state, status.reason) == (State.DEGRADED, Reason.RECORDER_FAILED)
+    assert "stopped" in status.recording
+    assert len(run.told) == 1
+    assert status.dropped_frames == status.xruns == status.deadline_misses == 0
+    out = heard(device)
+    first = announced + RATE // 2
+    np.testing.assert_allclose(out[first:], signal[RATE // 2 : len(out) - announced], atol=1e-6)
+    recorded, _ = soundfile.read(small_disk / "take-001" / "drums.wav", dtype="float32")
+    assert len(recorded) > 1000

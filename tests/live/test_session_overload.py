@@ -1,0 +1,126 @@
+"""A model that does not keep up: what a live run gives up, how it sounds, and how it comes back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from doubles import RATE
+from live.staging import Run, Scaled, begun, card, delay_between, noise_source, one, running, tone
+
+from streamer.live.status import Reason, State
+
+FADE_STEP = 1 / 256
+GIVES_UP = ["wider hop", "1 shift", "model small", "dry"]
+
+
+def rungs_of(run: Run) -> list[str]:
+    """The rungs that were told, each as where it led to."""
+    return [told.rpartition("-> ")[2] for told in run.told]
+
+
+def assert_no_step(out: np.ndarray, smooth: np.ndarray) -> None:
+    steepest = np.abs(np.diff(smooth, axis=0)).max() + np.abs(smooth).max() * FADE_STEP
+    assert np.abs(np.diff(out, axis=0)).max() <= steepest * 1.01
+
+
+def small() -> tuple[object, float]:
+    bag = one(Scaled())
+    return type(bag)("small", bag.members, bag.names, bag.samplerate, bag.channels), 0.005
+
+
+def test_the_ladder_is_walked_down_and_up() -> None:
+    smooth = tone(92)
+    device = card(smooth)
+    slow, dry = [True], [False]
+    with running(
+        [device],
+        compute=lambda _: 0.01 if dry[0] else 0.35 if slow[0] else 0.02,
+        smaller=small(),
+        shifts=2,
+        lookahead=0.15,
+        route=["bass=1,2"],
+    ) as run:
+        announced = run.announced_frames
+        run.backend.at(3.8, lambda: dry.__setitem__(0, True))  # nothing is computed then
+        run.advance(8)
+        worst = run.session.status()
+        assert rungs_of(run) == GIVES_UP
+        assert (worst.state, worst.reason) == (State.DEGRADED, Reason.OVERLOAD)
+        assert (worst.rung_name, worst.detail, worst.model) == ("dry", "dry", "small")
+        slow[0] = dry[0] = False
+        run.advance(82)
+        best = run.session.status()
+    up = ["model small", "1 shift", "wider hop", "as planned"]
+    assert rungs_of(run) == GIVES_UP + up
+    assert (best.state, best.rung) == (State.RUNNING, 0)
+    assert best.model == "tiny"
+    assert best.dropped_frames == best.xruns == best.gaps == 0
+    assert run.announced_frames == announced
+    # the output never stopped, nor stepped; the stem is half of the mix, and stands in for it
+    assert best.played_frames > 89.8 * RATE
+    out = device.heard(0, device.heard_frames)[:, :2]
+    assert_no_step(out, smooth)
+    start = begun() + 2 * RATE
+    whole = smooth[start - announced : len(out) - announced]
+    assert (np.abs(out[start:]) <= np.abs(whole) + 1e-4).all()
+    assert (np.abs(out[start:]) >= 0.5 * np.abs(whole) - 1e-4).all()
+
+
+def test_the_delay_stays_when_the_plan_gives_way() -> None:
+    signal = noise_source(seconds=40)
+    device = card(signal)
+    with running(
+        [device], compute=lambda n: 0.13 if n < 5 else 0.01, lookahead=0.15, route=["drums=1,2"]
+    ) as run:
+        announced = run.announced_frames
+        run.advance(32)
+        assert rungs_of(run) == ["wider hop", "as planned"]
+        log = run.session.latency()
+    for second in (1.5, 4.0, 6.0, 15.0, 31.0):
+        delay = delay_between(device, signal, device, second)
+        assert round(delay * RATE) == announced
+    assert log.delay.summary().max == pytest.approx(announced / RATE, rel=1e-3)
+    out = device.heard(0, device.heard_frames)[:, :2]
+    np.testing.assert_allclose(
+        out[2 * RATE :], signal[2 * RATE - announced :][: len(out) - 2 * RATE], atol=1e-6
+    )
+
+
+def test_one_slow_window_is_a_gap_and_no_step_of_the_ladder() -> None:
+    smooth = tone(6)
+    device = card(smooth)
+    with running([device], compute=lambda n: 0.25 if n == 20 else 0.02, route=["bass=1,2"]) as run:
+        run.advance(5)
+        status = run.session.status()
+    assert run.told == []
+    assert (status.state, status.rung) == (State.RUNNING, 0)
+    assert 1 <= status.deadline_misses <= 3
+    out = device.heard(0, device.heard_frames)[:, :2]
+    assert_no_step(out, smooth)
+
+
+def test_without_adapting_a_slow_model_is_heard_where_it_is_in_time() -> None:
+    device = card(noise_source(seconds=12))
+    with running([device], compute=lambda _: 0.25, adapt=False, route=["bass=1,2"]) as run:
+        run.advance(10)
+        status = run.session.status()
+    assert run.told == []
+    assert status.rung == 0
+    assert status.deadline_misses > 20
+    assert status.dropped_frames == 0
+
+
+@pytest.mark.parametrize("fallback", ["dry", "silence"])
+def test_what_plays_where_the_stems_are_missing(fallback: str) -> None:
+    signal = noise_source(seconds=8)
+    device = card(signal)
+    with running(
+        [device], compute=lambda _: 5.0, fallback=fallback, route=["drums=1,2", "mix=3,4"]
+    ) as run:
+        run.advance(6)
+        announced = run.announced_frames
+    out = device.heard(0, device.heard_frames)[:, :4]
+    played = signal[RATE : len(out) - announced]
+    stems = played if fallback == "dry" else 0 * played
+    np.testing.assert_allclose(out[announced + RATE :, :2], stems, atol=1e-6)
+    np.testing.assert_allclose(out[announced + RATE :, 2:], played, atol=1e-6)
