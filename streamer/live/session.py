@@ -166,7 +166,6 @@ class LiveSession:
         self._began = clock()
         # last, since it starts the model's thread
         self.processor.prepare(wiring.samplerate, READ_FRAMES, 2)
-        self.processor.warm_up()
 
     # The run
 
@@ -178,8 +177,10 @@ class LiveSession:
 
         Raises:
             DeviceError: a device cannot be had as asked.
+            ModelError: the model fails.
             SinkError: there is no place for the recording.
         """
+        self.processor.warm_up()
         self.rig.open()
         promise = self.settings.latency
         most_seconds = math.inf if promise is None else promise + 1 / self.rig.samplerate
