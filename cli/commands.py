@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli import demo, devices, doctor, live, models, presets, separate
+from cli import demo, devices, doctor, latency, live, models, presets, separate
 
 app = typer.Typer(
     name="stemstream",
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command("separate")(separate.separate)
 app.command("live")(live.live)
 app.command("plan")(live.plan)
+app.command("latency")(latency.latency)
 app.command("demo")(demo.demo)
 app.add_typer(models.app, name="models")
 app.command("presets")(presets.presets)

@@ -25,7 +25,7 @@ from typing import Self
 
 import numpy as np
 
-from streamer.audio import Stems
+from streamer.audio import Samples, Stems
 from streamer.latency import LatencyLog
 from streamer.live.account import Account
 from streamer.live.degrade import Degrader
@@ -92,9 +92,10 @@ def open_session(
 class LiveSession:
     """One live run. It is what keys and remotes control (`streamer.live.controls.Controls`).
 
-    ``tell`` is given what a person should know, a sentence each. ``clock`` is the time of the run;
-    ``time_field`` says which time of the callbacks' notes is on it, ``worker`` makes what runs the
-    model: all three for runs on virtual time.
+    ``tell`` is given what a person should know, a sentence each. ``insert`` is given each block
+    that was captured, in order, and may write another in its place. ``clock`` is the time of the
+    run; ``time_field`` says which time of the callbacks' notes is on it, ``worker`` makes what runs
+    the model: all three for runs on virtual time.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class LiveSession:
         backend: Backend,
         *,
         tell: Callable[[str], None] = _nobody,
+        insert: Callable[[Samples], None] | None = None,
         clock: Clock = time.monotonic,
         time_field: TimeField = "begin_seconds",
         worker: Callable[[], WindowWorker] = LiveWorker,
@@ -110,6 +112,7 @@ class LiveSession:
         settings, plan, wiring = prepared.settings, prepared.plan, prepared.wiring
         self.settings, self.plan = settings, plan
         self._clock = clock
+        self._insert = insert
         self._jobs: list[Job] = []
         self._source = prepared.source
         self.processor = Processor(
@@ -233,6 +236,8 @@ class LiveSession:
         # no more than is there now: a device may be faster than the engine, as ALSA's null is
         for _ in range(waiting // READ_FRAMES + 1):
             frames = self.rig.capture.ring.read(self._block)
+            if self._insert is not None:
+                self._insert(self._block[:frames])
             for stems in self.processor.feed(self._block[:frames]):
                 self._deliver(stems)
             self._judge()

@@ -1,0 +1,339 @@
+"""How long sound takes through a live run, measured by a cable from the output to the input.
+
+::
+
+    trip = measure(settings, backend)
+    trip.device.frames       # there and back through the devices alone
+    trip.total.frames        # and through the separator: from the input's converter to the output's
+
+A train of noise bursts (`loopback`) is put in where captured audio is read, and what is captured is
+kept instead of it. So all streams, ports and clocks are those of a real run, positions are counted
+by the input alone, and nothing goes round and round. First the output plays the train at once, then
+a run separates it; the difference is the separator's delay, to the frame where one device does both
+and its own delay stays the same. Two devices, or two streams of a sound server, have two clocks,
+and the server may buffer anew for each stream: then the difference is as good as that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from ringbuffer import Ring
+from streamer.audio import Samples
+from streamer.errors import DeviceError, SettingsError
+from streamer.live.devices import Backend
+from streamer.live.link import Link
+from streamer.live.loopback import Delay, burst_train, find_delay
+from streamer.live.plan import LivePlan
+from streamer.live.prepare import POLL_SECONDS, MakeBag, Prepared, prepare, wire
+from streamer.live.rig import Rig, Wiring
+from streamer.live.session import LiveSession
+from streamer.live.settings import LiveSettings
+from streamer.live.stamps import TimeField
+from streamer.processor import load_bag
+from streamer.worker import Clock, LiveWorker, WindowWorker
+
+LEAD_SECONDS = 0.5
+"""What is waited before the train: a stream's first blocks come at odd times."""
+DRIFT_LEAD_SECONDS = 3.0
+"""The same for two clocks: until their distance is known to a millisecond."""
+REACH_SECONDS = 1.0
+"""How much longer than twice what they say the devices may take."""
+TRIES = 3
+BLOCK_FRAMES = 4096
+IDENTITY = "passthrough"
+
+
+def _nobody(sentence: str) -> None:
+    """Tell a sentence to nobody."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How time passes: on the machine's clock unless told otherwise. See `LiveSession`."""
+
+    sleep: Callable[[float], object] = time.sleep
+    clock: Clock = time.monotonic
+    time_field: TimeField = "begin_seconds"
+    worker: Callable[[], WindowWorker] = LiveWorker
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """What was measured, beside what the run announces.
+
+    ``device`` is the way through output, cable and input, ``total`` the whole: the same and the
+    separator. ``claimed_seconds`` is what input and output say of themselves.
+    """
+
+    wiring: Wiring
+    plan: LivePlan
+    claimed_seconds: tuple[float, float]
+    device: Delay
+    total: Delay
+    xruns: int
+    late_windows: int
+
+    @property
+    def samplerate(self) -> int:
+        """Frames in a second."""
+        return self.wiring.samplerate
+
+    @property
+    def claimed_frames(self) -> float:
+        """What the devices say of their way there and back."""
+        return sum(self.claimed_seconds) * self.samplerate
+
+    @property
+    def separator_frames(self) -> int:
+        """The delay of the run without its devices: by difference."""
+        return self.total.frames - self.device.frames
+
+    @property
+    def announced_separator_frames(self) -> int:
+        """The same as the run announces it, and holds it constant."""
+        return self.plan.delay.frames
+
+    @property
+    def announced_frames(self) -> float:
+        """The whole delay as the run announces it."""
+        return self.announced_separator_frames + self.claimed_frames
+
+    def parts(self) -> dict[str, int]:
+        """Return what the separator's delay is made of, in frames."""
+        return {
+            name.removesuffix("_frames"): frames
+            for name, frames in asdict(self.plan.delay).items()
+            if not name.startswith("device")
+        }
+
+
+def measure(
+    settings: LiveSettings,
+    backend: Backend,
+    make_bag: MakeBag = load_bag,
+    *,
+    channels: tuple[int, ...] | None = None,
+    pace: Pace | None = None,
+    tell: Callable[[str], None] = _nobody,
+) -> RoundTrip:
+    """Measure the devices alone, then a live run of the settings' model on them.
+
+    ``channels`` are those of the output that the train is played on, from 1; 1 and 2 unless told.
+
+    Raises:
+        DeviceError: the train does not come back, or a device cannot be had.
+        SettingsError: the input is a file, or the run cannot be planned.
+    """
+    pace = pace or Pace()
+    wiring = _wire(settings, backend)
+    outputs = wiring.outputs[0].output_channels
+    channels = channels or ((1, 2) if outputs > 1 else (1,))
+    if len(channels) > 2 or not all(1 <= channel <= outputs for channel in channels):
+        raise SettingsError(
+            f"output channels {','.join(map(str, channels))} must be one or two of "
+            f"{wiring.outputs[0].name}, which has {outputs}; try 1"
+        )
+    tell("listening to the devices alone")
+    device, claimed_seconds = _through_devices(backend, wiring, channels, pace, tell)
+    prepared = prepare(settings, backend, make_bag, claimed_seconds)
+    tell(f"listening to a run with {prepared.bag.name}")
+    return _through_run(_routed(prepared, channels), backend, device, pace, tell)
+
+
+def _wire(settings: LiveSettings, backend: Backend) -> Wiring:
+    if len(settings.output) > 1:
+        raise SettingsError("a round trip goes through one output; give --output once")
+    wiring, source = wire(settings, backend)
+    if source is not None:
+        source.close()
+        raise SettingsError(
+            f"input={settings.input} is a file, and a round trip needs a sound device; name the "
+            "one that hears the output"
+        )
+    return wiring
+
+
+def _routed(prepared: Prepared, channels: tuple[int, ...]) -> Prepared:
+    """Return the same run, playing the mix of its stems on these channels and nothing else."""
+    names = prepared.bag.names
+    if prepared.bag.name == IDENTITY:  # each of its stems is the mix
+        names = names[:1]
+    place = ",".join(map(str, channels))
+    settings = prepared.settings.model_copy(
+        update={
+            "route": tuple(f"{name}={place}" for name in names),
+            "scene": None,
+            "record": None,
+            # what is captured must not be played again
+            "fallback": "silence",
+        }
+    )
+    return replace(prepared, settings=settings, smaller=None)
+
+
+class _Loop:
+    """The train, where it is put in, and what comes back from there on. Positions are frames."""
+
+    def __init__(self, samplerate: int, lead_seconds: float, reach_seconds: float) -> None:
+        self._samplerate = samplerate
+        self._train = burst_train(samplerate)
+        self._lead_frames = round(lead_seconds * samplerate)
+        frames = len(self._train) + round(reach_seconds * samplerate)
+        self._kept = np.zeros((frames, 2), np.float32)
+        self._made = self._heard = 0
+        self.restart()
+
+    def restart(self) -> None:
+        """Put the train in once more, after a while."""
+        self._begin = max(self._made, self._heard) + self._lead_frames
+        self._kept[:] = 0
+
+    @property
+    def heard(self) -> bool:
+        """Whether all that can come back has been captured."""
+        return self._heard >= self._begin + len(self._kept)
+
+    def exchange(self, block: Samples) -> None:
+        """Keep what was captured, and put the train or silence in its place."""
+        self.keep(block)
+        block[:] = self._signal(self._made, len(block))[:, np.newaxis]
+        self._made += len(block)
+
+    def keep(self, block: Samples) -> None:
+        """Take what was captured, ``(frames, 2)``."""
+        first = self._heard - self._begin
+        self._heard += len(block)
+        kept = self._kept[max(0, first) : max(0, first + len(block))]
+        skip = max(0, -first)
+        kept[:] = block[skip : skip + len(kept)]
+
+    def play(self, ring: Ring) -> None:
+        """Fill a stem ring of one stem with the train, as far as there is room."""
+        frames = ring.writable_frames
+        stem = np.ones((frames, 3), np.float32)
+        stem[:, :2] = self._signal(self._made, frames)[:, np.newaxis]
+        self._made += ring.write(stem)
+
+    def _signal(self, start: int, frames: int) -> Samples:
+        signal = np.zeros(frames, np.float32)
+        first = start - self._begin
+        part = self._train[max(0, first) : max(0, first + frames)]
+        skip = max(0, -first)
+        signal[skip : skip + len(part)] = part
+        return signal
+
+    def delay(self) -> Delay:
+        """Find the train in what came back, on the louder side.
+
+        Raises:
+            DeviceError: it is not there.
+        """
+        side = int(np.abs(self._kept).max(axis=0).argmax())
+        return find_delay(self._train, self._kept[:, side], self._samplerate)
+
+
+def _listen(
+    loop: _Loop,
+    step: Callable[[], None],
+    links: Iterable[Link],
+    pace: Pace,
+    tell: Callable[[str], None],
+) -> Delay:
+    """Play the train until it is heard, at most `TRIES` times."""
+    for attempt in range(1, TRIES + 1):
+        while not loop.heard:
+            step()
+            pace.sleep(POLL_SECONDS)
+        lost = next((link for link in links if link.losses), None)
+        if lost is not None:
+            raise DeviceError(
+                f"{lost.device.name!r} went away while it was measured; see that it stays, and "
+                "measure again"
+            )
+        try:
+            return loop.delay()
+        except DeviceError as error:
+            if attempt == TRIES:
+                raise
+            tell(f"not heard yet, trying again: {error}")
+            loop.restart()
+    raise AssertionError
+
+
+def _loop_for(wiring: Wiring, delay_seconds: float, claimed_seconds: tuple[float, float]) -> _Loop:
+    return _Loop(
+        wiring.samplerate,
+        LEAD_SECONDS if wiring.duplex else DRIFT_LEAD_SECONDS,
+        REACH_SECONDS + delay_seconds + 2 * sum(claimed_seconds),
+    )
+
+
+def _through_devices(
+    backend: Backend,
+    wiring: Wiring,
+    channels: tuple[int, ...],
+    pace: Pace,
+    tell: Callable[[str], None],
+) -> tuple[Delay, tuple[float, float]]:
+    """Return the way through output, cable and input, and what the devices say of it."""
+    rig = Rig(backend, wiring, 1, 0)
+    port = next(iter(rig.ports.values()))
+    gains = np.zeros((4, port.outputs), np.float32)
+    gains[0, [channel - 1 for channel in channels]] = 1
+    port.set_gains(gains, np.zeros((2, port.outputs), np.float32))
+    block = np.zeros((BLOCK_FRAMES, 2), np.float32)
+    rig.open()
+    claimed_seconds = rig.device_seconds
+    loop = _loop_for(wiring, 0.0, claimed_seconds)
+
+    def step() -> None:
+        rig.watch(pace.clock())
+        loop.play(port.stem_ring)
+        loop.keep(block[: rig.capture.ring.read(block)])
+
+    try:
+        return _listen(loop, step, rig.links, pace, tell), claimed_seconds
+    finally:
+        rig.close()
+
+
+def _through_run(
+    prepared: Prepared,
+    backend: Backend,
+    device: Delay,
+    pace: Pace,
+    tell: Callable[[str], None],
+) -> RoundTrip:
+    """Return the same with the separator between input and output."""
+    wiring, delay = prepared.wiring, prepared.plan.delay
+    claimed = (delay.device_input_frames + delay.device_output_frames) / wiring.samplerate
+    loop = _loop_for(wiring, delay.frames / wiring.samplerate, (claimed, 0.0))
+    session = LiveSession(
+        prepared,
+        backend,
+        tell=tell,
+        insert=loop.exchange,
+        clock=pace.clock,
+        time_field=pace.time_field,
+        worker=pace.worker,
+    )
+    try:
+        session.open()
+        total = _listen(loop, session.step, session.rig.links, pace, tell)
+        status = session.status()
+        return RoundTrip(
+            wiring=wiring,
+            plan=prepared.plan,
+            claimed_seconds=session.rig.device_seconds,
+            device=device,
+            total=total,
+            xruns=status.xruns,
+            late_windows=status.deadline_misses,
+        )
+    finally:
+        session.close()
