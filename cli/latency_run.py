@@ -39,10 +39,9 @@ def run_latency(settings: LiveSettings, channels: tuple[int, ...] | None, *, as_
 def plain(trip: RoundTrip) -> dict[str, object]:
     """Return a round trip in JSON's types."""
     rate = trip.samplerate
-    device = trip.wiring.input
     return {
         "model": trip.plan.request.model,
-        "input": device.name if device is not None else None,
+        "input": _input_name(trip),
         "output": trip.wiring.outputs[0].name,
         "duplex": trip.wiring.duplex,
         "samplerate": rate,
@@ -69,10 +68,14 @@ def plain(trip: RoundTrip) -> dict[str, object]:
     }
 
 
+def _input_name(trip: RoundTrip) -> str:
+    return trip.wiring.input.name if trip.wiring.input is not None else ""
+
+
 def _table(trip: RoundTrip) -> Table:
     rate = trip.samplerate
     table = Table(
-        title=f"{trip.plan.request.model} from {trip.wiring.input} to {trip.wiring.outputs[0]}, "
+        title=f"{trip.plan.request.model}, {_input_name(trip)} to {trip.wiring.outputs[0].name}, "
         f"{rate} Hz",
         title_justify="left",
         box=None,
@@ -100,15 +103,15 @@ def _table(trip: RoundTrip) -> Table:
 
 def _verdict(trip: RoundTrip) -> str:
     more = trip.total.exact_frames - trip.announced_frames
-    words = (
-        f"from input to output {1000 * trip.total.exact_frames / trip.samplerate:.1f} ms, "
-        f"{1000 * abs(more) / trip.samplerate:.1f} ms {'more' if more > 0 else 'less'} than "
-        "announced"
-    )
+    words = f"from input to output {1000 * trip.total.exact_frames / trip.samplerate:.1f} ms: "
+    if abs(more) < 1:
+        return f"{words}as announced"
+    less = "more" if more > 0 else "less"
+    words += f"{1000 * abs(more) / trip.samplerate:.1f} ms {less} than announced"
     if abs(more) <= trip.wiring.blocksize:
-        return f"{words}: within a block"
-    if abs(trip.total.frames - trip.device.frames - trip.announced_separator_frames) <= abs(more):
-        return f"{words}: the devices take other times than they say"
+        return f"{words}, which is within a block"
+    if abs(trip.device.frames - trip.claimed_frames) > abs(more) / 2:
+        return f"{words}, since the devices take other times than they say"
     return words
 
 
@@ -116,7 +119,7 @@ def _doubt(name: str, delay: Delay) -> str | None:
     """Return what makes a delay less than sure."""
     if delay.spread_frames > 1.5:
         return (
-            f"{name}: moved by {delay.spread_frames:.0f} frames while it was measured, since two "
+            f"{name}: moved by {delay.spread_frames:.0f} frames or more while it was measured, since two "
             "clocks drift or the sound server buffers anew"
         )
     if delay.confidence < UNSURE:

@@ -39,7 +39,7 @@ from streamer.worker import Clock, LiveWorker, WindowWorker
 
 LEAD_SECONDS = 0.5
 """What is waited before the train: a stream's first blocks come at odd times."""
-DRIFT_LEAD_SECONDS = 3.0
+DRIFT_LEAD_SECONDS = 4.0
 """The same for two clocks: until their distance is known to a millisecond."""
 REACH_SECONDS = 1.0
 """How much longer than twice what they say the devices may take."""
@@ -140,6 +140,7 @@ def measure(
         )
     tell("listening to the devices alone")
     device, claimed_seconds = _through_devices(backend, wiring, channels, pace, tell)
+    backend.refresh()  # else PortAudio gives its JACK ports other names the second time
     prepared = prepare(settings, backend, make_bag, claimed_seconds)
     tell(f"listening to a run with {prepared.bag.name}")
     return _through_run(_routed(prepared, channels), backend, device, pace, tell)
