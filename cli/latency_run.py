@@ -119,8 +119,8 @@ def _doubt(name: str, delay: Delay) -> str | None:
     """Return what makes a delay less than sure."""
     if delay.spread_frames > 1.5:
         return (
-            f"{name}: moved by {delay.spread_frames:.0f} frames or more while it was measured, since two "
-            "clocks drift or the sound server buffers anew"
+            f"{name}: moved by {delay.spread_frames:.0f} frames or more while it was measured, "
+            "since two clocks drift or the sound server buffers anew"
         )
     if delay.confidence < UNSURE:
         return f"{name}: only {delay.confidence:.0%} of the bursts came back well"

@@ -41,7 +41,9 @@ def cable(jack: Server) -> Iterator[None]:
 
     def connect() -> None:
         while not ended.wait(0.1):
-            jack.call("jack_connect", "PortAudio:out_0", "PortAudio:in_0")
+            for port in (jack.call("jack_lsp") or "").split():
+                if port.endswith(":out_0"):
+                    jack.call("jack_connect", port, port.replace(":out_0", ":in_0"))
 
     thread = threading.Thread(target=connect)
     thread.start()
