@@ -183,15 +183,14 @@ class _Loop:
     def __init__(self, samplerate: int, lead_seconds: float, reach_seconds: float) -> None:
         self._samplerate = samplerate
         self._train = burst_train(samplerate)
-        self._lead_frames = round(lead_seconds * samplerate)
         frames = len(self._train) + round(reach_seconds * samplerate)
         self._kept = np.zeros((frames, 2), np.float32)
         self._made = self._heard = 0
-        self.restart()
+        self.begin(lead_seconds)
 
-    def restart(self) -> None:
-        """Put the train in once more, after a while."""
-        self._begin = max(self._made, self._heard) + self._lead_frames
+    def begin(self, lead_seconds: float) -> None:
+        """Put the train in, so many seconds from now, and forget what came back so far."""
+        self._begin = max(self._made, self._heard) + round(lead_seconds * self._samplerate)
         self._kept[:] = 0
 
     @property
@@ -262,7 +261,7 @@ def _listen(
             if attempt == TRIES:
                 raise
             tell(f"not heard yet, trying again: {error}")
-            loop.restart()
+            loop.begin(LEAD_SECONDS)
     raise AssertionError
 
 

@@ -96,12 +96,7 @@ def solve(request: PlanRequest, timings: Sequence[WindowTiming]) -> LivePlan:
     if latency_seconds is not None:
         most_frames = math.floor(latency_seconds * request.samplerate + ROUNDING_FRAMES)
     wishes = WISHES[USUAL_WISH:] if most_frames is None else WISHES
-    drafts = [
-        draft
-        for timing in timings
-        for wish in wishes
-        if (draft := _draft(request, timing, wish)) is not None
-    ]
+    drafts = _drafts(request, timings, wishes)
     for draft in drafts:
         if most_frames is None or draft.delay.total_frames <= most_frames:
             return _spend(draft, most_frames)
@@ -113,6 +108,31 @@ def solve(request: PlanRequest, timings: Sequence[WindowTiming]) -> LivePlan:
         f"latency={latency_seconds:g} must be at least {least_seconds:g} seconds with "
         f"{request.model} on this machine; try {least_seconds:g}, or a smaller model"
     )
+
+
+def quickest(request: PlanRequest, timings: Sequence[WindowTiming]) -> LivePlan:
+    """Return the plan with the least delay that can be promised, whatever it does to the quality.
+
+    Arguments and errors as for `solve`.
+    """
+    _check(request)
+    timings = [timing.scaled(max(1, request.shifts)) for timing in timings]
+    drafts = _drafts(request, timings, WISHES)
+    if not drafts:
+        _refuse_misfit(request, timings)
+    return min(drafts, key=lambda draft: draft.delay.total_frames)
+
+
+def _drafts(
+    request: PlanRequest, timings: Sequence[WindowTiming], wishes: Sequence[Wish]
+) -> list[LivePlan]:
+    """Return a plan for each wish that can be fulfilled, in order."""
+    return [
+        draft
+        for timing in timings
+        for wish in wishes
+        if (draft := _draft(request, timing, wish)) is not None
+    ]
 
 
 def _check(request: PlanRequest) -> None:

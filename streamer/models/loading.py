@@ -31,6 +31,7 @@ def load(
     threads: int | None = None,
     segment: float | None = None,
     exact_window: bool = False,
+    bfloat16: bool = False,
 ) -> Bag:
     """Load a model, and of a bag only the networks that the wanted stems need.
 
@@ -49,6 +50,7 @@ def load(
         exact_window: show a transformer a window as long as it is, without the padding to its
             training length with which `demucs.apply.apply_model` has it work; so a shorter window
             takes less time.
+        bfloat16: compute the layers in bfloat16, faster here or not (see `quantized`).
 
     Raises:
         SettingsError: if the model has no such stem.
@@ -71,7 +73,7 @@ def load(
     from streamer.models.devices import pick_device
 
     target = pick_device(device)
-    _set_up_torch(threads)
+    set_up_torch(threads)
     read = _Reader(place, trust_checkpoint)
     # Of a model that is not in the registry only its networks know the stems.
     sources = known.stems if known is not None else tuple(read(place.bag.members[0]).sources)
@@ -88,7 +90,11 @@ def load(
     if exact_window:
         _show_as_it_is(networks)
     made = known is not None and known.origin == "made"
-    separators = [_separator(n, target, segment, quantized=made) for n in networks]
+    compute = True if bfloat16 else None
+    separators = [
+        _separator(n, target, segment, quantized=made or bfloat16, compute=compute)
+        for n in networks
+    ]
     return _bag(name, separators, weights, note)
 
 
@@ -134,14 +140,19 @@ def _bag(
 
 
 def _separator(
-    network: Network | None, device: torch.device, segment: float | None, *, quantized: bool
+    network: Network | None,
+    device: torch.device,
+    segment: float | None,
+    *,
+    quantized: bool,
+    compute: bool | None = None,
 ) -> Separator | None:
     if network is None:
         return None
     from streamer.models.quantized import quantize
     from streamer.models.torch_separator import TorchSeparator
 
-    autocast = quantize(network, device) if quantized else None
+    autocast = quantize(network, device, compute=compute) if quantized else None
     return TorchSeparator(network, device, autocast=autocast, segment=segment)
 
 
@@ -208,7 +219,8 @@ def _check_alike(name: str, sources: Sequence[str], networks: Sequence[Network |
             )
 
 
-def _set_up_torch(threads: int | None) -> None:
+def set_up_torch(threads: int | None = None) -> None:
+    """Set what holds for the whole process; to be called before networks are made."""
     import torch
 
     from streamer.models.allocator import keep_freed_memory

@@ -1,0 +1,165 @@
+"""The benchmark: how fast each model is on this machine, and what a live run makes of it.
+
+::
+
+    models = models_here()
+    for job in jobs(models, backend_names, windows):
+        results = run_apart(job)
+
+Each model runs on each backend in a process of its own, so that its memory is its own, and one that
+takes too much ends alone.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from streamer import models
+from streamer.errors import ModelError, StemstreamError
+from streamer.live.calibration import WindowTiming, time_bag
+from streamer.live.plan import PlanRequest
+from streamer.live.solver import quickest, solve
+from streamer.models.backends import BACKENDS, RANDOM, backend, is_network
+
+WINDOWS: Final = (1.0, 2.0, 4.0)
+QUICK_WINDOWS: Final = (2.0,)
+NO_NETWORK: Final = "none needed"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model on a backend, with windows of these lengths in seconds, the shortest first."""
+
+    model: str
+    backend: str
+    windows: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one window costs and what a live run makes of it. ``problem`` says why not, else "".
+
+    ``rtf`` is the compute time of a second of window; ``load`` that of a second of music at
+    ``hop_seconds``, which `solver.solve` chooses. ``least_delay_seconds`` is the smallest promise
+    that can be kept, without the sound devices' own delay. ``memory_bytes`` is the most that the
+    process had held.
+    """
+
+    model: str
+    backend: str
+    window_seconds: float
+    p50_seconds: float | None = None
+    p99_seconds: float | None = None
+    rtf: float | None = None
+    hop_seconds: float | None = None
+    load: float | None = None
+    least_delay_seconds: float | None = None
+    memory_bytes: int | None = None
+    problem: str = ""
+
+
+def models_here() -> list[str]:
+    """Return the models that can run without fetching anything, and the random one."""
+    here = [
+        name
+        for name in models.names()
+        if (models.info(name).origin == "none" or models.available(name))
+        and all(find_spec(package) for package in models.info(name).requires)
+    ]
+    return [*here, RANDOM]
+
+
+def jobs(
+    names: Sequence[str], backend_names: Sequence[str], windows: Sequence[float]
+) -> Iterator[Job]:
+    """Yield all there is to run."""
+    ordered = tuple(sorted(windows))
+    for name in names:
+        if not is_network(name):
+            yield Job(name, NO_NETWORK, ordered)
+            continue
+        for backend_name in backend_names:
+            yield Job(name, backend_name, ordered)
+
+
+def run_apart(job: Job) -> list[Result]:
+    """Run a job in a process of its own; what goes wrong there is in the results."""
+    command = [sys.executable, "-m", __spec__.name, json.dumps(asdict(job))]
+    # in a session of its own Ctrl-C does not reach it; it ends with this call instead
+    done = subprocess.run(
+        command, capture_output=True, text=True, start_new_session=True, check=False
+    )
+    lines = done.stdout.splitlines()
+    if done.returncode or not lines:
+        said = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
+        return [Result(job.model, job.backend, seconds, problem=said) for seconds in job.windows]
+    return [Result(**result) for result in json.loads(lines[-1])]
+
+
+def run_here(job: Job) -> Iterator[Result]:
+    """Run a job in this process, a result for each window."""
+    for seconds in job.windows:
+        try:
+            yield _run_window(job, seconds)
+        except StemstreamError as error:
+            yield Result(job.model, job.backend, seconds, problem=str(error))
+
+
+def _run_window(job: Job, seconds: float) -> Result:
+    known = BACKENDS[0] if job.backend == NO_NETWORK else backend(job.backend)
+    bag = known.load(job.model, seconds)
+    timing = time_bag(bag)
+    request = PlanRequest(bag.name, bag.samplerate, bag.samplerate)
+    hop_seconds, load, problem = _live(request, timing)
+    return Result(
+        job.model,
+        job.backend,
+        seconds,
+        p50_seconds=timing.p50_seconds,
+        p99_seconds=timing.p99_seconds,
+        rtf=timing.p50_seconds * bag.samplerate / timing.window_frames,
+        hop_seconds=hop_seconds,
+        load=load,
+        least_delay_seconds=None if problem else quickest(request, [timing]).delay_seconds,
+        memory_bytes=peak_memory_bytes(),
+        problem=problem,
+    )
+
+
+def _live(request: PlanRequest, timing: WindowTiming) -> tuple[float | None, float | None, str]:
+    """Return the hop that is chosen and the load at it, or why there is none."""
+    try:
+        plan = solve(request, [timing])
+    except ModelError:
+        return None, None, "too slow for live"
+    return plan.hop_seconds, plan.load, ""
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process has held."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux lets rusage begin with what the parent held
+        for line in status.read_text("utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def _main() -> None:
+    given = json.loads(sys.argv[1])
+    job = Job(given["model"], given["backend"], tuple(given["windows"]))
+    results = [asdict(result) for result in run_here(job)]
+    sys.stdout.write(json.dumps(results, allow_nan=False) + "\n")
+
+
+if __name__ == "__main__":
+    _main()
