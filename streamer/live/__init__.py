@@ -16,5 +16,6 @@
     recorder, take                  stems to disk while they play
     stamps, observer, status        what a run shows of itself
     verdict, report, metrics        what it measured
-    loopback                        how long a cable takes
+    loopback, roundtrip             the whole delay, measured by a cable from output to input
+    benchmark                       how fast the models are here, and what delay they allow
 """

@@ -1,0 +1,157 @@
+"""`stemstream bench`: how fast the models are on this machine, and what delay they allow."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.terminal import output, tell
+from streamer.errors import SettingsError
+
+TABLE_WIDTH = 120
+
+app = typer.Typer(
+    help="Time the models on this machine: compute time, load, least delay, memory.",
+    invoke_without_command=True,
+)
+
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--out", help="write bench.json, bench.md, bench.png and bench.svg", metavar="FOLDER"
+    ),
+]
+Models = Annotated[
+    str | None,
+    typer.Option(
+        "--models",
+        help="models to time, with commas [default: all whose weights are here, and a random "
+        "network of htdemucs's size]",
+        metavar="MODELS",
+        show_default=False,
+    ),
+]
+Backends = Annotated[
+    str | None,
+    typer.Option(
+        "--backends",
+        help="what runs them, with commas, as the table names it [default: all]",
+        metavar="BACKENDS",
+        show_default=False,
+    ),
+]
+Windows = Annotated[
+    str | None,
+    typer.Option(
+        "--windows",
+        help="window lengths in seconds, with commas [default: 1,2,4]",
+        metavar="SECONDS",
+        show_default=False,
+    ),
+]
+Quick = Annotated[
+    bool,
+    typer.Option("--quick", help="windows of 2 s only, and no random network", metavar=""),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="print the result as JSON on standard output", metavar="")
+]
+
+
+@app.callback()
+def bench(
+    context: typer.Context,
+    *,
+    models: Models = None,
+    backends: Backends = None,
+    windows: Windows = None,
+    out: Out = None,
+    quick: Quick = False,
+    as_json: AsJson = False,
+) -> None:
+    """Time the models on this machine: compute time, load, least delay, memory.
+
+    Takes some minutes; leave the machine alone meanwhile. Without a command all parts are run, of
+    which there is one: inference.
+    """
+    if context.invoked_subcommand is None:
+        _run(models, backends, windows, out, quick=quick, as_json=as_json)
+
+
+@app.command()
+def inference(
+    *,
+    models: Models = None,
+    backends: Backends = None,
+    windows: Windows = None,
+    out: Out = None,
+    quick: Quick = False,
+    as_json: AsJson = False,
+) -> None:
+    """Time each model on each backend, with windows of several lengths."""
+    _run(models, backends, windows, out, quick=quick, as_json=as_json)
+
+
+def _run(
+    models: str | None,
+    backends: str | None,
+    windows: str | None,
+    out: Path | None,
+    *,
+    quick: bool,
+    as_json: bool,
+) -> None:
+    # imported here, since help and wrong flags need not wait for it
+    from streamer.live import benchmark, benchmark_report
+    from streamer.models.backends import BACKENDS, RANDOM, backend
+
+    usual = [name for name in benchmark.models_here() if not (quick and name == RANDOM)]
+    names = _words(models) or usual
+    backend_names = _words(backends) or [one.name for one in BACKENDS]
+    for name in backend_names:
+        backend(name)
+    lengths = _lengths(windows) or (benchmark.QUICK_WINDOWS if quick else benchmark.WINDOWS)
+    results: list[benchmark.Result] = []
+    for job in benchmark.jobs(names, backend_names, lengths):
+        tell(f"{job.model}, {job.backend}")
+        results += benchmark.run_apart(job)
+    if as_json:
+        json.dump(benchmark_report.as_json(results), sys.stdout, indent=2, allow_nan=False)
+        sys.stdout.write("\n")
+    else:
+        table = Table(box=None)
+        for number, name in enumerate(benchmark_report.COLUMNS):
+            table.add_column(name, justify="left" if number < 2 else "right", no_wrap=True)
+        for result in results:
+            table.add_row(*benchmark_report.cells(result))
+        # whole even where it is wider than the terminal: a figure cut in two is none
+        width = max(output.width, TABLE_WIDTH)
+        Console(width=width, highlight=False, markup=False, emoji=False).print(table)
+    for note in benchmark_report.notes(results):
+        tell(note)
+    if out is not None:
+        files = benchmark_report.write(out, results)
+        tell(f"written to {out}: {', '.join(file.name for file in files)}")
+
+
+def _words(text: str | None) -> list[str]:
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+def _lengths(text: str | None) -> tuple[float, ...]:
+    lengths = []
+    for word in _words(text):
+        try:
+            lengths.append(float(word))
+        except ValueError:
+            lengths.append(math.nan)
+        if not 0 < lengths[-1] < math.inf:
+            raise SettingsError(f"windows={text} must be seconds over 0, with commas; try 1,2,4")
+    return tuple(lengths)

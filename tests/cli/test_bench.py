@@ -1,0 +1,55 @@
+"""`stemstream bench`, with the model that costs nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from streamer.live.benchmark_report import COLUMNS
+
+Run = Callable[..., object]
+
+
+@pytest.mark.parametrize("part", [(), ("inference",)])
+def test_bench(part: tuple[str, ...], stemstream: Run, tmp_path: Path) -> None:
+    outcome = stemstream(
+        "bench", *part, "--quick", "--models", "passthrough", "--out", tmp_path / "found"
+    )
+    assert outcome.code == 0, outcome.err
+    head, row = outcome.out.splitlines()
+    assert head.split() == list(COLUMNS)
+    assert row.startswith(" passthrough  none needed      2 s")
+    assert {file.name for file in (tmp_path / "found").iterdir()} == {
+        *("bench.json", "bench.md", "bench.png", "bench.svg")
+    }
+    assert "the smallest --latency" in outcome.err
+
+
+def test_bench_as_json(stemstream: Run) -> None:
+    outcome = stemstream("bench", "--models", "passthrough", "--windows", "1,0.5", "--json")
+    told = json.loads(outcome.out)
+    assert [one["window_seconds"] for one in told["inference"]] == [0.5, 1.0]
+    assert told["machine"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("--windows", "1,x"), "windows=1,x must be seconds over 0, with commas; try 1,2,4"),
+        (("--windows", "-1"), "windows=-1 must be seconds over 0"),
+        (("--backends", "abacus"), "no backend is named 'abacus'; there are torch cpu float32"),
+    ],
+)
+def test_bench_refuses(wrong: tuple[str, ...], said: str, stemstream: Run) -> None:
+    outcome = stemstream("bench", *wrong)
+    assert outcome.code == 2
+    assert said in outcome.complaint
+
+
+def test_latency_refuses(stemstream: Run) -> None:
+    outcome = stemstream("latency", "--output-channels", "left")
+    assert outcome.code == 2
+    assert "output-channels=left must be one or two numbers; try 1,2" in outcome.complaint
