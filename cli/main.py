@@ -26,6 +26,8 @@ import time
 from types import FrameType
 from typing import Any, Final
 
+from cli.standard import claim
+
 HASTE_SECONDS: Final = 1.0
 """A second Ctrl-C so soon after the first would only break into its cleaning up."""
 AGAIN_SECONDS: Final = 0.01
@@ -33,6 +35,7 @@ AGAIN_SECONDS: Final = 0.01
 
 def run() -> None:
     """Run the command line and exit."""
+    claim()
     # importing makes a great many objects and no garbage; `cli.tracks` turns collection on again
     gc.disable()
     stops: list[int] = []
@@ -66,7 +69,9 @@ def run() -> None:
         from cli.commands import app
 
         # without arguments the help is more use than an error
-        sys.exit(app(sys.argv[1:] or ["--help"], prog_name="stemstream", standalone_mode=False))
+        code = app(sys.argv[1:] or ["--help"], prog_name="stemstream", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except Exception as error:

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+
+class _Teller(Console):
+    """Standard error; where nothing can be told there, as on a full disk, the work goes on."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with contextlib.suppress(OSError):
+            super().print(*objects, **options)
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 # no markup and no emoji: brackets and colons in the name of a song are part of it
-console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+console = _Teller(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 output = Console(highlight=False, markup=False, emoji=False)
 """Standard output, for the commands whose result is a table."""
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cli.report import plain, print_json, print_table
+from cli.standard import refuse_closed
 from cli.terminal import complain, progress_bar, tell
 from streamer.engine import TrackReport, refuse_duplicates, separate_track
 from streamer.errors import SettingsError, StemstreamError
@@ -77,5 +78,6 @@ def separate_shown(
 def _refuse_crowded_output(*, as_json: bool) -> None:
     if as_json:
         raise SettingsError("--json and --out - both want standard output; give one of them")
+    refuse_closed()
     if sys.stdout.isatty():
         raise SettingsError("--out - writes audio, and standard output is a terminal; pipe it on")

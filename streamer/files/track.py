@@ -7,12 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 
 from streamer.audio import Stems
-from streamer.errors import SettingsError
+from streamer.errors import SettingsError, SinkError
 from streamer.files.decode import STANDARD_INPUT
 from streamer.files.encode import Encoding, FileSink
 from streamer.files.folder import track_lock
@@ -186,7 +186,7 @@ class _Pipe(TrackSink):
                 "ffmpeg for other formats"
             )
         self._sink = PipeSink(
-            sys.stdout.buffer,
+            _standard_output(),
             source.samplerate,
             channels * stems,
             settings.format,
@@ -201,6 +201,12 @@ class _Pipe(TrackSink):
     def write(self, stems: Stems) -> None:
         side_by_side = stems.data.transpose(1, 0, 2).reshape(stems.frames, -1)
         self._sink.write(np.ascontiguousarray(side_by_side))
+
+
+def _standard_output() -> BinaryIO:
+    if sys.stdout is None:
+        raise SinkError("There is no standard output; give --out a folder instead of -")
+    return sys.stdout.buffer
 
 
 def _refuse_rescale(settings: Settings) -> None:

@@ -117,3 +117,44 @@ def _all_of(screen: int) -> bytes:
             shown += data
     os.close(screen)
     return shown
+
+
+RESULTS = [
+    ("models",),
+    ("models", "path", "htdemucs_mini"),
+    ("presets",),
+    ("doctor",),
+    ("--help",),
+    (*MODEL, "song.wav", "--json"),
+    (*MODEL, "song.wav", "-o", "-"),
+]
+
+
+@pytest.mark.parametrize("words", RESULTS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("to", "said"), [(">/dev/full", "No space left on device"), (">&-", "closed")]
+)
+def test_standard_output_that_takes_nothing(
+    words: tuple[str, ...], to: str, said: str, song: Run
+) -> None:
+    song()
+    program = f"{sys.executable} -c 'from cli.main import run; run()' \"$@\" {to}"
+    done = subprocess.run(["sh", "-c", program, "sh", *words], capture_output=True, timeout=60)
+    assert done.returncode == 4, done.stderr
+    complaint = done.stderr.decode().splitlines()[-1]
+    assert complaint.startswith("stemstream: ")
+    assert said in complaint
+    for noise_ in (b"should not happen", b"Traceback", b"Exception ignored"):
+        assert noise_ not in done.stderr
+
+
+@pytest.mark.parametrize("streams", ["<&- >&- 2>&-", ">/dev/full 2>/dev/full"])
+def test_files_need_no_standard_streams(
+    streams: str, song: Run, read: Run, elsewhere: Path
+) -> None:
+    """Nor does a stem's file become one of them, for libraries to print into."""
+    program = f"{sys.executable} -c 'from cli.main import run; run()' \"$@\" {streams}"
+    done = subprocess.run(["sh", "-c", program, "sh", *MODEL, str(song())], timeout=60)
+    assert done.returncode == 0
+    for stem in ("drums", "bass", "other", "vocals"):
+        assert len(read(elsewhere / f"separated/passthrough/song/{stem}.wav")) == 20_000
