@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import sys
+from typing import Any
 
 from streamer.errors import SinkError
 
@@ -51,7 +52,7 @@ class _Output(io.FileIO):
     def __init__(self) -> None:
         super().__init__(OUTPUT, "w", closefd=False)
 
-    def write(self, data: bytes) -> int:  # type: ignore[override]
+    def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
         except OSError as error:

@@ -36,7 +36,7 @@ class TrackReport:
     """What became of one track.
 
     ``stems`` and ``paths`` are by name; a track that `--resume` skipped has no ``stems``.
-    ``residual_db`` is what the stems' sum lacks of the mix, where all stems are there.
+    ``residual_db`` is what the sum of the model's stems lacks of the mix, where they are all there.
     """
 
     source: str

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamer.audio import Samples, Stems
+from streamer.derive import RESIDUAL
 
 
 def decibels(power_ratio: float) -> float:
@@ -58,10 +59,11 @@ class StemMeasure:
 
 
 class TrackMeasure:
-    """All stems of a track, and how well they add up to the mix."""
+    """All stems of a track, and how well those of the model (all but the residual) add up."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.stems = {name: StemMeasure() for name in names}
+        self._added = [index for index, name in enumerate(names) if name != RESIDUAL]
         self._mix_energy = 0.0
         self._residual_energy = 0.0
 
@@ -70,11 +72,13 @@ class TrackMeasure:
         for name, measure in self.stems.items():
             measure.feed(stems[name], truth.get(name))
         self._mix_energy += _energy(stems.mix)
-        self._residual_energy += _energy(stems.mix - stems.data.sum(axis=0))
+        self._residual_energy += _energy(
+            stems.mix - sum(stems.data[index] for index in self._added)
+        )
 
     @property
     def residual_db(self) -> float:
-        """What the stems' sum lacks of the mix, against the mix, in dB. It tells something only
+        """What the model's stems lack of the mix, against the mix, in dB. It tells something only
         where the stems are all there.
         """
         return decibels(self._residual_energy / max(self._mix_energy, 1e-20))

@@ -39,7 +39,7 @@ def _file_lock(path: Path) -> Iterator[None]:
 
     key = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
     user = os.getuid() if hasattr(os, "getuid") else 0
-    folder = Path(tempfile.gettempdir()) / f"stemstream-locks-{user}"
+    folder = _temporary_folder() / f"stemstream-locks-{user}"
     with sink_errors(folder):
         folder.mkdir(mode=0o700, exist_ok=True)
         lock = FileLock(folder / f"{key}.lock")
@@ -53,3 +53,12 @@ def _file_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _temporary_folder() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        raise SinkError(
+            "No temporary folder can be written to; free some space, or set TMPDIR to a folder"
+        ) from None

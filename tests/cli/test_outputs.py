@@ -150,6 +150,16 @@ def test_table_names_every_file_and_the_residual(separate: Run, song: Run) -> No
     assert "peak memory" in told
 
 
+def test_the_residual_does_not_count_in_what_is_left(separate: Run, song: Run) -> None:
+    path = song()
+    (plain,) = json.loads(separate("--json", "-o", "a", path).out)
+    (told,) = json.loads(separate("--json", "-o", "b", "--residual", path).out)
+    assert told["residual_db"] == plain["residual_db"] == pytest.approx(9.5, abs=0.1)
+    assert set(told["stems"]) == {*STEMS, "residual"}
+    (some,) = json.loads(separate("--json", "-o", "c", "--residual", "--stems", "bass", path).out)
+    assert some["residual_db"] is None
+
+
 def test_environment_and_file_reach_the_run(
     stemstream: Run, song: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

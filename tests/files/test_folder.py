@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -57,6 +58,17 @@ def test_an_error_lets_go_of_the_lock(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), track_lock([tmp_path]):
         raise ZeroDivisionError
     with track_lock([tmp_path]):
+        pass
+
+
+def test_no_temporary_folder_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    with pytest.raises(SinkError, match="set TMPDIR"), track_lock([tmp_path / "song"]):
         pass
 
 
