@@ -10,11 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamer.audio import Samples
+from streamer.audio import RESIDUAL, Samples
 from streamer.errors import SettingsError
 from streamer.settings import StreamSettings
-
-RESIDUAL = "residual"
 
 
 @dataclass(frozen=True)

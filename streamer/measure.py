@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamer.audio import Samples, Stems
-from streamer.derive import RESIDUAL
+from streamer.audio import RESIDUAL, Samples, Stems
 
 
 def decibels(power_ratio: float) -> float:

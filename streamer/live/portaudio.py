@@ -28,8 +28,8 @@ from streamer.live.portaudio_library import JACK, Library, library
 from streamer.live.realtime import is_realtime, threads
 
 SAFE_OUTPUT_SECONDS = 0.1
-"""What "high" latency is for an output of ALSA: with PortAudio's own 35 ms, PulseAudio runs dry on a
-busy machine. An input loses nothing with those."""
+"""What "high" latency is for an output of ALSA: with PortAudio's own 35 ms, PulseAudio runs dry on
+a busy machine. An input loses nothing with those."""
 
 # PaErrorCode of portaudio.h
 _INVALID_RATE, _INVALID_DEVICE, _INVALID_PAIR, _UNAVAILABLE = -9997, -9996, -9993, -9985
@@ -236,8 +236,8 @@ def _ask_for_realtime(sounddevice: Any, stream: Any) -> None:
     """Ask PortAudio to start the thread of an ALSA stream with SCHED_FIFO.
 
     It goes on without where the system does not grant it. JACK and Core Audio do this themselves.
-    Not for a plugin: after an xrun PortAudio polls it in a busy loop for a while, which with priority
-    keeps the sound server's own threads from running, and the sound then stops again and again.
+    Not for a plugin: after an xrun PortAudio polls it in a busy loop for a while, which with
+    priority keeps the sound server's own threads from running, and the sound stops again and again.
     """
     with suppress(OSError, AttributeError):  # another host API's PortAudio has no such function
         ask = ctypes.CDLL(sounddevice._libname).PaAlsa_EnableRealtimeScheduling

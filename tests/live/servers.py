@@ -100,7 +100,8 @@ def pulse(rate: int = RATE) -> Iterator[Server]:
     For PortAudio these are the ALSA devices ``player`` (plays into the stereo sink), ``source``
     (its monitor: what was played there), ``wide`` (plays into the sink of eight channels) and
     ``heard`` (its monitor); ``both`` takes from ``source`` and plays into ``wide``, ``round`` takes
-    from ``heard`` and plays into ``player``. For PulseAudio's programs the sinks are ``source`` and ``wide``.
+    from ``heard`` and plays into ``player``. For PulseAudio's programs the sinks are ``source`` and
+    ``wide``.
     """
     needs("pulseaudio", "pactl", "parec")
     with folder() as place:
