@@ -36,7 +36,7 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
     """
     if settings.report is not None:
         check_report_path(settings.report)
-    code: int | str | None = 0
+    code = 0
     with quiet_libraries(), ExitStack() as stack:
         session = open_session(settings, PortAudioBackend(), tell=tell)
         stack.enter_context(session)
