@@ -161,7 +161,8 @@ class NativePath:
     def take(self):
         """Seconds spent in each callback, and xruns, since the last call."""
         heard, played = self.capture.counters(), self.playback.counters()
-        xruns = heard.overflow_flags + played.underflow_flags + played.dry_missing_frames
+        xruns = heard.overflow_flags + played.underflow_flags
+        xruns += -(-played.dry_missing_frames // BLOCK_FRAMES)
         xruns, self.reported = xruns - self.reported, xruns
         logs = [self.capture.log(), self.playback.log()]
         return np.concatenate(logs)["duration_seconds"], xruns

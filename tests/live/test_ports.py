@@ -1,5 +1,7 @@
 """What the callbacks do with rings, gains, fades, meters and counters, on virtual blocks."""
 
+import time
+
 import numpy as np
 import pytest
 from doubles import noise
@@ -169,6 +171,17 @@ def test_the_log_has_a_record_a_block():
     for _ in range(LOG_RECORDS + 10):
         play(port, 1)
     assert len(port.log()) == LOG_RECORDS
+
+
+def test_the_system_clock_stands_in_for_a_stream_without_one():
+    port, before = port_with(), time.monotonic()
+    play(port, 64, now=0.0)
+    play(port, 64, now=5.0)
+    port.use_system_clock(True)
+    play(port, 64, now=6.0)
+    first, own, told = port.log()["stream_seconds"]
+    assert own == 5.0
+    assert before <= first <= told <= time.monotonic()
 
 
 def test_device_flags_are_counted():
