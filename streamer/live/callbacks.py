@@ -490,7 +490,10 @@ def _settle_gains(address: int) -> None:
     state = playback_at(address)[0]
     rows = 2 * state.stems + MIX_ROWS
     gains = float32_at(state.gains, rows, state.outputs)
-    gains[:] = float32_at(state.targets, rows, state.outputs)
+    targets = float32_at(state.targets, rows, state.outputs)
+    for row in range(rows):
+        for output in range(state.outputs):
+            gains[row, output] = targets[row, output]
 
 
 @compiled(_VOID(_INT, _INT))
