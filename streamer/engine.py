@@ -23,7 +23,7 @@ from streamer.passes import Plan
 from streamer.processor import Processor, load_bag
 from streamer.resolve import resolve
 from streamer.separation import Front, Survey
-from streamer.settings import Settings
+from streamer.settings import FILENAME, Settings
 
 BLOCK_FRAMES = 65536
 
@@ -104,7 +104,7 @@ def separate(paths: str | Path | Sequence[str | Path], **options: object) -> lis
 
 
 def refuse_duplicates(paths: Sequence[str | Path], settings: Settings, bag: Bag) -> None:
-    """Make sure that no two inputs would write the same file, or both to standard output.
+    """Make sure that no two stems would go to the same file, nor two inputs to standard output.
 
     Raises:
         SettingsError: two would.
@@ -114,11 +114,19 @@ def refuse_duplicates(paths: Sequence[str | Path], settings: Settings, bag: Bag)
     names = Plan.make(bag, settings).derivation.names
     writers: dict[Path, str | Path] = {}
     for path in paths:
-        for file in set(stem_paths(settings, bag.name, path, names).values()):
+        files = stem_paths(settings, bag.name, path, names).values()
+        if settings.format != "stem.mp4" and len(set(files)) < len(files):
+            raise SettingsError(
+                f"with filename={settings.filename} several stems would be written to one file; "
+                f"try filename={FILENAME}"
+            )
+        for file in set(files):
             if file in writers:
+                rest = "" if settings.format == "stem.mp4" else "/{stem}"
                 raise SettingsError(
                     f"{writers[file]} and {path} would both be written to {file}; "
-                    "try --filename '{track}.{trackext}/{stem}.{ext}', or separate runs with --out"
+                    f"try --filename '{{track}}.{{trackext}}{rest}.{{ext}}', or separate runs with "
+                    "--out"
                 )
             writers[file] = path
 

@@ -8,7 +8,7 @@ gathers their values.
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
 
@@ -18,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     model_validator,
 )
 
@@ -57,6 +58,12 @@ CROSSFADE_SECONDS: Final = 0.02
 """Of live windows, where one is not given; the crossfade is never longer than the others."""
 
 FILENAME_FIELDS: Final = ("track", "trackext", "stem", "ext")
+FILENAME: Final = "{track}/{stem}.{ext}"
+"""How demucs names files; a stem.mp4, which holds all stems, is called {track}.{ext}."""
+
+
+_SAME: Final = {field: "" for field in FILENAME_FIELDS if field != "stem"}
+"""Fields that say the same for all stems of a track."""
 
 
 def _upper(value: object) -> object:
@@ -82,16 +89,29 @@ def _named(name: str | None) -> str | None:
     return name
 
 
-def _filename(template: str) -> str:
+def _filename(template: str, info: ValidationInfo) -> str:
+    made: set[str] = set()
+    fields: set[str | None] = set()
     try:
-        template.format(**dict.fromkeys(FILENAME_FIELDS, ""))
+        made = {template.format(stem=stem, **_SAME) for stem in ("vocals", "bass")}
         fields = {field for _, field, _, _ in string.Formatter().parse(template)} - {None}
     except (ValueError, LookupError, AttributeError):
-        fields = set()
-    if "stem" not in fields or not fields.issubset(FILENAME_FIELDS):
-        allowed = ", ".join(f"{{{field}}}" for field in FILENAME_FIELDS)
-        raise ValueError(f"must hold {{stem}}, and of such fields only {allowed}")
+        made.clear()
+    if not made or not fields.issubset(FILENAME_FIELDS):
+        raise ValueError(f"must hold {{stem}}, and of such fields only {_listed(FILENAME_FIELDS)}")
+    if info.data.get("format") == "stem.mp4":
+        if template != FILENAME and "stem" in fields:
+            raise ValueError(
+                "must not hold {stem}, since a stem.mp4 holds them all; of such fields only "
+                f"{_listed(_SAME)}"
+            )
+    elif len(made) == 1:
+        raise ValueError("must hold {stem}, whole, or all stems would go to one file")
     return template
+
+
+def _listed(fields: Iterable[str]) -> str:
+    return ", ".join(f"{{{field}}}" for field in fields)
 
 
 def preset_values(preset: object) -> Mapping[str, object]:
@@ -265,13 +285,13 @@ class Settings(StreamSettings):
 
     jobs: int = Field(0, ge=0, description="windows separated in parallel; takes more memory")
     out: Path = Field(Path("separated"), description="folder to write to, or - for standard output")
-    filename: Annotated[str, AfterValidator(_filename)] = Field(
-        "{track}/{stem}.{ext}",
-        description=f"names of the files; fields: {', '.join(FILENAME_FIELDS)}",
-    )
     format: Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem.mp4", "raw"] = Field(
         "wav",
         description="kind of the files; stem.mp4 is one file for DJ software, raw is for --out -",
+    )
+    filename: Annotated[str, AfterValidator(_filename)] = Field(
+        FILENAME,
+        description=f"names of the files; fields: {', '.join(FILENAME_FIELDS)}",
     )
     mp3_bitrate: int = Field(320, ge=32, le=320, description="kbit/s of an MP3")
     mp3_preset: int = Field(2, ge=2, le=7, description="MP3 encoder: 2 is best, 7 is fastest")

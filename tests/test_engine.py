@@ -7,12 +7,14 @@ import math
 import numpy as np
 import pytest
 import soundfile
-from doubles import noise
+from doubles import RecordingSeparator, noise
 
 import streamer
 from streamer.audio import Stems
+from streamer.engine import refuse_duplicates
 from streamer.files.loudness import SILENCE_LUFS, LoudnessMeter
 from streamer.measure import TrackMeasure
+from streamer.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +113,12 @@ def test_two_inputs_for_one_output_are_refused_before_anything_is_written(tmp_pa
     with pytest.raises(streamer.SettingsError, match="both be written"):
         streamer.separate(["one/song.wav", "two/song.wav"], model="passthrough")
     assert not (tmp_path / "separated").exists()
+
+
+def test_stems_that_would_share_a_file_are_refused():
+    separator = RecordingSeparator(1000)
+    separator.names = ("bass", "brass", "voice", "rest")
+    settings = Settings(filename="{track}-{stem:.1}.{ext}")
+    with pytest.raises(streamer.SettingsError, match="several stems would be written to one file"):
+        refuse_duplicates(["song.wav"], settings, separator.bag())
+    refuse_duplicates(["song.wav"], Settings(filename="{stem:.2}"), separator.bag())

@@ -307,10 +307,30 @@ def test_a_wrong_value_is_one_sentence_with_the_way_out(name, value, words):
 
 @pytest.mark.parametrize(
     "template",
-    ["", "{track}", "{stem}{}", "{stem}{0}", "{stem}{name}", "{", "{stem", "{stem:d}", "{stem.x}"],
+    [
+        "",
+        "{track}",
+        "{stem}{}",
+        "{stem}{0}",
+        "{stem}{name}",
+        "{",
+        "{stem",
+        "{stem:d}",
+        "{stem.x}",
+        "{stem:.0}",
+    ],
 )
 def test_a_filename_that_cannot_be_filled_in(template):
     assert "must hold {stem}" in refusal({"filename": template})
+
+
+def test_a_stem_mp4_is_named_without_a_stem():
+    for template in ("{track}", "{trackext}/{track}.{ext}", "one"):
+        settings = resolve({"filename": template, "format": "stem.mp4"}, {}).settings
+        assert settings.filename == template
+    message = refusal({"filename": "{track} {stem}", "format": "stem.mp4"})
+    assert "must not hold {stem}" in message
+    assert "{track}, {trackext}, {ext}" in message
 
 
 @pytest.mark.parametrize("template", ["{stem}", "{track}-{stem}.{ext}", "{trackext}/{{}}{stem:>9}"])

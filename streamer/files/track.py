@@ -21,7 +21,7 @@ from streamer.files.rescale import RescaleSink
 from streamer.files.sink import Output, Sink
 from streamer.files.source import Source
 from streamer.files.stem_mp4 import StemMp4Sink
-from streamer.settings import Settings
+from streamer.settings import FILENAME, Settings
 
 PIPE: Final = Path("-")
 
@@ -38,13 +38,11 @@ def stem_paths(
     folder = settings.out / _folder_name(model)
     track, _, trackext = Path(source).name.rpartition(".")
     track = "stdin" if str(source) == STANDARD_INPUT else track or trackext
+    fields = {"track": track, "trackext": trackext, "ext": settings.format}
     if settings.format == "stem.mp4":
-        return dict.fromkeys(names, folder / f"{track}.stem.mp4")
-    fields = {"track": track, "trackext": trackext}
-    return {
-        name: folder / settings.filename.format(stem=name, ext=settings.format, **fields)
-        for name in names
-    }
+        template = "{track}.{ext}" if settings.filename == FILENAME else settings.filename
+        return dict.fromkeys(names, folder / template.format(**fields))
+    return {name: folder / settings.filename.format(stem=name, **fields) for name in names}
 
 
 class TrackSink(ABC):

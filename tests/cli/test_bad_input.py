@@ -323,6 +323,8 @@ def test_the_way_out_of_one_name(separate: Run, song: Run, files: Run, elsewhere
         (("--preset", "BEST"), "--preset=BEST must be one of AUDIOPHILE"),
         (("--filename", "{track}"), "must hold {stem}"),
         (("--filename", "{nope}/{stem}"), "must hold {stem}"),
+        (("--filename", "{stem:.0}x"), "must hold {stem}, whole"),
+        (("--format", "stem.mp4", "--filename", "{stem}"), "must not hold {stem}"),
         (("--mp3", "--flac"), "exclude each other"),
         (("--overwrite", "--resume"), "give one of them"),
         (("--two-stems", "bass", "--stems", "bass"), "give one of them"),

@@ -56,6 +56,16 @@ def test_stem_mp4(separate: Run, song: Run, files: Run, elsewhere: Path) -> None
         assert len(container.streams.audio) == 1 + len(STEMS)
 
 
+def test_names_of_stem_mp4(separate: Run, song: Run, files: Run, elsewhere: Path) -> None:
+    paths = song("a/song.wav"), song("b/song.flac", subtype=None)
+    outcome = separate("--format", "stem.mp4", *paths)
+    assert "try --filename '{track}.{trackext}.{ext}'" in outcome.complaint
+    named = ("--format", "stem.mp4", "--filename", "{track}.{trackext}.{ext}")
+    assert separate(*named, *paths).code == 0
+    made = {"passthrough/song.wav.stem.mp4", "passthrough/song.flac.stem.mp4"}
+    assert files(elsewhere / "separated") == made
+
+
 @pytest.mark.parametrize(
     ("flag", "subtype"),
     [("--int16", "PCM_16"), ("--int24", "PCM_24"), ("--float32", "FLOAT")],
