@@ -79,7 +79,9 @@ class AvSource(Source):
         if not length_is_stated or self._container.format.name not in _STATES_LENGTH:
             claimed = None
         self._claimed = claimed
-        self.frames = claimed if self._container.format.name == "flac" else None
+        self._exact = self._container.format.name == "flac"
+        # what is stated may be more than is there: only the end of the file will tell
+        self.frames = None
         self.seconds = self._seconds() if rewindable else None
         self.tags = from_container({**self._container.metadata, **self._stream.metadata})
 
@@ -204,7 +206,7 @@ class AvSource(Source):
         self._tell_losses(delivered)
 
     def _tell_losses(self, delivered: int) -> None:
-        slack = 0 if self.frames is not None else round(_ROUNDING_SECONDS * self.samplerate)
+        slack = 0 if self._exact else round(_ROUNDING_SECONDS * self.samplerate)
         if self._claimed is not None and delivered + slack < self._claimed:
             self.losses.append(cut_short(self._label, delivered, self._claimed, self.samplerate))
         elif self._bad_packets:

@@ -17,9 +17,9 @@ BLOCK_FRAMES = 65536
 class Source(ABC):
     """One stream of audio with what is known about it before it is read.
 
-    ``name`` is the track's name without its extension, ``frames`` its length as the file states it
-    (None where the file does not state it to the frame), ``seconds`` its length for a progress bar
-    (may be a guess, or None), ``tags`` title, artist and so on, ``losses`` one sentence for each
+    ``name`` is the track's name without its extension, ``frames`` its length where that is certain
+    before it is read (None: it is not), ``seconds`` its length for a progress bar (may be a guess,
+    or None), ``tags`` title, artist and so on, ``losses`` one sentence for each
     thing that could not be read, complete once ``blocks()`` has ended.
     """
 

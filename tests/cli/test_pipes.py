@@ -71,6 +71,19 @@ def test_wav_of_several_stems_into_ffmpeg(song: Run, decoded: Run) -> None:
     assert len(out) < 20_000 * 16 + 200
 
 
+@pytest.mark.parametrize("kind", ["wav", "flac"])
+def test_header_states_no_more_than_comes(kind: str, song: Run) -> None:
+    path = song(f"song.{kind}", noise(200_000), subtype="PCM_16")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    out, err = through(path, *MODEL, str(path), "-o", "-", "--stems", "bass")
+    assert "damaged or cut short" in err
+    head = out.index(b"data") + 8
+    stated = int.from_bytes(out[head - 4 : head], "little")
+    assert stated in (len(out) - head, 0xFFFFFFFF)
+    assert 80_000 < (len(out) - head) / 8 < 120_000
+
+
 def test_reader_that_goes_away(song: Run, process: Run) -> None:
     run = process(*MODEL, song(audio=noise(400_000)), "-o", "-")
     assert run.stdout.read(4) == b"RIFF"
