@@ -83,6 +83,12 @@ def _distinct(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(names))
 
 
+def _folder(value: object) -> object:
+    """Keep a folder called "-", written "./-", from being taken for standard output."""
+    is_folder = isinstance(value, str) and value != "-" and Path(value) == Path("-")
+    return Path.cwd() / "-" if is_folder else value
+
+
 def _named(name: str | None) -> str | None:
     if name == "":
         raise ValueError("must not be empty")
@@ -284,7 +290,9 @@ class Settings(StreamSettings):
     """
 
     jobs: int = Field(0, ge=0, description="windows separated in parallel; takes more memory")
-    out: Path = Field(Path("separated"), description="folder to write to, or - for standard output")
+    out: Annotated[Path, BeforeValidator(_folder)] = Field(
+        Path("separated"), description="folder to write to, or - for standard output"
+    )
     format: Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem.mp4", "raw"] = Field(
         "wav",
         description="kind of the files; stem.mp4 is one file for DJ software, raw is for --out -",

@@ -56,6 +56,11 @@ def test_stem_mp4(separate: Run, song: Run, files: Run, elsewhere: Path) -> None
         assert len(container.streams.audio) == 1 + len(STEMS)
 
 
+def test_a_folder_called_dash(separate: Run, song: Run, files: Run, elsewhere: Path) -> None:
+    assert separate("-o", "./-", "--stems", "bass", song()).code == 0
+    assert files(elsewhere / "-") == {"passthrough/song/bass.wav"}
+
+
 def test_names_of_stem_mp4(separate: Run, song: Run, files: Run, elsewhere: Path) -> None:
     paths = song("a/song.wav"), song("b/song.flac", subtype=None)
     outcome = separate("--format", "stem.mp4", *paths)
