@@ -14,6 +14,8 @@ from streamer.errors import SourceError
 from streamer.files.source import Source, unreadable
 
 STANDARD_INPUT = "-"
+SLOWEST_HZ, FASTEST_HZ = 1000, 768_000
+"""The sample rates that are taken for true."""
 
 
 def open_source(path: str | Path) -> Source:
@@ -23,8 +25,22 @@ def open_source(path: str | Path) -> Source:
     first is taken, which in a stem file is the mix.
 
     Raises:
-        SourceError: it is missing, a folder, empty, not to be read, or holds no audio.
+        SourceError: it is missing, a folder, empty, not to be read, holds no audio, or states a
+            sample rate that no audio has.
     """
+    source = _open(path)
+    if not SLOWEST_HZ <= source.samplerate <= FASTEST_HZ:
+        source.close()
+        raise SourceError(
+            f"{path} states a sample rate of {source.samplerate} Hz, and {SLOWEST_HZ} to "
+            f"{FASTEST_HZ} Hz can be separated; its header is damaged, or it is no audio"
+        )
+    return source
+
+
+def _open(path: str | Path) -> Source:
+    if path == "":
+        raise SourceError("An empty name was given for an input; name a file")
     if str(path) == STANDARD_INPUT:
         source = _stream_source("standard input", _open_stdin)
         source.name = "stdin"

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from streamer.audio import Samples
 from streamer.errors import SourceError
+from streamer.files.ogg_pages import OGG_PAGE_BYTES, ends_whole
 from streamer.files.source import BLOCK_FRAMES, Source, cut_short, unreadable
 from streamer.files.tags import from_container
 
 # Containers whose stated length is to be believed; others guess it from bit rate or file size.
-_STATES_LENGTH = ("flac", "mp3", "mov,mp4,m4a,3gp,3g2,mj2")
+_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
+_STATES_LENGTH = ("flac", "mp3", _MP4)
 
 # Containers that round lengths to packets or to milliseconds state up to this much too much.
 _ROUNDING_SECONDS = 0.05
@@ -27,12 +29,16 @@ class Tap:
     """A readable file for FFmpeg that keeps what went wrong, Ctrl-C too, for us to raise.
 
     An exception cannot pass through FFmpeg, and PyAV drops those that are no `Exception`.
+    ``tail`` is what was read last without a jump, up to the longest page of an Ogg file.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self.error: BaseException | None = None
-        if stream.seekable():
+        self.tail = b""
+        self._end = 0
+        self._seekable = stream.seekable()
+        if self._seekable:
             self.seek = stream.seek
             self.tell = stream.tell
 
@@ -40,9 +46,15 @@ class Tap:
         """Read up to ``size`` bytes, none after an error."""
         if self.error is None:
             try:
-                return self._stream.read(size)
+                if self._seekable and self._stream.tell() != self._end:
+                    self.tail, self._end = b"", self._stream.tell()
+                data = self._stream.read(size)
             except BaseException as error:
                 self.error = error
+            else:
+                self.tail = (self.tail + data)[-OGG_PAGE_BYTES:]
+                self._end += len(data)
+                return data
         return b""
 
     def close(self) -> None:
@@ -108,7 +120,13 @@ class AvSource(Source):
         # Some codecs say their true rate and channels only with the first frame.
         self._first = next(self._frames, None)
         if self._first is None and self._bad_packets:
+            index_is_last = not self.rewindable and self._container.format.name == _MP4
             self.close()
+            if index_is_last:
+                raise SourceError(
+                    f"{self._label} is an MP4 with its index at the end, which cannot be read from "
+                    "a pipe; give its file name instead"
+                )
             raise SourceError(
                 f"{self._label} holds no audio that can be decoded; it is damaged, get it anew"
             )
@@ -209,6 +227,11 @@ class AvSource(Source):
         slack = 0 if self._exact else round(_ROUNDING_SECONDS * self.samplerate)
         if self._claimed is not None and delivered + slack < self._claimed:
             self.losses.append(cut_short(self._label, delivered, self._claimed, self.samplerate))
+        elif self._container.format.name == "ogg" and not ends_whole(self._tap.tail):
+            seconds = delivered / self.samplerate
+            self.losses.append(
+                f"{self._label} is cut short: its last page is missing; {seconds:.1f} s decoded"
+            )
         elif self._bad_packets:
             self.losses.append(
                 f"{self._label} is damaged: {self._bad_packets} of its packets cannot be decoded"

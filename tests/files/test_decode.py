@@ -145,6 +145,44 @@ def test_cut_short_gives_what_is_there_and_says_so(
     assert losses == [f"{name} is damaged or cut short: {seconds:.1f} s of 1.0 s decoded"]
 
 
+@pytest.mark.parametrize("name", ["a.ogg", "a.opus"])
+def test_an_ogg_file_that_is_cut_short_says_so(
+    tmp_path: Path, tone: Tone, ffmpeg: Ffmpeg, name: str
+) -> None:
+    """Also where it is cut between two pages, and from a pipe."""
+    soundfile.write(tmp_path / "a.wav", tone(44100 * 5), 44100)
+    path = tmp_path / name
+    codec = {"a.ogg": "libvorbis", "a.opus": "libopus"}[name]
+    # with the four letters that every page begins with among the tags
+    tags = ["-metadata", "title=OggS OggS"]
+    ffmpeg("-i", tmp_path / "a.wav", "-c:a", codec, *tags, path)
+    whole = path.read_bytes()
+    assert read(path)[1] == []
+    page = whole.index(b"OggS", len(whole) // 2)
+    for end in (page, page + 9, page - 100, len(whole) - 1):
+        path.write_bytes(whole[:end])
+        samples, losses = read(path)
+        assert len(samples) > 44100
+        (loss,) = losses
+        assert loss.startswith(f"{name} is cut short: its last page is missing; "), end
+        assert loss.endswith(" s decoded")
+        done = subprocess.run(
+            [sys.executable, "-c", PIPE_READER], input=whole[:end], capture_output=True, check=True
+        )
+        assert b"standard input is cut short" in done.stderr
+
+
+@pytest.mark.parametrize("samplerate", [1, 999, 768_001, 2**31 - 1])
+def test_a_rate_that_no_audio_has(tmp_path: Path, tone: Tone, samplerate: int) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(100), samplerate)
+    with pytest.raises(SourceError, match=f"a sample rate of {samplerate} Hz"):
+        open_source(path)
+    for fine in (1000, 768_000):
+        soundfile.write(path, tone(100), fine)
+        assert len(read(path)[0]) == 100
+
+
 def test_a_recording_that_changes_its_channels_and_rate(
     tmp_path: Path, tone: Tone, ffmpeg: Ffmpeg
 ) -> None:
@@ -205,6 +243,8 @@ def test_bad_inputs_are_one_sentence(tmp_path: Path) -> None:
         "x" * 300: "longer than a path may be",
         "nul\0.wav": "cannot be a file name",
     }
+    with pytest.raises(SourceError, match="An empty name was given"):
+        open_source("")
     for name, words in expected.items():
         with pytest.raises(SourceError) as caught:
             open_source(f"{tmp_path}/{name}")
@@ -260,6 +300,21 @@ def test_standard_input(wav: Path, ffmpeg: Ffmpeg, kind: str) -> None:
     np.testing.assert_allclose(
         np.frombuffer(done.stdout, np.float32), np.frombuffer(theirs, np.float32), atol=3e-4
     )
+
+
+@pytest.mark.parametrize("kind", ["m4a", "mov"])
+def test_an_index_at_the_end_cannot_come_from_a_pipe(
+    tmp_path: Path, tone: Tone, ffmpeg: Ffmpeg, kind: str
+) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(44100 * 20), 44100)
+    ffmpeg("-i", tmp_path / "a.wav", "-c:a", "alac", tmp_path / f"a.{kind}")
+    sent = (tmp_path / f"a.{kind}").read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-c", PIPE_READER], input=sent, capture_output=True, check=False
+    )
+    said = done.stderr.decode().splitlines()[-1]
+    assert "cannot be read from a pipe; give its file name instead" in said
+    assert "damaged" not in said
 
 
 def test_sox_pipe_and_a_pipe_with_nothing(wav: Path) -> None:

@@ -1,0 +1,33 @@
+"""The end of an Ogg file, which states no length: only its last page tells that it is the last.
+
+The page format is that of RFC 3533, section 6.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+OGG_PAGE_BYTES: Final = 27 + 255 + 255 * 255
+"""The longest that a page can be."""
+
+_MAGIC: Final = b"OggS"
+_FLAGS, _SEGMENTS, _TABLE = 5, 26, 27
+_LAST_OF_STREAM: Final = 4
+
+
+def ends_whole(tail: bytes) -> bool:
+    """Return whether a file ends with a whole page that is the last of its stream.
+
+    ``tail`` is the end of the file, at least `OGG_PAGE_BYTES` where it is that long.
+    """
+    start = tail.rfind(_MAGIC)
+    while start >= 0:
+        table = tail[start + _TABLE :]
+        if len(tail) > start + _SEGMENTS:
+            segments = tail[start + _SEGMENTS]
+            end = start + _TABLE + segments + sum(table[:segments])
+            if end == len(tail) and tail[start + 4] == 0:
+                return bool(tail[start + _FLAGS] & _LAST_OF_STREAM)
+        # the four letters may stand in the sound, too
+        start = tail.rfind(_MAGIC, 0, start)
+    return False
