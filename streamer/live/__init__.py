@@ -6,7 +6,7 @@
     prepare, settings               from what is asked to what is set up
     plan, solver, calibration       which windows keep a promised delay on this machine
     ladder, degrade                 what to give up, and when, where the model is too slow
-    rig, link, watchdog             ports and streams, and devices that go and come
+    wiring, rig, link, watchdog     ports and streams, and devices that go and come
     devices, portaudio, virtual     the devices of this machine, and fake ones on virtual time
     callbacks                       all real-time code: what a device calls for each block
     ports, feed, player             the rings, gains and counters that it works on, for Python
@@ -14,7 +14,8 @@
     mixer, routes, levels, scene    who hears what
     controls, keys, remote, desk    faders at the keyboard and over the network
     recorder, take                  stems to disk while they play
-    stamps, observer, status        what a run shows of itself
+    stamps, observer                what a run sees of itself
+    account, status                 what it tells of it
     verdict, report, metrics        what it measured
     loopback, roundtrip             the whole delay, measured by a cable from output to input
     benchmark                       how fast the models are here, and what delay they allow

@@ -25,8 +25,9 @@ class Link:
 
     ``callbacks`` tells how often its callback has run, ``lost`` is what its loss is called.
     ``away`` says that the device is lost; it is back with the first callback, since some open and
-    stay silent. ``losses`` counts; ``gap_frames`` is how long it was away the last time, and
-    ``trouble`` why it could not be had when it was last tried. ``latency_seconds``: see `Stream`.
+    stay silent. ``cut`` says that a stream was closed whose end is not softened yet. ``losses``
+    counts; ``gap_frames`` is how long the device was away the last time, and ``trouble`` why it
+    could not be had when it was last tried. ``latency_seconds``: see `Stream`.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Link:
     ) -> None:
         self.lost = lost
         self.request = request
-        self.away = False
+        self.away = self.cut = False
         self.losses = 0
         self.gap_frames = 0
         self.latency_seconds = 0.0, 0.0
@@ -161,4 +162,4 @@ class Link:
         """Give the device back; twice is fine."""
         if self._stream is not None:
             self._stream.close()
-            self._stream = None
+            self._stream, self.cut = None, True

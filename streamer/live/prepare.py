@@ -12,11 +12,11 @@ from streamer.files import Source, open_source
 from streamer.live.calibration import CalibrationStore, Subject, WindowTiming, calibrate
 from streamer.live.devices import Backend, Device, find_device
 from streamer.live.plan import DevicePath, LivePlan, PlanRequest
-from streamer.live.rig import Wiring
 from streamer.live.routes import parse_route
 from streamer.live.scene import load_scene
 from streamer.live.settings import LiveSettings
 from streamer.live.solver import candidate_windows, solve
+from streamer.live.wiring import Wiring
 from streamer.models.registry import info
 from streamer.models.separator import Bag
 from streamer.processor import load_bag

@@ -10,59 +10,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from streamer.audio import Samples
 from streamer.errors import DeviceError
 from streamer.live.callbacks import FADE_FRAMES
 from streamer.live.devices import Backend, Device, StreamRequest
 from streamer.live.link import Link
 from streamer.live.ports import CapturePort, DuplexPort, PlaybackPort
 from streamer.live.status import Reason
+from streamer.live.wiring import Wiring
 
 RING_SECONDS = 4.0
 """What the rings hold beyond the delay: how long the engine may be held up without a loss."""
 SPARE_SECONDS = 1.0
 """What a port with a clock of its own keeps in its rings while its device is away."""
-
-
-@dataclass(frozen=True)
-class Wiring:
-    """Which devices take part; ``input`` is None where a file is played.
-
-    ``input_channels`` are the channels taken in, from 1.
-    """
-
-    input: Device | None
-    outputs: tuple[Device, ...]
-    input_channels: tuple[int, ...]
-    samplerate: int
-    blocksize: int
-    buffer: Literal["low", "high"]
-
-    @property
-    def duplex(self) -> bool:
-        """Whether one stream takes in and plays: then there is one clock."""
-        return self.input is not None and self.input.index == self.outputs[0].index
-
-    @property
-    def one_time(self) -> bool:
-        """Whether the times of all callbacks are on one clock: each host API has its own."""
-        if self.input is None:
-            return len(self.outputs) == 1
-        return len({device.hostapi for device in (self.input, *self.outputs)}) == 1
-
-    @property
-    def port_names(self) -> tuple[str, ...]:
-        """A name for each output, as the mixer knows it."""
-        names = [device.name for device in self.outputs]
-        return tuple(
-            name if names.count(name) == 1 else f"{name} {index + 1}"
-            for index, name in enumerate(names)
-        )
 
 
 class Rig:
@@ -99,7 +61,7 @@ class Rig:
                 zip(wiring.port_names, wiring.outputs, strict=True)
             )
         }
-        gains = _channel_gains(wiring)
+        gains = wiring.channel_gains
         self.capture = CapturePort(
             len(gains),
             rate,
@@ -224,8 +186,9 @@ class Rig:
         """Let the time pass for the ports of a stream whose device is away."""
         frames = link.pass_time(now)
         if link.request.input is not None:
-            if link.gap_frames == frames:
+            if link.cut and frames:
                 self._end_softly(frames)
+                link.cut = False
             self.capture.skip(frames)
         for one, port in self._outputs():
             if one is link:
@@ -309,14 +272,3 @@ class Rig:
             return False
         recorded = self.capture.counters().captured_frames - first.gap_frames
         return all(port.counters().position > recorded for port in playing)
-
-
-def _channel_gains(wiring: Wiring) -> Samples:
-    """Return what each channel of the device gives to left and right: ``(channels, 2)``."""
-    if wiring.input is None:
-        return np.eye(2, dtype=np.float32)
-    picked: Sequence[int] = wiring.input_channels
-    gains = np.zeros((max(picked), 2), np.float32)
-    for side in range(2):
-        gains[picked[side % len(picked)] - 1, side] = 1
-    return gains

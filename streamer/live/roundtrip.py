@@ -30,10 +30,11 @@ from streamer.live.link import Link
 from streamer.live.loopback import Delay, burst_train, find_delay
 from streamer.live.plan import LivePlan
 from streamer.live.prepare import POLL_SECONDS, MakeBag, Prepared, prepare, wire
-from streamer.live.rig import Rig, Wiring
+from streamer.live.rig import Rig
 from streamer.live.session import LiveSession
 from streamer.live.settings import LiveSettings
 from streamer.live.stamps import TimeField
+from streamer.live.wiring import Wiring
 from streamer.processor import load_bag
 from streamer.worker import Clock, LiveWorker, WindowWorker
 

@@ -77,8 +77,8 @@ def source_of(signal: Samples) -> Callable[[int, int], Samples]:
 
 def card(signal: Samples, *, rate: int = RATE, name: str = "card", **more: object) -> VirtualDevice:
     """A device that takes in a signal and plays on eight channels."""
-    more = {"output_channels": 8, "converter_seconds": 32 / rate, **more}
-    return VirtualDevice(name, input_channels=2, samplerate=rate, source=source_of(signal), **more)
+    more = {"input_channels": 2, "output_channels": 8, "converter_seconds": 32 / rate, **more}
+    return VirtualDevice(name, samplerate=rate, source=source_of(signal), **more)
 
 
 def microphone(signal: Samples, *, rate: int = RATE, **more: object) -> VirtualDevice:

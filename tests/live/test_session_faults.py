@@ -167,6 +167,27 @@ def test_an_input_that_goes_away_comes_back(fault: Fault) -> None:
     assert_no_step(out, smooth)
 
 
+@pytest.mark.parametrize("fault", [unplugged, silent])
+def test_what_was_recorded_last_rings_out_where_the_delay_is_long(fault: Fault) -> None:
+    """The loss is found before its moment is heard: it is heard as an end, not as a cut."""
+    smooth = tone(12)
+    mic, output = microphone(smooth), card(smooth, name="output", input_channels=0)
+    with running(
+        [mic, output],
+        lambda _: one(Scaled(16000)),
+        hop=0.5,
+        lookahead=0.5,
+        route=["drums=1,2", "mix=3,4", "mix-bass=5,6"],
+    ) as run:
+        assert run.session.delay_seconds > 1.5
+        fault(run.backend, mic)
+        run.advance(9)
+        assert run.session.status().state is State.RUNNING
+    out = output.heard(0, output.heard_frames)[:, :6]
+    assert np.abs(out[-RATE:]).max() > 0.2
+    assert_no_step(out, smooth)
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_delay_is_the_same_after_an_input_was_away(fault: Fault) -> None:
     signal = noise_source(seconds=13)
