@@ -45,8 +45,8 @@ def latency(
     Plays bursts of noise at -12 dBFS and finds them in what comes back, first through the devices
     alone, then through a live run as well: of passthrough, which alters nothing, or of --model.
     Turn loudspeakers down. A sound server needs no cable: on PulseAudio or PipeWire the input is
-    the monitor of the output's sink; on JACK connect PortAudio:out_0 to PortAudio:in_0, once for
-    each of the two, while they are listened to.
+    the monitor of the output's sink; on JACK connect PortAudio:out_0 to PortAudio:in_0 while the
+    devices are listened to, and again while the run is.
     """
     flags["model"] = flags["model"] or "passthrough"
     settings = resolve(flags, config=config, kind=LiveSettings).settings

@@ -17,6 +17,6 @@
     stamps, observer                what a run sees of itself
     account, status                 what it tells of it
     verdict, report, metrics        what it measured
-    loopback, roundtrip             the whole delay, measured by a cable from output to input
+    loopback, cable, roundtrip      the whole delay, measured by a cable from output to input
     benchmark                       how fast the models are here, and what delay they allow
 """

@@ -22,12 +22,11 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from ringbuffer import Ring
-from streamer.audio import Samples
 from streamer.errors import DeviceError, SettingsError
+from streamer.live.cable import CableLoop
 from streamer.live.devices import Backend
 from streamer.live.link import Link
-from streamer.live.loopback import Delay, burst_train, find_delay
+from streamer.live.loopback import Delay
 from streamer.live.plan import LivePlan
 from streamer.live.prepare import POLL_SECONDS, MakeBag, Prepared, prepare, wire
 from streamer.live.rig import Rig
@@ -178,68 +177,8 @@ def _routed(prepared: Prepared, channels: tuple[int, ...]) -> Prepared:
     return replace(prepared, settings=settings, smaller=None)
 
 
-class _Loop:
-    """The train, where it is put in, and what comes back from there on. Positions are frames."""
-
-    def __init__(self, samplerate: int, lead_seconds: float, reach_seconds: float) -> None:
-        self._samplerate = samplerate
-        self._train = burst_train(samplerate)
-        frames = len(self._train) + round(reach_seconds * samplerate)
-        self._kept = np.zeros((frames, 2), np.float32)
-        self._made = self._heard = 0
-        self.begin(lead_seconds)
-
-    def begin(self, lead_seconds: float) -> None:
-        """Put the train in, so many seconds from now, and forget what came back so far."""
-        self._begin = max(self._made, self._heard) + round(lead_seconds * self._samplerate)
-        self._kept[:] = 0
-
-    @property
-    def heard(self) -> bool:
-        """Whether all that can come back has been captured."""
-        return self._heard >= self._begin + len(self._kept)
-
-    def exchange(self, block: Samples) -> None:
-        """Keep what was captured, and put the train or silence in its place."""
-        self.keep(block)
-        block[:] = self._signal(self._made, len(block))[:, np.newaxis]
-        self._made += len(block)
-
-    def keep(self, block: Samples) -> None:
-        """Take what was captured, ``(frames, 2)``."""
-        first = self._heard - self._begin
-        self._heard += len(block)
-        kept = self._kept[max(0, first) : max(0, first + len(block))]
-        skip = max(0, -first)
-        kept[:] = block[skip : skip + len(kept)]
-
-    def play(self, ring: Ring) -> None:
-        """Fill a stem ring of one stem with the train, as far as there is room."""
-        frames = ring.writable_frames
-        stem = np.ones((frames, 3), np.float32)
-        stem[:, :2] = self._signal(self._made, frames)[:, np.newaxis]
-        self._made += ring.write(stem)
-
-    def _signal(self, start: int, frames: int) -> Samples:
-        signal = np.zeros(frames, np.float32)
-        first = start - self._begin
-        part = self._train[max(0, first) : max(0, first + frames)]
-        skip = max(0, -first)
-        signal[skip : skip + len(part)] = part
-        return signal
-
-    def delay(self) -> Delay:
-        """Find the train in what came back, on the louder side.
-
-        Raises:
-            DeviceError: it is not there.
-        """
-        side = int(np.abs(self._kept).max(axis=0).argmax())
-        return find_delay(self._train, self._kept[:, side], self._samplerate)
-
-
 def _listen(
-    loop: _Loop,
+    loop: CableLoop,
     step: Callable[[], None],
     links: Iterable[Link],
     pace: Pace,
@@ -266,8 +205,10 @@ def _listen(
     raise AssertionError
 
 
-def _loop_for(wiring: Wiring, delay_seconds: float, claimed_seconds: tuple[float, float]) -> _Loop:
-    return _Loop(
+def _loop_for(
+    wiring: Wiring, delay_seconds: float, claimed_seconds: tuple[float, float]
+) -> CableLoop:
+    return CableLoop(
         wiring.samplerate,
         LEAD_SECONDS if wiring.duplex else DRIFT_LEAD_SECONDS,
         REACH_SECONDS + delay_seconds + 2 * sum(claimed_seconds),
