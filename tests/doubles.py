@@ -16,7 +16,7 @@ from streamer.audio import Samples
 from streamer.models.separator import Bag, Member
 from streamer.models.torch_separator import TorchSeparator
 from streamer.windows import Window
-from streamer.worker import Job, Separate
+from streamer.worker import Job, Separate, leave_out
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 RATE = 8000
@@ -122,8 +122,11 @@ class SlowWorker:
                 if began > until:
                     return
                 job.began_at = began
-                job.ended_at = self._free_at = began + self._compute_seconds(self.computed)
-                self.computed += 1
+                seconds = 0.0
+                if job.separate is not leave_out:
+                    seconds = self._compute_seconds(self.computed)
+                    self.computed += 1
+                job.ended_at = self._free_at = began + seconds
             if job.ended_at > until:
                 return
             try:

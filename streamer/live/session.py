@@ -46,10 +46,14 @@ from streamer.processor import Live, Processor, load_bag
 from streamer.worker import Clock, Job, LiveWorker, WindowWorker
 
 READ_FRAMES = 4096
+WATCH_SECONDS = 0.02
 LOOK_SECONDS = 0.05
 SCENE_SECONDS = 0.5
 SETTLING_SECONDS = 1.0
 """How long after a hold-up late windows say nothing of the model."""
+OVERDUE_HOPS = 3
+"""So many hops without a window, beyond a window's budget, and the model hangs."""
+FADE_OUT_BLOCKS = 3
 NEVER = sys.maxsize
 
 
@@ -161,8 +165,9 @@ class LiveSession:
         self._block = np.zeros((READ_FRAMES, 2), np.float32)
         self._next_look = self._next_scene = -math.inf
         self._held_up_until = -math.inf
+        self._judged_frame = 0
         self._error: Exception | None = None
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._finished = threading.Event()
         self._closed = False
         self._status = Status(model=prepared.bag.name, samplerate=wiring.samplerate)
@@ -209,14 +214,29 @@ class LiveSession:
         )
 
     def start(self) -> None:
-        """Run the engine in a thread of its own, until `wait` returns."""
-        self._thread = threading.Thread(target=self._run, name="stemstream-engine", daemon=True)
-        self._thread.start()
+        """Run the engine in a thread of its own, until `wait` returns.
+
+        The devices have another: opening one whose server hangs takes seconds.
+        """
+        for turn, seconds in ((self._turn, POLL_SECONDS), (self._watch, WATCH_SECONDS)):
+            name = f"stemstream-{'engine' if turn == self._turn else 'devices'}"
+            thread = threading.Thread(
+                target=self._run, args=(turn, seconds), name=name, daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
 
     def step(self) -> None:
-        """Do what there is to do now; to be called every `POLL_SECONDS`. Never waits."""
+        """Do what there is to do now, in this thread; to be called every `POLL_SECONDS`."""
+        self._watch()
+        self._turn()
+
+    def _watch(self) -> None:
+        self.rig.watch(self._clock())
+
+    def _turn(self) -> None:
+        """One turn of the engine. Never waits."""
         now = self._clock()
-        self.rig.watch(now)
         if self._player is not None:
             port = self.rig.live_port()
             if port is not None:  # as far as a device would have recorded that plays so far
@@ -251,17 +271,30 @@ class LiveSession:
 
     def _judge(self) -> None:
         """Look at the windows that are done, now that their stems are where they belong."""
+        now = self._clock()
         for job in self._jobs:
-            now = self._clock()
             missed = self._observer.finished(job, now)
             if self._observer.failure:
                 self._account.note_once(self._observer.failure)
             if job.queued_at <= self._held_up_until:
                 continue  # late, but not since the model is slow
-            told = self._degrader.feed(now, job.ended_at - job.began_at, missed=missed)
-            if told is not None:
-                self._account.note(told)
-        self._jobs.clear()
+            self._degrade(now, job.ended_at - job.began_at, missed=missed)
+        captured = self.rig.capture.counters().captured_frames
+        if self._jobs:
+            self._judged_frame = captured
+            self._jobs.clear()
+        # a model that hangs gives nothing to judge: then each hop counts as late
+        hop = self.plan.delay.hop_frames
+        overdue = captured - self._judged_frame - self.plan.delay.compute_frames
+        if overdue > OVERDUE_HOPS * hop and now > self._held_up_until:
+            self._judged_frame += hop
+            if not self._degrader.rung.dry:
+                self._degrade(now, overdue / self.rig.samplerate, missed=True)
+
+    def _degrade(self, now: float, compute_seconds: float, *, missed: bool) -> None:
+        told = self._degrader.feed(now, compute_seconds, missed=missed)
+        if told is not None:
+            self._account.note(told)
 
     @property
     def _end_frame(self) -> int:
@@ -275,13 +308,14 @@ class LiveSession:
         duration = self.settings.duration
         return NEVER if duration is None else round(duration * self.rig.samplerate)
 
-    def _run(self) -> None:
+    def _run(self, turn: Callable[[], None], seconds: float) -> None:
         try:
             while not self._account.stopped:
-                self.step()
-                time.sleep(POLL_SECONDS)
+                turn()
+                time.sleep(seconds)
         except Exception as error:  # raised again by `wait`, in the thread that asked for the run
             self._error = error
+            self.quit()
         finally:
             self._finished.set()
 
@@ -362,10 +396,24 @@ class LiveSession:
             if self._recorder is not None:
                 stack.callback(self._recorder.close)
             stack.callback(self.rig.close)
-            if self._thread is not None:
-                self._thread.join()
+            for thread in self._threads:
+                thread.join()
+            self._fade_out()
             self._observer.look()
             self._status = self._account.status()
+
+    def _fade_out(self) -> None:
+        """Let the sound ramp down before the streams are cut, where they still run."""
+        for port in self.rig.ports.values():
+            port.set_gains(
+                np.zeros((2 * port.stems + 2, port.outputs), np.float32),
+                np.zeros((2, port.outputs), np.float32),
+            )
+        if self._threads and not self.rig.lost:
+            time.sleep(
+                sum(self.rig.device_seconds)
+                + FADE_OUT_BLOCKS * self.rig.blocksize / self.rig.samplerate
+            )
 
     def __enter__(self) -> Self:
         return self
