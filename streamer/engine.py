@@ -196,7 +196,7 @@ def separate_track(
         paths = stem_paths(settings, bag.name, path, p.names)
         if settings.resume and paths and all(file.exists() for file in paths.values()):
             return TrackReport(str(path), bag.name, paths)
-        measure = TrackMeasure(p.names)
+        measure = TrackMeasure(p.names, bag.names)
         known = {name: _Truth(stem) for name, stem in (truth or {}).items() if name in p.names}
         with open_track(
             settings, source, p.plan.mix_channels(source.channels), paths, p.names

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from streamer.audio import RESIDUAL, Samples, Stems
+from streamer.audio import Samples, Stems
 
 
 def decibels(power_ratio: float) -> float:
@@ -58,11 +58,11 @@ class StemMeasure:
 
 
 class TrackMeasure:
-    """All stems of a track, and how well those of the model (all but the residual) add up."""
+    """All stems of a track, and how well those of them that are the model's add up to the mix."""
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self, names: tuple[str, ...], of_model: Container[str]) -> None:
         self.stems = {name: StemMeasure() for name in names}
-        self._added = [index for index, name in enumerate(names) if name != RESIDUAL]
+        self._added = [index for index, name in enumerate(names) if name in of_model]
         self._mix_energy = 0.0
         self._residual_energy = 0.0
 

@@ -88,7 +88,7 @@ def test_a_report_tells_what_was_done():
 
 def test_measures_are_those_of_the_whole():
     truth, error, rest = noise(1000), noise(1000, seed=1) * 0.1, noise(1000, seed=2)
-    measure = TrackMeasure(("a", "b"))
+    measure = TrackMeasure(("a", "b"), ("b", "a"))
     for start in (0, 300):
         span = slice(start, 300 if start == 0 else 1000)
         stem = truth[span] + error[span]

@@ -57,7 +57,7 @@ def separate(seconds: float, out: Path) -> None:
     settings = Settings(stems=separator.names[:2], out=out)
     source = Endless(seconds)
     paths = stem_paths(settings, bag.name, "endless.wav", settings.stems)
-    measure = TrackMeasure(settings.stems)
+    measure = TrackMeasure(settings.stems, settings.stems)
     with (
         Processor(settings, bag=bag, jobs=1) as processor,
         open_track(settings, source, 1, paths, settings.stems) as sink,
