@@ -13,7 +13,7 @@ from streamer.models.passthrough import PassthroughSeparator
 from streamer.models.registry import ModelInfo, info, names
 from streamer.models.separator import Bag, Member, Separator
 from streamer.models.threads import wait_without_spinning
-from streamer.models.weights import Place, get_file, place_of, resolve_auto
+from streamer.models.weights import Place, get_file, holds, place_of, resolve_auto
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +42,7 @@ def load(
             ``hf://[NAMESPACE/]NAME``, or a bag or signature in ``repo``.
         stems: which stems are wanted (None: all). The bag names all the same; the others' values
             mean nothing where a bag's networks were left out.
-        repo: a folder of checkpoints, as for ``demucs --repo``.
+        repo: a folder of checkpoints, as for ``demucs --repo``; it goes before the registry.
         trust_checkpoint: load pickles too, which can run code.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``.
         threads: how many threads torch may use in this process (None: leave it).
@@ -60,7 +60,8 @@ def load(
     note = None
     if name == "auto":
         name, note = resolve_auto(repo=repo, trust_checkpoint=trust_checkpoint)
-    known = info(name) if name in names() else None
+    own = repo is not None and holds(repo, name)  # whatever the registry knows by that name
+    known = info(name) if name in names() and not own else None
     if known is not None:
         _check_stems(name, known.stems, stems)
     place = place_of(name, repo=repo, trust_checkpoint=trust_checkpoint)

@@ -11,7 +11,7 @@ import torch
 from demucs.htdemucs import HTDemucs
 
 from streamer.audio import Samples
-from streamer.errors import ModelError
+from streamer.errors import ModelError, SettingsError
 from streamer.models.checkpoint import Network
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
@@ -53,12 +53,12 @@ class TorchSeparator:
         self.window_frames = longest if segment is None else int(network.samplerate * segment)
         transformer = isinstance(network, HTDemucs)
         if transformer and self.window_frames > longest:
-            raise ModelError(
-                f"segment={segment} must be at most {float(network.segment):g} seconds for this "
-                "model"
+            most = f"{float(network.segment):g}"
+            raise SettingsError(
+                f"segment={segment:g} must be at most {most} seconds for this model; try {most}"
             )
         if self.window_frames < 1:
-            raise ModelError(f"segment={segment} is less than one frame; try 2")
+            raise SettingsError(f"segment={segment} is less than one frame; try 2")
         self._fixed_frames = self.window_frames if transformer and segment is not None else None
 
     def input_frames(self, window_frames: int) -> int:

@@ -127,13 +127,7 @@ class FolderPlace:
         return path
 
     def _files(self) -> list[Path]:
-        try:
-            return sorted(self.folder.iterdir())
-        except OSError as error:
-            raise WeightsError(
-                f"the folder {self.folder} cannot be read ({error.strerror}); give one that has "
-                "checkpoints"
-            ) from error
+        return _entries(self.folder)
 
     def _find_bag(self) -> BagFile:
         if self.find(self.name) is not None:
@@ -152,6 +146,19 @@ class FolderPlace:
         )
 
 
+def holds(repo: Path, name: str) -> bool:
+    """Return whether a folder has a bag or a network of its own by that name.
+
+    Raises:
+        WeightsError: if it cannot be read.
+    """
+    bag_file = f"{name}.yaml"
+    return any(
+        path.name == bag_file or (path.suffix in CHECKPOINTS and split_name(path)[0] == name)
+        for path in _entries(repo.expanduser())
+    )
+
+
 def place_of(
     name: str, *, repo: Path | None = None, trust_checkpoint: bool = False
 ) -> Place | None:
@@ -160,12 +167,16 @@ def place_of(
     Args:
         name: a model of the registry, the signature of one network, ``hf://[NAMESPACE/]NAME``, a
             checkpoint file, or any bag or signature in ``repo``.
-        repo: a folder of checkpoints to look into instead of the hub.
+        repo: a folder of checkpoints to look into instead of the hub; a bag or network of that name
+            in it goes before any model of the registry.
         trust_checkpoint: whether pickles in the cache of an older Demucs will do.
 
     Raises:
         ModelError: if there is no such model.
+        WeightsError: if ``repo`` cannot be read.
     """
+    if repo is not None and holds(repo, name):
+        return FolderPlace(name, repo.expanduser())
     known = info(name) if name in names() else None
     if known is not None and known.origin == "none":
         return None
@@ -260,6 +271,15 @@ def resolve_auto(
         f"the weights of {AUTO_FIRST} are not here and {why}, so the smaller embedded {AUTO_ELSE} "
         f"is used; `stemstream models download {AUTO_FIRST}` fetches them"
     )
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise WeightsError(
+            f"the folder {folder} cannot be read ({error.strerror}); give one that has checkpoints"
+        ) from error
 
 
 def _embedded(known: ModelInfo) -> FolderPlace:

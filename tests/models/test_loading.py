@@ -103,6 +103,15 @@ def test_a_signature_in_a_folder_is_a_model(repo):
     assert len(load("bbbb0000", repo=repo, device="cpu").members) == 1
 
 
+@pytest.mark.parametrize("name", ["htdemucs_mini", "htdemucs", "passthrough"])
+def test_a_network_in_a_folder_goes_before_a_model_of_that_name(make, export, tmp_path, name):
+    if name != "htdemucs":
+        assert load(name, repo=tmp_path, device="cpu").samplerate == 44100
+    export(make("htdemucs", sources=["voice", "rest"]), name)
+    bag = load(name, repo=tmp_path, stems=["voice"], device="cpu")
+    assert (bag.samplerate, bag.names) == (8000, ("voice", "rest"))
+
+
 def test_quantized_is_made_from_htdemucs(make, export, noise, tmp_path):
     network = make("htdemucs")
     export(network, "955717e8")
@@ -124,13 +133,13 @@ def test_quantized_is_made_from_htdemucs(make, export, noise, tmp_path):
         ({"device": "cuda:99"}, r"device=cuda:99 is not on this machine; there are auto, cpu"),
         ({"device": "toaster"}, "device=toaster is not on this machine"),
         ({"threads": 0}, "threads=0 must be at least 1"),
-        ({"segment": 8.0}, r"segment=8\.0 must be at most 7\.8 seconds"),
+        ({"segment": 8.0}, r"segment=8 must be at most 7\.8 seconds for this model; try 7\.8"),
         ({"segment": 0.0}, "less than one frame"),
         ({"name": "hf://a/b/c"}, "must be hf://NAME or hf://NAMESPACE/NAME"),
     ],
 )
 def test_wrong_wishes_are_told(changes, message):
-    wrong = SettingsError if "stems" in changes else ModelError
+    wrong = SettingsError if {"stems", "segment"} & set(changes) else ModelError
     with pytest.raises(wrong, match=message):
         load(**({"name": "htdemucs_mini", "device": "cpu"} | changes))
 

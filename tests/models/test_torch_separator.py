@@ -7,7 +7,7 @@ import pytest
 import torch
 from demucs.apply import apply_model
 
-from streamer.errors import ModelError
+from streamer.errors import ModelError, SettingsError
 from streamer.models import load
 from streamer.models.quantized import quantize, weight_bytes
 from streamer.models.torch_separator import TorchSeparator
@@ -39,7 +39,7 @@ def test_what_it_wants_to_see(make):
     transformer = TorchSeparator(make("htdemucs"), CPU)
     assert transformer.window_frames == 15600
     assert transformer.input_frames(100) == 15600
-    with pytest.raises(ModelError, match=r"segment=2 must be at most 1\.95 seconds"):
+    with pytest.raises(SettingsError, match=r"segment=2 must be at most 1\.95 seconds"):
         TorchSeparator(make("htdemucs"), CPU, segment=2)
     chosen = TorchSeparator(make("htdemucs"), CPU, segment=0.5)
     assert chosen.window_frames == 4000
