@@ -28,8 +28,8 @@ class Derivation:
     recipe: Callable[[Samples, Samples], Samples]
 
 
-def derive(model_stems: Sequence[str], settings: StreamSettings) -> Derivation:
-    """Return what the settings ask of a model that has ``model_stems``.
+def derive(model: str, model_stems: Sequence[str], settings: StreamSettings) -> Derivation:
+    """Return what the settings ask of a model of that name, which has ``model_stems``.
 
     Raises:
         SettingsError: a stem is not the model's.
@@ -37,7 +37,7 @@ def derive(model_stems: Sequence[str], settings: StreamSettings) -> Derivation:
     every = tuple(model_stems)
     for name in settings.named_stems:
         if name not in every:
-            raise SettingsError(f"the model has no stem {name!r}; it has {', '.join(every)}")
+            raise SettingsError(f"{model} has no stem {name!r}; it has {', '.join(every)}")
     if settings.two_stems:
         return _two_stems(every, settings.two_stems, settings.other_method)
     wanted = tuple(settings.stems or every)

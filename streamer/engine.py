@@ -19,11 +19,12 @@ from streamer.files.track import PIPE
 from streamer.level import TrackStatistics
 from streamer.measure import StemMeasure, TrackMeasure
 from streamer.models.separator import Bag
+from streamer.naming import FILENAME
 from streamer.passes import Plan
 from streamer.processor import Processor, load_bag
 from streamer.resolve import resolve
 from streamer.separation import Front, Survey
-from streamer.settings import FILENAME, Settings
+from streamer.settings import Settings
 
 BLOCK_FRAMES = 65536
 
@@ -117,8 +118,8 @@ def refuse_duplicates(paths: Sequence[str | Path], settings: Settings, bag: Bag)
         files = stem_paths(settings, bag.name, path, names).values()
         if settings.format != "stem.mp4" and len(set(files)) < len(files):
             raise SettingsError(
-                f"with filename={settings.filename} several stems would be written to one file; "
-                f"try filename={FILENAME}"
+                f"with --filename '{settings.filename}' several stems would go to one file; "
+                f"try --filename '{FILENAME}'"
             )
         for file in set(files):
             if file in writers:

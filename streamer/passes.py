@@ -121,7 +121,7 @@ class Plan:
             SettingsError: the settings ask for a stem that the model has not, or for windows that
                 it cannot have.
         """
-        derivation = derive(bag.names, settings)
+        derivation = derive(bag.name, bag.names, settings)
         if settings.live_windows:
             joined = _joined_pass(bag, settings, derivation)
             return cls(bag, settings, derivation, (joined,))

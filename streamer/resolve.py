@@ -25,7 +25,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from streamer.errors import SettingsError
-from streamer.settings import Environment, Settings, StreamSettings, preset_values
+from streamer.settings import ConflictError, Environment, Settings, StreamSettings, preset_values
 
 CONFIG_FILE: Final = "stemstream.toml"
 """The settings file that is read where it stands in the current folder."""
@@ -197,7 +197,8 @@ def _in_one_sentence(
     first = error.errors(include_url=False)[0]
     own_words = first.get("ctx", {}).get("error")
     if not first["loc"]:
-        return SettingsError(str(own_words))
+        assert isinstance(own_words, ConflictError)
+        return SettingsError(own_words.said(lambda name: written.get(name, flag(name))))
     known_as = {field.alias or name: name for name, field in model.model_fields.items()}
     called = str(first["loc"][0])
     name = known_as[called]

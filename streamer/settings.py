@@ -7,8 +7,8 @@ gathers their values.
 
 from __future__ import annotations
 
-import string
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
 
@@ -21,6 +21,8 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+
+from streamer.naming import FIELDS, FILENAME, check_template
 
 Preset: TypeAlias = Literal["AUDIOPHILE", "PRODUCTION", "DEVELOPMENT", "FAST"]
 ResamplingEngine: TypeAlias = Literal["soxr", "torchaudio"]
@@ -57,13 +59,7 @@ LOOKAHEAD_SECONDS: Final = 0.1
 CROSSFADE_SECONDS: Final = 0.02
 """Of live windows, where one is not given; the crossfade is never longer than the others."""
 
-FILENAME_FIELDS: Final = ("track", "trackext", "stem", "ext")
-FILENAME: Final = "{track}/{stem}.{ext}"
-"""How demucs names files; a stem.mp4, which holds all stems, is called {track}.{ext}."""
-
-
-_SAME: Final = {field: "" for field in FILENAME_FIELDS if field != "stem"}
-"""Fields that say the same for all stems of a track."""
+MOST_THREADS: Final = 1024
 
 
 def _upper(value: object) -> object:
@@ -96,28 +92,9 @@ def _named(name: str | None) -> str | None:
 
 
 def _filename(template: str, info: ValidationInfo) -> str:
-    made: set[str] = set()
-    fields: set[str | None] = set()
-    try:
-        made = {template.format(stem=stem, **_SAME) for stem in ("vocals", "bass")}
-        fields = {field for _, field, _, _ in string.Formatter().parse(template)} - {None}
-    except (ValueError, LookupError, AttributeError):
-        made.clear()
-    if not made or not fields.issubset(FILENAME_FIELDS):
-        raise ValueError(f"must hold {{stem}}, and of such fields only {_listed(FILENAME_FIELDS)}")
-    if info.data.get("format") == "stem.mp4":
-        if template != FILENAME and "stem" in fields:
-            raise ValueError(
-                "must not hold {stem}, since a stem.mp4 holds them all; of such fields only "
-                f"{_listed(_SAME)}"
-            )
-    elif len(made) == 1:
-        raise ValueError("must hold {stem}, whole, or all stems would go to one file")
+    if template != FILENAME:
+        check_template(template, one_file=info.data.get("format") == "stem.mp4")
     return template
-
-
-def _listed(fields: Iterable[str]) -> str:
-    return ", ".join(f"{{{field}}}" for field in fields)
 
 
 def preset_values(preset: object) -> Mapping[str, object]:
@@ -128,14 +105,29 @@ def preset_values(preset: object) -> Mapping[str, object]:
 
 # What excludes each other, and the way out
 _CONFLICTS: Final[Mapping[tuple[str, str], str]] = {
-    ("two_stems", "stems"): "two_stems and stems name different outputs; give one of them",
-    ("two_stems", "residual"): "two_stems leaves no residual to write; try stems and residual",
-    ("two_stems", "conserve"): (
-        "two_stems writes no stem other for conserve; try other_method=minus, which loses nothing"
+    ("two_stems", "stems"): "{two_stems} and {stems} name different outputs; give one of them",
+    ("two_stems", "residual"): (
+        "{two_stems} leaves no residual to write; try {stems} and {residual}"
     ),
-    ("residual", "conserve"): "residual writes what conserve gives to other; give one of them",
-    ("overwrite", "resume"): "overwrite replaces what resume keeps; give one of them",
+    ("two_stems", "conserve"): (
+        "{two_stems} writes no stem other for {conserve}; try {other_method}=minus, which loses "
+        "nothing"
+    ),
+    ("residual", "conserve"): "{residual} writes what {conserve} gives to other; give one of them",
+    ("overwrite", "resume"): "{overwrite} replaces what {resume} keeps; give one of them",
 }
+
+
+class ConflictError(ValueError):
+    """Settings that exclude each other; the sentence has their names in braces."""
+
+    def __init__(self, sentence: str) -> None:
+        self._sentence = sentence
+        super().__init__(self.said(lambda name: name))
+
+    def said(self, written: Callable[[str], str]) -> str:
+        """Return the sentence with the settings as their user wrote them."""
+        return re.sub(r"\{(\w+)\}", lambda name: written(name[1]), self._sentence)
 
 
 class _Checked(BaseModel):
@@ -179,7 +171,8 @@ class StreamSettings(_Checked):
     )
     segment: float | None = Field(
         None,
-        gt=0,
+        ge=0.1,
+        le=600,
         description="window length in seconds; shorter takes less memory",
         examples=[7.8],
     )
@@ -204,7 +197,7 @@ class StreamSettings(_Checked):
     )
     seed: int = Field(0, ge=0, description="start of the random numbers (shifts, dither)")
     torch_num_threads: int | None = Field(
-        None, ge=1, description="threads that a model may use", examples=[4]
+        None, ge=1, le=MOST_THREADS, description="threads that a model may use", examples=[4]
     )
     stems: Annotated[tuple[str, ...] | None, BeforeValidator(_names), AfterValidator(_distinct)] = (
         Field(None, description="make only these stems", examples=["vocals,bass"])
@@ -251,11 +244,11 @@ class StreamSettings(_Checked):
     def _fit_together(self) -> Self:
         for both, sentence in _CONFLICTS.items():
             if all(getattr(self, name, None) for name in both):
-                raise ValueError(sentence)
+                raise ConflictError(sentence)
         if self.conserve and self.stems and "other" not in self.stems:
-            raise ValueError(
-                f"conserve gives what is left to the stem other, and stems={','.join(self.stems)} "
-                "leaves that out; add other, or try residual"
+            raise ConflictError(
+                "{conserve} gives what is left to the stem other, and {stems}="
+                f"{','.join(self.stems)} leaves that out; add other, or try {{residual}}"
             )
         return self
 
@@ -299,7 +292,7 @@ class Settings(StreamSettings):
     )
     filename: Annotated[str, AfterValidator(_filename)] = Field(
         FILENAME,
-        description=f"names of the files; fields: {', '.join(FILENAME_FIELDS)}",
+        description=f"names of the files; fields: {', '.join(FIELDS)}",
     )
     mp3_bitrate: int = Field(320, ge=32, le=320, description="kbit/s of an MP3")
     mp3_preset: int = Field(2, ge=2, le=7, description="MP3 encoder: 2 is best, 7 is fastest")
@@ -308,10 +301,11 @@ class Settings(StreamSettings):
 
     @model_validator(mode="after")
     def _fit_files(self) -> Self:
-        if self.format == "stem.mp4" and (self.stems or self.two_stems or self.residual):
-            raise ValueError(
-                "format=stem.mp4 holds exactly the stems of the model; "
-                "leave out stems, two_stems and residual, or try format=wav"
+        given = [name for name in ("stems", "two_stems", "residual") if getattr(self, name)]
+        if self.format == "stem.mp4" and given:
+            raise ConflictError(
+                "{format}=stem.mp4 holds exactly the stems of the model; leave out "
+                f"{' and '.join(f'{{{name}}}' for name in given)}, or try {{format}}=wav"
             )
         return self
 
@@ -328,4 +322,4 @@ class Environment(_Checked):
     sample_format: Annotated[
         bool | None, AfterValidator(lambda wanted: "float32" if wanted else "int16")
     ] = Field(None, alias="USE_FLOAT32", examples=["true"])
-    torch_num_threads: int | None = Field(None, alias="TORCH_NUM_THREADS", ge=1)
+    torch_num_threads: int | None = Field(None, alias="TORCH_NUM_THREADS", ge=1, le=MOST_THREADS)

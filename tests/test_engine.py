@@ -119,6 +119,6 @@ def test_stems_that_would_share_a_file_are_refused():
     separator = RecordingSeparator(1000)
     separator.names = ("bass", "brass", "voice", "rest")
     settings = Settings(filename="{track}-{stem:.1}.{ext}")
-    with pytest.raises(streamer.SettingsError, match="several stems would be written to one file"):
+    with pytest.raises(streamer.SettingsError, match="several stems would go to one file"):
         refuse_duplicates(["song.wav"], settings, separator.bag())
     refuse_duplicates(["song.wav"], Settings(filename="{stem:.2}"), separator.bag())

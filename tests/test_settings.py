@@ -197,7 +197,8 @@ def test_an_empty_variable_is_not_set():
         ("DEMUCS_SHIFTS", "-1", "must be a whole number between 0 and 4; try 1"),
         ("DEMUCS_SHIFTS", "two", "must be a whole number between 0 and 4; try 1"),
         ("USE_FLOAT32", "perhaps", "must be true or false; try true"),
-        ("TORCH_NUM_THREADS", "0", "must be a whole number from 1 up; try 4"),
+        ("TORCH_NUM_THREADS", "0", "must be a whole number between 1 and 1024; try 4"),
+        ("TORCH_NUM_THREADS", "100000", "must be a whole number between 1 and 1024; try 4"),
     ],
 )
 def test_a_variable_out_of_its_range_is_refused_with_the_range(variable, value, words):
@@ -270,11 +271,14 @@ def test_a_file_that_cannot_be_read(tmp_path):
         ("shifts", -1, "--shifts=-1 must be a whole number between 0 and 100; try 1"),
         ("shifts", 101, "--shifts=101 must be a whole number between 0 and 100; try 1"),
         ("shifts", 1.5, "--shifts=1.5 must be a whole number between 0 and 100; try 1"),
-        ("segment", 0, "--segment=0 must be over 0; try 7.8"),
-        ("segment", float("inf"), "--segment=inf must be over 0; try 7.8"),
+        ("segment", 0, "--segment=0 must be between 0.1 and 600; try 7.8"),
+        ("segment", 0.0001, "--segment=0.0001 must be between 0.1 and 600; try 7.8"),
+        ("segment", float("inf"), "--segment=inf must be between 0.1 and 600; try 7.8"),
+        ("hop", 0, "--hop=0 must be over 0; try 0.25"),
         ("seed", -1, "--seed=-1 must be a whole number from 0 up; try 0"),
         ("jobs", -1, "--jobs=-1 must be a whole number from 0 up; try 0"),
-        ("torch_num_threads", 0, "--torch-num-threads=0 must be a whole number from 1 up; try 4"),
+        ("torch_num_threads", 0, "--torch-num-threads=0 must be a whole number between 1 and 1024"),
+        ("torch_num_threads", 1025, "--torch-num-threads=1025 must be a whole number between 1"),
         ("loudness", 1, "--loudness=1 must be between -70 and 0; try -16"),
         ("loudness", -71, "--loudness=-71 must be between -70 and 0; try -16"),
         ("mp3_bitrate", 31, "--mp3-bitrate=31 must be a whole number between 32 and 320; try 320"),
@@ -341,15 +345,27 @@ def test_a_filename_that_can(template):
 @pytest.mark.parametrize(
     ("flags", "way_out"),
     [
-        ({"two_stems": "vocals", "stems": "bass"}, "give one of them"),
-        ({"two_stems": "vocals", "residual": True}, "try stems and residual"),
-        ({"two_stems": "vocals", "conserve": True}, "try other_method=minus, which loses nothing"),
+        (
+            {"two_stems": "vocals", "stems": "bass"},
+            "--two-stems and --stems name different outputs; give one of them",
+        ),
+        ({"two_stems": "vocals", "residual": True}, "try --stems and --residual"),
+        (
+            {"two_stems": "vocals", "conserve": True},
+            "try --other-method=minus, which loses nothing",
+        ),
         ({"residual": True, "conserve": True}, "give one of them"),
         ({"overwrite": True, "resume": True}, "give one of them"),
-        ({"format": "stem.mp4", "stems": "vocals"}, "try format=wav"),
-        ({"format": "stem.mp4", "two_stems": "vocals"}, "try format=wav"),
-        ({"format": "stem.mp4", "residual": True}, "try format=wav"),
-        ({"conserve": True, "stems": "vocals,bass"}, "add other, or try residual"),
+        ({"format": "stem.mp4", "stems": "vocals"}, "leave out --stems, or try --format=wav"),
+        (
+            {"format": "stem.mp4", "two_stems": "vocals"},
+            "leave out --two-stems, or try --format=wav",
+        ),
+        ({"format": "stem.mp4", "residual": True}, "leave out --residual, or try --format=wav"),
+        (
+            {"conserve": True, "stems": "vocals,bass"},
+            "and --stems=vocals,bass leaves that out; add other, or try --residual",
+        ),
     ],
 )
 def test_what_excludes_each_other(flags, way_out):
@@ -357,6 +373,14 @@ def test_what_excludes_each_other(flags, way_out):
     for left_out in flags:
         fewer = {name: value for name, value in flags.items() if name != left_out}
         resolve(fewer, {})
+
+
+def test_what_excludes_each_other_is_called_as_it_was_written(tmp_path):
+    (tmp_path / "stemstream.toml").write_text("resume = true\n")
+    words = "--overwrite replaces what stemstream.toml: resume keeps; give one of them"
+    assert refusal({"overwrite": True}) == words
+    with pytest.raises(ValidationError, match="overwrite replaces what resume keeps"):
+        Settings(overwrite=True, resume=True)
 
 
 # what others make of the fields ----------------------------------------------------------------

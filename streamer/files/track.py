@@ -21,7 +21,8 @@ from streamer.files.rescale import RescaleSink
 from streamer.files.sink import Output, Sink
 from streamer.files.source import Source
 from streamer.files.stem_mp4 import StemMp4Sink
-from streamer.settings import FILENAME, Settings
+from streamer.naming import FILENAME
+from streamer.settings import Settings
 
 PIPE: Final = Path("-")
 

@@ -317,7 +317,7 @@ def test_the_way_out_of_one_name(separate: Run, song: Run, files: Run, elsewhere
         (("--overlap", "nan"), "--overlap=nan must be between 0 and 0.99"),
         (("--shifts", "-1"), "--shifts=-1 must be a whole number between 0 and 100"),
         (("--shifts", "1.5"), "--shifts=1.5 must be a whole number"),
-        (("--segment", "0"), "--segment=0 must be over 0"),
+        (("--segment", "0"), "--segment=0 must be between 0.1 and 600"),
         (("--jobs", "-1"), "--jobs=-1 must be a whole number from 0 up"),
         (("--clip-mode", "hard"), "--clip-mode=hard must be one of soft"),
         (("--preset", "BEST"), "--preset=BEST must be one of AUDIOPHILE"),
@@ -328,7 +328,7 @@ def test_the_way_out_of_one_name(separate: Run, song: Run, files: Run, elsewhere
         (("--mp3", "--flac"), "exclude each other"),
         (("--overwrite", "--resume"), "give one of them"),
         (("--two-stems", "bass", "--stems", "bass"), "give one of them"),
-        (("--two-stems", "kazoo"), "no stem 'kazoo'"),
+        (("--two-stems", "kazoo"), "passthrough has no stem 'kazoo'; it has drums"),
         (("--format", "raw"), "give --out -"),
         (("--out", "-", "--format", "mp3"), "standard output takes format=wav or raw"),
         (("--out", "-", "--json"), "give one of them"),
@@ -352,7 +352,7 @@ def test_wrong_settings(flags: tuple[str, ...], said: str, separate: Run, song: 
         ("DEMUCS_OVERLAP", "0.9", "DEMUCS_OVERLAP=0.9 must be between 0.1 and 0.75"),
         ("DEMUCS_SHIFTS", "5", "DEMUCS_SHIFTS=5 must be a whole number between 0 and 4"),
         ("USE_FLOAT32", "perhaps", "USE_FLOAT32=perhaps must be true or false"),
-        ("TORCH_NUM_THREADS", "0", "TORCH_NUM_THREADS=0 must be a whole number from 1 up"),
+        ("TORCH_NUM_THREADS", "0", "TORCH_NUM_THREADS=0 must be a whole number between 1 and 1024"),
     ],
 )
 def test_wrong_environment(
@@ -391,7 +391,7 @@ def test_wrong_settings_file(
 def test_unknown_stem(separate: Run, song: Run) -> None:
     outcome = separate("--stems", "vocals,kazoo", song())
     assert outcome.code == SETTING
-    assert "no stem 'kazoo'; it has drums, bass, other, vocals" in outcome.complaint
+    assert "passthrough has no stem 'kazoo'; it has drums, bass, other, vocals" in outcome.complaint
 
 
 @pytest.mark.usefixtures("nothing_made")
