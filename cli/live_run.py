@@ -51,7 +51,7 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
         except KeyboardInterrupt:
             code = 128 + signal.SIGINT
         except SystemExit as ended:  # by SIGTERM, see `cli.main`: what was measured is kept too
-            code = int(ended.code or 0)
+            code = ended.code if isinstance(ended.code, int) else 1
         session.quit(Reason.ASKED)
     tell(line(session.status()))
     report = session.report()

@@ -54,6 +54,8 @@ def run() -> None:
         if signal.getsignal(signum) != signal.SIG_IGN:  # as under nohup
             signal.signal(signum, stop)
 
+    hook = sys.unraisablehook
+
     def unraisable(lost: Any) -> None:
         nonlocal stopped_at
         if isinstance(lost.exc_value, KeyboardInterrupt | SystemExit) and stops:
@@ -61,7 +63,7 @@ def run() -> None:
             stopped_at = -math.inf
             threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), stops[-1])).start()
         else:
-            sys.__unraisablehook__(lost)
+            hook(lost)
 
     sys.unraisablehook = unraisable
     try:
@@ -82,6 +84,7 @@ def run() -> None:
         # which show a traceback or abort where they are broken into
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, signal.SIG_IGN)
+        sys.unraisablehook = hook
 
 
 def _explain(error: Exception) -> int:

@@ -237,7 +237,7 @@ def _ask_for_realtime(sounddevice: Any, stream: Any) -> None:
 
     It goes on without where the system does not grant it. JACK and Core Audio do this themselves.
     Not for a plugin: after an xrun PortAudio polls it in a busy loop for a while, which with
-    priority keeps the sound server's own threads from running, and the sound stops again and again.
+    priority keeps the sound server's own threads from running, and the sound stops ever again.
     """
     with suppress(OSError, AttributeError):  # another host API's PortAudio has no such function
         ask = ctypes.CDLL(sounddevice._libname).PaAlsa_EnableRealtimeScheduling

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from streamer.errors import SettingsError
+from streamer.errors import DeviceError, SettingsError
 from streamer.files import Source, open_source
 from streamer.live.calibration import CalibrationStore, Subject, WindowTiming, calibrate
 from streamer.live.devices import Backend, Device, find_device
@@ -111,7 +112,7 @@ def wire(settings: LiveSettings, backend: Backend) -> tuple[Wiring, Source | Non
     )
     if len(set(outputs)) < len(outputs):
         raise SettingsError("an output is named twice; give each device once, and route to it")
-    device = find_device(devices, settings.input, "input") if source is None else None
+    device = _input_device(devices, settings.input) if source is None else None
     channels = settings.input_channels or ()
     if len(channels) > 2 or any(channel < 1 for channel in channels):
         raise SettingsError(
@@ -128,6 +129,15 @@ def wire(settings: LiveSettings, backend: Backend) -> tuple[Wiring, Source | Non
         buffer=settings.buffer,
     )
     return wiring, source
+
+
+def _input_device(devices: Sequence[Device], wanted: str | None) -> Device:
+    try:
+        return find_device(devices, wanted, "input")
+    except DeviceError:
+        if wanted is not None and os.sep in wanted:
+            open_source(wanted).close()  # it was meant as a file, so say what is wrong with that
+        raise
 
 
 def _as_routed(device: Device, settings: LiveSettings) -> Device:

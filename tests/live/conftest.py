@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+import signal
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
 from live import servers
+from live.command import LiveRun, caches
 from live.servers import Server
 
+from cli.main import run
 from streamer.errors import DeviceError
 from streamer.live.portaudio import PortAudioBackend
 from streamer.live.portaudio_library import library
@@ -42,6 +47,29 @@ def jack() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def timings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A model is timed once for all tests, and never for the user."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in caches(tmp_path_factory.mktemp("caches")).items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture
+def live(timings: None) -> Iterator[Callable[..., LiveRun]]:
+    """Start `stemstream live` as a process of its own; it is ended with the test."""
+    runs: list[LiveRun] = []
+
+    def start(*words: object) -> LiveRun:
+        runs.append(LiveRun(*words))
+        return runs[-1]
+
+    yield start
+    for one in runs:
+        one.kill()
+
+
 @pytest.fixture
 def portaudio() -> Iterator[PortAudioBackend]:
     """PortAudio with the devices of the servers that run."""
@@ -50,6 +78,31 @@ def portaudio() -> Iterator[PortAudioBackend]:
     except DeviceError as error:
         pytest.skip(str(error))
     backend.refresh()
+    backend.refresh()  # after a PortAudio that was given up, ALSA's settings are read with this one
     yield backend
     for stream in list(library().streams):
         stream.close()
+
+
+@pytest.fixture
+def refused(
+    timings: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Run `stemstream live` in this process; return its exit code and the one line that it told."""
+
+    def call(*words: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["stemstream", "live", *map(str, words)])
+        before = {sent: signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with pytest.raises(SystemExit) as ended:
+                run()
+        finally:
+            gc.enable()
+            for sent, handler in before.items():
+                signal.signal(sent, handler)
+        (line,) = capfd.readouterr().err.splitlines()
+        assert line.startswith("stemstream: ")
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, line
+
+    return call

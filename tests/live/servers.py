@@ -84,9 +84,9 @@ class Server:
                 recorder.wait(PATIENCE_SECONDS)
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
+def wait_until(holds: Callable[[], bool], patience_seconds: float = PATIENCE_SECONDS) -> None:
     """Wait for something outside of this process, which there is no other way to learn of."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + patience_seconds
     while not holds():
         if time.monotonic() > deadline:
             raise TimeoutError("waited in vain")

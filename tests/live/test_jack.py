@@ -1,0 +1,99 @@
+"""`stemstream live` on JACK, where a delay can be told to the frame."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from live import servers
+from live.command import LiveRun, read_report
+from live.loop import pass_through
+from live.servers import RATE, Server, wait_until
+
+from streamer.live.portaudio import PortAudioBackend
+
+PERIOD = 256  # frames, of `servers.jack`
+SYSTEM = ("-n", "passthrough", "--input", "system", "--output", "system", "--samplerate", RATE)
+
+Start = Callable[..., LiveRun]
+MEASURED = re.compile(r"^\s*([0-9.]+) frames", re.MULTILINE)
+
+
+def connect(jack: Server, source: str, target: str) -> None:
+    """Connect two ports, given by patterns, once they are there."""
+    found: list[str] = []
+
+    def there() -> bool:
+        ports = (jack.call("jack_lsp") or "").split()
+        found[:] = [one for name in (source, target) for one in ports if re.fullmatch(name, one)]
+        return len(found) == 2
+
+    wait_until(there)
+    assert jack.call("jack_connect", *found) is not None
+
+
+def iodelay(jack: Server, output: str = "out_0") -> float:
+    """What jack_iodelay measures through PortAudio, in frames."""
+    command = ("stdbuf", "-oL", "jack_iodelay")  # it would keep its lines to itself for long
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as meter:
+        assert meter.stdout is not None
+        try:
+            connect(jack, "jack_delay:out", "PortAudio.*:in_0")
+            connect(jack, f"PortAudio.*:{output}", "jack_delay:in")
+            # the first ones are of before its own tones have come back
+            measured: list[float] = []
+            for line in meter.stdout:
+                measured += map(float, MEASURED.findall(line))
+                if len(measured) > 3 and np.ptp(measured[-3:]) < 0.5:
+                    return measured[-1]
+        finally:
+            meter.kill()
+    raise AssertionError("jack_iodelay ended")
+
+
+def test_jack_iodelay_measures_the_announced_delay(
+    jack: Server, portaudio: PortAudioBackend, live: Start, tmp_path: Path
+) -> None:
+    """Of the mix, which only waits, and of a stem, which goes through the whole engine."""
+    try:
+        servers.needs("jack_iodelay", "stdbuf")
+    except servers.UnavailableError as error:
+        pytest.skip(str(error))
+    with pass_through(portaudio, ("system", "system"), RATE, PERIOD) as native_frames:
+        server_frames = iodelay(jack) - native_frames
+    assert 0 <= server_frames <= 4 * PERIOD
+    report = tmp_path / "report.json"
+    routes = ("--route", "mix=1,2", "--route", "vocals=3,4")
+    run = live(*SYSTEM, "--blocksize", PERIOD, *routes, "--report", report)
+    run.until("running")
+    measured = [iodelay(jack, output) for output in ("out_0", "out_2")]
+    assert run.stop() == 130
+    told = read_report(report)
+    assert measured == pytest.approx([told["announced_delay_frames"] + server_frames] * 2, abs=0.5)
+    assert told["dropped_frames"] == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "told"),
+    [
+        (("--samplerate", "44100"), 6, "samplerate=44100 must be a rate that 'system' has; try"),
+        (("--input-channels", "3"), 6, "'system' has 2 input channels, 3 are wanted; try fewer"),
+        (("--route", "vocals=9"), 2, "route vocals=9 needs channel 9, and the output system has 8"),
+        (("--input", "PulseAudio"), 6, "there is no input device named 'PulseAudio'; try"),
+    ],
+)
+def test_refuses_in_one_sentence(
+    jack: Server,
+    portaudio: PortAudioBackend,
+    refused: Callable[..., tuple[int, str]],
+    given: tuple[str, ...],
+    code: int,
+    told: str,
+) -> None:
+    got, line = refused(*SYSTEM, "--duration", "1", *given)
+    assert told in line
+    assert got == code
