@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 
 Samples: TypeAlias = NDArray[np.float32]
 
-RESIDUAL = "residual"
-"""The name of what the stems leave of the mix, where it goes out as one more of them."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stems:

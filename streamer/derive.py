@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamer.audio import RESIDUAL, Samples
+from streamer.audio import Samples
 from streamer.errors import SettingsError
 from streamer.settings import StreamSettings
+
+RESIDUAL = "residual"
 
 
 @dataclass(frozen=True)
