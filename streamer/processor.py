@@ -107,6 +107,7 @@ class Processor:
             on_job=self._live.on_job if self._live is not None else None,
         )
         self._delay: Delay | None = None
+        self._ended = False
 
     @property
     def latency_frames(self) -> int:
@@ -142,9 +143,10 @@ class Processor:
         Positions count from the first frame that went in, so those of the silence are negative.
 
         Raises:
-            SettingsError: the block is not of the prepared shape, or the model runs on threads.
+            SettingsError: the block is not of the prepared shape, the model runs on threads, or
+                the stream has ended.
         """
-        stream = self._stream
+        stream = self._going_on()
         if self._jobs:
             raise SettingsError("process() runs the model in place; make the Processor with jobs=0")
         if block.ndim != 2 or len(block) > self._blocksize or block.shape[1] != self._shape[1]:
@@ -165,12 +167,22 @@ class Processor:
         """Take ``(frames, channels)`` of any length; return the stems that are ready.
 
         A block of 0 frames only asks for them.
+
+        Raises:
+            SettingsError: the stream has ended.
         """
-        return list(self._stream.advance(self._stream.take_in(block)))
+        stream = self._going_on()
+        return list(stream.advance(stream.take_in(block)))
 
     def flush(self) -> list[Stems]:
-        """End the stream: return the stems that are still to come. `reset` begins another."""
-        rest = list(self._stream.flush())
+        """End the stream: return the stems that are still to come. `reset` begins another.
+
+        Raises:
+            SettingsError: the stream has ended before.
+        """
+        stream = self._going_on()
+        self._ended = True
+        rest = list(stream.flush())
         if self._delay is None:
             return rest
         for stems in rest:
@@ -200,6 +212,12 @@ class Processor:
         if self._separation is None:
             raise SettingsError("the processor is not prepared; call prepare() first")
         return self._separation
+
+    def _going_on(self) -> Separation:
+        stream = self._stream
+        if self._ended:
+            raise SettingsError("the stream has ended with flush(); call reset() to begin another")
+        return stream
 
     def __enter__(self) -> Processor:
         return self

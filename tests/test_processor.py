@@ -139,6 +139,21 @@ def test_numbers_that_are_none_become_silence_and_are_counted(tiny_bag: Bag) -> 
     assert processor.repaired_samples == 2
 
 
+def test_a_stream_that_was_flushed_has_ended(tiny_bag: Bag) -> None:
+    block = noise(500)
+    with Processor(bag=tiny_bag) as processor:
+        processor.prepare(RATE, 500, 2)
+        first = [*processor.feed(block), *processor.flush()]
+        for more in (processor.process, processor.feed, lambda _block: processor.flush()):
+            with pytest.raises(SettingsError, match=r"call reset\(\) to begin another"):
+                more(block)
+        processor.reset()
+        again = [*processor.feed(block), *processor.flush()]
+    assert sum(stems.frames for stems in again) == 500
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.data, other.data)
+
+
 def test_two_stems_residual_and_conserve_add_up(tiny_bag: Bag) -> None:
     mix = noise(9000)
 

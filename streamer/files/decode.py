@@ -31,8 +31,9 @@ def open_source(path: str | Path) -> Source:
     source = _open(path)
     if not SLOWEST_HZ <= source.samplerate <= FASTEST_HZ:
         source.close()
+        label = "standard input" if str(path) == STANDARD_INPUT else path
         raise SourceError(
-            f"{path} states a sample rate of {source.samplerate} Hz, and {SLOWEST_HZ} to "
+            f"{label} states a sample rate of {source.samplerate} Hz, and {SLOWEST_HZ} to "
             f"{FASTEST_HZ} Hz can be separated; its header is damaged, or it is no audio"
         )
     return source
