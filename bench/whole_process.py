@@ -91,7 +91,7 @@ def export_model(name: str, repo: Path) -> None:
             model = load_safetensors_model(path)
     else:
         torch.manual_seed(0)
-        model = HTDemucs(["drums", "bass", "other", "vocals"])
+        model = HTDemucs(["drums", "bass", "other", "vocals"], bottom_channels=512)
     args, kwargs = model._init_args_kwargs
     package = {"klass": type(model), "args": args, "kwargs": kwargs, "state": model.state_dict()}
     repo.mkdir(parents=True, exist_ok=True)
