@@ -43,6 +43,7 @@ class Account:
         self._events: deque[Event] = deque(maxlen=EVENTS)
         self._told: set[str] = set()
         self._lost: set[int] = set()
+        self._announced_seconds = 0.0
         self._started = datetime.now(UTC)
 
     def note(self, sentence: str) -> None:
@@ -66,7 +67,7 @@ class Account:
             if index in lost:
                 self.note(f"{link.lost.value}: {link.device.name}; waiting for it to come back")
             else:
-                self._observer.latency.announce(self.delay_seconds)
+                self._observer.reopened()
                 seconds = link.gap_frames / self._rig.samplerate
                 self.note(
                     f"{link.device.name} is back; {link.gap_frames} frames ({seconds:.3f} s) "
@@ -74,10 +75,24 @@ class Account:
                 )
         self._lost = lost
 
+    def announce(self) -> None:
+        """Announce the delay again where the devices turn out to delay by something else."""
+        delay_seconds = self.delay_seconds
+        if delay_seconds == self._announced_seconds:
+            return
+        off_frames = abs(delay_seconds - self._announced_seconds) * self._rig.samplerate
+        if self._announced_seconds and off_frames > self._rig.blocksize:
+            self.note(
+                f"the devices delay by {sum(self._observer.device_seconds) * 1000:.0f} ms, as the "
+                f"times of their blocks show; the delay is {delay_seconds * 1000:.0f} ms in all"
+            )
+        self._announced_seconds = delay_seconds
+        self._observer.latency.announce(delay_seconds)
+
     @property
     def delay_seconds(self) -> float:
-        """The announced delay: what is held constant, and what the devices say of their own."""
-        return self._plan.delay.frames / self._rig.samplerate + sum(self._rig.device_seconds)
+        """The announced delay: what is held constant, and what the devices add."""
+        return self._plan.delay.frames / self._rig.samplerate + sum(self._observer.device_seconds)
 
     def status(self) -> Status:
         """Return a look at the run."""

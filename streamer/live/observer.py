@@ -10,6 +10,7 @@ import numpy as np
 from streamer.audio import Samples
 from streamer.errors import ModelError
 from streamer.latency import LatencyLog
+from streamer.live.converters import ConverterDelay
 from streamer.live.plan import LivePlan
 from streamer.live.rig import Rig
 from streamer.live.stamps import Stamps, TimeField
@@ -35,6 +36,7 @@ class Observer:
         self._stamps = Stamps(
             self.latency, request.samplerate, request.model_samplerate, time_field
         )
+        self._converters = [ConverterDelay(request.samplerate) for _ in range(2)]
         self.deadline_misses = 0
         self.failure = ""
         self.rtf = 0.0
@@ -74,11 +76,29 @@ class Observer:
         }
 
     def _take_notes(self) -> None:
-        self._stamps.captured(self._rig.capture.log())
+        taken = self._rig.capture.log()
+        self._stamps.captured(taken)
+        self._converters[0].feed(taken)
         for port in self._rig.ports.values():
             notes = port.log()
             if port is self._main:
                 self._stamps.played(notes)
+                self._converters[1].feed(notes)
+
+    @property
+    def device_seconds(self) -> tuple[float, float]:
+        """What the input and the first output delay: as heard, before that as the devices say."""
+        said = self._rig.device_seconds
+        taken, played = (
+            claim if heard.seconds is None else heard.seconds
+            for heard, claim in zip(self._converters, said, strict=True)
+        )
+        return taken, played
+
+    def reopened(self) -> None:
+        """Take note that a stream was opened anew, and may delay by something else."""
+        for heard in self._converters:
+            heard.forget()
 
     @property
     def xruns(self) -> int:

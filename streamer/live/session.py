@@ -197,7 +197,7 @@ class LiveSession:
             return False
         self._record()
         self._began = self._clock()
-        self._observer.latency.announce(self.delay_seconds)
+        self._account.announce()
         self._status = self._account.status()
         return True
 
@@ -325,6 +325,7 @@ class LiveSession:
         """Every `LOOK_SECONDS`: what is not on the audio's way."""
         self._observer.look()
         self._account.note_losses()
+        self._account.announce()
         if self._scene is not None and now >= self._next_scene:
             self._next_scene = now + SCENE_SECONDS
             told = self._scene.follow(self.mixer)

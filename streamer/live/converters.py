@@ -1,0 +1,46 @@
+"""What the converters of the devices delay, as the times that callbacks get with blocks tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SETTLE_SECONDS = 0.5
+"""What a device says at its start is not yet how it goes on."""
+LISTEN_SECONDS = 1.5
+
+
+class ConverterDelay:
+    """The median time between a converter and its callback, once it has been heard for a while.
+
+    What PortAudio says of a stream when it is opened is its wish; sound servers buffer more.
+    """
+
+    def __init__(self, samplerate: int) -> None:
+        self._samplerate = samplerate
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: the stream is another."""
+        self._first_frame: int | None = None
+        self._heard: list[float] = []
+        self.seconds: float | None = None
+
+    def feed(self, notes: Iterable[NDArray[Any]]) -> None:
+        """Take in what a callback noted, of `callbacks.LOG`."""
+        if self.seconds is not None:
+            return
+        for note in notes:
+            frame = int(note["frame"])
+            if self._first_frame is None:
+                self._first_frame = frame
+            passed = (frame - self._first_frame) / self._samplerate
+            if not note["device_seconds"] or passed < SETTLE_SECONDS:
+                continue
+            self._heard.append(abs(float(note["device_seconds"] - note["stream_seconds"])))
+            if passed >= LISTEN_SECONDS:
+                self.seconds = float(np.median(self._heard))
+                return
