@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 from live import servers
@@ -48,12 +49,16 @@ def jack() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def timings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A model is timed once for all tests, and never for the user."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in caches(tmp_path_factory.mktemp("caches")).items():
-            patch.setenv(name, value)
-        yield
+def timings_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the timings of all tests are: a model is timed once."""
+    return tmp_path_factory.mktemp("caches")
+
+
+@pytest.fixture
+def timings(timings_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models are not timed in the user's cache, nor looked for there."""
+    for name, value in caches(timings_folder).items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
