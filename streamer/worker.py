@@ -7,14 +7,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from streamer.audio import Samples
+from streamer.errors import ModelError
 from streamer.windows import Window
 
 QUEUE_WINDOWS = 2
 """How many windows may wait for each thread: enough to keep it busy, few enough to stay small."""
+HUNG_WINDOWS = 64
+"""So many windows behind it, and one that is computed is given up: all the others wait for it, in
+memory that grows by each."""
 
 Separate = Callable[[Window], Samples | None]
 Clock = Callable[[], float]
@@ -110,7 +114,8 @@ class LiveWorker:
     """The worker of a live run: `submit` never waits, and a failed window is a value.
 
     One window is computed and one may wait. A newer one takes the place of the one that waits: its
-    own time is still to come, the other's is nearly over.
+    own time is still to come, the other's is nearly over. A model that hangs fails with the window
+    that it hangs at, and holds up no other after `HUNG_WINDOWS`.
     """
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
@@ -130,7 +135,18 @@ class LiveWorker:
                 self._waiting.done = True
             self._waiting = job
             self._pending.append(job)
+            if len(self._pending) > HUNG_WINDOWS:
+                self._give_up()
             self._changed.notify_all()
+
+    def _give_up(self) -> None:
+        """Have the oldest window fail. Its thread may still write to its job, so that is left."""
+        oldest = self._pending[0]
+        if not oldest.done:
+            error = ModelError("the model hangs; try another model, or another --device")
+            self._pending[0] = replace(
+                oldest, stems=None, error=error, ended_at=self._clock(), done=True
+            )
 
     def finished(self, *, wait: bool = False) -> Iterator[Job]:
         """See `WindowWorker.finished`; nothing is raised."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,10 +14,11 @@ from demucs.hdemucs import HDemucs
 from demucs.htdemucs import HTDemucs
 
 from streamer.audio import Samples
+from streamer.errors import ModelError
 from streamer.models.separator import Bag, Member
 from streamer.models.torch_separator import TorchSeparator
 from streamer.windows import Window
-from streamer.worker import Job, Separate, leave_out
+from streamer.worker import HUNG_WINDOWS, Job, Separate, leave_out
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 RATE = 8000
@@ -100,6 +102,9 @@ class SlowWorker:
         if self._pending and not self._pending[-1].done and not self._pending[-1].began_at:
             self._pending[-1].done = True
         self._pending.append(Job(window, separate, queued_at=self._clock.now))
+        if len(self._pending) > HUNG_WINDOWS and not self._pending[0].done:
+            hangs = ModelError("the model hangs")
+            self._pending[0] = replace(self._pending[0], error=hangs, done=True)
         self._go_on()
 
     def finished(self, *, wait: bool = False) -> Iterator[Job]:

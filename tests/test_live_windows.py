@@ -26,7 +26,7 @@ from streamer.models import load
 from streamer.passes import Plan
 from streamer.processor import Live
 from streamer.schedule import Schedule, live_shifts
-from streamer.worker import LiveWorker
+from streamer.worker import HUNG_WINDOWS, LiveWorker
 
 HOP, LOOKAHEAD = 0.1, 0.05
 LIVE = Settings(hop=HOP, lookahead=LOOKAHEAD, normalize="none", clip_mode="none")
@@ -256,6 +256,34 @@ def test_the_live_worker_never_waits_and_the_newest_window_wins():
     assert jobs[0].stems == "first"
     assert isinstance(jobs[3].error, MemoryError)
     assert jobs[3].queued_at <= jobs[3].began_at <= jobs[3].ended_at
+
+
+def test_a_window_that_the_model_hangs_at_is_given_up_and_holds_up_no_other():
+    gate, begun = threading.Event(), threading.Event()
+
+    def hang(window):
+        begun.set()
+        gate.wait()
+        return window
+
+    with closing(LiveWorker()) as worker:
+        worker.submit("hung", hang)
+        begun.wait()
+        for number in range(HUNG_WINDOWS - 1):
+            worker.submit(number, str)
+        assert list(worker.finished()) == []
+        worker.submit("newer", str)
+        jobs = list(worker.finished())
+        assert [job.window for job in jobs] == ["hung", *range(HUNG_WINDOWS - 1)]
+        worker.submit("newest", str)
+        assert [job.dropped for job in worker.finished()] == [True]
+        gate.set()
+        (last,) = worker.finished(wait=True)
+    hung = jobs[0]
+    assert isinstance(hung.error, ModelError)
+    assert hung.stems is None
+    assert hung.queued_at <= hung.began_at <= hung.ended_at
+    assert (last.window, last.stems) == ("newest", "newest")
 
 
 def test_a_live_processor_needs_live_windows():
