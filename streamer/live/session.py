@@ -52,7 +52,7 @@ SCENE_SECONDS = 0.5
 SETTLING_SECONDS = 1.0
 """How long after a hold-up late windows say nothing of the model."""
 OVERDUE_HOPS = 3
-"""So many hops without a window, beyond a window's budget, and the model hangs."""
+"""So many hops without a window, beyond its lookahead and budget, and the model hangs."""
 FADE_OUT_BLOCKS = 3
 NEVER = sys.maxsize
 
@@ -185,7 +185,6 @@ class LiveSession:
 
         Raises:
             DeviceError: a device cannot be had as asked.
-            ModelError: the model fails.
             SinkError: there is no place for the recording.
         """
         self.processor.warm_up()
@@ -250,7 +249,7 @@ class LiveSession:
     def _separate(self) -> None:
         """Take what was captured through the processor to the outputs."""
         waiting = self.rig.capture.ring.readable_frames
-        if waiting / self.rig.samplerate > self.plan.budget_seconds:
+        if waiting > self.rig.blocksize + self.plan.delay.compute_frames:
             # something stopped this thread, or the input
             self._held_up_until = self._clock() + SETTLING_SECONDS
         # no more than is there now: a device may be faster than the engine, as ALSA's null is
@@ -278,16 +277,20 @@ class LiveSession:
                 self._account.note_once(self._observer.failure)
             if job.queued_at <= self._held_up_until:
                 continue  # late, but not since the model is slow
+            if job.dropped and self._degrader.rung.dry:
+                continue  # the model is still at an earlier one: no time to try it again
             self._degrade(now, job.ended_at - job.began_at, missed=missed)
         captured = self.rig.capture.counters().captured_frames
         if self._jobs:
             self._judged_frame = captured
             self._jobs.clear()
-        # a model that hangs gives nothing to judge: then each hop counts as late
-        hop = self.plan.delay.hop_frames
-        overdue = captured - self._judged_frame - self.plan.delay.compute_frames
-        if overdue > OVERDUE_HOPS * hop and now > self._held_up_until:
-            self._judged_frame += hop
+        # a model that hangs gives nothing to judge: then each hop counts as late; the first window,
+        # and the one after a step up, come later than a hop by the lookahead
+        delay = self._degrader.rung.plan.delay
+        allowed = delay.compute_frames + delay.lookahead_frames + delay.resampling_frames
+        overdue = captured - self._judged_frame - allowed
+        if overdue > OVERDUE_HOPS * delay.hop_frames and now > self._held_up_until:
+            self._judged_frame += delay.hop_frames
             if not self._degrader.rung.dry:
                 self._degrade(now, overdue / self.rig.samplerate, missed=True)
 

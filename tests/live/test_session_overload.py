@@ -136,3 +136,30 @@ def test_a_model_that_hangs_counts_as_late_each_hop() -> None:
         assert status.rung_name == "dry"
     assert status.played_frames > 7.8 * RATE
     assert np.abs(device.heard(5 * RATE, RATE)[:, :2]).max() > 0.01, "the mix plays on"
+
+
+def test_a_model_that_hangs_is_not_tried_again_before_it_answers() -> None:
+    device = card(noise_source(seconds=40))
+    with running(
+        [device], compute=lambda n: 60.0 if n == 8 else 0.01, lookahead=0.15, route=["bass=1,2"]
+    ) as run:
+        run.advance(55)
+        assert rungs_of(run) == ["wider hop", "dry", "the model hangs"]
+        assert run.session.status().rung_name == "dry"
+        # what comes after the window that hung is let go, and kept nowhere
+        assert run.session.processor.emitted_frames > 54 * RATE
+        run.advance(85)
+        assert (run.session.status().state, run.session.status().rung) == (State.RUNNING, 0)
+
+
+def test_a_lookahead_of_many_hops_is_no_model_that_hangs() -> None:
+    device = card(noise_source(seconds=60))
+    wish = {"hop": 0.03, "lookahead": 0.3, "route": ["bass=1,2"], "blocksize": 64}
+    with running([device], **wish) as run:
+        run.advance(5)
+        assert run.told == []
+        assert run.session.status().state is State.RUNNING
+    device = card(noise_source(seconds=60))
+    with running([device], compute=lambda n: 0.1 if n < 8 else 0.01, **wish) as run:
+        run.advance(50)
+        assert rungs_of(run) == ["wider hop", "as planned"]
