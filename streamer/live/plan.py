@@ -49,6 +49,7 @@ class PlanRequest:
     latency_seconds: float | None = None
     hop_seconds: float | None = None
     lookahead_seconds: float | None = None
+    crossfade_seconds: float | None = None
     shifts: int = 0
     path: DevicePath = field(default_factory=DevicePath)
 

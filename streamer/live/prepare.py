@@ -181,6 +181,7 @@ def make_plan(
         latency_seconds=settings.latency,
         hop_seconds=settings.hop,
         lookahead_seconds=settings.lookahead,
+        crossfade_seconds=settings.crossfade,
         shifts=settings.shifts,
         path=replace(
             path,
@@ -189,17 +190,20 @@ def make_plan(
     )
     plan = solve(request, timings)
     rate = whole.samplerate
-    crossfade = settings.crossfade
     chosen = settings.model_copy(
         update={
             "segment": plan.window_frames / rate,
             "hop": plan.hop_frames / rate,
             "lookahead": plan.lookahead_frames / rate,
-            "crossfade": plan.crossfade_frames / rate if crossfade is None else crossfade,
+            "crossfade": plan.crossfade_frames / rate,
         }
     )
-    bag = bag_for(math.nextafter(plan.window_frames / rate, math.inf))
-    return chosen, bag, plan
+    return chosen, bag_for(_seconds_of(plan)), plan
+
+
+def _seconds_of(plan: LivePlan) -> float:
+    """Return the plan's window in seconds; a model that cuts them to frames gets all of them."""
+    return math.nextafter(plan.window_frames / plan.request.model_samplerate, math.inf)
 
 
 def stand_in(
@@ -211,7 +215,7 @@ def stand_in(
     if info(EMBEDDED).stems != bag.names or bag.samplerate != EMBEDDED_RATE:
         return None
     seconds = plan.window_frames / bag.samplerate
-    wish = settings.model_copy(update={"model": EMBEDDED, "segment": seconds})
+    wish = settings.model_copy(update={"model": EMBEDDED, "segment": _seconds_of(plan)})
     smaller = make_bag(wish)
     timings = calibrate(
         lambda _: smaller, [seconds], subject(wish, smaller), store=CalibrationStore()

@@ -86,8 +86,8 @@ def solve(request: PlanRequest, timings: Sequence[WindowTiming]) -> LivePlan:
     leaves over goes to the compute budget, up to a whole hop.
 
     Raises:
-        SettingsError: the promise, or the hop or lookahead that is fixed by hand, cannot be kept;
-            it names the nearest value that can.
+        SettingsError: the promise, or the hop, lookahead or crossfade that is fixed by hand, cannot
+            be kept; it names the nearest value that can.
         ModelError: the model is too slow for any of them.
     """
     _check(request)
@@ -99,6 +99,7 @@ def solve(request: PlanRequest, timings: Sequence[WindowTiming]) -> LivePlan:
     drafts = _drafts(request, timings, wishes)
     for draft in drafts:
         if most_frames is None or draft.delay.total_frames <= most_frames:
+            _check_crossfade(draft)
             return _spend(draft, most_frames)
     if not drafts:
         _refuse_misfit(request, timings)
@@ -147,6 +148,22 @@ def _check(request: PlanRequest) -> None:
         raise SettingsError(f"{name}={value:g} must be {bound} seconds; try {usual}")
 
 
+def _check_crossfade(plan: LivePlan) -> None:
+    most_frames = min(plan.hop_frames, plan.lookahead_frames)
+    if plan.crossfade_frames > most_frames:
+        most = _exact(most_frames, plan.request.model_samplerate)
+        raise SettingsError(
+            f"crossfade={plan.request.crossfade_seconds:g} must be at most {most} seconds, since "
+            f"hop and lookahead are no shorter; try {most}"
+        )
+
+
+def _crossfade_frames(request: PlanRequest, most_frames: int) -> int:
+    if request.crossfade_seconds is not None:
+        return round(request.crossfade_seconds * request.model_samplerate)
+    return min(round(CROSSFADE_SECONDS * request.model_samplerate), most_frames)
+
+
 def _draft(request: PlanRequest, timing: WindowTiming, wish: Wish) -> LivePlan | None:
     """Return the plan with the least budget that fulfils a wish, if the window has room for it."""
     rate = request.model_samplerate
@@ -170,7 +187,7 @@ def _draft(request: PlanRequest, timing: WindowTiming, wish: Wish) -> LivePlan |
         timing,
         hop_frames,
         lookahead_frames,
-        min(round(CROSSFADE_SECONDS * rate), lookahead_frames, hop_frames),
+        _crossfade_frames(request, min(lookahead_frames, hop_frames)),
         delay_of(
             request, hop_frames, lookahead_frames, frames_up(budget_seconds * request.samplerate)
         ),
@@ -222,7 +239,13 @@ def _refuse_misfit(request: PlanRequest, timings: Sequence[WindowTiming]) -> NoR
 
 
 def _least_hop_frames(request: PlanRequest, timing: WindowTiming) -> int:
-    return max(1, math.ceil(timing.p99_seconds / PEAK_LOAD * request.model_samplerate))
+    """Return the hop that the model keeps up with; and in a block no two windows become full.
+
+    Of two that do, the second takes the place of the first (`streamer.worker.LiveWorker`).
+    """
+    block_seconds = request.path.block_frames / request.samplerate
+    seconds = max(timing.p99_seconds / PEAK_LOAD, block_seconds)
+    return max(1, math.ceil(seconds * request.model_samplerate - ROUNDING_FRAMES))
 
 
 def _first(given: float | None, usual: float) -> float:

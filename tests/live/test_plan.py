@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from streamer.errors import ModelError, SettingsError
 from streamer.live.calibration import WindowTiming
+from streamer.live.ladder import make_rungs
 from streamer.live.plan import Delay, DevicePath, PlanRequest, delay_of
+from streamer.live.prepare import stand_in
+from streamer.live.settings import LiveSettings
 from streamer.live.solver import (
     LEAST_BUDGET_SECONDS,
     PEAK_LOAD,
@@ -22,6 +25,8 @@ from streamer.live.solver import (
     candidate_windows,
     solve,
 )
+from streamer.models import load
+from streamer.models.separator import Bag
 
 RATE = 44100
 MINI = (WindowTiming(2 * RATE, 0.085, 0.11), WindowTiming(RATE, 0.065, 0.085))
@@ -301,12 +306,43 @@ def test_device_rate_and_model_rate_are_kept_apart():
             "lookahead=2 must be at most 1.862494 seconds with htdemucs_mini on this machine; "
             "try 1.862494, or a longer window",
         ),
+        (
+            {"hop_seconds": 0.2, "lookahead_seconds": 0.1, "crossfade_seconds": 0.15},
+            "crossfade=0.15 must be at most 0.1 seconds, since hop and lookahead are no shorter; "
+            "try 0.1",
+        ),
     ],
 )
 def test_refusals(change, sentence):
     with pytest.raises(SettingsError) as refused:
         solve(replace(USUAL, **change), MINI)
     assert str(refused.value) == sentence
+
+
+def test_a_hop_is_no_shorter_than_a_block():
+    free = WindowTiming(2 * RATE, 1e-4, 1.2e-4)
+    request = replace(USUAL, samplerate=48000, path=DevicePath(16384))
+    assert solve(request, [free]).hop_frames == math.ceil(16384 * 44100 / 48000)
+    with pytest.raises(SettingsError, match=r"hop=0.2 must be at least 0.34\d+ seconds"):
+        solve(replace(request, hop_seconds=0.2), [free])
+
+
+def test_a_crossfade_that_is_given_holds_on_every_rung():
+    plan = solve(replace(USUAL, crossfade_seconds=0.01), MINI)
+    assert plan.crossfade_frames == 441
+    assert {rung.plan.crossfade_frames for rung in make_rungs(plan)} == {441}
+    assert solve(replace(USUAL, crossfade_seconds=0.0), MINI).crossfade_frames == 0
+
+
+@pytest.mark.usefixtures("timings")
+def test_a_stand_in_has_the_same_windows_to_the_frame():
+    frames = 5516  # its seconds, times the rate, are a little less
+    plan = solve(replace(USUAL, model="big"), [WindowTiming(frames, 0.01, 0.012)])
+    big = Bag("big", load("passthrough").members, load("passthrough").names, RATE, 2)
+    smaller = stand_in(
+        LiveSettings(), big, plan, lambda wish: load("passthrough", segment=wish.segment)
+    )
+    assert smaller.timing.window_frames == frames
 
 
 def test_a_model_slower_than_real_time():
