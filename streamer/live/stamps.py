@@ -14,6 +14,8 @@ from streamer.latency import BlockClock, LatencyLog, WindowTimes
 from streamer.worker import Job
 
 BLOCKS = 8192
+WAITING_WINDOWS = 1024
+"""More windows do not wait to be played: the output is away, and the oldest have passed unheard."""
 
 TimeField = Literal["begin_seconds", "stream_seconds"]
 """Which time of a callback's note is on the run's clock: the system's, or the stream's own where
@@ -74,10 +76,12 @@ class Stamps:
             stitched=stitched if job.stems is not None else math.nan,
             dac=None,
         )
-        if played:
-            self._waiting.append((first, times))
-        else:
+        if not played:
             self._log.feed(times)
+            return
+        self._waiting.append((first, times))
+        if len(self._waiting) > WAITING_WINDOWS:
+            self._log.feed(self._waiting.popleft()[1])
 
     def settle(self) -> None:
         """Give the log the windows that have been played meanwhile."""

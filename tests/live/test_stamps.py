@@ -1,0 +1,43 @@
+"""When windows passed each point of the way, as the notes of callbacks tell."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streamer.latency import LatencyLog
+from streamer.live.callbacks import LOG
+from streamer.live.stamps import WAITING_WINDOWS, Stamps
+from streamer.schedule import Schedule
+from streamer.windows import Window
+from streamer.worker import Job
+
+RATE, HOP = 8000, 800
+
+
+def job(number: int) -> Job:
+    schedule = Schedule.live(4000, HOP, 400, 0)
+    window = Window(0, number * HOP, HOP, 0, np.zeros((1, 2), "f4"), schedule)
+    return Job(window, lambda _: None, 1.0, 1.1, 1.2, stems=np.zeros((1, 1, 2), "f4"), done=True)
+
+
+def notes(*positions: int) -> np.ndarray:
+    """Blocks that were played a second after their position."""
+    made = np.zeros(len(positions), LOG)
+    made["position"] = made["frame"] = positions
+    made["begin_seconds"] = made["stream_seconds"] = 1 + np.array(positions) / RATE
+    made["device_seconds"] = made["stream_seconds"]
+    return made
+
+
+def test_windows_that_no_output_plays_do_not_pile_up() -> None:
+    log = LatencyLog(RATE, 1.0)
+    stamps = Stamps(log, RATE, RATE, "begin_seconds")
+    windows = WAITING_WINDOWS + 10
+    for number in range(windows):
+        stamps.captured(notes(number * HOP))
+        stamps.finished(job(number), 1.3, played=True)
+        stamps.settle()
+    assert (log.windows, log.unplayed) == (10, 10)
+    stamps.played(notes(windows * HOP - 100, windows * HOP))
+    stamps.settle()
+    assert (log.windows, log.unplayed) == (windows, 10)
