@@ -178,13 +178,14 @@ class LatencyLog:
     """Every window of a live run, in constant memory.
 
     ``stages`` and ``delay`` are histograms in seconds; ``deviation`` is of the delay less the one
-    that was announced when the window was taken in. ``unplayed`` counts the windows that came too
-    late.
+    that was announced when the window was taken in, as long as that was ``announced_for_sure``.
+    ``unplayed`` counts the windows that came too late.
     """
 
     def __init__(self, samplerate: int, announced_delay_seconds: float) -> None:
         self.samplerate = samplerate
         self.announced_delay_seconds = announced_delay_seconds
+        self.announced_for_sure = True
         self.stages = {stage: Histogram.log() for stage in Stage}
         self.delay = Histogram.log(DELAY_BINS_PER_DECADE)
         bins = round(2 * DEVIATION_SECONDS / DEVIATION_BIN_SECONDS)
@@ -206,7 +207,8 @@ class LatencyLog:
         delay = times.delay_seconds
         if delay is not None:
             self.delay.feed(delay)
-            self.deviation.feed(delay - self.announced_delay_seconds)
+            if self.announced_for_sure:
+                self.deviation.feed(delay - self.announced_delay_seconds)
         self.timeline.feed(times, self.announced_delay_seconds)
 
 

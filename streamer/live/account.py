@@ -17,6 +17,8 @@ from streamer.live.status import Reason, State, Status
 from streamer.live.verdict import Event, LiveReport
 
 EVENTS = 1000
+REMEMBERED = 100
+"""So many sentences are known to have been told: a model may fail in other words each time."""
 
 
 class Account:
@@ -41,7 +43,7 @@ class Account:
         self.recorder: Recorder | None = None
         self.stopped = Reason.NONE
         self._events: deque[Event] = deque(maxlen=EVENTS)
-        self._told: set[str] = set()
+        self._told: deque[str] = deque(maxlen=REMEMBERED)
         self._lost: set[int] = set()
         self._announced_seconds = 0.0
         self._started = datetime.now(UTC)
@@ -55,7 +57,7 @@ class Account:
     def note_once(self, sentence: str) -> None:
         """Note what happens again and again only the first time."""
         if sentence not in self._told:
-            self._told.add(sentence)
+            self._told.append(sentence)
             self.note(sentence)
 
     def note_losses(self) -> None:
@@ -77,9 +79,12 @@ class Account:
 
     def announce(self) -> None:
         """Announce the delay again where the devices turn out to delay by something else."""
-        delay_seconds = self.delay_seconds
+        latency, delay_seconds = self._observer.latency, self.delay_seconds
+        latency.announced_for_sure = not self._observer.listening
         if delay_seconds == self._announced_seconds:
             return
+        if self._announced_seconds and self._observer.listening:
+            return  # with both devices at once
         off_frames = abs(delay_seconds - self._announced_seconds) * self._rig.samplerate
         if self._announced_seconds and off_frames > self._rig.blocksize:
             self.note(
@@ -87,7 +92,7 @@ class Account:
                 f"times of their blocks show; the delay is {delay_seconds * 1000:.0f} ms in all"
             )
         self._announced_seconds = delay_seconds
-        self._observer.latency.announce(delay_seconds)
+        latency.announce(delay_seconds)
 
     @property
     def delay_seconds(self) -> float:

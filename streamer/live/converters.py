@@ -16,31 +16,35 @@ LISTEN_SECONDS = 1.5
 class ConverterDelay:
     """The median time between a converter and its callback, once it has been heard for a while.
 
-    What PortAudio says of a stream when it is opened is its wish; sound servers buffer more.
+    What PortAudio says of a stream when it is opened is its wish; sound servers buffer more. While
+    it is ``listening``, ``seconds`` is what was heard before, or None; it stays None where the
+    callbacks are told no such time.
     """
 
     def __init__(self, samplerate: int) -> None:
         self._samplerate = samplerate
-        self.forget()
+        self.seconds: float | None = None
+        self.listen()
 
-    def forget(self) -> None:
+    def listen(self) -> None:
         """Begin anew: the stream is another."""
         self._first_frame: int | None = None
         self._heard: list[float] = []
-        self.seconds: float | None = None
+        self.listening = True
 
     def feed(self, notes: Iterable[NDArray[Any]]) -> None:
         """Take in what a callback noted, of `callbacks.LOG`."""
-        if self.seconds is not None:
+        if not self.listening:
             return
         for note in notes:
             frame = int(note["frame"])
             if self._first_frame is None:
                 self._first_frame = frame
             passed = (frame - self._first_frame) / self._samplerate
-            if not note["device_seconds"] or passed < SETTLE_SECONDS:
-                continue
-            self._heard.append(abs(float(note["device_seconds"] - note["stream_seconds"])))
+            if note["device_seconds"] and passed >= SETTLE_SECONDS:
+                self._heard.append(abs(float(note["device_seconds"] - note["stream_seconds"])))
             if passed >= LISTEN_SECONDS:
-                self.seconds = float(np.median(self._heard))
+                self.listening = False
+                if self._heard:
+                    self.seconds = float(np.median(self._heard))
                 return

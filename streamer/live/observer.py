@@ -98,7 +98,12 @@ class Observer:
     def reopened(self) -> None:
         """Take note that a stream was opened anew, and may delay by something else."""
         for heard in self._converters:
-            heard.forget()
+            heard.listen()
+
+    @property
+    def listening(self) -> bool:
+        """Whether it is not known yet what the devices delay."""
+        return any(heard.listening for heard in self._converters)
 
     @property
     def xruns(self) -> int:

@@ -19,6 +19,7 @@ from streamer.live.verdict import (
     judge,
     late_windows,
     milliseconds,
+    over_promise,
     signed,
 )
 
@@ -86,7 +87,8 @@ def _body(report: LiveReport) -> Iterator[str]:
     if report.latency.delay.count:
         yield "<h2>Delay over time</h2>\n" + _figure(plots.delay_over_time(report))
         yield '<div class="pair">\n<div>\n<h2>How constant it was</h2>\n'
-        yield _figure(plots.deviation_histogram(report))
+        known = report.latency.deviation.count
+        yield _figure(plots.deviation_histogram(report)) if known else "<p>not known</p>\n"
         yield "</div>\n<div>\n<h2>What the model needed</h2>\n"
         yield _figure(plots.inference_histogram(report)) + "</div>\n</div>\n"
         yield "<h2>Where the time goes</h2>\n" + _figure(plots.stage_breakdown(report))
@@ -116,11 +118,12 @@ def _banner(verdict: Verdict) -> str:
 def _tiles(report: LiveReport) -> Iterator[str]:
     status, latency = report.status, report.latency
     promised = report.promised_delay_seconds
-    over = promised is not None and status.delay_seconds > promised
     limit = "" if promised is None else f"promised: at most {milliseconds(promised)}"
-    yield _tile("announced delay", milliseconds(status.delay_seconds), limit, bad=over)
+    yield _tile(
+        "announced delay", milliseconds(status.delay_seconds), limit, bad=over_promise(report)
+    )
     low, high = (latency.deviation.percentile(percent) for percent in (0.5, 99.5))
-    spread = f"99% within {signed(low)} to {signed(high)} ms" if latency.delay.count else ""
+    spread = f"99% within {signed(low)} to {signed(high)} ms" if latency.deviation.count else ""
     stray = max(-low, high) > report.tolerance_seconds
     yield _tile("measured delay", milliseconds(latency.delay.percentile(50)), spread, bad=stray)
     yield _tile("xruns", f"{status.xruns:,}", bad=status.xruns > 0)

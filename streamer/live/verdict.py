@@ -68,8 +68,8 @@ def judge(report: LiveReport) -> Verdict:
     broken = (*_interruptions(report), *_strays(report))
     if broken:
         return Verdict(Outcome.BROKEN, broken)
-    if not report.latency.delay.count:
-        return Verdict(Outcome.UNKNOWN, ("No window was played whose delay is known.",))
+    if not report.latency.deviation.count:
+        return Verdict(Outcome.UNKNOWN, ("No window was played whose delay is known for sure.",))
     narrow = tuple(_warnings(report))
     if narrow:
         return Verdict(Outcome.NARROW, narrow)
@@ -84,6 +84,12 @@ def judge(report: LiveReport) -> Verdict:
 def late_windows(report: LiveReport) -> int:
     """Return how many windows came too late to be played, by whoever counted more of them."""
     return max(report.status.deadline_misses, report.latency.unplayed)
+
+
+def over_promise(report: LiveReport) -> bool:
+    """Return whether more delay is announced than was promised: by a frame, or it is rounding."""
+    status, promised = report.status, report.promised_delay_seconds
+    return promised is not None and (status.delay_seconds - promised) * status.samplerate > 1
 
 
 def milliseconds(seconds: float) -> str:
@@ -117,7 +123,7 @@ def _interruptions(report: LiveReport) -> Iterator[str]:
 
 def _strays(report: LiveReport) -> Iterator[str]:
     announced, promised = report.status.delay_seconds, report.promised_delay_seconds
-    if promised is not None and announced > promised:
+    if promised is not None and over_promise(report):
         yield (
             f"The announced delay, {milliseconds(announced)}, is over the promised "
             f"{milliseconds(promised)}."

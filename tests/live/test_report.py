@@ -26,7 +26,7 @@ from streamer.live.report import (
     plain,
     write_report,
 )
-from streamer.live.report_page import HEADLINES
+from streamer.live.report_page import HEADLINES, page
 from streamer.live.report_plots import _without_holes
 from streamer.live.status import Reason, State, Status
 
@@ -125,6 +125,24 @@ class TestJudge:
         verdict = judge(report(status={"rung": 2, "rung_name": "fewer shifts"}))
         assert verdict.outcome is Outcome.NARROW
         assert "fewer shifts" in verdict.reasons[0]
+
+    def test_a_delay_that_was_not_announced_for_sure_breaks_nothing(self):
+        latency = LatencyLog(RATE, DELAY + 0.05)
+        latency.announced_for_sure = False
+        for second in range(30):
+            if second == 10:
+                unsure = report(latency)
+                assert judge(unsure).outcome is Outcome.UNKNOWN
+                assert "not known" in page(unsure)
+                latency.announce(DELAY)
+                latency.announced_for_sure = True
+            stamps = (second + part * DELAY / 7 for part in range(8))
+            latency.feed(WindowTimes(second * RATE, *stamps))
+        assert latency.delay.count == 30
+        assert judge(report(latency)).outcome is Outcome.KEPT
+
+    def test_a_promise_is_not_broken_by_rounding(self):
+        assert judge(report(promised_delay_seconds=DELAY - 1e-9)).outcome is Outcome.KEPT
 
     def test_no_promise_and_no_hop_is_fine(self):
         assert judge(report(promised_delay_seconds=None, hop_seconds=None)).outcome is Outcome.KEPT
