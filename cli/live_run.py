@@ -8,11 +8,12 @@ import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict
+from queue import SimpleQueue
 
 from rich.table import Table
 
-from cli.screen import line, show
-from cli.terminal import complain, output, tell
+from cli.screen import line, show, tell_all
+from cli.terminal import output, tell
 from streamer.errors import DeviceError
 from streamer.live.metrics import MetricsServer
 from streamer.live.plan import DevicePath, LivePlan
@@ -37,22 +38,25 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
     if settings.report is not None:
         check_report_path(settings.report)
     code = 0
+    said: SimpleQueue[str] = SimpleQueue()
     with quiet_libraries(), ExitStack() as stack:
-        session = open_session(settings, PortAudioBackend(), tell=tell)
+        session = open_session(settings, PortAudioBackend(), tell=said.put)
         stack.enter_context(session)
+        tell_all(said)
         gc.freeze()
         gc.enable()
         stack.callback(gc.unfreeze)  # soxr complains at the exit of what it finds then
-        _open_ports(session, stack)
+        _open_ports(session, stack, said)
         session.start()
         try:
-            show(session)
+            show(session, said)
             session.wait()
         except KeyboardInterrupt:
             code = 128 + signal.SIGINT
         except SystemExit as ended:  # by SIGTERM, see `cli.main`: what was measured is kept too
             code = ended.code if isinstance(ended.code, int) else 1
         session.quit(Reason.ASKED)
+    tell_all(said)
     tell(line(session.status()))
     report = session.report()
     if settings.report is not None:
@@ -64,11 +68,11 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
     return code
 
 
-def _open_ports(session: LiveSession, stack: ExitStack) -> None:
+def _open_ports(session: LiveSession, stack: ExitStack, said: SimpleQueue[str]) -> None:
     settings = session.settings
     if settings.osc is not None:
         remote = Remote(
-            session, session.status, port=settings.osc, host=settings.host, tell=complain
+            session, session.status, port=settings.osc, host=settings.host, tell=said.put
         )
         stack.enter_context(remote)
         tell("OSC listens on {}:{}".format(*remote.address))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+from queue import SimpleQueue
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -22,27 +22,35 @@ KEYS = "1-6 mute   shift solo   arrows select, gain   + - master   d dry   q qui
 _COLOURS = {State.RUNNING: "green", State.DEGRADED: "yellow", State.WAITING: "red"}
 
 
-def show(session: LiveSession) -> None:
-    """Show a run until it ends."""
+def show(session: LiveSession, said: SimpleQueue[str]) -> None:
+    """Show a run until it ends, and what it has said meanwhile."""
     if console.is_terminal:
-        _show_screen(session)
+        _show_screen(session, said)
     else:
-        _show_lines(session)
+        _show_lines(session, said)
 
 
-def _show_screen(session: LiveSession) -> None:
-    keyboard, said = Keyboard(session), ""
+def tell_all(said: SimpleQueue[str]) -> None:
+    """Tell what was said: here, since a terminal may be held (Ctrl-S) and a pipe be full."""
+    while not said.empty():
+        tell(said.get())
+
+
+def _show_screen(session: LiveSession, said: SimpleQueue[str]) -> None:
+    keyboard, done = Keyboard(session), ""
     with Terminal() as terminal, Live(console=console, auto_refresh=False) as live:
         while not session.wait(0):
             for key in terminal.read(REFRESH_SECONDS):
-                said = keyboard.press(key) or said
-            live.update(_screen(session, keyboard, said), refresh=True)
+                done = keyboard.press(key) or done
+            tell_all(said)
+            live.update(_screen(session, keyboard, done), refresh=True)
         live.update(Text(""), refresh=True)
 
 
-def _show_lines(session: LiveSession) -> None:
+def _show_lines(session: LiveSession, said: SimpleQueue[str]) -> None:
     shown: object = None
     while not session.wait(REFRESH_SECONDS):
+        tell_all(said)
         status = session.status()
         if (status.state, status.reason, status.rung) != shown:
             shown = (status.state, status.reason, status.rung)
@@ -60,7 +68,7 @@ def line(status: Status) -> str:
     )
 
 
-def _screen(session: LiveSession, keyboard: Keyboard, said: str) -> Group:
+def _screen(session: LiveSession, keyboard: Keyboard, done: str) -> Group:
     status, mix = session.status(), session.mixer.state
     stems = Table("", "stem", "level", "gain", "", box=None, pad_edge=False)
     for number, (name, controls) in enumerate(mix.stems.items(), 1):
@@ -82,7 +90,7 @@ def _screen(session: LiveSession, keyboard: Keyboard, said: str) -> Group:
         Text(line(status), style=_COLOURS.get(status.state, "")),
         stems,
         outputs,
-        Text(f"master {shown_db(mix.master_db)}   {'DRY   ' if mix.dry else ''}{said}"),
+        Text(f"master {shown_db(mix.master_db)}   {'DRY   ' if mix.dry else ''}{done}"),
     ]
     if status.recording:
         rows.append(Text(f"recording {status.recording}"))
@@ -106,5 +114,5 @@ def _bar(meter: Meter, *, dim: bool = False) -> Text:
 
 
 def _clock(status: Status) -> str:
-    seconds = status.played_frames / status.samplerate if status.samplerate else 0.0
-    return time.strftime("%H:%M:%S", time.gmtime(seconds))
+    seconds = status.played_frames // max(status.samplerate, 1)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
