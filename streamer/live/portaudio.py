@@ -152,20 +152,20 @@ class PortAudioStream:
         # JACK's thread is there since PortAudio started, the others' are made now
         before = set() if self._jack else threads()
         with _refusals(self._library, self._request):
-            self._library.call(self._stream.start)
+            self._library.call(self._stream.start, self)
         self.realtime = any(is_realtime(thread) for thread in threads() - before)
 
     def stop(self) -> None:
         """Play what is buffered, then call no more."""
         if not self.closed and not self._abandoned():
             with suppress(DeviceError):
-                self._library.call(self._stream.stop)
+                self._library.call(self._stream.stop, self)
 
     def close(self) -> None:
         """Stop at once and give the device back. Twice is fine; never raises."""
         if not self.closed and not self._abandoned():
             with suppress(DeviceError):
-                self._library.call(self._stream.close)
+                self._library.call(self._stream.close, self)
         self._forget()
 
     def _abandoned(self) -> bool:

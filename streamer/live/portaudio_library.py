@@ -62,10 +62,11 @@ class Library:
         atexit.unregister(self.sounddevice._exit_handler)
         atexit.register(self._end)
 
-    def call(self, function: Callable[[], _Result]) -> _Result:
+    def call(self, function: Callable[[], _Result], user: object = None) -> _Result:
         """Run a call into PortAudio: in silence, one at a time, and not for longer than 5 s.
 
-        What PortAudio, ALSA and JACK print on errors is dropped; they return them as well.
+        What PortAudio, ALSA and JACK print on errors is dropped; they return them as well. Where it
+        does not return, what its ``user`` holds stays: the sound may go on.
 
         Raises:
             DeviceError: It does not return.
@@ -86,7 +87,7 @@ class Library:
         if failure:
             raise failure[0]
         if not outcome:
-            self.leave(function)
+            self.leave((function, user))
             raise DeviceError(
                 "the sound server does not answer; restart it, or see `stemstream doctor`"
             )

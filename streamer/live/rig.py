@@ -122,6 +122,7 @@ class Rig:
             latency=self._wiring.buffer,
             callback_address=port.callback_address,
             state_address=port.address,
+            owner=(port, self.capture),
         )
 
     def open(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -331,3 +333,15 @@ def test_an_error_of_the_engine_is_raised_by_who_waits(monkeypatch: pytest.Monke
         session.start()
         with pytest.raises(ZeroDivisionError):
             session.wait()
+
+
+def test_what_callbacks_work_on_lives_as_long_as_a_stream_that_calls_them() -> None:
+    with running([microphone(noise_source()), speakers()]) as run:
+        rig = run.session.rig
+        requests = [link.request for link in rig.links]
+        ports = [weakref.ref(port) for port in (rig.capture, *rig.ports.values())]
+        run.advance(0.5)
+    del run, rig
+    gc.collect()
+    assert len(requests) == len(ports) == 2
+    assert None not in [port() for port in ports]
