@@ -83,20 +83,12 @@ class Stream(Protocol):
         """Whether the device says that it calls. It may say so and not do it: see `watchdog`."""
 
     @property
-    def realtime(self) -> bool:
-        """Whether the thread that calls was granted real-time priority."""
-
-    @property
     def input_latency_seconds(self) -> float:
         """From the converter to the callback, as the device tells."""
 
     @property
     def output_latency_seconds(self) -> float:
         """From the callback to the converter, as the device tells."""
-
-    @property
-    def cpu_load(self) -> float:
-        """Share of a block's time that the callback takes."""
 
     def time(self) -> float:
         """Now, on the clock of the times that the callback gets."""

@@ -25,12 +25,13 @@ import difflib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from streamer.audio import Samples
+from streamer.delay import Fallback
 from streamer.errors import SettingsError
 from streamer.live.levels import (
     balance,
@@ -43,7 +44,6 @@ from streamer.live.levels import (
 from streamer.live.routes import Route, default_routes, minus_stem, parse_route, settle
 
 __all__ = [
-    "Fallback",
     "Matrices",
     "MixState",
     "Mixer",
@@ -52,9 +52,6 @@ __all__ = [
     "StemState",
     "parse_route",
 ]
-
-Fallback: TypeAlias = Literal["dry", "silence"]
-"""What plays where the stems are missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,6 @@ from streamer.live.devices import (
     rate_refused,
 )
 from streamer.live.portaudio_library import JACK, Library, library
-from streamer.live.realtime import is_realtime, threads
 
 SAFE_OUTPUT_SECONDS = 0.1
 """What "high" latency is for an output of ALSA: with PortAudio's own 35 ms, PulseAudio runs dry on
@@ -109,7 +108,6 @@ class PortAudioStream:
         self._library = library
         self._request = request
         self._jack = _through_jack(request)
-        self.realtime = False
         self._stream = _opened(library.sounddevice, request)
         latency = self._stream.latency
         duplex = isinstance(latency, tuple)
@@ -134,11 +132,6 @@ class PortAudioStream:
         except self._library.sounddevice.PortAudioError:
             return False
 
-    @property
-    def cpu_load(self) -> float:
-        """Share of a block's time that the callback takes."""
-        return 0.0 if self.closed else float(self._stream.cpu_load)
-
     def time(self) -> float:
         """Now, on the clock of the times that the callback gets."""
         return float(self._stream.time)
@@ -149,11 +142,8 @@ class PortAudioStream:
         Raises:
             DeviceError: The device does not start.
         """
-        # JACK's thread is there since PortAudio started, the others' are made now
-        before = set() if self._jack else threads()
         with _refusals(self._library, self._request):
             self._library.call(self._stream.start, self)
-        self.realtime = any(is_realtime(thread) for thread in threads() - before)
 
     def stop(self) -> None:
         """Play what is buffered, then call no more."""

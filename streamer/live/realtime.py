@@ -6,21 +6,6 @@ import os
 import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
-
-
-def threads() -> set[int]:
-    """The system's ids of this process's threads; none where the system does not tell."""
-    with suppress(OSError):
-        return {int(thread.name) for thread in Path("/proc/self/task").iterdir()}
-    return set()
-
-
-def is_realtime(thread: int) -> bool:
-    """Whether a thread has real-time priority."""
-    with suppress(OSError):  # it has ended
-        return os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR)
-    return False
 
 
 def is_granted() -> bool:

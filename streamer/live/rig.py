@@ -153,11 +153,6 @@ class Rig:
         return self.links[0].latency_seconds[0], first_output.latency_seconds[1]
 
     @property
-    def realtime(self) -> bool:
-        """Whether the threads of all streams were granted real-time priority."""
-        return all(link.stream is not None and link.stream.realtime for link in self.links)
-
-    @property
     def lost(self) -> list[Link]:
         """The streams whose device is away."""
         return [link for link in self.links if link.away]

@@ -30,10 +30,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias, get_args
 
+from streamer.delay import Fallback
 from streamer.errors import SettingsError, StemstreamError
 from streamer.files.part import PartFile, sink_errors
 from streamer.live.levels import checked_gain, checked_pan, checked_switch, printable
-from streamer.live.mixer import Fallback, Mixer, Scene, StemState
+from streamer.live.mixer import Mixer, Scene, StemState
 from streamer.live.routes import Route, parse_route
 
 _LARGEST_BYTES: Final = 1 << 20

@@ -21,7 +21,6 @@ class Reason(StrEnum):
     """Why it is in that state."""
 
     NONE = ""
-    CALIBRATING = "calibrating"
     OVERLOAD = "the model is too slow"
     MODEL_FAILED = "the model failed"
     DRY_WANTED = "dry by request"

@@ -57,9 +57,6 @@ _CALLBACK = ctypes.CFUNCTYPE(
 class VirtualStream:
     """A stream on a fake device. See `Stream`."""
 
-    realtime = False
-    cpu_load = 0.0
-
     def __init__(self, device: VirtualDevice, request: StreamRequest) -> None:
         """Not for callers: see `VirtualBackend.open`."""
         self._device, self._request = device, request

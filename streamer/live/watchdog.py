@@ -80,8 +80,6 @@ class Reconnect:
 
     def __init__(self, lost: Device, kind: Kind, now_seconds: float) -> None:
         self.lost, self.kind = lost, kind
-        self.since_seconds = now_seconds
-        self.attempts = 0
         self._next_seconds = now_seconds
         self._wait_seconds = FIRST_WAIT_SECONDS
 
@@ -91,7 +89,6 @@ class Reconnect:
 
     def failed(self, now_seconds: float) -> None:
         """Note that a try brought nothing."""
-        self.attempts += 1
         self._next_seconds = now_seconds + self._wait_seconds
         self._wait_seconds = min(LONGEST_WAIT_SECONDS, 2 * self._wait_seconds)
 
