@@ -14,7 +14,8 @@ from streamer.processor import Processor
 class Degrader:
     """Gives up work where the model does not keep up, and takes it up again.
 
-    All rungs have the delay of the first, and the same stems. Without ``adapt`` there is only one.
+    All rungs have the delay of the first, and the same stems. Without ``adapt`` it
+    stays at the first.
     """
 
     def __init__(self, prepared: Prepared, processor: Processor) -> None:

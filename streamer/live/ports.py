@@ -10,8 +10,9 @@
 A device is opened with a port's `callback_address` as the C callback and its `address` as the user
 data. A port must outlive the stream. Every ring has one writer and one reader: the capture callback
 writes `CapturePort.ring` and each `PlaybackPort.dry_ring`; the engine reads the one and writes
-`PlaybackPort.stem_ring`; the playback callback reads the port's two rings. All else here belongs to
-one Python thread, except `PlaybackPort.set_gains`, which any may call.
+`PlaybackPort.stem_ring`; the playback callback reads the port's two rings. `log` and `meters`
+belong to the engine, `skip`, and the callback's end of the rings while no stream is open, to the
+thread that looks after the devices. `set_gains` and `counters` any thread may call.
 """
 
 from __future__ import annotations
