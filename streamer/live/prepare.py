@@ -225,9 +225,12 @@ def stand_in(
 
 def subject(settings: LiveSettings, bag: Bag) -> Subject:
     """Return what is timed: the model and all that its speed depends on."""
+    # imported here, since it loads torch
+    from streamer.models.devices import pick_device
+
     return Subject(
-        model=bag.name,
-        backend=f"torch {settings.device}",
+        model=bag.name if settings.repo is None else f"{settings.repo.resolve()}: {bag.name}",
+        backend=f"torch {pick_device(settings.device)}",
         threads=settings.torch_num_threads or 0,
         stems=settings.needed_stems or (),
     )

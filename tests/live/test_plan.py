@@ -15,7 +15,7 @@ from streamer.errors import ModelError, SettingsError
 from streamer.live.calibration import WindowTiming
 from streamer.live.ladder import make_rungs
 from streamer.live.plan import Delay, DevicePath, PlanRequest, delay_of
-from streamer.live.prepare import stand_in
+from streamer.live.prepare import stand_in, subject
 from streamer.live.settings import LiveSettings
 from streamer.live.solver import (
     LEAST_BUDGET_SECONDS,
@@ -26,6 +26,7 @@ from streamer.live.solver import (
     solve,
 )
 from streamer.models import load
+from streamer.models.devices import pick_device
 from streamer.models.separator import Bag
 
 RATE = 44100
@@ -332,6 +333,17 @@ def test_a_crossfade_that_is_given_holds_on_every_rung():
     assert plan.crossfade_frames == 441
     assert {rung.plan.crossfade_frames for rung in make_rungs(plan)} == {441}
     assert solve(replace(USUAL, crossfade_seconds=0.0), MINI).crossfade_frames == 0
+
+
+def test_what_is_timed_tells_models_and_devices_apart(tmp_path):
+    bag = load("passthrough")
+    timed = [
+        subject(LiveSettings(**given), bag)
+        for given in ({}, {"device": "cpu"}, {"repo": tmp_path}, {"torch_num_threads": 1})
+    ]
+    assert timed[1].backend == "torch cpu"
+    assert timed[0].backend == f"torch {pick_device('auto')}"
+    assert len({timed[0], *timed[2:]}) == 3
 
 
 @pytest.mark.usefixtures("timings")
