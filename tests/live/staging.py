@@ -191,5 +191,5 @@ def running(
         worker=lambda: SlowWorker(clock, compute),  # type: ignore[arg-type]
     )
     with session:
-        session.open()
+        session.open(anyway=True)
         yield Run(session, backend, told)

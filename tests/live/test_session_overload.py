@@ -109,6 +109,15 @@ def test_without_adapting_a_slow_model_is_heard_where_it_is_in_time() -> None:
     assert status.dropped_frames == 0
 
 
+def test_a_budget_shorter_than_a_block_is_no_hold_up() -> None:
+    device = card(noise_source(seconds=12))
+    wish = {"lookahead": 0.15, "latency": 0.4, "route": ["bass=1,2"], "blocksize": 512}
+    with running([device], compute=lambda _: 0.35, **wish) as run:
+        assert run.session.plan.budget_seconds < 512 / RATE
+        run.advance(6)
+        assert rungs_of(run) == ["wider hop", "dry"]
+
+
 @pytest.mark.parametrize("fallback", ["dry", "silence"])
 def test_what_plays_where_the_stems_are_missing(fallback: str) -> None:
     signal = noise_source(seconds=8)
