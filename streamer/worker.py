@@ -20,6 +20,8 @@ HUNG_WINDOWS = 64
 """So many windows behind it, and one that is computed is given up: all the others wait for it, in
 memory that grows by each."""
 
+CLOSE_SECONDS = 10.0
+
 Separate = Callable[[Window], Samples | None]
 Clock = Callable[[], float]
 
@@ -163,7 +165,7 @@ class LiveWorker:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)  # a model that hangs does not keep the run from ending
 
     def _run(self) -> None:
         while True:
