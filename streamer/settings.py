@@ -56,7 +56,7 @@ PRESETS: Final[Mapping[Preset, Mapping[str, object]]] = {
 
 HOP_SECONDS: Final = 0.25
 LOOKAHEAD_SECONDS: Final = 0.1
-CROSSFADE_SECONDS: Final = 0.02
+CROSSFADE_SECONDS: Final = 0.05
 """Of live windows, where one is not given; the crossfade is never longer than the others."""
 
 MOST_THREADS: Final = 1024
@@ -193,7 +193,7 @@ class StreamSettings(_Checked):
         None,
         ge=0,
         description="live windows: seconds over which one window blends into the next",
-        examples=[0.02],
+        examples=[0.05],
     )
     seed: int = Field(0, ge=0, description="start of the random numbers (shifts, dither)")
     torch_num_threads: int | None = Field(

@@ -29,7 +29,10 @@ from streamer.schedule import Schedule, live_shifts
 from streamer.worker import HUNG_WINDOWS, LiveWorker
 
 HOP, LOOKAHEAD = 0.1, 0.05
-LIVE = Settings(hop=HOP, lookahead=LOOKAHEAD, normalize="none", clip_mode="none")
+CROSSFADE = 0.02
+LIVE = Settings(
+    hop=HOP, lookahead=LOOKAHEAD, crossfade=CROSSFADE, normalize="none", clip_mode="none"
+)
 
 
 def run(processor, mix, block, clock=None):
@@ -107,8 +110,7 @@ def test_shifts_look_into_the_past_only():
 
 
 def drawn_for(shifts):
-    crossfade = 0.02
-    (drawn,) = live_shifts(1, shifts, round(LOOKAHEAD * RATE) - round(crossfade * RATE), seed=0)
+    (drawn,) = live_shifts(1, shifts, round(LOOKAHEAD * RATE) - round(CROSSFADE * RATE), seed=0)
     return drawn
 
 
@@ -203,7 +205,7 @@ def test_a_model_that_fails_leaves_a_gap_and_the_run_goes_on():
     processor.prepare(RATE, 40, 2)
     parts = run(processor, mix, 40, clock)
     wet = np.concatenate([part.wet for part in parts])[processor.latency_frames :]
-    hop, crossfade = round(HOP * RATE), round(0.02 * RATE)
+    hop, crossfade = round(HOP * RATE), round(CROSSFADE * RATE)
     assert not wet[3 * hop + crossfade : 5 * hop].any()
     assert (wet[: 3 * hop] == 1).all()
     assert (wet[5 * hop + crossfade :] == 1).all()

@@ -20,12 +20,12 @@ from typing import Final, NoReturn
 from streamer.errors import ModelError, SettingsError
 from streamer.live.calibration import WindowTiming
 from streamer.live.plan import ROUNDING_FRAMES, LivePlan, PlanRequest, delay_of, frames_up
+from streamer.settings import CROSSFADE_SECONDS
 
 PEAK_LOAD: Final = 0.8
 """The most of a hop that the p99 of the compute time may take."""
 LEAST_BUDGET_SECONDS: Final = 0.02
 """However fast the model is, threads wait for the interpreter, and stitching takes its time."""
-CROSSFADE_SECONDS: Final = 0.05
 WINDOW_SECONDS: Final = (2.0, 1.0)
 """The windows that are tried, the preferred one first. Over ten songs the embedded model lost
 0.1 dB SDR with 1 s against 2 s, whatever the lookahead, and won 0.05 dB with 3 s, for a third more

@@ -151,7 +151,7 @@ def test_live_equals_file_to_the_bit(tmp_path: Path, blocksize: int) -> None:
 
 def file_stems(bag: Bag, chosen: LiveSettings, signal: Samples, rate: int) -> Samples:
     """What the same schedule gives for a file."""
-    wish = chosen.model_dump(include={"segment", "hop", "lookahead", "crossfade", "normalize"})
+    wish = chosen.model_dump(include={"segment", "hop", "lookahead", "normalize"})
     with Processor(Settings(**wish), bag=bag) as processor:
         processor.prepare(rate, 4096, 2)
         parts = processor.feed(signal) + processor.flush()
