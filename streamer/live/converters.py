@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SETTLE_SECONDS = 0.5
+SETTLE_SECONDS = 2.0
 """What a device says at its start is not yet how it goes on."""
-LISTEN_SECONDS = 1.5
+LISTEN_SECONDS = 5.0
 
 
 class ConverterDelay:
