@@ -21,6 +21,10 @@ REMEMBERED = 100
 """So many sentences are known to have been told: a model may fail in other words each time."""
 
 
+def tell_nobody(sentence: str) -> None:
+    """Keep a sentence for oneself."""
+
+
 class Account:
     """Keeps the last events, and looks at all the others for a `Status`.
 

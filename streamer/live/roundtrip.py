@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from streamer.errors import DeviceError, SettingsError
+from streamer.live.account import tell_nobody
 from streamer.live.cable import CableLoop
 from streamer.live.devices import Backend
 from streamer.live.link import Link
@@ -46,10 +47,6 @@ REACH_SECONDS = 1.0
 TRIES = 3
 BLOCK_FRAMES = 4096
 IDENTITY = "passthrough"
-
-
-def _nobody(sentence: str) -> None:
-    """Tell a sentence to nobody."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ def measure(
     *,
     channels: tuple[int, ...] | None = None,
     pace: Pace | None = None,
-    tell: Callable[[str], None] = _nobody,
+    tell: Callable[[str], None] = tell_nobody,
 ) -> RoundTrip:
     """Measure the devices alone, then a live run of the settings' model on them.
 

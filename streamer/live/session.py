@@ -27,10 +27,11 @@ import numpy as np
 
 from streamer.audio import Samples, Stems
 from streamer.latency import LatencyLog
-from streamer.live.account import Account
+from streamer.live.account import Account, tell_nobody
 from streamer.live.degrade import Degrader
 from streamer.live.devices import Backend
 from streamer.live.feed import StemFeed
+from streamer.live.judge import Judge
 from streamer.live.mixer import Mixer, MixState, matrices, parse_route
 from streamer.live.observer import Observer
 from streamer.live.player import Player
@@ -49,16 +50,8 @@ READ_FRAMES = 4096
 WATCH_SECONDS = 0.02
 LOOK_SECONDS = 0.05
 SCENE_SECONDS = 0.5
-SETTLING_SECONDS = 1.0
-"""How long after a hold-up late windows say nothing of the model."""
-OVERDUE_HOPS = 3
-"""So many hops without a window, beyond its lookahead and budget, and the model hangs."""
 FADE_OUT_BLOCKS = 3
 NEVER = sys.maxsize
-
-
-def _nobody(sentence: str) -> None:
-    """Tell a sentence to nobody."""
 
 
 def open_session(
@@ -66,7 +59,7 @@ def open_session(
     backend: Backend,
     make_bag: MakeBag = load_bag,
     *,
-    tell: Callable[[str], None] = _nobody,
+    tell: Callable[[str], None] = tell_nobody,
 ) -> LiveSession:
     """Prepare a run and open its devices.
 
@@ -107,7 +100,7 @@ class LiveSession:
         prepared: Prepared,
         backend: Backend,
         *,
-        tell: Callable[[str], None] = _nobody,
+        tell: Callable[[str], None] = tell_nobody,
         insert: Callable[[Samples], None] | None = None,
         clock: Clock = time.monotonic,
         time_field: TimeField = "begin_seconds",
@@ -140,7 +133,7 @@ class LiveSession:
             system_clock=time_field == "begin_seconds",
         )
         self._feeds = [StemFeed(port) for port in self.rig.ports.values()]
-        self._degrader = Degrader(prepared, self.processor)
+        degrader = Degrader(prepared, self.processor)
         self._observer = Observer(self.rig, names, plan, time_field)
         self.mixer = Mixer(
             names,
@@ -150,9 +143,8 @@ class LiveSession:
             on_change=self._set_gains,
         )
         self._set_gains(self.mixer.state)
-        self._account = Account(
-            prepared, self.rig, self._observer, self._degrader, self.mixer, tell
-        )
+        self._account = Account(prepared, self.rig, self._observer, degrader, self.mixer, tell)
+        self._judge = Judge(wiring.samplerate, self._observer, degrader, self._account)
         self._scene: SceneFile | None = None
         if settings.scene is not None:
             self.load_scene(str(settings.scene))
@@ -164,8 +156,6 @@ class LiveSession:
         self._recorder: Recorder | None = None
         self._block = np.zeros((READ_FRAMES, 2), np.float32)
         self._next_look = self._next_scene = -math.inf
-        self._held_up_until = -math.inf
-        self._judged_frame = 0
         self._error: Exception | None = None
         self._threads: list[threading.Thread] = []
         self._finished = threading.Event()
@@ -251,7 +241,7 @@ class LiveSession:
         waiting = self.rig.capture.ring.readable_frames
         if waiting > self.rig.blocksize + self.plan.delay.compute_frames:
             # something stopped this thread, or the input
-            self._held_up_until = self._clock() + SETTLING_SECONDS
+            self._judge.held_up(self._clock())
         # no more than is there now: a device may be faster than the engine, as ALSA's null is
         for _ in range(waiting // READ_FRAMES + 1):
             frames = self.rig.capture.ring.read(self._block)
@@ -259,7 +249,9 @@ class LiveSession:
                 self._insert(self._block[:frames])
             for stems in self.processor.feed(self._block[:frames]):
                 self._deliver(stems)
-            self._judge()
+            captured_frames = self.rig.capture.counters().captured_frames
+            self._judge.feed(self._jobs, captured_frames, self._clock())
+            self._jobs.clear()
 
     def _deliver(self, stems: Stems) -> None:
         for feed in self._feeds:
@@ -267,37 +259,6 @@ class LiveSession:
         if self._recorder is not None:
             frames = min(stems.frames, self._end_frame - stems.start_frame)
             self._recorder.write(stems.start_frame, stems.data[:, : max(0, frames)])
-
-    def _judge(self) -> None:
-        """Look at the windows that are done, now that their stems are where they belong."""
-        now = self._clock()
-        for job in self._jobs:
-            missed = self._observer.finished(job, now)
-            if self._observer.failure:
-                self._account.note_once(self._observer.failure)
-            if job.queued_at <= self._held_up_until:
-                continue  # late, but not since the model is slow
-            if job.dropped and self._degrader.rung.dry:
-                continue  # the model is still at an earlier one: no time to try it again
-            self._degrade(now, job.ended_at - job.began_at, missed=missed)
-        captured = self.rig.capture.counters().captured_frames
-        if self._jobs:
-            self._judged_frame = captured
-            self._jobs.clear()
-        # a model that hangs gives nothing to judge: then each hop counts as late; the first window,
-        # and the one after a step up, come later than a hop by the lookahead
-        delay = self._degrader.rung.plan.delay
-        allowed = delay.compute_frames + delay.lookahead_frames + delay.resampling_frames
-        overdue = captured - self._judged_frame - allowed
-        if overdue > OVERDUE_HOPS * delay.hop_frames and now > self._held_up_until:
-            self._judged_frame += delay.hop_frames
-            if not self._degrader.rung.dry:
-                self._degrade(now, overdue / self.rig.samplerate, missed=True)
-
-    def _degrade(self, now: float, compute_seconds: float, *, missed: bool) -> None:
-        told = self._degrader.feed(now, compute_seconds, missed=missed)
-        if told is not None:
-            self._account.note(told)
 
     @property
     def _end_frame(self) -> int:
