@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from rich.table import Table
 
 from cli.screen import line, show, tell_all
-from cli.terminal import output, tell
+from cli.terminal import console, output, tell
 from streamer.errors import DeviceError
 from streamer.live.metrics import MetricsServer
 from streamer.live.plan import DevicePath, LivePlan
@@ -37,8 +37,10 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
     """
     if settings.report is not None:
         check_report_path(settings.report)
-    code = 0
+    code, failure = 0, None
     said: SimpleQueue[str] = SimpleQueue()
+    if console.is_terminal:
+        tell(f"preparing {settings.model}; a model that is new here is timed for some seconds")
     with quiet_libraries(), ExitStack() as stack:
         session = open_session(settings, PortAudioBackend(), tell=said.put)
         stack.enter_context(session)
@@ -55,6 +57,8 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
             code = 128 + signal.SIGINT
         except SystemExit as ended:  # by SIGTERM, see `cli.main`: what was measured is kept too
             code = ended.code if isinstance(ended.code, int) else 1
+        except Exception as error:  # told when what was measured until then is safe
+            failure = error
         session.quit(Reason.ASKED)
     tell_all(said)
     tell(line(session.status()))
@@ -65,6 +69,8 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
     if as_json:
         json.dump(plain(report), sys.stdout, indent=2, allow_nan=False)
         sys.stdout.write("\n")
+    if failure is not None:
+        raise failure
     return code
 
 
