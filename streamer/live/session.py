@@ -86,6 +86,19 @@ def open_session(
     return session
 
 
+def _make_processor(
+    prepared: Prepared, worker: Callable[[], WindowWorker], on_job: Callable[[Job], None]
+) -> Processor:
+    live = Live(
+        compute_seconds=prepared.plan.budget_seconds,
+        fallback=prepared.settings.fallback,
+        history_seconds=prepared.plan.window_frames / prepared.bag.samplerate,
+        worker=worker,
+        on_job=on_job,
+    )
+    return Processor(prepared.settings, bag=prepared.bag, live=live)
+
+
 class LiveSession:
     """One live run. It is what keys and remotes control (`streamer.live.controls.Controls`).
 
@@ -112,17 +125,7 @@ class LiveSession:
         self._insert = insert
         self._jobs: list[Job] = []
         self._source = prepared.source
-        self.processor = Processor(
-            settings,
-            bag=prepared.bag,
-            live=Live(
-                compute_seconds=plan.budget_seconds,
-                fallback=settings.fallback,
-                history_seconds=plan.window_frames / prepared.bag.samplerate,
-                worker=worker,
-                on_job=self._jobs.append,
-            ),
-        )
+        self.processor = _make_processor(prepared, worker, self._jobs.append)
         names = self.processor.names
         self.rig = Rig(
             backend,
@@ -135,14 +138,7 @@ class LiveSession:
         self._feeds = [StemFeed(port) for port in self.rig.ports.values()]
         degrader = Degrader(prepared, self.processor)
         self._observer = Observer(self.rig, names, plan, time_field)
-        self.mixer = Mixer(
-            names,
-            {name: port.outputs for name, port in self.rig.ports.items()},
-            [parse_route(route) for route in settings.route],
-            fallback=settings.fallback,
-            on_change=self._set_gains,
-        )
-        self._set_gains(self.mixer.state)
+        self.mixer = self._make_mixer()
         self._account = Account(prepared, self.rig, self._observer, degrader, self.mixer, tell)
         self._judge = Judge(wiring.samplerate, self._observer, degrader, self._account)
         self._scene: SceneFile | None = None
@@ -164,6 +160,17 @@ class LiveSession:
         self._began = clock()
         # last, since it starts the model's thread
         self.processor.prepare(wiring.samplerate, READ_FRAMES, 2)
+
+    def _make_mixer(self) -> Mixer:
+        mixer = Mixer(
+            self.processor.names,
+            {name: port.outputs for name, port in self.rig.ports.items()},
+            [parse_route(route) for route in self.settings.route],
+            fallback=self.settings.fallback,
+            on_change=self._set_gains,
+        )
+        self._set_gains(mixer.state)
+        return mixer
 
     # The run
 
