@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ import numpy as np
 import soundfile
 import torch
 from demucs.hf import load_safetensors_model
-from demucs.htdemucs import HTDemucs
 
 from streamer.audio import Samples
 from streamer.files import open_source
+from streamer.models.random_network import write_random_htdemucs
 
 MODELS = ("mini", "full")
 RATE = 44100
@@ -90,8 +91,8 @@ def export_model(name: str, repo: Path) -> None:
         with as_file(embedded) as path:
             model = load_safetensors_model(path)
     else:
-        torch.manual_seed(0)
-        model = HTDemucs(["drums", "bass", "other", "vocals"], bottom_channels=512)
+        with tempfile.TemporaryDirectory() as folder:
+            model = load_safetensors_model(write_random_htdemucs(Path(folder)))
     args, kwargs = model._init_args_kwargs
     package = {"klass": type(model), "args": args, "kwargs": kwargs, "state": model.state_dict()}
     repo.mkdir(parents=True, exist_ok=True)

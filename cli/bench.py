@@ -110,13 +110,14 @@ def _run(
 ) -> None:
     # imported here, since help and wrong flags need not wait for it
     from streamer.live import benchmark, benchmark_report
-    from streamer.models.backends import BACKENDS, RANDOM, backend
+    from streamer.models.backends import BACKENDS, backend_named
+    from streamer.models.random_network import RANDOM
 
     usual = [name for name in benchmark.models_here() if not (quick and name == RANDOM)]
     names = _words(models) or usual
     backend_names = _words(backends) or [one.name for one in BACKENDS]
     for name in backend_names:
-        backend(name)
+        backend_named(name)
     lengths = _lengths(windows) or (benchmark.QUICK_WINDOWS if quick else benchmark.WINDOWS)
     results: list[benchmark.Result] = []
     for job in benchmark.jobs(names, backend_names, lengths):

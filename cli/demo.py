@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from streamer.errors import SourceError
 from streamer.resolve import resolve
 
 
@@ -22,9 +20,9 @@ def demo(
     """
     # imported here, as in `separate`
     from cli.tracks import load_model, separate_shown
-    from streamer.files import reference_stems
+    from streamer.files import demo_song, reference_stems
 
-    path = song or str(_musdb_song())
+    path = song or str(demo_song())
     settings = resolve({"model": "htdemucs_mini", "overwrite": True}).settings
     bag = load_model(settings)
     with ExitStack() as stack:
@@ -32,14 +30,3 @@ def demo(
         for stem in truth.values():
             stack.enter_context(stem)
         separate_shown(path, settings, bag, truth)
-
-
-def _musdb_song() -> Path:
-    """Return the song that the package stempeg carries."""
-    try:
-        carried = files("stempeg") or []
-    except PackageNotFoundError:
-        raise SourceError(
-            "the demo's song comes with the package stempeg; `pip install stempeg`, or name a song"
-        ) from None
-    return next(Path(str(file.locate())) for file in carried if file.name.endswith(".stem.mp4"))

@@ -62,7 +62,8 @@ SHORTCUTS: Final[Mapping[str, tuple[str, str]]] = {
 """Flags that give a field one of its values."""
 
 PANELS: Final[Mapping[str, tuple[str, ...]]] = {
-    "Model": ("preset", "model", "repo", "trust_checkpoint", "device", "torch_num_threads", "jobs"),
+    "Model": ("preset", "model", "repo", "trust_checkpoint"),
+    "Computing": ("device", "backend", "precision", "torch_num_threads", "jobs"),
     "Quality": ("overlap", "shifts", "segment", "normalize", "resampler", "seed"),
     "Live windows": ("hop", "lookahead", "crossfade"),
     "Stems": ("stems", "two_stems", "other_method", "residual", "conserve"),

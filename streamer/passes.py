@@ -64,13 +64,13 @@ class MemberPass:
     def separate(self, window: Window) -> Samples:
         """See `Pass.separate`."""
         separator = self.member.separator
+        end = window.left_frames + window.kept_frames
         try:
-            stems = separator(window.data[np.newaxis])[0]
+            stems = separator(window.data[np.newaxis], slice(window.left_frames, end))[0]
         except ModelError as error:
             seconds = max(0, window.start_frame) / separator.samplerate
             raise ModelError(f"{error} (in the window at {seconds:.1f} s)") from error
-        end = window.left_frames + window.kept_frames
-        kept: Samples = stems[list(self.kept), window.left_frames : end]
+        kept: Samples = stems[list(self.kept)]
         return kept
 
 

@@ -242,4 +242,6 @@ def load_bag(settings: StreamSettings) -> Bag:
         threads=settings.torch_num_threads,
         segment=settings.segment,
         exact_window=settings.live_windows,
+        backend=settings.backend,
+        precision=settings.precision,
     )

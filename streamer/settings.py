@@ -26,6 +26,8 @@ from streamer.naming import FIELDS, FILENAME, check_template
 
 Preset: TypeAlias = Literal["AUDIOPHILE", "PRODUCTION", "DEVELOPMENT", "FAST"]
 ResamplingEngine: TypeAlias = Literal["soxr", "torchaudio"]
+Library: TypeAlias = Literal["torch", "openvino"]
+Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 
 PRESETS: Final[Mapping[Preset, Mapping[str, object]]] = {
     "AUDIOPHILE": {
@@ -163,6 +165,16 @@ class StreamSettings(_Checked):
         False, description="load checkpoints that can run code (pickles); only from who you trust"
     )
     device: Name = Field("auto", description="cpu, cuda, cuda:1, mps; auto takes the fastest")
+    backend: Literal["auto"] | Library = Field(
+        "auto", description="what runs the model; auto takes what was measured to be fastest here"
+    )
+    precision: Precision | None = Field(
+        None,
+        description="numbers that the model computes in: float32 is exact, bfloat16 about 48 dB "
+        "off and faster where the processor has it, float16 for GPUs [default: float32, of "
+        "htdemucs_quantized bfloat16]",
+        examples=["bfloat16"],
+    )
     overlap: float = Field(
         0.25, ge=0, le=0.99, description="how much of a window the next one covers again"
     )

@@ -15,7 +15,7 @@ from demucs.htdemucs import HTDemucs
 
 from streamer.audio import Samples
 from streamer.errors import ModelError
-from streamer.models.separator import Bag, Member
+from streamer.models.separator import WHOLE, Bag, Member
 from streamer.models.torch_separator import TorchSeparator
 from streamer.windows import Window
 from streamer.worker import HUNG_WINDOWS, Job, Separate, leave_out
@@ -69,9 +69,9 @@ class RecordingSeparator:
     def input_frames(self, window_frames: int) -> int:
         return window_frames
 
-    def __call__(self, windows: Samples) -> Samples:
+    def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
         self.seen.append(windows[0].copy())
-        return windows[:, np.newaxis] * np.arange(1, 5, dtype="f4")[:, None, None]
+        return windows[:, np.newaxis, kept] * np.arange(1, 5, dtype="f4")[:, None, None]
 
     def bag(self) -> Bag:
         return Bag("recording", [Member(self, (1.0,) * 4)], self.names, self.samplerate, 2)

@@ -23,6 +23,7 @@ from streamer import Processor, Settings, SettingsError
 from streamer.delay import FADE_FRAMES
 from streamer.errors import ModelError
 from streamer.models import load
+from streamer.models.separator import WHOLE
 from streamer.passes import Plan
 from streamer.processor import Live
 from streamer.schedule import Schedule, live_shifts
@@ -193,11 +194,11 @@ def test_late_stems_are_replaced_without_a_step_and_come_back(fallback):
 
 def test_a_model_that_fails_leaves_a_gap_and_the_run_goes_on():
     class Failing(RecordingSeparator):
-        def __call__(self, windows):
+        def __call__(self, windows, kept=WHOLE):
             if 3 <= len(self.seen) < 5:
                 self.seen.append(windows[0])
                 raise ModelError("no")
-            return super().__call__(windows)
+            return super().__call__(windows, kept)
 
     clock, model, mix = VirtualClock(), Failing(window_frames=2000), noise(2 * RATE)
     worker = SlowWorker(clock, lambda n: 0.01)

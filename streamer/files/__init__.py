@@ -12,7 +12,8 @@
 
 `open_source` reads what libsndfile or FFmpeg decode, `reference_stems` the true stems of a stem
 file. `FileSink` writes one stem, `StemMp4Sink` one file of four stems, `PipeSink` a stem to a
-pipe, `RescaleSink` holds one back until its peak is known. `track_lock` keeps two runs apart.
+pipe, `RescaleSink` holds one back until its peak is known. `track_lock` keeps two runs apart;
+`demo_song` is a short one that is always at hand.
 
 Out of scope: sound devices, resampling, downmixing, and pictures in tags.
 """
@@ -20,6 +21,7 @@ Out of scope: sound devices, resampling, downmixing, and pictures in tags.
 from __future__ import annotations
 
 from streamer.files.decode import open_source, reference_stems
+from streamer.files.demo_song import demo_song
 from streamer.files.encode import Encoding, FileSink
 from streamer.files.folder import track_lock
 from streamer.files.loudness import LoudnessMeter
@@ -40,6 +42,7 @@ __all__ = [
     "Sink",
     "Source",
     "StemMp4Sink",
+    "demo_song",
     "open_source",
     "open_track",
     "reference_stems",

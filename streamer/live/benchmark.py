@@ -13,21 +13,28 @@ takes too much ends alone.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from streamer import models
+from streamer.audio import Samples
 from streamer.errors import ModelError, StemstreamError
-from streamer.live.calibration import WindowTiming, time_bag
+from streamer.files import demo_song, open_source
 from streamer.live.plan import PlanRequest
 from streamer.live.solver import quickest, solve
-from streamer.models.backends import BACKENDS, RANDOM, backend, is_network
+from streamer.models.backends import BACKENDS, Backend, backend_named
+from streamer.models.calibration import WindowTiming, time_bag
+from streamer.models.random_network import RANDOM, write_random_htdemucs
 
 WINDOWS: Final = (1.0, 2.0, 4.0)
 QUICK_WINDOWS: Final = (2.0,)
@@ -53,6 +60,8 @@ class Result:
     ``hop_seconds``, which `solver.solve` chooses. ``least_delay_seconds`` is the smallest promise
     that can be kept, without the sound devices' own delay. ``memory_bytes`` is the most that the
     process had held. Of what is not ``steady`` the machine was busy with something else.
+    ``deviation_db`` is the energy of float32 torch's stems over that of the difference, on music;
+    None: not measured, since random weights say nothing, or it is the reference itself.
     """
 
     model: str
@@ -65,6 +74,7 @@ class Result:
     load: float | None = None
     least_delay_seconds: float | None = None
     memory_bytes: int | None = None
+    deviation_db: float | None = None
     steady: bool = True
     problem: str = ""
 
@@ -86,7 +96,7 @@ def jobs(
     """Yield all there is to run."""
     ordered = tuple(sorted(windows))
     for name in names:
-        if not is_network(name):
+        if name in models.names() and models.info(name).origin == "none":
             yield Job(name, NO_NETWORK, ordered)
             continue
         for backend_name in backend_names:
@@ -96,10 +106,19 @@ def jobs(
 def run_apart(job: Job) -> list[Result]:
     """Run a job in a process of its own; what goes wrong there is in the results."""
     command = [sys.executable, "-m", __spec__.name, json.dumps(asdict(job))]
-    # in a session of its own Ctrl-C does not reach it; it ends with this call instead
-    done = subprocess.run(  # noqa: S603
-        command, capture_output=True, text=True, start_new_session=True, check=False
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        environment = dict(os.environ)
+        if job.model == RANDOM:  # its graphs are large, and nobody wants them again
+            environment["XDG_CACHE_HOME"] = folder
+        # in a session of its own Ctrl-C does not reach it; it ends with this call instead
+        done = subprocess.run(  # noqa: S603
+            command,
+            capture_output=True,
+            text=True,
+            start_new_session=True,
+            check=False,
+            env=environment,
+        )
     lines = done.stdout.splitlines()
     if done.returncode or not lines:
         said = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
@@ -109,16 +128,18 @@ def run_apart(job: Job) -> list[Result]:
 
 def run_here(job: Job) -> Iterator[Result]:
     """Run a job in this process, a result for each window."""
-    for seconds in job.windows:
-        try:
-            yield _run_window(job, seconds)
-        except StemstreamError as error:
-            yield Result(job.model, job.backend, seconds, problem=str(error))
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_random_htdemucs(Path(folder)) if job.model == RANDOM else job.model
+        for seconds in job.windows:
+            try:
+                yield _run_window(job, str(path), seconds)
+            except StemstreamError as error:
+                yield Result(job.model, job.backend, seconds, problem=str(error))
 
 
-def _run_window(job: Job, seconds: float) -> Result:
-    known = BACKENDS[0] if job.backend == NO_NETWORK else backend(job.backend)
-    bag = known.load(job.model, seconds)
+def _run_window(job: Job, model: str, seconds: float) -> Result:
+    known = BACKENDS[0] if job.backend == NO_NETWORK else backend_named(job.backend)
+    bag = _load(model, known, seconds)
     timing = time_bag(bag)
     if not timing.steady and timing.p50_seconds < AGAIN_SECONDS:  # what disturbed it may be over
         timing = min(timing, time_bag(bag), key=lambda one: one.p99_seconds)
@@ -135,9 +156,43 @@ def _run_window(job: Job, seconds: float) -> Result:
         load=load,
         least_delay_seconds=None if problem else quickest(request, [timing]).delay_seconds,
         memory_bytes=peak_memory_bytes(),
+        deviation_db=None if job.model == RANDOM else _deviation_db(bag, model, known, seconds),
         steady=timing.steady,
         problem=problem,
     )
+
+
+def _load(model: str, known: Backend, seconds: float) -> models.Bag:
+    return models.load(
+        model,
+        device="cpu",
+        segment=seconds,
+        exact_window=True,
+        backend=known.library,
+        precision=known.precision,
+    )
+
+
+def _deviation_db(bag: models.Bag, model: str, known: Backend, seconds: float) -> float | None:
+    """Return how near the bag's stems of a window of music are to those of the reference."""
+    if known == BACKENDS[0] or find_spec("stempeg") is None:
+        return None
+    expected = _newest_half(_load(model, BACKENDS[0], seconds))
+    difference = expected - _newest_half(bag)
+    return float(10 * np.log10(np.sum(expected**2) / max(np.sum(difference**2), 1e-30)))
+
+
+def _newest_half(bag: models.Bag) -> Samples:
+    """Return the stems of the newest half of a window of music, of all members."""
+    with open_source(str(demo_song())) as source:
+        song = np.concatenate(list(source.blocks()))
+    stems = []
+    for member in bag.members:
+        if member is not None:
+            frames = member.separator.input_frames(member.separator.window_frames)
+            window = np.resize(song, (frames, member.separator.channels))
+            stems.append(member.separator(window[np.newaxis], slice(frames // 2, None)))
+    return np.concatenate(stems)
 
 
 def _live(request: PlanRequest, timing: WindowTiming) -> tuple[float | None, float | None, str]:

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from streamer.live.calibration import WindowTiming
 from streamer.live.plan import LivePlan, delay_of
+from streamer.models.calibration import WindowTiming
 
 BAD_IN_A_ROW: Final = 3
 RECENT_WINDOWS: Final = 200

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Final
 
-from streamer.live.calibration import WindowTiming
+from streamer.models.calibration import WindowTiming
 
 ROUNDING_FRAMES: Final = 1e-6
 """What a product of seconds and a rate may be off a whole number and still count as it."""

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from streamer.errors import DeviceError, SettingsError
 from streamer.files import Source, open_source
-from streamer.live.calibration import CalibrationStore, Subject, WindowTiming, calibrate
 from streamer.live.devices import Backend, Device, find_device
 from streamer.live.plan import DevicePath, LivePlan, PlanRequest
 from streamer.live.routes import parse_route
@@ -18,6 +17,7 @@ from streamer.live.scene import load_scene
 from streamer.live.settings import LiveSettings
 from streamer.live.solver import candidate_windows, solve
 from streamer.live.wiring import Wiring
+from streamer.models.calibration import CalibrationStore, Subject, WindowTiming, calibrate
 from streamer.models.registry import info
 from streamer.models.separator import Bag
 from streamer.processor import load_bag
@@ -225,12 +225,9 @@ def stand_in(
 
 def subject(settings: LiveSettings, bag: Bag) -> Subject:
     """Return what is timed: the model and all that its speed depends on."""
-    # imported here, since it loads torch
-    from streamer.models.devices import pick_device
-
     return Subject(
         model=bag.name if settings.repo is None else f"{settings.repo.resolve()}: {bag.name}",
-        backend=f"torch {pick_device(settings.device)}",
+        backend=bag.backend,
         threads=settings.torch_num_threads or 0,
         stems=settings.needed_stems or (),
     )

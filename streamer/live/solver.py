@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
 from streamer.errors import ModelError, SettingsError
-from streamer.live.calibration import WindowTiming
 from streamer.live.plan import ROUNDING_FRAMES, LivePlan, PlanRequest, delay_of, frames_up
+from streamer.models.calibration import WindowTiming
 from streamer.settings import CROSSFADE_SECONDS
 
 PEAK_LOAD: Final = 0.8

@@ -1,86 +1,166 @@
-"""What can run a model on this machine: the list that `stemstream bench` goes through."""
+"""What can run a model here, and which of it does so fastest: measured once, then remembered.
+
+::
+
+    torch     float32             the reference
+    torch     bfloat16, float16   products in half the digits (`quantized`)
+    openvino  float32, bfloat16   HTDemucs on a CPU; an extra
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Final
+from importlib.metadata import version
+from typing import Any, Final
 
-from streamer.errors import SettingsError
-from streamer.models.loading import load, set_up_torch
-from streamer.models.registry import FOUR_STEMS, info, names
-from streamer.models.separator import Bag, Member
+import numpy as np
 
-RANDOM: Final = "htdemucs_random"
-"""A network built as htdemucs is, with random weights: as fast, and good for nothing else."""
-_HTDEMUCS_SEGMENT: Final = Fraction(39, 5)
-_HTDEMUCS_BOTTOM_CHANNELS: Final = 512
+from streamer.cache import JsonStore, cache_folder, machine
+from streamer.errors import ModelError, SettingsError
+from streamer.models.openvino_library import has_openvino
+from streamer.models.separator import WHOLE, Separator
+from streamer.settings import Library, Precision
 
-Load = Callable[[str, float], Bag]
+LAYOUT: Final = 1
+ROUNDS: Final = 3
+"""So many windows are timed of each, turn about, and the best counts: other load only adds."""
+ENOUGH_SECONDS: Final = 4.0
+"""A backend that took so long in all is not asked again."""
+
+Clock = Callable[[], float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Backend:
-    """One way to run models. ``load`` takes a model's name and the seconds of its windows."""
+    """One way to run models."""
 
-    name: str
-    load: Load
+    library: Library
+    precision: Precision
 
-
-def _on_cpu(name: str, window_seconds: float, *, bfloat16: bool) -> Bag:
-    if name == RANDOM:
-        return random_htdemucs(window_seconds, bfloat16=bfloat16)
-    return load(name, device="cpu", segment=window_seconds, exact_window=True, bfloat16=bfloat16)
+    @property
+    def name(self) -> str:
+        """Its name in tables and flags."""
+        return f"{self.library} {self.precision}"
 
 
 BACKENDS: Final = (
-    Backend("torch cpu float32", lambda name, window: _on_cpu(name, window, bfloat16=False)),
-    Backend("torch cpu bfloat16", lambda name, window: _on_cpu(name, window, bfloat16=True)),
+    Backend("torch", "float32"),
+    Backend("torch", "bfloat16"),
+    Backend("openvino", "float32"),
+    Backend("openvino", "bfloat16"),
 )
+"""Those of a CPU, of which `fastest` chooses."""
 
 
-def backend(name: str) -> Backend:
+def backend_named(name: str) -> Backend:
     """Return the backend of that name.
 
     Raises:
         SettingsError: there is none.
     """
-    found = [one for one in BACKENDS if one.name == name]
-    if not found:
-        known = ", ".join(one.name for one in BACKENDS)
-        raise SettingsError(f"no backend is named {name!r}; there are {known}")
-    return found[0]
+    for one in BACKENDS:
+        if one.name == name:
+            return one
+    known = ", ".join(one.name for one in BACKENDS)
+    raise SettingsError(f"no backend is named {name!r}; there are {known}")
 
 
-def is_network(model: str) -> bool:
-    """Return whether a model has something to compute: else all backends are alike."""
-    return model not in names() or info(model).origin != "none"
+def eligible(library: Library | None, precision: Precision, device: str) -> tuple[Backend, ...]:
+    """Return the backends that may run a network (an HTDemucs, for those other than torch).
 
-
-def random_htdemucs(window_seconds: float, *, bfloat16: bool = False) -> Bag:
-    """Return a network of htdemucs's size, 41 M parameters, with the same random weights always.
+    Args:
+        library: the only one that may (None: any that is installed).
+        precision: the least precise numbers that may be computed in.
+        device: the kind of device: ``cpu``, ``cuda``, ...
 
     Raises:
-        ModelError: the window is longer than htdemucs's.
+        SettingsError: they exclude each other.
     """
-    set_up_torch()
-    import torch
-    from demucs.htdemucs import HTDemucs
+    if precision == "float16" and device == "cpu":
+        raise SettingsError("precision=float16 needs a GPU; try bfloat16")
+    if library == "openvino" and device != "cpu":
+        raise SettingsError(
+            f"backend=openvino runs on the CPU alone, not on {device}; try --device cpu"
+        )
+    if device != "cpu":
+        return (Backend("torch", precision),)
+    allowed = {"float32", precision}
+    return tuple(
+        one
+        for one in BACKENDS
+        if one.precision in allowed
+        and (library in (None, one.library))
+        and (library is not None or one.library == "torch" or has_openvino())
+    )
 
-    from streamer.models.quantized import quantize
-    from streamer.models.torch_separator import TorchSeparator
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = HTDemucs(
-            list(FOUR_STEMS),
-            bottom_channels=_HTDEMUCS_BOTTOM_CHANNELS,
-            segment=_HTDEMUCS_SEGMENT,
-            use_train_segment=False,
-        ).eval()
-    device = torch.device("cpu")
-    autocast = quantize(network, device, compute=True) if bfloat16 else None
-    separator = TorchSeparator(network, device, autocast=autocast, segment=window_seconds)
-    members = [Member(separator, (1.0,) * len(FOUR_STEMS))]
-    return Bag(RANDOM, members, separator.names, separator.samplerate, separator.channels)
+class Choices:
+    """Which backend was fastest, by what it was asked to run; kept on disk for next time."""
+
+    def __init__(self, store: JsonStore | None = None, clock: Clock = time.perf_counter) -> None:
+        self._store = store or JsonStore(cache_folder("backends"), LAYOUT)
+        self._clock = clock
+
+    def known(self, subject: Mapping[str, Any], backends: Sequence[Backend]) -> Backend | None:
+        """Return the backend that was fastest, if these were measured before."""
+        name = self._store.read(_identity(subject, backends)).get("fastest")
+        return next((one for one in backends if one.name == name), None)
+
+    def measure(
+        self,
+        subject: Mapping[str, Any],
+        backends: Sequence[Backend],
+        make: Callable[[Backend], Separator],
+        *,
+        newest_half: bool,
+    ) -> Backend:
+        """Time a window on each, or of it the newest half, and remember the fastest.
+
+        One that cannot run it is passed over.
+
+        Raises:
+            ModelError: none can.
+        """
+        separators: dict[Backend, Separator] = {}
+        failure: ModelError | None = None
+        for one in backends:
+            try:
+                separators[one] = make(one)
+                _separate_noise(separators[one], newest_half)  # the first window is always slow
+            except ModelError as error:
+                separators.pop(one, None)
+                failure = error
+        if failure is not None and not separators:
+            raise failure
+        seconds: dict[Backend, list[float]] = {one: [] for one in separators}
+        for _ in range(ROUNDS):
+            for one, separator in separators.items():
+                if sum(seconds[one]) < ENOUGH_SECONDS:
+                    begun = self._clock()
+                    _separate_noise(separator, newest_half)
+                    seconds[one].append(self._clock() - begun)
+        best = {one: min(taken) for one, taken in seconds.items()}
+        fastest = min(best, key=best.__getitem__)
+        told = {one.name: round(best[one], 4) for one in best}
+        identity = _identity(subject, backends)
+        self._store.write(identity, {"fastest": fastest.name, "window_seconds": told})
+        return fastest
+
+
+def _separate_noise(separator: Separator, newest_half: bool) -> None:
+    frames = separator.input_frames(separator.window_frames)
+    kept = slice(frames // 2, None) if newest_half else WHOLE
+    draw = np.random.default_rng(0)
+    separator(0.1 * draw.standard_normal((1, frames, separator.channels), np.float32), kept)
+
+
+def _identity(subject: Mapping[str, Any], backends: Sequence[Backend]) -> dict[str, Any]:
+    libraries = sorted({one.library for one in backends})
+    return {
+        "machine": machine(),
+        "subject": dict(subject),
+        "backends": [one.name for one in backends],
+        "versions": [version(library) for library in libraries],
+    }

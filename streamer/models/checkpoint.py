@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator
+from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -54,6 +55,31 @@ def read_network(path: Path, *, trust_checkpoint: bool = False) -> Network:
     network.eval()
     network.requires_grad_(False)
     return network
+
+
+def write_network(network: Network, path: Path) -> None:
+    """Write a network as safetensors, as Demucs publishes its own; `read_network` reads it."""
+    from safetensors.torch import save_file
+
+    args, kwargs = network._init_args_kwargs
+    klass = type(network)
+    metadata = {
+        "klass": f"{klass.__module__}.{klass.__name__}",
+        "args": json.dumps(_encoded(args)),
+        "kwargs": json.dumps(_encoded(kwargs)),
+    }
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, path, metadata)
+
+
+def _encoded(value: object) -> object:
+    """Return what `demucs.hf._decode_json` makes the value of."""
+    if isinstance(value, Fraction):
+        return {"_type": "fraction", "numerator": value.numerator, "denominator": value.denominator}
+    if isinstance(value, dict):
+        return {key: _encoded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encoded(item) for item in value]
+    return value
 
 
 def _build(path: Path, build: Any) -> Network:

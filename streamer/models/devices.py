@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
-import torch
+import platform
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streamer.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def kind_of(wish: str) -> str:
+    """Return the kind of the device of that name; torch is imported only where there may be others.
+
+    Raises:
+        ModelError: see `pick_device`.
+    """
+    if wish == "cpu" or (wish == "auto" and not _may_have_others()):
+        return "cpu"
+    return pick_device(wish).type
+
+
+def _may_have_others() -> bool:
+    if sys.platform == "linux":
+        return any(Path("/dev").glob("nvidia*")) or any(Path("/dev").glob("dri/render*"))
+    return sys.platform != "darwin" or platform.machine() == "arm64"
 
 
 def pick_device(wish: str) -> torch.device:
@@ -13,6 +36,8 @@ def pick_device(wish: str) -> torch.device:
     Raises:
         ModelError: if it is not on this machine, or is no device at all.
     """
+    import torch
+
     there = present()
     if wish == "auto":
         return torch.device("cuda" if "cuda" in there else "mps" if "mps" in there else "cpu")
@@ -28,6 +53,8 @@ def pick_device(wish: str) -> torch.device:
 
 def present() -> dict[str, int]:
     """Return the kinds of devices on this machine and how many there are of each."""
+    import torch
+
     kinds = {"cpu": 1}
     if torch.cuda.is_available():
         kinds["cuda"] = torch.cuda.device_count()

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final, Literal
 
 from streamer.errors import ModelError, SettingsError, WeightsError
-from streamer.models.bags import BagFile
+from streamer.models.backends import Backend, Choices, eligible
+from streamer.models.devices import kind_of
+from streamer.models.graphs import Anatomy
+from streamer.models.networks import Networks
 from streamer.models.passthrough import PassthroughSeparator
 from streamer.models.registry import ModelInfo, info, names
-from streamer.models.separator import Bag, Member, Separator
+from streamer.models.separator import Bag, Member, Separator, WindowKind
 from streamer.models.threads import wait_without_spinning
-from streamer.models.weights import Place, get_file, holds, place_of, resolve_auto
+from streamer.models.weights import holds, place_of, resolve_auto
+from streamer.settings import Library, Precision
 
-if TYPE_CHECKING:
-    import torch
-
-    from streamer.models.checkpoint import Network
+LIVE_SECONDS: Final = 2.0
+"""How long the windows are on which backends are compared for live windows of any length."""
 
 
 def load(
@@ -31,7 +33,9 @@ def load(
     threads: int | None = None,
     segment: float | None = None,
     exact_window: bool = False,
-    bfloat16: bool = False,
+    backend: Literal["auto"] | Library = "auto",
+    precision: Precision | None = None,
+    choices: Choices | None = None,
 ) -> Bag:
     """Load a model, and of a bag only the networks that the wanted stems need.
 
@@ -45,15 +49,20 @@ def load(
         repo: a folder of checkpoints, as for ``demucs --repo``; it goes before the registry.
         trust_checkpoint: load pickles too, which can run code.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``.
-        threads: how many threads torch may use in this process (None: leave it).
+        threads: how many threads a model may use in this process (None: leave it).
         segment: the window's length in seconds that the user chose (None: the model's own).
         exact_window: show a transformer a window as long as it is, without the padding to its
             training length with which `demucs.apply.apply_model` has it work; so a shorter window
             takes less time.
-        bfloat16: compute the layers in bfloat16, faster here or not (see `quantized`).
+        backend: what runs it; ``auto`` is what is fastest here, which is measured the first time
+            and takes some seconds.
+        precision: the least precise numbers it may compute in (None: float32, except for models
+            that were made to take less).
+        choices: what is known of the backends' speed (None: what is kept on disk).
 
     Raises:
-        SettingsError: if the model has no such stem.
+        SettingsError: if the model has no such stem, or backend, precision and device exclude each
+            other.
         ModelError: if the model or the device does not exist, or a package is missing.
         WeightsError: if the weights cannot be had or are not what they should be.
     """
@@ -71,49 +80,74 @@ def load(
         _check_packages(known)
 
     wait_without_spinning()
-    from streamer.models.devices import pick_device
-
-    target = pick_device(device)
-    set_up_torch(threads)
-    read = _Reader(place, trust_checkpoint)
+    made = known is not None and known.origin == "made"
+    least = precision or ("bfloat16" if made else "float32")
+    target = kind_of(device)
+    backends = eligible(None if backend == "auto" else backend, least, target)
+    networks = Networks(place, trust_checkpoint, threads)
     # Of a model that is not in the registry only its networks know the stems.
-    sources = known.stems if known is not None else tuple(read(place.bag.members[0]).sources)
+    sources = known.stems if known is not None else networks.anatomy(place.bag.members[0]).names
     _check_stems(name, sources, stems)
     weights = place.bag.weights_for(len(sources))
     wanted = [sources.index(stem) for stem in (stems if stems is not None else sources)]
     _check_totals(name, sources, weights, wanted)
-    networks = [
-        read(member) if any(row[k] for k in wanted) else None
+    members = [
+        member if any(row[k] for k in wanted) else None
         for member, row in zip(place.bag.members, weights, strict=True)
     ]
-    _check_alike(name, sources, networks)
-    _override_segment(networks, place.bag)
-    if exact_window:
-        _show_as_it_is(networks)
-    made = known is not None and known.origin == "made"
-    compute = True if bfloat16 else None
+    anatomies = {member: networks.anatomy(member) for member in members if member is not None}
+    _check_alike(name, sources, list(anatomies.values()))
+    if not all(anatomy.hybrid for anatomy in anatomies.values()):
+        backends = _torch_alone(backends, name)
+    windows = WindowKind(segment, exact_window)
+    chosen = backends[0]
+    if len(backends) > 1:
+        first = next(iter(anatomies))
+        chosen = _fastest(choices or Choices(), networks, first, backends, windows)
     separators = [
-        _separator(n, target, segment, quantized=made or bfloat16, compute=compute)
-        for n in networks
+        None if member is None else networks.separator(member, chosen, windows, device)
+        for member in members
     ]
-    return _bag(name, separators, weights, note)
+    return _bag(name, separators, weights, note, f"{chosen.name} {target}")
 
 
-class _Reader:
-    """Reads the networks of a place, each once even where a bag names it twice."""
+def _torch_alone(backends: Sequence[Backend], name: str) -> tuple[Backend, ...]:
+    left = tuple(one for one in backends if one.library == "torch")
+    if not left:
+        raise ModelError(
+            f"backend=openvino runs networks of the class HTDemucs alone, which {name} is not; "
+            "try --backend torch"
+        )
+    return left
 
-    def __init__(self, place: Place, trust_checkpoint: bool) -> None:
-        self._place = place
-        self._trust_checkpoint = trust_checkpoint
-        self._read: dict[str, Network] = {}
 
-    def __call__(self, member: str) -> Network:
-        from streamer.models.checkpoint import read_network
-
-        if member not in self._read:
-            path = get_file(self._place, member)
-            self._read[member] = read_network(path, trust_checkpoint=self._trust_checkpoint)
-        return self._read[member]
+def _fastest(
+    choices: Choices,
+    networks: Networks,
+    member: str,
+    backends: Sequence[Backend],
+    windows: WindowKind,
+) -> Backend:
+    """Return the backend that is fastest for a network's windows; measure that if need be."""
+    subject = {
+        "network": networks.digest(member),
+        "threads": networks.threads or 0,
+        "segment": None if windows.exact else windows.segment,
+        "exact": windows.exact,
+    }
+    known = choices.known(subject, backends)
+    if known is not None:
+        return known
+    timed = windows
+    if windows.exact:
+        longest = float(networks.anatomy(member).segment_seconds)
+        timed = WindowKind(min(LIVE_SECONDS, longest), exact=True)
+    return choices.measure(
+        subject,
+        backends,
+        lambda one: networks.separator(member, one, timed, "cpu"),
+        newest_half=windows.exact,
+    )
 
 
 def _passthrough(name: str, segment: float | None) -> Bag:
@@ -131,49 +165,14 @@ def _bag(
     separators: Sequence[Separator | None],
     weights: Sequence[tuple[float, ...]],
     note: str | None = None,
+    backend: str = "",
 ) -> Bag:
     members = [
         None if separator is None else Member(separator, row)
         for separator, row in zip(separators, weights, strict=True)
     ]
     first = next(separator for separator in separators if separator is not None)
-    return Bag(name, members, first.names, first.samplerate, first.channels, note)
-
-
-def _separator(
-    network: Network | None,
-    device: torch.device,
-    segment: float | None,
-    *,
-    quantized: bool,
-    compute: bool | None = None,
-) -> Separator | None:
-    if network is None:
-        return None
-    from streamer.models.quantized import quantize
-    from streamer.models.torch_separator import TorchSeparator
-
-    autocast = quantize(network, device, compute=compute) if quantized else None
-    return TorchSeparator(network, device, autocast=autocast, segment=segment)
-
-
-def _override_segment(networks: Sequence[Network | None], bag: BagFile) -> None:
-    """Set the bag's segment, as `demucs.apply.BagOfModels` does: a transformer's only shrinks."""
-    from demucs.htdemucs import HTDemucs
-
-    for network in networks:
-        if network is None or bag.segment is None:
-            continue
-        if not isinstance(network, HTDemucs) or bag.segment <= network.segment:
-            network.segment = bag.segment
-
-
-def _show_as_it_is(networks: Sequence[Network | None]) -> None:
-    from demucs.htdemucs import HTDemucs
-
-    for network in networks:
-        if isinstance(network, HTDemucs):
-            network.use_train_segment = False
+    return Bag(name, members, first.names, first.samplerate, first.channels, note, backend)
 
 
 def _check_packages(known: ModelInfo | None) -> None:
@@ -203,34 +202,17 @@ def _check_totals(
             )
 
 
-def _check_alike(name: str, sources: Sequence[str], networks: Sequence[Network | None]) -> None:
+def _check_alike(name: str, sources: Sequence[str], anatomies: Sequence[Anatomy]) -> None:
     """Check that all networks can be averaged, as `demucs.apply.BagOfModels` asserts."""
-    there = [network for network in networks if network is not None]
-    for network in there:
-        if tuple(network.sources) != tuple(sources):
+    first = anatomies[0]
+    for anatomy in anatomies:
+        if anatomy.names != tuple(sources):
             raise WeightsError(
-                f"a network of {name} has the stems {', '.join(network.sources)}, not "
+                f"a network of {name} has the stems {', '.join(anatomy.names)}, not "
                 f"{', '.join(sources)}; give {name} its own weights"
             )
-        first = there[0]
-        if (network.samplerate, network.audio_channels) != (first.samplerate, first.audio_channels):
+        if (anatomy.samplerate, anatomy.channels) != (first.samplerate, first.channels):
             raise WeightsError(
                 f"the networks of {name} differ in sample rate or channels, so they cannot be one "
                 "bag; correct its .yaml file"
             )
-
-
-def set_up_torch(threads: int | None = None) -> None:
-    """Set what holds for the whole process; to be called before networks are made."""
-    import torch
-
-    from streamer.models.allocator import keep_freed_memory
-
-    keep_freed_memory()
-    # its "fast path" for encoder layers holds whole attention matrices, and is the slower one here
-    torch.backends.mha.set_fastpath_enabled(False)
-    if threads is None:
-        return
-    if threads < 1:
-        raise ModelError(f"threads={threads} must be at least 1")
-    torch.set_num_threads(threads)

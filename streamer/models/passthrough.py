@@ -10,6 +10,7 @@ import numpy as np
 
 from streamer.audio import Samples
 from streamer.models.registry import FOUR_STEMS
+from streamer.models.separator import WHOLE
 
 WINDOW_FRAMES = 343_980  # that of HTDemucs: 7.8 s at 44.1 kHz
 
@@ -27,7 +28,7 @@ class PassthroughSeparator:
         """Return ``window_frames``: it needs nothing around the window."""
         return window_frames
 
-    def __call__(self, windows: Samples) -> Samples:
-        """Repeat ``(windows, frames, channels)`` as ``(windows, stems, frames, channels)``."""
-        stems: Samples = np.repeat(windows[:, np.newaxis], len(self.names), axis=1)
+    def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
+        """Repeat ``(windows, frames, channels)`` as ``(windows, stems, kept, channels)``."""
+        stems: Samples = np.repeat(windows[:, np.newaxis, kept], len(self.names), axis=1)
         return stems

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from streamer.audio import Samples
+
+WHOLE: Final = slice(None)
 
 
 class Separator(Protocol):
@@ -44,9 +46,24 @@ class Separator(Protocol):
         """
         ...
 
-    def __call__(self, windows: Samples) -> Samples:
-        """Separate ``(windows, frames, channels)`` into ``(windows, stems, frames, channels)``."""
+    def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
+        """Separate ``(windows, frames, channels)`` into ``(windows, stems, kept, channels)``.
+
+        ``kept`` are the frames that are wanted of each window: what lies around them may cost less.
+        Of silence, every stem is silence.
+        """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class WindowKind:
+    """Windows of ``segment`` seconds (None: the network's own).
+
+    ``exact``: a transformer sees them as they are, not padded to its training length.
+    """
+
+    segment: float | None = None
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +80,7 @@ class Bag:
 
     A member the wanted stems do not need is None (its weights are not even loaded); the place
     stays, so that the random shifts of the others do not depend on what is wanted. ``note`` is what
-    the user should know of how the model was chosen.
+    the user should know of how the model was chosen, ``backend`` what it runs on.
     """
 
     name: str
@@ -72,3 +89,4 @@ class Bag:
     samplerate: int
     channels: int
     note: str | None = None
+    backend: str = ""

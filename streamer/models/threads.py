@@ -1,4 +1,4 @@
-"""How torch's threads wait for each other."""
+"""What is set for a whole process that runs torch."""
 
 from __future__ import annotations
 
@@ -14,3 +14,16 @@ def wait_without_spinning() -> None:
     set already goes before.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def set_up_torch(threads: int | None = None) -> None:
+    """Set what else holds for all networks; before they are made."""
+    import torch
+
+    from streamer.models.allocator import keep_freed_memory
+
+    keep_freed_memory()
+    # its "fast path" for encoder layers holds whole attention matrices, and is the slower one here
+    torch.backends.mha.set_fastpath_enabled(False)
+    if threads is not None:
+        torch.set_num_threads(threads)

@@ -13,6 +13,8 @@ from demucs.htdemucs import HTDemucs
 from streamer.audio import Samples
 from streamer.errors import ModelError, SettingsError
 from streamer.models.checkpoint import Network
+from streamer.models.hybrid import halo_columns, separate_part
+from streamer.models.separator import WHOLE
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -59,6 +61,10 @@ class TorchSeparator:
             )
         if self.window_frames < 1:
             raise SettingsError(f"segment={segment} is less than one frame; try 2")
+        # of silence they make silence, except where they were told not to even out the level
+        self._levels = getattr(network, "normalize", True)
+        # elsewhere complex numbers take ways round that only the network's own code knows
+        self._halo = halo_columns(network) if device.type in ("cpu", "cuda") else None
         self._fixed_frames = self.window_frames if transformer and segment is not None else None
 
     def input_frames(self, window_frames: int) -> int:
@@ -73,17 +79,20 @@ class TorchSeparator:
             return window_frames
         return int(self._network.valid_length(window_frames))
 
-    def __call__(self, windows: Samples) -> Samples:
-        """Separate ``(windows, frames, channels)`` into ``(windows, stems, frames, channels)``.
+    def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
+        """Separate ``(windows, frames, channels)`` into ``(windows, stems, kept, channels)``.
 
         Raises:
             ModelError: if memory runs out, the network fails, or what it gives is not finite.
         """
+        if self._levels and not windows.any():
+            frames = len(range(*kept.indices(windows.shape[1])))
+            return np.zeros((len(windows), len(self.names), frames, self.channels), np.float32)
         # A copy, since torch takes no read-only array, and the network may write to its input.
         mix = np.array(np.swapaxes(windows, 1, 2), dtype=np.float32, order="C")
         try:
             with torch.inference_mode(), self._precision():
-                stems = self._network(torch.from_numpy(mix).to(self._device))
+                stems = self._stems(torch.from_numpy(mix).to(self._device), kept)
                 stems = stems.to("cpu", torch.float32)
                 finite = _all_finite(stems)
                 out: Samples = stems.transpose(2, 3).contiguous().numpy()
@@ -95,6 +104,13 @@ class TorchSeparator:
                 "damaged, or the input is: try another model, or --device cpu"
             )
         return out
+
+    def _stems(self, mix: torch.Tensor, kept: slice) -> torch.Tensor:
+        network, frames = self._network, mix.shape[-1]
+        if self._halo is None or kept == WHOLE or network.valid_length(frames) != frames:
+            whole: torch.Tensor = network(mix)
+            return whole[..., kept]
+        return separate_part(network, mix, kept, self._halo)
 
     def _precision(self) -> contextlib.AbstractContextManager[Any]:
         if self._autocast is None:

@@ -12,13 +12,13 @@ from doubles import RATE, SlowWorker
 
 from streamer.audio import Samples
 from streamer.live import prepare as preparing
-from streamer.live.calibration import Calibration, WindowTiming
 from streamer.live.prepare import MakeBag, Prepared, StandIn, prepare
 from streamer.live.session import LiveSession
 from streamer.live.settings import LiveSettings
 from streamer.live.virtual import VirtualBackend
 from streamer.live.virtual_device import VirtualDevice
-from streamer.models.separator import Bag, Member
+from streamer.models.calibration import Calibration, WindowTiming
+from streamer.models.separator import WHOLE, Bag, Member
 
 STEP_SECONDS = 0.002
 BEGIN_SECONDS = 0.25
@@ -39,8 +39,8 @@ class Scaled:
     def input_frames(self, window_frames: int) -> int:
         return window_frames
 
-    def __call__(self, windows: Samples) -> Samples:
-        return windows[:, np.newaxis] * 0.5 ** np.arange(4, dtype="f4")[:, None, None]
+    def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
+        return windows[:, np.newaxis, kept] * 0.5 ** np.arange(4, dtype="f4")[:, None, None]
 
 
 def scaled(_settings: LiveSettings) -> Bag:

@@ -10,10 +10,10 @@ import pytest
 from streamer.errors import SettingsError, SinkError
 from streamer.live.benchmark import NO_NETWORK, Job, Result, jobs, models_here, run_apart, run_here
 from streamer.live.benchmark_report import COLUMNS, cells, notes, write
-from streamer.live.calibration import WindowTiming
 from streamer.live.plan import PlanRequest
 from streamer.live.solver import quickest, solve
 from streamer.models.backends import BACKENDS, RANDOM, backend, random_htdemucs
+from streamer.models.calibration import WindowTiming
 
 FAST = Result("tiny", "torch cpu float32", 2.0, 0.1, 0.12, 0.05, 0.2, 0.5, 0.4, 300_000_000)
 SLOW = Result("large", "torch cpu float32", 2.0, 3.0, 9.0, 1.5, None, None, None, 900_000_000,

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.live.calibration import WindowTiming
 from streamer.live.ladder import (
     BAD_IN_A_ROW,
     MOST_QUIET_SECONDS,
@@ -22,6 +21,7 @@ from streamer.live.ladder import (
 )
 from streamer.live.plan import DevicePath, PlanRequest
 from streamer.live.solver import solve
+from streamer.models.calibration import WindowTiming
 
 RATE = 44100
 BASE = WindowTiming(2 * RATE, 0.03, 0.04)

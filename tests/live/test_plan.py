@@ -12,7 +12,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streamer.errors import ModelError, SettingsError
-from streamer.live.calibration import WindowTiming
 from streamer.live.ladder import make_rungs
 from streamer.live.plan import Delay, DevicePath, PlanRequest, delay_of
 from streamer.live.prepare import stand_in, subject
@@ -26,6 +25,7 @@ from streamer.live.solver import (
     solve,
 )
 from streamer.models import load
+from streamer.models.calibration import WindowTiming
 from streamer.models.devices import pick_device
 from streamer.models.separator import Bag
 

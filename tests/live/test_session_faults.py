@@ -33,6 +33,7 @@ from streamer.live.callbacks import FADE_FRAMES
 from streamer.live.status import Reason, State
 from streamer.live.virtual import VirtualBackend
 from streamer.live.virtual_device import VirtualDevice
+from streamer.models.separator import WHOLE
 
 FADE_STEP = 1 / FADE_FRAMES
 LEAVES, RETURNS = 2.0, 3.7
@@ -324,10 +325,10 @@ class Failing(Scaled):
         super().__init__()
         self.windows, self.answer, self.asked = windows, answer, 0
 
-    def __call__(self, windows: Samples) -> Samples:
+    def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
         self.asked += 1
         if self.asked - 1 not in self.windows:
-            return super().__call__(windows)
+            return super().__call__(windows, kept)
         if self.answer == "raises":
             raise ModelError("the model has no idea; try another")
         raise MemoryError

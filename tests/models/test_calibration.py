@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from streamer.errors import ModelError
-from streamer.live.calibration import (
+from streamer.models.calibration import (
     ENOUGH_SECONDS,
     FEWEST_ROUNDS,
     MOST_ROUNDS,
@@ -19,12 +18,10 @@ from streamer.live.calibration import (
     CalibrationStore,
     Subject,
     WindowTiming,
-    cache_folder,
     calibrate,
-    machine,
     time_bag,
 )
-from streamer.models.separator import Bag, Member
+from streamer.models.separator import WHOLE, Bag, Member
 
 RATE = 8000
 SUBJECT = Subject("slow", "made up", 1)
@@ -55,13 +52,13 @@ class SlowSeparator:
     def input_frames(self, window_frames):
         return window_frames + self._margin
 
-    def __call__(self, windows):
+    def __call__(self, windows, kept=WHOLE):
         assert windows.shape == (1, self.window_frames + self._margin, 2)
         assert windows.dtype == np.float32
         assert 0.05 < np.std(windows) < 0.2, "silence may take a short cut"
         self._clock.seconds += self._costs[min(self.calls, len(self._costs) - 1)]
         self.calls += 1
-        return np.repeat(windows[:, None], 2, axis=1)
+        return np.repeat(windows[:, None, kept], 2, axis=1)
 
 
 class Factory:
@@ -132,7 +129,7 @@ def test_passes_follow_each_other():
 
 def test_a_model_that_fails_says_so(clock):
     class Failing(SlowSeparator):
-        def __call__(self, windows):
+        def __call__(self, windows, kept=WHOLE):
             raise ModelError("memory ran out; try a shorter --segment")
 
     with pytest.raises(ModelError, match="memory ran out"):
@@ -263,18 +260,6 @@ def test_no_part_file_is_left(clock, tmp_path):
     assert [file.suffix for file in tmp_path.iterdir()] == [".json"]
 
 
-def test_the_folder_is_the_users_cache(monkeypatch, tmp_path):
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_folder() == tmp_path / "xdg" / "stemstream" / "calibration"
-    for useless in ("", "relative/path"):
-        monkeypatch.setenv("XDG_CACHE_HOME", useless)
-        assert cache_folder() == tmp_path / ".cache" / "stemstream" / "calibration"
-    monkeypatch.setattr("sys.platform", "darwin")
-    assert cache_folder() == tmp_path / "Library" / "Caches" / "stemstream" / "calibration"
-
-
 def test_a_user_without_a_home_has_no_store(monkeypatch, clock):
     def homeless():
         raise RuntimeError("Could not determine home directory.")
@@ -282,13 +267,6 @@ def test_a_user_without_a_home_has_no_store(monkeypatch, clock):
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", homeless)
-    assert cache_folder() is None
     store = CalibrationStore()
     assert not calibrate(Factory(clock), [1.0], SUBJECT, store=store, clock=clock).cached
     assert not store.read(SUBJECT)
-
-
-def test_the_machine_is_told_by_its_processor_and_cores():
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    assert machine().endswith(f", {cores} cores")
-    assert machine() == machine()

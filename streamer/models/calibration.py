@@ -11,12 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
-import json
 import math
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +21,7 @@ from typing import Final
 import numpy as np
 
 from streamer.audio import Samples
+from streamer.cache import JsonStore, cache_folder, machine
 from streamer.models.separator import Bag, Separator
 
 Clock = Callable[[], float]
@@ -43,7 +39,7 @@ STEADY: Final = 1.4
 """A p99 of more medians shows a busy machine: such a timing is used, but not kept. Beside other
 programs on two cores the embedded model took up to 50 times as long as alone."""
 MAX_AGE_SECONDS: Final = 7 * 24 * 3600.0
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """Goes up when the meaning of what is stored changes; other layouts are timed anew."""
 
 
@@ -121,7 +117,9 @@ def calibrate(
 
 
 def time_bag(bag: Bag, *, clock: Clock = time.perf_counter) -> WindowTiming:
-    """Time a window of the bag's own length: each round is one pass of every member.
+    """Time a live window of the bag's own length, of which at most the newest half is wanted.
+
+    Each round is one pass of every member.
 
     Raises:
         ModelError: the model fails.
@@ -134,7 +132,7 @@ def time_bag(bag: Bag, *, clock: Clock = time.perf_counter) -> WindowTiming:
     while len(timed) < FEWEST_ROUNDS or (len(timed) < MOST_ROUNDS and sum(timed) < ENOUGH_SECONDS):
         begun = clock()
         for separator, noise in zip(separators, inputs, strict=True):
-            separator(noise)
+            separator(noise, slice(noise.shape[1] // 2, None))
         rounds.append(clock() - begun)
         timed = rounds[WARM_UP_ROUNDS:]
     p50_seconds = float(np.median(timed))
@@ -150,13 +148,10 @@ def _noise(separator: Separator) -> Samples:
 
 
 class CalibrationStore:
-    """Timings on disk, a small JSON file for each subject on each machine.
-
-    It is a convenience: a file that is damaged, too old or of another layout counts as not there,
-    and a folder that is not there or not to be written to is done without.
+    """Timings on disk, for each subject on each machine.
 
     Args:
-        folder: where the files are (default: the user's cache folder).
+        folder: where they are (default: the user's cache folder).
         max_age_seconds: what is older is timed again; 0 times everything again.
         now: seconds since 1970.
     """
@@ -168,14 +163,14 @@ class CalibrationStore:
         max_age_seconds: float = MAX_AGE_SECONDS,
         now: Clock = time.time,
     ) -> None:
-        self._folder = folder or cache_folder()
+        self._store = JsonStore(folder or cache_folder("calibration"), LAYOUT)
         self._max_age_seconds = max_age_seconds
         self._now = now
 
     def read(self, subject: Subject) -> Mapping[float, tuple[int, WindowTiming]]:
         """Return sample rate and timing of each window length that is known, by its seconds."""
         known = {}
-        for seconds, entry in self._entries(subject).items():
+        for seconds, entry in self._store.read(_identity(subject)).items():
             with contextlib.suppress(TypeError, ValueError, KeyError, OverflowError):
                 age = self._now() - float(entry["measured_at"])
                 if 0 <= age < self._max_age_seconds:
@@ -191,33 +186,8 @@ class CalibrationStore:
             "samplerate": samplerate,
             "measured_at": self._now(),
         }
-        entries = {**self._entries(subject), repr(float(window_seconds)): entry}
-        path = self._path(subject)
-        if path is None:
-            return
-        part = path.with_suffix(f".{os.getpid()}.part")
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            text = {"layout": LAYOUT, **_identity(subject), "windows": entries}
-            part.write_text(json.dumps(text, indent=1), "utf-8")
-            part.replace(path)  # whole or not at all, for whoever reads at the same time
-
-    def _entries(self, subject: Subject) -> dict[str, dict[str, float]]:
-        path = self._path(subject)
-        if path is None:
-            return {}
-        try:
-            stored = json.loads(path.read_text("utf-8"))
-            same = stored["layout"] == LAYOUT
-            return {key: dict(entry) for key, entry in stored["windows"].items()} if same else {}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            return {}
-
-    def _path(self, subject: Subject) -> Path | None:
-        if self._folder is None:
-            return None
-        identity = json.dumps(_identity(subject), sort_keys=True)
-        return self._folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
+        there = self._store.read(_identity(subject))
+        self._store.write(_identity(subject), {**there, repr(float(window_seconds)): entry})
 
 
 def _timing(entry: Mapping[str, float]) -> WindowTiming:
@@ -231,37 +201,3 @@ def _timing(entry: Mapping[str, float]) -> WindowTiming:
 
 def _identity(subject: Subject) -> dict[str, object]:
     return {"machine": machine(), "subject": dataclasses.asdict(subject)}
-
-
-def machine() -> str:
-    """Return what tells this machine's speed from another's: a home folder may be shared."""
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
-    return f"{platform.system()} {platform.machine()}, {_processor()}, {cores} cores"
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    return platform.processor()
-
-
-def cache_folder() -> Path | None:
-    """Return the folder for timings in the user's cache, where the platform has it; or None."""
-    try:
-        return _cache_home() / "stemstream" / "calibration"
-    except RuntimeError:  # a user without a home folder, as in some containers
-        return None
-
-
-def _cache_home() -> Path:
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return Path(local) if local else Path.home() / "AppData" / "Local"
-    # the specification wants relative paths to be ignored
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return named if named.is_absolute() else Path.home() / ".cache"

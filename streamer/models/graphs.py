@@ -1,0 +1,149 @@
+"""What OpenVINO needs of a network, kept on disk: once made, torch is not imported for it again."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from streamer.cache import JsonStore, cache_folder
+from streamer.errors import WeightsError
+from streamer.models.crop import Crop
+
+if TYPE_CHECKING:
+    from streamer.models.checkpoint import Network
+
+LAYOUT: Final = 1
+"""Goes up when the graphs that are made of a network change."""
+GRAPH: Final = "graph.xml"
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """What must be known of a network to feed it.
+
+    ``segment_seconds`` is what it sees at once, as its maker wrote it. ``transformer``: whether it
+    is an HTDemucs; ``hybrid`` and ``halo_columns``: see `hybrid`.
+    """
+
+    names: tuple[str, ...]
+    samplerate: int
+    channels: int
+    segment_seconds: Fraction | float
+    fft_frames: int
+    transformer: bool
+    hybrid: bool
+    halo_columns: int | None
+
+    @classmethod
+    def of(cls, network: Network) -> Anatomy:
+        """Return that of a network."""
+        from demucs.htdemucs import HTDemucs
+
+        from streamer.models.hybrid import halo_columns, is_hybrid
+
+        return cls(
+            names=tuple(network.sources),
+            samplerate=int(network.samplerate),
+            channels=int(network.audio_channels),
+            segment_seconds=network.segment,
+            fft_frames=int(getattr(network, "nfft", 0)),
+            transformer=isinstance(network, HTDemucs),
+            hybrid=is_hybrid(network),
+            halo_columns=halo_columns(network),
+        )
+
+
+class Graphs:
+    """The graphs of the network in one file; those that are not on disk are made.
+
+    Args:
+        path: the file of weights.
+        read: gives the network in it.
+        folder: where they are kept (default: the user's cache folder).
+    """
+
+    def __init__(self, path: Path, read: Callable[[], Network], folder: Path | None = None) -> None:
+        self._read = read
+        self.digest = _digest(path)
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        folder = folder or cache_folder("graphs")
+        self._folder = folder / self.digest if folder is not None else self._scratch()
+
+    def anatomy(self) -> Anatomy:
+        """Return what is to be known of the network.
+
+        Raises:
+            WeightsError: the file is no network of Demucs.
+        """
+        store = JsonStore(self._folder, LAYOUT)
+        identity = {"sha256": self.digest}
+        with suppress(KeyError, TypeError, ValueError):
+            return _from_json(store.read(identity))
+        found = Anatomy.of(self._read())
+        store.write(identity, _as_json(found))
+        return found
+
+    def get(self, crop: Crop, *, afresh: bool = False) -> Path:
+        """Return the graph for windows of ``crop.frames``; ``afresh`` makes one that is there too.
+
+        What else OpenVINO keeps of it belongs into the same folder.
+
+        Raises:
+            ModelError: OpenVINO does not take the network.
+        """
+        name = f"{LAYOUT}-{crop.frames}-{crop.begin}-{crop.end}"
+        there = self._folder / name
+        if afresh:
+            shutil.rmtree(there, ignore_errors=True)
+        if not (there / GRAPH).is_file():
+            try:
+                there = self._make(crop, there)
+            except OSError:  # a folder that cannot be written to, or a full disk
+                there = self._make(crop, self._scratch() / name)
+        return there / GRAPH
+
+    def _make(self, crop: Crop, folder: Path) -> Path:
+        from streamer.models.openvino_graph import write_graph
+
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}.", suffix=".part"))
+        try:
+            write_graph(self._read(), crop, part / GRAPH)
+            with suppress(OSError):  # another process was faster: its graph is the same
+                part.rename(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return folder
+
+    def _scratch(self) -> Path:
+        """Return a folder that goes when this object does."""
+        if self._temporary is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="stemstream-")
+        return Path(self._temporary.name)
+
+
+def _as_json(anatomy: Anatomy) -> dict[str, Any]:
+    seconds = anatomy.segment_seconds
+    written = str(seconds) if isinstance(seconds, Fraction) else seconds
+    return {**asdict(anatomy), "segment_seconds": written}
+
+
+def _from_json(value: dict[str, Any]) -> Anatomy:
+    seconds = value["segment_seconds"]
+    read = Fraction(seconds) if isinstance(seconds, str) else seconds
+    return Anatomy(**{**value, "names": tuple(value["names"]), "segment_seconds": read})
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}); check its rights") from error

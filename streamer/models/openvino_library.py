@@ -1,0 +1,33 @@
+"""The library OpenVINO, which is an extra, without what it would send home."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+from streamer.errors import ModelError
+
+
+def has_openvino() -> bool:
+    """Return whether the package is installed."""
+    return find_spec("openvino") is not None
+
+
+def load_openvino() -> Any:
+    """Import and return the module ``openvino``.
+
+    Raises:
+        ModelError: if it is not installed.
+    """
+    if not has_openvino():
+        raise ModelError(
+            "backend=openvino needs the package openvino, which is not here; "
+            "`pip install openvino`, or try --backend torch"
+        )
+    # Importing openvino reports that to its makers through this package; without it a stand-in
+    # of its own is taken, which reports nothing.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino

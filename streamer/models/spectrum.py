@@ -1,0 +1,78 @@
+"""The Fourier transforms at both ends of HTDemucs, without torch: numpy's, and Numba's overlap-add.
+
+They equal `demucs.htdemucs.HTDemucs._spec` and ``_ispec``: a Hann window, a hop of a quarter of it,
+`torch.stft`'s ``normalized``, and as many columns as hops, so that column t is about frames
+``t * hop`` to ``(t + 1) * hop``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.audio import Samples
+
+Spectra = NDArray[np.complex64]
+
+_OVERLAP = 4
+_WINDOWS_SQUARED = 1.5  # what squared Hann windows add up to with a hop of a quarter
+_CHUNK_COLUMNS = 64  # at a time: so they are in the processor's cache when they are added
+
+
+class Spectrum:
+    """Both transforms, with windows of ``fft_frames``; ``threads`` share the way back."""
+
+    def __init__(self, fft_frames: int, threads: int) -> None:
+        assert fft_frames % _OVERLAP == 0
+        self.hop_frames = fft_frames // _OVERLAP
+        self._fft_frames = fft_frames
+        phase = 2 * np.pi * np.arange(fft_frames) / fft_frames
+        hann = 0.5 - 0.5 * np.cos(phase)
+        scale = np.sqrt(fft_frames)
+        self._analysis = (hann / scale).astype(np.float32)
+        self._synthesis = (hann * scale / _WINDOWS_SQUARED).astype(np.float32)
+        self._pad_frames = self.hop_frames // 2 * 3
+        self._pool = ThreadPoolExecutor(threads, "stemstream-spectrum")
+
+    def forward(self, mix: Samples) -> Spectra:
+        """Turn ``(channels, frames)`` into ``(channels, columns, fft_frames / 2)``.
+
+        The highest frequency is left out, as Demucs does.
+        """
+        frames = mix.shape[-1]
+        columns = -(-frames // self.hop_frames)
+        ends = (self._pad_frames, self._pad_frames + columns * self.hop_frames - frames)
+        padded = np.pad(mix, ((0, 0), ends), mode="reflect")
+        view = np.lib.stride_tricks.sliding_window_view(padded, self._fft_frames, axis=-1)
+        spectra = np.fft.rfft(view[:, :: self.hop_frames] * self._analysis)
+        return np.ascontiguousarray(spectra[..., :-1], np.complex64)
+
+    def inverse(self, spectra: Spectra, frames: int) -> Samples:
+        """Turn ``(channels, columns, fft_frames / 2)`` into ``(channels, frames)``.
+
+        What lies before the first column and after the last counts as silent.
+        """
+        channels, columns, _ = spectra.shape
+        added = np.zeros((channels, (columns + _OVERLAP - 1) * self.hop_frames), np.float32)
+        done: Iterable[None] = self._pool.map(self._add, spectra, added)
+        for _ in done:
+            pass
+        return added[:, self._pad_frames : self._pad_frames + frames]
+
+    def _add(self, spectra: Spectra, added: Samples) -> None:
+        for begin in range(0, len(spectra), _CHUNK_COLUMNS):
+            sound = np.fft.irfft(spectra[begin : begin + _CHUNK_COLUMNS], self._fft_frames)
+            chunk: Samples = sound.astype(np.float32, copy=False)  # of numpy before 2 it is double
+            _overlap_add(chunk, self._synthesis, self.hop_frames, added[begin * self.hop_frames :])
+
+
+@numba.njit(cache=True, nogil=True)
+def _overlap_add(columns: Samples, window: Samples, hop_frames: int, added: Samples) -> None:
+    for index in range(columns.shape[0]):
+        begin = index * hop_frames
+        for frame in range(columns.shape[1]):
+            added[begin + frame] += columns[index, frame] * window[frame]

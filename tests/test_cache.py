@@ -1,0 +1,67 @@
+"""What is kept between runs: where, for whom, and what spoils it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from streamer.cache import JsonStore, cache_folder, machine, processors
+
+IDENTITY = {"model": "tiny", "threads": 2}
+
+
+def test_what_is_written_is_read_for_the_same_identity_alone(tmp_path):
+    store = JsonStore(tmp_path / "new", 1)
+    assert store.read(IDENTITY) == {}
+    store.write(IDENTITY, {"seconds": 0.5})
+    assert store.read(dict(reversed(IDENTITY.items()))) == {"seconds": 0.5}
+    assert store.read({**IDENTITY, "threads": 1}) == {}
+    assert JsonStore(tmp_path / "new", 2).read(IDENTITY) == {}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"layout": 1}', '{"layout": 1, "value": 3}'])
+def test_a_damaged_file_counts_as_none(tmp_path, text):
+    store = JsonStore(tmp_path, 1)
+    store.write(IDENTITY, {"seconds": 0.5})
+    (file,) = tmp_path.iterdir()
+    file.write_text(text)
+    assert store.read(IDENTITY) == {}
+
+
+def test_a_folder_that_cannot_be_is_done_without(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (None, tmp_path / "file"):
+        store = JsonStore(folder, 1)
+        store.write(IDENTITY, {"seconds": 0.5})
+        assert store.read(IDENTITY) == {}
+
+
+def test_the_folder_is_the_users_cache(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder("x") == tmp_path / "xdg" / "stemstream" / "x"
+    for useless in ("", "relative/path"):
+        monkeypatch.setenv("XDG_CACHE_HOME", useless)
+        assert cache_folder("x") == tmp_path / ".cache" / "stemstream" / "x"
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert cache_folder("x") == tmp_path / "Library" / "Caches" / "stemstream" / "x"
+
+
+def test_a_user_without_a_home_has_none(monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert cache_folder("x") is None
+
+
+def test_the_machine_is_told_by_its_processor_and_cores():
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert processors() == cores
+    assert machine().endswith(f", {cores} cores")
+    assert machine() == machine()
