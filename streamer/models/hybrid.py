@@ -21,6 +21,7 @@ from torch import nn
 from streamer.models.checkpoint import Network
 from streamer.models.crop import Crop
 
+_LEAST_DEVIATION = 1e-5
 _OVERLAP_COLUMNS = 2
 """So many columns to each side of a frame have a share in it when they are transformed back."""
 
@@ -73,18 +74,23 @@ class HybridCore(nn.Module):
         self.network = network
         self._crop = crop
 
-    def forward(self, spectrum: torch.Tensor, mix: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(
+        self, spectrum: torch.Tensor, mix: torch.Tensor, levels: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
         """Return the stems' spectra and waves; both make the stems once the spectra are sound.
 
         Shape:
             spectrum: ``(batch, 2 * channels, bins, columns)``, real and imaginary parts in turn.
             mix: ``(batch, channels, frames)``.
+            levels: ``(batch, 4)``, mean and deviation of the spectrum's values, then of the mix's.
             returns: ``(batch, stems, 2 * channels, bins, cropped columns)`` and
             ``(batch, stems, channels, cropped frames)``.
         """
         network = self.network
-        x, mean, deviation = _normalised(spectrum)
-        xt, mean_t, deviation_t = _normalised(mix)
+        mean, deviation = levels[:, 0, None, None, None], levels[:, 1, None, None, None]
+        mean_t, deviation_t = levels[:, 2, None, None], levels[:, 3, None, None]
+        x = (spectrum - mean) / (_LEAST_DEVIATION + deviation)
+        xt = (mix - mean_t) / (_LEAST_DEVIATION + deviation_t)
         saved, saved_t, lengths_t = [], [], []
         for index, (encode, encode_t) in enumerate(
             zip(network.encoder, network.tencoder, strict=True)
@@ -151,17 +157,17 @@ def separate_part(network: Network, mix: torch.Tensor, wanted: slice, halo: int)
     whole = Crop.whole(mix.shape[-1], network.hop_length)
     crop = whole.around(wanted, halo)
     spectrum = network._spec(mix)
-    x, xt = HybridCore(network, crop)(network._magnitude(spectrum), mix)
+    values = network._magnitude(spectrum)
+    levels = torch.stack([*_level(values), *_level(mix)], dim=1)
+    x, xt = HybridCore(network, crop)(values, mix, levels)
     sound = network._ispec(network._mask(spectrum, x), crop.end_frame - crop.begin_frame)
     stems: torch.Tensor = (sound + xt)[..., crop.within(wanted)]
     return stems
 
 
-def _normalised(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _level(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     every = tuple(range(1, x.dim()))
-    mean = x.mean(dim=every, keepdim=True)
-    deviation = x.std(dim=every, keepdim=True)
-    return (x - mean) / (1e-5 + deviation), mean, deviation
+    return x.mean(dim=every), x.std(dim=every)
 
 
 def _stride(network: Network) -> int:

@@ -1,7 +1,8 @@
 """From a network of torch to a graph on disk that OpenVINO runs, one for each shape.
 
 The Fourier transforms stay outside (`spectrum`): OpenVINO's own take several times as long as
-numpy's. Shapes are fixed, since it is much faster with them.
+numpy's. So do mean and deviation of the whole window, of which OpenVINO's sums lose 35 dB. Shapes
+are fixed, since it is much faster with them.
 """
 
 from __future__ import annotations
@@ -23,16 +24,21 @@ from streamer.models.openvino_library import load_openvino
 def write_graph(network: Network, crop: Crop, path: Path) -> None:
     """Write the graph of an HTDemucs for windows of ``crop.frames`` as ``path`` (.xml and .bin).
 
-    Its inputs are the columns of the window's spectrogram, ``(channels, columns, bins, 2)``, and
-    the window, ``(channels, frames)``; its outputs are the same of all stems, for the crop alone:
-    ``(stems * channels, cropped columns, bins, 2)`` and ``(stems * channels, cropped frames)``.
+    Its inputs are the columns of the window's spectrogram, ``(channels, columns, bins, 2)``, the
+    window, ``(channels, frames)``, and the levels of both, ``(4,)`` (`HybridCore`); its outputs are
+    columns and frames of all stems, for the crop alone: ``(stems * channels, cropped columns, bins,
+    2)`` and ``(stems * channels, cropped frames)``.
 
     Raises:
         ModelError: OpenVINO does not take the network.
     """
     openvino = load_openvino()
     channels, bins = int(network.audio_channels), int(network.nfft) // 2
-    inputs = (torch.zeros(channels, crop.columns, bins, 2), torch.zeros(channels, crop.frames))
+    inputs = (
+        torch.zeros(channels, crop.columns, bins, 2),
+        torch.zeros(channels, crop.frames),
+        torch.zeros(4),
+    )
     graph = _Graph(_with_plain_convolutions(network), crop).eval()
     try:
         with warnings.catch_warnings(), torch.inference_mode():
@@ -54,10 +60,12 @@ class _Graph(nn.Module):
         super().__init__()
         self._core = HybridCore(network, crop)
 
-    def forward(self, columns: torch.Tensor, mix: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(
+        self, columns: torch.Tensor, mix: torch.Tensor, levels: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
         channels, number, bins, _ = columns.shape
         spectrum = columns.permute(0, 3, 2, 1).reshape(1, 2 * channels, bins, number)
-        x, xt = self._core(spectrum, mix[None])
+        x, xt = self._core(spectrum, mix[None], levels[None])
         x = x.reshape(-1, 2, bins, x.shape[-1]).permute(0, 3, 2, 1)
         return x, xt.reshape(-1, xt.shape[-1])
 

@@ -21,7 +21,7 @@ from streamer.models.crop import Crop
 from streamer.models.graphs import Anatomy, Graphs
 from streamer.models.openvino_library import load_openvino
 from streamer.models.separator import WHOLE, WindowKind
-from streamer.models.spectrum import Spectrum
+from streamer.models.spectrum import Spectrum, level
 from streamer.settings import Precision
 
 _TYPES: Final[Mapping[Precision, str]] = {"float32": "f32", "bfloat16": "bf16"}
@@ -95,9 +95,10 @@ class OpenVinoSeparator:
         mix[:, : len(window)] = window.T
         columns = self._spectrum.forward(mix)
         parts = columns.view(np.float32).reshape(*columns.shape, 2)
+        levels = np.array([*level(parts), *level(mix)], np.float32)
         frames = crop.end_frame - crop.begin_frame
         with self._request(crop) as request:
-            out = request.infer([parts, mix], share_inputs=True, share_outputs=True)
+            out = request.infer([parts, mix, levels], share_inputs=True, share_outputs=True)
             spectra, waves = out.values()
             stems = self._spectrum.inverse(spectra.view(np.complex64)[..., 0], frames)
             stems += waves  # these lie in the request's memory, which the next window will use

@@ -7,6 +7,7 @@ They equal `demucs.htdemucs.HTDemucs._spec` and ``_ispec``: a Hann window, a hop
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -76,3 +77,20 @@ def _overlap_add(columns: Samples, window: Samples, hop_frames: int, added: Samp
         begin = index * hop_frames
         for frame in range(columns.shape[1]):
             added[begin + frame] += columns[index, frame] * window[frame]
+
+
+def level(values: Samples) -> tuple[float, float]:
+    """Return the mean of an array and its deviation (that of a sample: over n - 1)."""
+    total, squares = _sums(values.reshape(-1))
+    mean = total / values.size
+    return mean, math.sqrt(max(squares - total * mean, 0.0) / (values.size - 1))
+
+
+@numba.njit(cache=True, nogil=True)
+def _sums(values: Samples) -> tuple[float, float]:
+    total, squares = 0.0, 0.0
+    for value in values:
+        wide = np.float64(value)
+        total += wide
+        squares += wide * wide
+    return total, squares
