@@ -14,7 +14,9 @@ from doubles import RATE, SOURCES, bag_of, noise, tiny
 from streamer.audio import Samples
 from streamer.level import TrackStatistics
 from streamer.models import load
+from streamer.models.checkpoint import read_network
 from streamer.models.separator import Bag
+from streamer.models.weights import get_file, place_of
 from streamer.processor import Processor
 from streamer.separation import Survey
 from streamer.settings import Settings
@@ -113,19 +115,26 @@ def test_track_normalization_equals_the_demucs_api() -> None:
     assert_equal(ours, np.stack([stems[name].T.numpy() for name in SOURCES]))
 
 
+@pytest.fixture(scope="module")
+def mini() -> torch.nn.Module:
+    """The embedded model's network, as Demucs has it."""
+    return read_network(get_file(place_of("htdemucs_mini"), "htdemucs_mini"))
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
 @pytest.mark.parametrize(("frames", "overlap"), [(1, 0.25), (343_979, 0.1), (400_001, 0.5)])
-def test_the_embedded_model_equals_apply_model(frames: int, overlap: float) -> None:
-    bag = load("htdemucs_mini")
-    model = bag.members[0].separator._network
+def test_the_embedded_model_equals_apply_model(mini, frames, overlap, backend) -> None:
+    bag = load("htdemucs_mini", backend=backend)
     mix = noise(frames)
     assert_equal(
         streamed(bag, mix, block=65536, overlap=overlap),
-        whole(model, mix, shifts=0, overlap=overlap),
+        whole(mini, mix, shifts=0, overlap=overlap),
     )
 
 
-def test_a_chosen_segment_equals_apply_model(tmp_path) -> None:
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_a_chosen_segment_equals_apply_model(mini, backend) -> None:
     mix = noise(140_000)
-    bag = load("htdemucs_mini", segment=3)
-    theirs = whole(bag.members[0].separator._network, mix, shifts=1, overlap=0.25, segment=3)
+    bag = load("htdemucs_mini", segment=3, backend=backend)
+    theirs = whole(mini, mix, shifts=1, overlap=0.25, segment=3)
     assert_equal(streamed(bag, mix, block=65536, shifts=1), theirs)

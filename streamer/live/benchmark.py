@@ -168,8 +168,7 @@ def _load(model: str, known: Backend, seconds: float) -> models.Bag:
         device="cpu",
         segment=seconds,
         exact_window=True,
-        backend=known.library,
-        precision=known.precision,
+        backend=known,
     )
 
 

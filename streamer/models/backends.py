@@ -20,14 +20,16 @@ import numpy as np
 from streamer.cache import JsonStore, cache_folder, machine
 from streamer.errors import ModelError, SettingsError
 from streamer.models.openvino_library import has_openvino
-from streamer.models.separator import WHOLE, Separator
+from streamer.models.separator import WHOLE, Separator, WindowKind
 from streamer.settings import Library, Precision
 
 LAYOUT: Final = 1
 ROUNDS: Final = 3
 """So many windows are timed of each, turn about, and the best counts: other load only adds."""
-ENOUGH_SECONDS: Final = 4.0
-"""A backend that took so long in all is not asked again."""
+ENOUGH_SECONDS: Final = 2.0
+"""A backend that takes so long for a window is not asked again: what is measured is long enough."""
+NOT_WORTH_IT: Final = 0.01
+"""Below this share of real time no other backend is tried: making its graph takes seconds."""
 
 Clock = Callable[[], float]
 
@@ -113,47 +115,50 @@ class Choices:
         subject: Mapping[str, Any],
         backends: Sequence[Backend],
         make: Callable[[Backend], Separator],
-        *,
-        newest_half: bool,
+        windows: WindowKind,
     ) -> Backend:
-        """Time a window on each, or of it the newest half, and remember the fastest.
+        """Time a window on each backend, or of a live window the newest half; keep the fastest.
 
-        One that cannot run it is passed over.
+        One that cannot run the network is passed over.
 
         Raises:
             ModelError: none can.
         """
         separators: dict[Backend, Separator] = {}
+        best: dict[Backend, float] = {}
         failure: ModelError | None = None
         for one in backends:
             try:
                 separators[one] = make(one)
-                _separate_noise(separators[one], newest_half)  # the first window is always slow
+                self._time(separators[one], windows)  # the first window is always slow
+                best[one] = self._time(separators[one], windows)
             except ModelError as error:
-                separators.pop(one, None)
                 failure = error
-        if failure is not None and not separators:
+            if best and min(best.values()) < NOT_WORTH_IT * _window_seconds(separators[one]):
+                break
+        if failure is not None and not best:
             raise failure
-        seconds: dict[Backend, list[float]] = {one: [] for one in separators}
-        for _ in range(ROUNDS):
-            for one, separator in separators.items():
-                if sum(seconds[one]) < ENOUGH_SECONDS:
-                    begun = self._clock()
-                    _separate_noise(separator, newest_half)
-                    seconds[one].append(self._clock() - begun)
-        best = {one: min(taken) for one, taken in seconds.items()}
+        for _ in range(ROUNDS - 1):
+            for one in best:
+                if best[one] < ENOUGH_SECONDS:
+                    best[one] = min(best[one], self._time(separators[one], windows))
         fastest = min(best, key=best.__getitem__)
         told = {one.name: round(best[one], 4) for one in best}
         identity = _identity(subject, backends)
         self._store.write(identity, {"fastest": fastest.name, "window_seconds": told})
         return fastest
 
+    def _time(self, separator: Separator, windows: WindowKind) -> float:
+        frames = separator.input_frames(separator.window_frames)
+        draw = np.random.default_rng(0)
+        noise = 0.1 * draw.standard_normal((1, frames, separator.channels), np.float32)
+        begun = self._clock()
+        separator(noise, slice(frames // 2, None) if windows.exact else WHOLE)
+        return self._clock() - begun
 
-def _separate_noise(separator: Separator, newest_half: bool) -> None:
-    frames = separator.input_frames(separator.window_frames)
-    kept = slice(frames // 2, None) if newest_half else WHOLE
-    draw = np.random.default_rng(0)
-    separator(0.1 * draw.standard_normal((1, frames, separator.channels), np.float32), kept)
+
+def _window_seconds(separator: Separator) -> float:
+    return separator.window_frames / separator.samplerate
 
 
 def _identity(subject: Mapping[str, Any], backends: Sequence[Backend]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -72,7 +73,7 @@ class Graphs:
     def __init__(self, path: Path, read: Callable[[], Network], folder: Path | None = None) -> None:
         self._read = read
         self.digest = _digest(path)
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._temporary: Path | None = None
         folder = folder or cache_folder("graphs")
         self._folder = folder / self.digest if folder is not None else self._scratch()
 
@@ -125,8 +126,9 @@ class Graphs:
     def _scratch(self) -> Path:
         """Return a folder that goes when this object does."""
         if self._temporary is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="stemstream-")
-        return Path(self._temporary.name)
+            self._temporary = Path(tempfile.mkdtemp(prefix="stemstream-"))
+            weakref.finalize(self, shutil.rmtree, self._temporary, ignore_errors=True)
+        return self._temporary
 
 
 def _as_json(anatomy: Anatomy) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def load(
     threads: int | None = None,
     segment: float | None = None,
     exact_window: bool = False,
-    backend: Literal["auto"] | Library = "auto",
+    backend: Literal["auto"] | Library | Backend = "auto",
     precision: Precision | None = None,
     choices: Choices | None = None,
 ) -> Bag:
@@ -55,7 +55,8 @@ def load(
             training length with which `demucs.apply.apply_model` has it work; so a shorter window
             takes less time.
         backend: what runs it; ``auto`` is what is fastest here, which is measured the first time
-            and takes some seconds.
+            and takes some seconds; so is the precision where it may be less than float32. A
+            `Backend` is both.
         precision: the least precise numbers it may compute in (None: float32, except for models
             that were made to take less).
         choices: what is known of the backends' speed (None: what is kept on disk).
@@ -83,7 +84,10 @@ def load(
     made = known is not None and known.origin == "made"
     least = precision or ("bfloat16" if made else "float32")
     target = kind_of(device)
-    backends = eligible(None if backend == "auto" else backend, least, target)
+    if isinstance(backend, Backend):
+        backends: tuple[Backend, ...] = (backend,)
+    else:
+        backends = eligible(None if backend == "auto" else backend, least, target)
     networks = Networks(place, trust_checkpoint, threads)
     # Of a model that is not in the registry only its networks know the stems.
     sources = known.stems if known is not None else networks.anatomy(place.bag.members[0]).names
@@ -132,21 +136,17 @@ def _fastest(
     subject = {
         "network": networks.digest(member),
         "threads": networks.threads or 0,
-        "segment": None if windows.exact else windows.segment,
-        "exact": windows.exact,
+        "live windows": windows.exact,
     }
     known = choices.known(subject, backends)
     if known is not None:
         return known
-    timed = windows
+    timed = WindowKind()
     if windows.exact:
         longest = float(networks.anatomy(member).segment_seconds)
         timed = WindowKind(min(LIVE_SECONDS, longest), exact=True)
     return choices.measure(
-        subject,
-        backends,
-        lambda one: networks.separator(member, one, timed, "cpu"),
-        newest_half=windows.exact,
+        subject, backends, lambda one: networks.separator(member, one, timed, "cpu"), timed
     )
 
 

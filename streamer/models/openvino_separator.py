@@ -65,6 +65,8 @@ class OpenVinoSeparator:
             raise SettingsError(
                 f"segment={segment:g} must be at most {most} seconds for this model; try {most}"
             )
+        if self.window_frames < 1:
+            raise SettingsError(f"segment={segment} is less than one frame; try 2")
         self._spectrum = Spectrum(anatomy.fft_frames, self._threads)
         self._halo = anatomy.halo_columns if windows.exact else None
         seen = self.window_frames if windows.exact else longest

@@ -243,7 +243,7 @@ def test_an_entry_that_cannot_be_is_timed_anew(clock, tmp_path, field, value):
     calibrate(Factory(clock), [2.0, 1.0], SUBJECT, store=store, clock=clock)
     (file,) = tmp_path.iterdir()
     stored = json.loads(file.read_text())
-    stored["windows"]["1.0"][field] = value
+    stored["value"]["1.0"][field] = value
     file.write_text(json.dumps(stored))
     assert list(store.read(SUBJECT)) == [2.0]
 

@@ -42,7 +42,7 @@ def separate(separator, windows):
 @pytest.mark.parametrize("kind", ["htdemucs", "hdemucs", "demucs"])
 def test_a_file_gives_what_the_network_gives(make, export, noise, kind):
     network = make(kind)
-    bag = load(str(export(network, "0a0a0a0a")), device="cpu")
+    bag = load(str(export(network, "0a0a0a0a")), device="cpu", backend="torch")
     (member,) = bag.members
     windows = noise(2, member.separator.window_frames)
     np.testing.assert_array_equal(member.separator(windows), separate(network, windows))
@@ -57,7 +57,7 @@ def test_a_folder_of_pickles_is_what_demucs_loads(make, export, checksummed, noi
     weights = "weights: [[1, 0, 2, 1], [1, 1, 1, 1]]"
     (tmp_path / "two.yaml").write_text(f"models: ['aaaa0000', 'bbbb0000']\n{weights}\nsegment: 1\n")
     theirs = get_model("two", repo=tmp_path)
-    ours = load("two", repo=tmp_path, trust_checkpoint=True, device="cpu")
+    ours = load("two", repo=tmp_path, trust_checkpoint=True, device="cpu", backend="torch")
     assert [list(member.weights) for member in ours.members] == theirs.weights
     for member, network in zip(ours.members, theirs.models, strict=True):
         assert member.separator.window_frames == int(8000 * network.segment) == 8000
@@ -115,12 +115,23 @@ def test_a_network_in_a_folder_goes_before_a_model_of_that_name(make, export, tm
 def test_quantized_is_made_from_htdemucs(make, export, noise, tmp_path):
     network = make("htdemucs")
     export(network, "955717e8")
-    bag = load("htdemucs_quantized", repo=tmp_path, device="cpu")
+    torch_alone = {"repo": tmp_path, "device": "cpu", "backend": "torch"}
+    bag = load("htdemucs_quantized", **torch_alone, choices=TakeTheLast())
     windows = noise(1, 15600)
     expected, got = separate(network, windows), bag.members[0].separator(windows)
     deviation = 10 * np.log10(np.sum(expected**2) / np.sum((expected - got) ** 2))
     assert 35 < deviation < 80
     assert bag.name == "htdemucs_quantized"
+    assert bag.backend == "torch bfloat16 cpu"
+    exact = load("htdemucs_quantized", **torch_alone, precision="float32")
+    np.testing.assert_allclose(exact.members[0].separator(windows), expected, atol=1e-6)
+
+
+class TakeTheLast:
+    """Choices that know the least precise backend to be the fastest."""
+
+    def known(self, subject, backends):
+        return backends[-1]
 
 
 @pytest.mark.parametrize(
@@ -203,6 +214,6 @@ def test_local_repo_of_demucs_agrees_on_the_bag(make, export, tmp_path):
     export(make("htdemucs"), "aaaa0000", suffix=".th")
     (tmp_path / "one.yaml").write_text("models: ['aaaa0000']\n")
     theirs = BagOnlyRepo(tmp_path, LocalRepo(tmp_path)).get_model("one")
-    ours = load("one", repo=tmp_path, trust_checkpoint=True, device="cpu")
+    ours = load("one", repo=tmp_path, trust_checkpoint=True, device="cpu", backend="torch")
     assert [list(member.weights) for member in ours.members] == theirs.weights
     assert isinstance(ours.members[0].separator, TorchSeparator)

@@ -1,0 +1,146 @@
+"""Which backends may run a model, and how the fastest is found and remembered."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from streamer.cache import JsonStore
+from streamer.errors import ModelError, SettingsError
+from streamer.models import load
+from streamer.models.backends import (
+    BACKENDS,
+    ENOUGH_SECONDS,
+    NOT_WORTH_IT,
+    ROUNDS,
+    Backend,
+    Choices,
+    backend_named,
+    eligible,
+)
+from streamer.models.separator import WHOLE, WindowKind
+
+pytest.importorskip("openvino")
+
+TORCH, TORCH16, VINO, VINO16 = BACKENDS
+APART = {"nfft": 1024, "depth": 3}
+FILE = WindowKind()
+SUBJECT = {"network": "abc", "threads": 2}
+
+
+class Timed:
+    """A separator of one-second windows that takes so many seconds of a made-up clock."""
+
+    names, samplerate, channels, window_frames = ("a",), 100, 2, 100
+
+    def __init__(self, clock, seconds):
+        self.clock, self.seconds, self.asked = clock, list(seconds), []
+
+    def input_frames(self, window_frames):
+        return window_frames
+
+    def __call__(self, windows, kept=WHOLE):
+        self.asked.append(kept)
+        self.clock.now += self.seconds.pop(0) if len(self.seconds) > 1 else self.seconds[0]
+        return np.zeros((1, 1, 100, 2), np.float32)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def choose(choices, separators, windows=FILE):
+    return choices.measure(SUBJECT, list(separators), separators.__getitem__, windows)
+
+
+def test_the_fastest_is_taken_and_remembered(clock, tmp_path):
+    store = JsonStore(tmp_path, 1)
+    choices = Choices(store, clock)
+    separators = {TORCH: Timed(clock, [9, 0.5]), VINO: Timed(clock, [90, 0.9, 0.4])}
+    assert choices.known(SUBJECT, list(separators)) is None
+    assert choose(choices, separators) == VINO
+    assert [len(one.asked) for one in separators.values()] == [1 + ROUNDS] * 2
+    again = Choices(store, clock)
+    assert again.known(SUBJECT, list(separators)) == VINO
+    assert again.known({**SUBJECT, "threads": 1}, list(separators)) is None
+    assert again.known(SUBJECT, [TORCH, TORCH16, VINO]) is None
+
+
+def test_slow_ones_are_asked_once_and_where_the_first_is_quick_no_other_is(clock, tmp_path):
+    choices = Choices(JsonStore(tmp_path, 1), clock)
+    slow = {TORCH: Timed(clock, [ENOUGH_SECONDS]), VINO: Timed(clock, [ENOUGH_SECONDS + 1])}
+    assert choose(choices, slow) == TORCH
+    assert [len(one.asked) for one in slow.values()] == [2, 2]
+    quick = {TORCH: Timed(clock, [NOT_WORTH_IT / 2]), VINO: Timed(clock, [0])}
+    assert choose(choices, quick) == TORCH
+    assert not quick[VINO].asked
+
+
+def test_of_live_windows_the_newest_half_is_timed(clock, tmp_path):
+    separators = {TORCH: Timed(clock, [1])}
+    choose(Choices(JsonStore(tmp_path, 1), clock), separators, WindowKind(1.0, exact=True))
+    assert set(map(str, separators[TORCH].asked)) == {str(slice(50, None))}
+
+
+def test_one_that_fails_is_passed_over(clock, tmp_path):
+    def make(one):
+        if one in broken:
+            raise ModelError(f"{one.name} cannot")
+        return Timed(clock, [1])
+
+    choices, broken = Choices(JsonStore(tmp_path, 1), clock), {VINO}
+    assert choices.measure(SUBJECT, [VINO, TORCH], make, WindowKind()) == TORCH
+    broken.add(TORCH)
+    with pytest.raises(ModelError, match="torch float32 cannot"):
+        choices.measure(SUBJECT, [VINO, TORCH], make, WindowKind())
+
+
+def test_what_may_run():
+    assert eligible(None, "float32", "cpu") == (TORCH, VINO)
+    assert eligible(None, "bfloat16", "cpu") == BACKENDS
+    assert eligible("torch", "bfloat16", "cpu") == (TORCH, TORCH16)
+    assert eligible("openvino", "float32", "cpu") == (VINO,)
+    assert eligible(None, "float16", "cuda") == (Backend("torch", "float16"),)
+    assert eligible("torch", "float32", "mps") == (TORCH,)
+    with pytest.raises(SettingsError, match="precision=float16 needs a GPU"):
+        eligible(None, "float16", "cpu")
+    with pytest.raises(SettingsError, match="backend=openvino runs on the CPU alone, not on cuda"):
+        eligible("openvino", "float32", "cuda")
+    assert backend_named("openvino bfloat16") == VINO16
+    with pytest.raises(SettingsError, match="no backend is named 'x'; there are torch float32"):
+        backend_named("x")
+
+
+def test_a_model_runs_on_what_is_asked_for(make, export, noise):
+    path = export(make("htdemucs", **APART), "aaaa0000")
+    stems = {}
+    for library in ("torch", "openvino"):
+        bag = load(str(path), backend=library, device="cpu")
+        assert bag.backend == f"{library} float32 cpu"
+        stems[library] = bag.members[0].separator(noise(1, 15600))
+    np.testing.assert_allclose(stems["torch"], stems["openvino"], atol=1e-6)
+
+
+def test_networks_that_openvino_does_not_take_run_on_torch(make, export):
+    path = export(make("hdemucs"), "aaaa0000")
+    assert load(str(path), device="cpu").backend == "torch float32 cpu"
+    with pytest.raises(ModelError, match=r"HTDemucs alone, which .*aaaa0000.* is not"):
+        load(str(path), backend="openvino", device="cpu")
+
+
+def test_choices_are_asked_once(make, export, clock, tmp_path):
+    path = export(make("htdemucs", **APART), "aaaa0000")
+    store = JsonStore(tmp_path / "choices", 1)
+    first = load(str(path), device="cpu", choices=Choices(store))
+    (kept,) = (tmp_path / "choices").iterdir()
+    written = kept.read_bytes()
+    assert load(str(path), device="cpu", choices=Choices(store, clock)).backend == first.backend
+    assert kept.read_bytes() == written
