@@ -135,7 +135,7 @@ class SlowWorker:
             if job.ended_at > until:
                 return
             try:
-                job.stems = job.separate(job.window)
+                (job.stems,) = job.separate([job.window])
             except Exception as error:
                 job.error = error
             job.done = True
