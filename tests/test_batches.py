@@ -7,11 +7,14 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from doubles import RATE, RecordingSeparator, bag_of, noise, tiny
+import soundfile
+from doubles import RATE, RecordingSeparator, SmallDevice, bag_of, noise, tiny
 
 from streamer import ModelError, Processor, Settings
 from streamer.audio import Samples
-from streamer.models.separator import WHOLE, Bag
+from streamer.engine import separate_track
+from streamer.models.separator import WHOLE, Bag, Member
+from streamer.models.sparing import SparingSeparator
 from streamer.schedule import Schedule
 from streamer.windows import Window
 from streamer.worker import Worker
@@ -149,3 +152,25 @@ def test_the_window_that_fails_is_told(batch):
     options = {"overlap": 0, "shifts": 0, "normalize": "none"}
     with pytest.raises(ModelError, match=r"no \(in the window at 3\.0 s\)"):
         separated(FailingSeparator(RATE).bag(), mix, batch=batch, **options)
+
+
+@pytest.mark.parametrize("batch", [0, 5])
+def test_a_file_is_separated_whole_where_memory_runs_out_and_its_report_tells(tmp_path, batch):
+    mix = noise(12 * RATE)
+    soundfile.write(tmp_path / "song.wav", mix, RATE, subtype="FLOAT")
+    device = SmallDevice(room=2)
+    separator = SparingSeparator(device)
+    bag = Bag("small", [Member(separator, (1.0,) * 4)], device.names, RATE, 2)
+    settings = Settings(
+        out=tmp_path, filename="{stem}.{ext}", sample_format="float32", clip_mode="none",
+        batch=batch, overwrite=True,
+    )  # fmt: skip
+    report = separate_track(tmp_path / "song.wav", settings, bag)
+    assert device.calls[0] == (batch or device.best_load().windows)
+    assert max(device.calls[3:]) <= 2
+    (note,) = report.notes
+    assert "windows at a time" in note or "one window at a time" in note
+    for times, name in enumerate(device.names, start=1):
+        stem, _ = soundfile.read(report.paths[name], dtype="float32")
+        np.testing.assert_allclose(stem, mix * times, atol=1e-5)
+    assert separate_track(tmp_path / "song.wav", settings, bag).notes == []
