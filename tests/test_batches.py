@@ -67,22 +67,25 @@ def test_a_window_of_another_length_begins_another_batch():
 
 
 def test_one_batch_is_computed_one_waits_and_one_fills():
-    network, submitted = Network(), []
+    network, submitted, held = Network(), [], threading.Event()
 
     def submit() -> None:
         for index in range(20):
+            if index == 4 + 4 + 3:
+                held.set()
             worker.submit(window(index), network)
             submitted.append(index)
 
     with closing(Worker(1, batch=4)) as worker:
         producer = threading.Thread(target=submit)
         producer.start()
+        held.wait()
         producer.join(0.2)
-        assert producer.is_alive()
-        assert len(submitted) == 4 + 4 + 3
+        waiting = len(submitted)
         network.gate.set()
         producer.join()
         assert len(list(worker.finished(wait=True))) == 20
+    assert waiting == 4 + 4 + 3
 
 
 def test_what_has_not_begun_is_dropped_at_the_end():
