@@ -1,6 +1,6 @@
 """A GPU: files in batches of windows, live windows one by one, and `demucs` on the same device.
 
-    python bench/gpu.py [--device cuda] [--model full] [--seconds 240] [--batches 1 2 4 8]
+    python bench/gpu.py [--device cuda] [--model full] [--precision float32] [--batches 1 2 4 8]
 
 Files: tones in noise go from memory through the whole path (no file is read or written) with
 overlap 0.25 and no shifts, at each batch size, and through `demucs.apply.apply_model`, which takes
@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from streamer.audio import Samples
 from streamer.models import load
 from streamer.models.separator import Bag
 from streamer.processor import Processor
-from streamer.settings import Settings
+from streamer.settings import Precision, Settings
 
 OVERLAP = 0.25
 
@@ -53,7 +54,7 @@ def main() -> None:
 def files(repo: Path, wish: argparse.Namespace) -> str:
     """Return the table of the file runs."""
     mix = np.concatenate(list(noise_blocks(int(wish.seconds * RATE))))
-    bag = load(wish.model, repo=repo, trust_checkpoint=True, device=wish.device)
+    bag = load_model(repo, wish)
     best = bag.best_load()
     jobs = wish.jobs or best.calls
     contestants: dict[str, Callable[[Samples], None]] = {
@@ -71,6 +72,13 @@ def files(repo: Path, wish: argparse.Namespace) -> str:
     return "\n".join([table(["file", "wall s", "x real time", "peak MB"], rows), "", *told])
 
 
+def load_model(repo: Path, wish: argparse.Namespace, **windows: Any) -> Bag:
+    return load(
+        wish.model, repo=repo, trust_checkpoint=True, device=wish.device, backend="torch",
+        precision=wish.precision, **windows,
+    )  # fmt: skip
+
+
 def separate(mix: Samples, bag: Bag, jobs: int, batch: int) -> None:
     settings = Settings(overlap=OVERLAP, shifts=0)
     with Processor(settings, bag=bag, jobs=jobs, batch=batch) as processor:
@@ -82,17 +90,17 @@ def separate(mix: Samples, bag: Bag, jobs: int, batch: int) -> None:
 
 def run_demucs(mix: Samples, network: torch.nn.Module, device: str) -> None:
     tensor = torch.from_numpy(mix.T.copy())[None]
+    ours = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(True)  # as it is where stemstream is not
     apply_model(network, tensor, device=device, shifts=0, overlap=OVERLAP)
+    torch.backends.mha.set_fastpath_enabled(ours)
 
 
 def live(repo: Path, wish: argparse.Namespace) -> str:
     """Return the table of single windows: how long each took, and the delay that follows."""
     rows = []
     for length in wish.lengths:
-        bag = load(
-            wish.model, repo=repo, trust_checkpoint=True, device=wish.device,
-            segment=length, exact_window=True,
-        )  # fmt: skip
+        bag = load_model(repo, wish, segment=length, exact_window=True)
         (member,) = bag.members
         assert member is not None
         separator = member.separator
@@ -133,6 +141,7 @@ def _arguments() -> argparse.Namespace:
     arguments = parser(__doc__)
     arguments.add_argument("--device", default="cuda")
     arguments.add_argument("--model", choices=MODELS, default="full")
+    arguments.add_argument("--precision", choices=get_args(Precision), default="float32")
     arguments.add_argument("--seconds", type=float, default=240.0)
     arguments.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4, 8])
     arguments.add_argument("--jobs", type=int, help="calls at a time; default: what suits it best")

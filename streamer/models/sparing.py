@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import deque
 from typing import Protocol
 
 import numpy as np
@@ -46,7 +47,7 @@ class SparingSeparator:
         self._on_device: DeviceSeparator | None = separator
         self._on_cpu: Separator | None = None
         self._most_windows = sys.maxsize
-        self._note: str | None = None
+        self._notes: deque[str] = deque(maxlen=1)  # the last halving says it all
         self._lock = threading.Lock()
 
     def input_frames(self, window_frames: int) -> int:
@@ -65,9 +66,11 @@ class SparingSeparator:
 
     def take_notes(self) -> list[str]:
         """See `Adaptive.take_notes`."""
-        with self._lock:
-            note, self._note = self._note, None
-        return [note] if note else []
+        # without the lock: a live run asks, and may not wait for a network to be copied
+        notes = []
+        while self._notes:
+            notes.append(self._notes.popleft())
+        return notes
 
     def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
         """See `Separator.__call__`.
@@ -109,8 +112,8 @@ class SparingSeparator:
             if windows > 1:
                 self._most_windows = min(self._most_windows, windows // 2)
                 many = f"{self._most_windows} windows" if self._most_windows > 1 else "one window"
-                self._note = f"{told}the model went on with {many} at a time"
+                self._notes.append(f"{told}the model went on with {many} at a time")
             elif self._on_device is not None:
                 self._on_cpu = self._on_device.on_cpu()
                 self._on_device = None
-                self._note = f"{told}the model went on on the CPU; try a shorter --segment"
+                self._notes.append(f"{told}the model went on on the CPU; try a shorter --segment")
