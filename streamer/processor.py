@@ -202,7 +202,7 @@ class Processor:
         self._stream.switch(plan, idle=idle)
 
     def warm_up(self) -> None:
-        """Of a live processor: separate a window of silence, so that the first one is quick."""
+        """Of a live processor: separate a quiet window, so that the first one is quick."""
         self._stream.warm_up()
 
     def close(self) -> None:

@@ -62,7 +62,7 @@ CROSSFADE_SECONDS: Final = 0.05
 """Of live windows, where one is not given; the crossfade is never longer than the others."""
 
 MOST_THREADS: Final = 1024
-MOST_WINDOWS: Final = 256
+MOST_BATCH: Final = 256
 
 
 def _upper(value: object) -> object:
@@ -299,7 +299,7 @@ class Settings(StreamSettings):
     batch: int = Field(
         0,
         ge=0,
-        le=MOST_WINDOWS,
+        le=MOST_BATCH,
         description="windows that go through the model together; 0: as many as a GPU has memory "
         "for, on a CPU one",
     )

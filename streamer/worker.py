@@ -116,7 +116,10 @@ class Worker:
         batch = self._filling.pop(separate)
         if self._pool is None:
             batch.stems = Future()
-            batch.stems.set_result(separate(batch.windows))
+            try:
+                batch.stems.set_result(separate(batch.windows))
+            except Exception as error:  # `finished` raises it, as it does what threads raise
+                batch.stems.set_exception(error)
             return
         if len(self._queued) == self._queued.maxlen:
             self._queued[0].exception()

@@ -148,13 +148,13 @@ class FailingSeparator(RecordingSeparator):
         return super().__call__(windows, kept)
 
 
-@pytest.mark.parametrize("batch", [1, 4])
-def test_the_window_that_fails_is_told(batch):
+@pytest.mark.parametrize(("jobs", "batch"), [(0, 1), (1, 1), (1, 4), (2, 4)])
+def test_the_window_that_fails_is_told(jobs, batch):
     mix = np.full((10 * RATE, 2), 0.5, "f4")
     mix[3 * RATE] = 1
     options = {"overlap": 0, "shifts": 0, "normalize": "none"}
     with pytest.raises(ModelError, match=r"no \(in the window at 3\.0 s\)"):
-        separated(FailingSeparator(RATE).bag(), mix, batch=batch, **options)
+        separated(FailingSeparator(RATE).bag(), mix, jobs=jobs, batch=batch, **options)
 
 
 @pytest.mark.parametrize("batch", [0, 5])

@@ -19,8 +19,7 @@ _FREE_SHARE = 0.8  # the rest is for other programs, and for what gets lost betw
 class CudaRunner:
     """Runs a network for several threads at a time: while one computes, another copies.
 
-    ``forward`` is what it does on the device (`Forward`).
-
+    ``forward`` is what the network does on the device.
 
     The copies go from and to pinned memory on streams of their own; torch's allocator of pinned
     memory keeps the buffers of earlier calls for later ones. What a call enqueues is enqueued as a

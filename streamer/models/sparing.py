@@ -46,6 +46,7 @@ class SparingSeparator:
         self._device_name = separator.device_name
         self._on_device: DeviceSeparator | None = separator
         self._on_cpu: Separator | None = None
+        self._load: Load | None = None
         self._most_windows = sys.maxsize
         self._notes: deque[str] = deque(maxlen=1)  # the last halving says it all
         self._lock = threading.Lock()
@@ -58,11 +59,12 @@ class SparingSeparator:
         """See `Adaptive.best_load`."""
         if self._on_device is None:
             return Load()
-        try:
-            load = self._on_device.best_load()
-        except ModelMemoryError:
-            return Load()
-        return Load(min(load.windows, self._most_windows), load.calls)
+        if self._load is None:
+            try:
+                self._load = self._on_device.best_load()
+            except ModelMemoryError:
+                self._load = Load()
+        return Load(min(self._load.windows, self._most_windows), self._load.calls)
 
     def take_notes(self) -> list[str]:
         """See `Adaptive.take_notes`."""
