@@ -29,6 +29,7 @@ VALUES: Final[Mapping[str, str]] = {
     "two_stems": "STEM",
     "shifts": "N",
     "jobs": "N",
+    "batch": "N",
     "seed": "N",
     "torch_num_threads": "N",
     "segment": "SECONDS",
@@ -63,7 +64,7 @@ SHORTCUTS: Final[Mapping[str, tuple[str, str]]] = {
 
 PANELS: Final[Mapping[str, tuple[str, ...]]] = {
     "Model": ("preset", "model", "repo", "trust_checkpoint"),
-    "Computing": ("device", "backend", "precision", "torch_num_threads", "jobs"),
+    "Computing": ("device", "backend", "precision", "torch_num_threads", "jobs", "batch"),
     "Quality": ("overlap", "shifts", "segment", "normalize", "resampler", "seed"),
     "Live windows": ("hop", "lookahead", "crossfade"),
     "Stems": ("stems", "two_stems", "other_method", "residual", "conserve"),

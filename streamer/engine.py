@@ -18,7 +18,7 @@ from streamer.files.loudness import SILENCE_LUFS
 from streamer.files.track import PIPE
 from streamer.level import TrackStatistics
 from streamer.measure import StemMeasure, TrackMeasure
-from streamer.models.separator import Bag
+from streamer.models.separator import Bag, Load
 from streamer.naming import FILENAME
 from streamer.passes import Plan
 from streamer.processor import Processor, load_bag
@@ -80,7 +80,10 @@ def stream(path: str | Path, **options: object) -> Iterator[Stems]:
         StemstreamError: see `streamer.errors`.
     """
     settings = resolve(options).settings
-    with open_source(path) as source, Processor(settings, jobs=max(1, settings.jobs)) as processor:
+    with (
+        open_source(path) as source,
+        make_processor(settings, load_bag(settings)) as processor,
+    ):
         yield from run(source, processor)
 
 
@@ -130,6 +133,14 @@ def refuse_duplicates(paths: Sequence[str | Path], settings: Settings, bag: Bag)
                     "--out"
                 )
             writers[file] = path
+
+
+def make_processor(settings: Settings, bag: Bag) -> Processor:
+    """Return a processor for files; what the settings leave open is as suits the model."""
+    load = Load() if settings.jobs and settings.batch else bag.best_load()
+    return Processor(
+        settings, bag=bag, jobs=settings.jobs or load.calls, batch=settings.batch or load.windows
+    )
 
 
 def run(source: Source, processor: Processor) -> Iterator[Stems]:
@@ -192,7 +203,7 @@ def separate_track(
     began = time.perf_counter()
     with (
         open_source(path) as source,
-        Processor(settings, bag=bag, jobs=max(1, settings.jobs)) as p,
+        make_processor(settings, bag) as p,
     ):
         paths = stem_paths(settings, bag.name, path, p.names)
         if settings.resume and paths and all(file.exists() for file in paths.values()):
@@ -223,7 +234,7 @@ def separate_track(
 
 def _notes(source: Source, processor: Processor, notes: Sequence[str]) -> list[str]:
     """Return what the user should know of a track, a sentence each."""
-    told = [*source.losses, *notes]
+    told = [*source.losses, *notes, *processor.plan.bag.take_notes()]
     if note := downmix_note(source.channels):
         told.append(note)
     if processor.repaired_samples:

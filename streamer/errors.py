@@ -8,6 +8,7 @@
      +- SinkError                   4   the output cannot be written
      |   +- OutputExistsError       4
      +- ModelError                  5   the model is unknown, broken or cannot run
+     |   +- ModelMemoryError        5   memory ran out while it ran
      |   +- WeightsError            5   its weights are not here and cannot be fetched
      +- DeviceError                 6   a sound device is missing, busy or refuses
 
@@ -50,6 +51,10 @@ class ModelError(StemstreamError):
     """The model is unknown, cannot be built, or failed while it ran."""
 
     exit_code = 5
+
+
+class ModelMemoryError(ModelError):
+    """The memory of the device that the model runs on does not suffice."""
 
 
 class WeightsError(ModelError):

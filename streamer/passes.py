@@ -39,8 +39,12 @@ class Pass(Protocol):
         """Return what is shown to the model for so many frames, where the schedule does not say."""
         ...
 
-    def separate(self, window: Window) -> Samples:
-        """Return the kept stems of the window proper, ``(kept, frames, channels)``.
+    @property
+    def separate(self) -> Callable[[Sequence[Window]], Sequence[Samples]]:
+        """What returns the kept stems of each window proper, ``(kept, frames, channels)``.
+
+        The windows are equally long. Those of passes that have it in common can be separated
+        together.
 
         Raises:
             ModelError: the model failed, or what it gave is not finite.
@@ -49,29 +53,47 @@ class Pass(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class MemberPass:
-    """A `Pass` of one member of the bag, with one shift; ``kept`` are the stems it counts in."""
+class MemberStems:
+    """The `Pass.separate` of all passes of a member; ``kept`` are the stems that it counts in."""
 
     member: Member
-    schedule: Schedule
     kept: tuple[int, ...]
+
+    def __call__(self, windows: Sequence[Window]) -> list[Samples]:
+        """See `Pass.separate`."""
+        first = min(window.left_frames for window in windows)
+        last = max(window.left_frames + window.kept_frames for window in windows)
+        seen = np.stack([window.data for window in windows])
+        try:
+            stems = self.member.separator(seen, slice(first, last))
+        except ModelError as error:
+            if len(windows) == 1:
+                seconds = max(0, windows[0].start_frame) / self.member.separator.samplerate
+                raise ModelError(f"{error} (in the window at {seconds:.1f} s)") from error
+        else:
+            return [
+                self._kept(some, window.left_frames - first, window.kept_frames)
+                for window, some in zip(windows, stems, strict=True)
+            ]
+        # one by one the window that fails is known
+        return [self([window])[0] for window in windows]
+
+    def _kept(self, stems: Samples, start: int, frames: int) -> Samples:
+        kept: Samples = stems[list(self.kept), start : start + frames]
+        return kept
+
+
+@dataclass(frozen=True, eq=False)
+class MemberPass:
+    """A `Pass` of one member of the bag, with one shift."""
+
+    separate: MemberStems
+    schedule: Schedule
     share: Samples
 
     def input_frames(self, window_frames: int) -> int:
         """See `Pass.input_frames`."""
-        return self.member.separator.input_frames(window_frames)
-
-    def separate(self, window: Window) -> Samples:
-        """See `Pass.separate`."""
-        separator = self.member.separator
-        end = window.left_frames + window.kept_frames
-        try:
-            stems = separator(window.data[np.newaxis], slice(window.left_frames, end))[0]
-        except ModelError as error:
-            seconds = max(0, window.start_frame) / separator.samplerate
-            raise ModelError(f"{error} (in the window at {seconds:.1f} s)") from error
-        kept: Samples = stems[list(self.kept)]
-        return kept
+        return self.separate.member.separator.input_frames(window_frames)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +113,11 @@ class JoinedPass:
         before, after = self.schedule.around
         return before + window_frames + after
 
-    def separate(self, window: Window) -> Samples:
+    def separate(self, windows: Sequence[Window]) -> list[Samples]:
         """See `Pass.separate`; here all needed stems are kept."""
+        return [self._separate(window) for window in windows]
+
+    def _separate(self, window: Window) -> Samples:
         mean = PassMean([one.share for one in self.passes])
         for index, one in enumerate(self.passes):
             assert one.schedule.around is not None
@@ -100,7 +125,8 @@ class JoinedPass:
             begin = window.left_frames - before
             frames = before + one.schedule.window_frames + after
             seen = replace(window, left_frames=before, data=window.data[begin : begin + frames])
-            stems = mean.feed(index, one.separate(seen))
+            (kept,) = one.separate([seen])
+            stems = mean.feed(index, kept)
         return stems
 
 
@@ -163,7 +189,8 @@ def _member_passes(
         share = np.zeros((len(stems), len(kept)), np.float32)
         for column, stem in enumerate(kept):
             share[stems.index(stem), column] = member.weights[stem] / totals[stem] / len(offsets)
-        passes += [MemberPass(member, schedule(member, offset), kept, share) for offset in offsets]
+        separate = MemberStems(member, kept)
+        passes += [MemberPass(separate, schedule(member, offset), share) for offset in offsets]
     return passes
 
 

@@ -47,8 +47,9 @@ class Processor:
 
     The options are the fields of `streamer.settings.Settings`. ``bag`` gives the model itself
     instead of its name. With ``jobs=0`` the model runs in place; otherwise that many threads run
-    it, and `feed` waits for them only where they fall behind. With ``live`` a thread of its own
-    runs it and nothing ever waits; ``hop`` and ``lookahead`` then say what the delay is::
+    it, up to ``batch`` windows at a time, and `feed` waits for them only where they fall behind.
+    With ``live`` a thread of its own runs it and nothing ever waits; ``hop`` and ``lookahead`` then
+    say what the delay is::
 
         p = streamer.Processor(model="htdemucs_mini", hop=0.25, lookahead=0.1, live=Live())
     """
@@ -59,6 +60,7 @@ class Processor:
         *,
         bag: Bag | None = None,
         jobs: int = 0,
+        batch: int = 1,
         live: Live | None = None,
         **options: object,
     ) -> None:
@@ -67,6 +69,7 @@ class Processor:
             raise SettingsError("a live processor needs live windows; give hop and lookahead")
         self.plan = Plan.make(bag or load_bag(self.settings), self.settings)
         self._jobs = jobs
+        self._batch = batch
         self._live = live
         self._separation: Separation | None = None
 
@@ -97,7 +100,7 @@ class Processor:
     def reset(self) -> None:
         """Forget the stream and begin another of the same shape."""
         self.close()
-        worker = Worker(self._jobs) if self._live is None else self._live.worker()
+        worker = Worker(self._jobs, self._batch) if self._live is None else self._live.worker()
         history = self._live.history_seconds if self._live is not None else 0
         self._separation = Separation(
             self.plan,
@@ -199,7 +202,7 @@ class Processor:
         self._stream.switch(plan, idle=idle)
 
     def warm_up(self) -> None:
-        """Of a live processor: separate a window of silence, so that the first one is quick."""
+        """Of a live processor: separate a quiet window, so that the first one is quick."""
         self._stream.warm_up()
 
     def close(self) -> None:

@@ -190,14 +190,15 @@ class Separation:
         self._windower.switch(PassWindows(0, joined.schedule, joined.input_frames))
 
     def warm_up(self) -> None:
-        """Have the worker separate a window of silence: a network is slow at its first one."""
+        """Have the worker separate a quiet window: a network is slow at its first one."""
         (joined,) = self._passes
         frames = joined.schedule.window_frames
         whole = joined.input_frames(frames)
         assert joined.schedule.around is not None
         before, _ = joined.schedule.around
-        silence = np.zeros((whole, self._plan.bag.channels), np.float32)
-        self._worker.submit(Window(0, 0, frames, before, silence, joined.schedule), joined.separate)
+        # silence itself would be left out
+        quiet = np.full((whole, self._plan.bag.channels), 1e-3, np.float32)
+        self._worker.submit(Window(0, 0, frames, before, quiet, joined.schedule), joined.separate)
         for _job in self._worker.finished(wait=True):
             pass
 

@@ -62,6 +62,7 @@ CROSSFADE_SECONDS: Final = 0.05
 """Of live windows, where one is not given; the crossfade is never longer than the others."""
 
 MOST_THREADS: Final = 1024
+MOST_BATCH: Final = 256
 
 
 def _upper(value: object) -> object:
@@ -295,6 +296,13 @@ class Settings(StreamSettings):
     """
 
     jobs: int = Field(0, ge=0, description="windows separated in parallel; takes more memory")
+    batch: int = Field(
+        0,
+        ge=0,
+        le=MOST_BATCH,
+        description="windows that go through the model together; 0: as many as a GPU has memory "
+        "for, on a CPU one",
+    )
     out: Annotated[Path, BeforeValidator(_folder)] = Field(
         Path("separated"), description="folder to write to, or - for standard output"
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from streamer.audio import Samples
@@ -15,14 +16,16 @@ from streamer.errors import ModelError
 from streamer.windows import Window
 
 QUEUE_WINDOWS = 2
-"""How many windows may wait for each thread: enough to keep it busy, few enough to stay small."""
+"""How many windows may wait for each thread, or one batch: enough to keep it busy, few enough to
+stay small."""
 HUNG_WINDOWS = 64
 """So many windows behind it, and one that is computed is given up: all the others wait for it, in
 memory that grows by each."""
 
 CLOSE_SECONDS = 10.0
 
-Separate = Callable[[Window], Samples | None]
+Separate = Callable[[Sequence[Window]], Sequence[Samples | None]]
+"""Separates windows that are equally long, in one go; returns the stems of each, in order."""
 Clock = Callable[[], float]
 
 
@@ -50,8 +53,9 @@ class Job:
         return self.done and not self.began_at
 
 
-def leave_out(window: Window) -> None:
-    """Separate nothing: the window is a gap."""
+def leave_out(windows: Sequence[Window]) -> Sequence[None]:
+    """Separate nothing: the windows are gaps."""
+    return [None] * len(windows)
 
 
 class WindowWorker(Protocol):
@@ -70,30 +74,57 @@ class WindowWorker(Protocol):
         ...
 
 
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Windows that go through the model together; ``stems`` is there once they are on their way."""
+
+    windows: list[Window] = field(default_factory=list)
+    stems: Future[Sequence[Samples | None]] | None = None
+
+
 class Worker:
     """The worker of a file: it loses nothing and holds back who is too fast.
 
-    One thread, or ``jobs`` of them. Windows wait in a bounded queue: `submit` blocks while it is
-    full, which is how a slow model holds back a fast file. With ``jobs=0`` there is no thread and
-    `submit` computes in place. What the model raises is raised by `finished`, in order.
+    One thread, or ``jobs`` of them. Up to ``batch`` windows, equally long and with the same
+    ``separate``, go through the model together; which ones depends on their order alone, not on
+    who is faster, so a run can be repeated to the bit. Batches wait in a bounded queue: `submit`
+    blocks while it is full, which is how a slow model holds back a fast file. With ``jobs=0`` there
+    is no thread: `submit` computes each window in place. What the model raises is raised by
+    `finished`, in order.
     """
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int, batch: int = 1) -> None:
         self._pool = ThreadPoolExecutor(jobs, "stemstream-model") if jobs else None
-        self._limit = jobs * (1 + QUEUE_WINDOWS)
-        self._pending: deque[tuple[Job, Future[Samples | None]]] = deque()
+        self._batch = batch if jobs else 1
+        self._pending: deque[tuple[Job, _Batch, int]] = deque()
+        self._filling: dict[Separate, _Batch] = {}
+        most_batches = jobs + math.ceil(jobs * QUEUE_WINDOWS / batch)
+        self._queued: deque[Future[Sequence[Samples | None]]] = deque(maxlen=most_batches)
 
     def submit(self, window: Window, separate: Separate) -> None:
         """Queue a window; wait while the queue is full."""
-        future: Future[Samples | None]
+        batch = self._filling.setdefault(separate, _Batch())
+        if batch.windows and batch.windows[0].data.shape != window.data.shape:
+            self._begin(separate)
+            batch = self._filling[separate] = _Batch()
+        self._pending.append((Job(window, separate), batch, len(batch.windows)))
+        batch.windows.append(window)
+        if len(batch.windows) == self._batch:
+            self._begin(separate)
+
+    def _begin(self, separate: Separate) -> None:
+        batch = self._filling.pop(separate)
         if self._pool is None:
-            future = Future()
-            future.set_result(separate(window))
-        else:
-            if len(self._pending) >= self._limit:
-                self._pending[-self._limit][1].exception()
-            future = self._pool.submit(separate, window)
-        self._pending.append((Job(window, separate), future))
+            batch.stems = Future()
+            try:
+                batch.stems.set_result(separate(batch.windows))
+            except Exception as error:  # `finished` raises it, as it does what threads raise
+                batch.stems.set_exception(error)
+            return
+        if len(self._queued) == self._queued.maxlen:
+            self._queued[0].exception()
+        batch.stems = self._pool.submit(separate, batch.windows)
+        self._queued.append(batch.stems)
 
     def finished(self, *, wait: bool = False) -> Iterator[Job]:
         """See `WindowWorker.finished`.
@@ -101,9 +132,15 @@ class Worker:
         Raises:
             ModelError: the model failed.
         """
-        while self._pending and (wait or self._pending[0][1].done()):
-            job, future = self._pending.popleft()
-            job.stems, job.done = future.result(), True
+        if wait:
+            for separate in list(self._filling):
+                self._begin(separate)
+        while self._pending:
+            job, batch, index = self._pending[0]
+            if batch.stems is None or not (wait or batch.stems.done()):
+                return
+            self._pending.popleft()
+            job.stems, job.done = batch.stems.result()[index], True
             yield job
 
     def close(self) -> None:
@@ -185,7 +222,7 @@ def compute(job: Job, clock: Clock) -> None:
     """Compute a window; what goes wrong becomes a value of the job."""
     job.began_at = clock()
     try:
-        job.stems = job.separate(job.window)
+        (job.stems,) = job.separate([job.window])
     except Exception as error:  # a live run goes on, whatever a model does
         job.error = error
     job.ended_at = clock()

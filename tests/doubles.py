@@ -14,8 +14,8 @@ from demucs.hdemucs import HDemucs
 from demucs.htdemucs import HTDemucs
 
 from streamer.audio import Samples
-from streamer.errors import ModelError
-from streamer.models.separator import WHOLE, Bag, Member
+from streamer.errors import ModelError, ModelMemoryError
+from streamer.models.separator import WHOLE, Bag, Load, Member
 from streamer.models.torch_separator import TorchSeparator
 from streamer.windows import Window
 from streamer.worker import HUNG_WINDOWS, Job, Separate, leave_out
@@ -77,6 +77,32 @@ class RecordingSeparator:
         return Bag("recording", [Member(self, (1.0,) * 4)], self.names, self.samplerate, 2)
 
 
+class SmallDevice(RecordingSeparator):
+    """A device that takes so many windows at a time."""
+
+    device_name = "cuda:7"
+
+    def __init__(self, room: int, cpu_room: int = 99) -> None:
+        super().__init__(RATE // 2)
+        self.room = room
+        self.cpu_room = cpu_room
+        self.calls: list[int] = []
+
+    def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
+        self.calls.append(len(windows))
+        if len(windows) > self.room:
+            raise ModelMemoryError(f"memory ran out on {self.device_name}")
+        return super().__call__(windows, kept)
+
+    def best_load(self) -> Load:
+        if not self.room:
+            raise ModelMemoryError("not even one")
+        return Load(8, 2)
+
+    def on_cpu(self) -> SmallDevice:
+        return SmallDevice(self.cpu_room)
+
+
 class VirtualClock:
     """Time that goes on when it is told to."""
 
@@ -135,7 +161,7 @@ class SlowWorker:
             if job.ended_at > until:
                 return
             try:
-                job.stems = job.separate(job.window)
+                (job.stems,) = job.separate([job.window])
             except Exception as error:
                 job.error = error
             job.done = True

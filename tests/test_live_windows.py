@@ -239,12 +239,12 @@ def test_a_plan_can_be_switched_while_it_runs():
 def test_the_live_worker_never_waits_and_the_newest_window_wins():
     gate, begun = threading.Event(), threading.Event()
 
-    def separate(window):
+    def separate(windows):
         begun.set()
         gate.wait()
-        if window == "second":
+        if windows == ["second"]:
             raise MemoryError
-        return window
+        return windows
 
     with closing(LiveWorker()) as worker:
         worker.submit("first", separate)
@@ -264,21 +264,21 @@ def test_the_live_worker_never_waits_and_the_newest_window_wins():
 def test_a_window_that_the_model_hangs_at_is_given_up_and_holds_up_no_other():
     gate, begun = threading.Event(), threading.Event()
 
-    def hang(window):
+    def hang(windows):
         begun.set()
         gate.wait()
-        return window
+        return windows
 
     with closing(LiveWorker()) as worker:
         worker.submit("hung", hang)
         begun.wait()
         for number in range(HUNG_WINDOWS - 1):
-            worker.submit(number, str)
+            worker.submit(number, list)
         assert list(worker.finished()) == []
-        worker.submit("newer", str)
+        worker.submit("newer", list)
         jobs = list(worker.finished())
         assert [job.window for job in jobs] == ["hung", *range(HUNG_WINDOWS - 1)]
-        worker.submit("newest", str)
+        worker.submit("newest", list)
         assert [job.dropped for job in worker.finished()] == [True]
         gate.set()
         (last,) = worker.finished(wait=True)

@@ -277,6 +277,8 @@ def test_a_file_that_cannot_be_read(tmp_path):
         ("hop", 0, "--hop=0 must be over 0; try 0.25"),
         ("seed", -1, "--seed=-1 must be a whole number from 0 up; try 0"),
         ("jobs", -1, "--jobs=-1 must be a whole number from 0 up; try 0"),
+        ("batch", -1, "--batch=-1 must be a whole number between 0 and 256; try 0"),
+        ("batch", 257, "--batch=257 must be a whole number between 0 and 256; try 0"),
         ("torch_num_threads", 0, "--torch-num-threads=0 must be a whole number between 1 and 1024"),
         ("torch_num_threads", 1025, "--torch-num-threads=1025 must be a whole number between 1"),
         ("loudness", 1, "--loudness=1 must be between -70 and 0; try -16"),

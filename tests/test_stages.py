@@ -207,12 +207,16 @@ def window(index: int) -> Window:
     return Window(0, index, 1, 0, np.full((1, 1), index, "f4"), schedule)
 
 
+def data_of(windows):
+    return [window.data for window in windows]
+
+
 @pytest.mark.parametrize("jobs", [0, 1, 3])
 def test_the_worker_keeps_the_order(jobs):
     with closing(Worker(jobs)) as worker:
         out = []
         for index in range(40):
-            worker.submit(window(index), lambda window: window.data)
+            worker.submit(window(index), data_of)
             out += [job.window.start_frame for job in worker.finished()]
         out += [job.window.start_frame for job in worker.finished(wait=True)]
     assert out == list(range(40))
@@ -221,10 +225,10 @@ def test_the_worker_keeps_the_order(jobs):
 def test_the_worker_holds_back_who_submits_too_much():
     gate, computed = threading.Event(), []
 
-    def separate(window):
+    def separate(windows):
         gate.wait()
-        computed.append(window.start_frame)
-        return window.data
+        computed.extend(window.start_frame for window in windows)
+        return data_of(windows)
 
     with closing(Worker(1)) as worker:
         producer = threading.Thread(
@@ -239,10 +243,10 @@ def test_the_worker_holds_back_who_submits_too_much():
 
 
 def test_what_the_model_raises_comes_out_at_its_place():
-    def separate(window):
-        if window.start_frame == 2:
+    def separate(windows):
+        if any(window.start_frame == 2 for window in windows):
             raise ModelError("no")
-        return window.data
+        return data_of(windows)
 
     with closing(Worker(1)) as worker:
         for index in range(3):

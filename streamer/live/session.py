@@ -304,6 +304,8 @@ class LiveSession:
                 self._account.note(told)
         if self._recorder is not None and (failure := self._recorder.status().failure):
             self._account.note_once(failure)
+        for note in self.processor.plan.bag.take_notes():
+            self._account.note(note)
         end = self._end_frame
         buffered_frames = self.rig.device_seconds[1] * self.rig.samplerate
         if self._observer.position >= end + buffered_frames:

@@ -9,6 +9,7 @@ from streamer.errors import ModelError, WeightsError
 from streamer.models.backends import Backend
 from streamer.models.graphs import Anatomy, Graphs
 from streamer.models.separator import Separator, WindowKind
+from streamer.models.sparing import SparingSeparator
 from streamer.models.weights import Place, get_file
 from streamer.settings import Precision
 
@@ -85,7 +86,8 @@ class Networks:
         autocast = TYPES[backend.precision]
         if autocast is not None:
             round_layers(network, autocast)
-        return TorchSeparator(network, target, autocast=autocast, segment=windows.segment)
+        separator = TorchSeparator(network, target, autocast=autocast, segment=windows.segment)
+        return separator if target.type == "cpu" else SparingSeparator(separator)
 
     def _graphs_of(self, member: str) -> Graphs:
         if member not in self._graphs:

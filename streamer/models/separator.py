@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from streamer.audio import Samples
 
@@ -66,6 +66,27 @@ class WindowKind:
     exact: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much of a file a separator is best given: windows in a call, and calls at a time."""
+
+    windows: int = 1
+    calls: int = 1
+
+
+@runtime_checkable
+class Adaptive(Separator, Protocol):
+    """A separator that knows what suits it, and changes what it does where it must."""
+
+    def best_load(self) -> Load:
+        """Return what suits it; this may take the time of a window."""
+        ...
+
+    def take_notes(self) -> list[str]:
+        """Return what the user should know of how it ran since this was asked last."""
+        ...
+
+
 @dataclass(frozen=True)
 class Member:
     """One network of a bag. ``weights`` has one number per source; 0 means: not asked."""
@@ -90,3 +111,14 @@ class Bag:
     channels: int
     note: str | None = None
     backend: str = ""
+
+    def best_load(self) -> Load:
+        """Return what suits all members; they need not know anything of it."""
+        separators = [member.separator for member in self.members if member is not None]
+        loads = [s.best_load() if isinstance(s, Adaptive) else Load() for s in separators]
+        return Load(min(load.windows for load in loads), min(load.calls for load in loads))
+
+    def take_notes(self) -> list[str]:
+        """Return what the user should know of how the members ran since this was asked last."""
+        separators = [member.separator for member in self.members if member is not None]
+        return [note for s in separators if isinstance(s, Adaptive) for note in s.take_notes()]

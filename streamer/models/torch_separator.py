@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from demucs.htdemucs import HTDemucs
+from torch import nn
 
 from streamer.audio import Samples
-from streamer.errors import ModelError, SettingsError
+from streamer.errors import ModelError, ModelMemoryError, SettingsError
 from streamer.models.checkpoint import Network
+from streamer.models.cuda import CudaRunner
 from streamer.models.hybrid import halo_columns, separate_part
-from streamer.models.separator import WHOLE
+from streamer.models.separator import WHOLE, Load
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -47,6 +51,9 @@ class TorchSeparator:
             raise _failure(error, device) from error
         self._device = device
         self._autocast = autocast
+        self._segment = segment
+        on_cuda = device.type == "cuda"
+        self._cuda = CudaRunner(network, self._stems, device) if on_cuda else None
         self.names: tuple[str, ...] = tuple(network.sources)
         self.samplerate = int(network.samplerate)
         self.channels = int(network.audio_channels)
@@ -90,20 +97,55 @@ class TorchSeparator:
             return np.zeros((len(windows), len(self.names), frames, self.channels), np.float32)
         # A copy, since torch takes no read-only array, and the network may write to its input.
         mix = np.array(np.swapaxes(windows, 1, 2), dtype=np.float32, order="C")
-        try:
-            with torch.inference_mode(), self._precision():
-                stems = self._stems(torch.from_numpy(mix).to(self._device), kept)
-                stems = stems.to("cpu", torch.float32)
-                finite = _all_finite(stems)
-                out: Samples = stems.transpose(2, 3).contiguous().numpy()
-        except (RuntimeError, ValueError, MemoryError) as error:
-            raise _failure(error, self._device) from error
+        with self._computing():
+            stems = (self._cuda or self._eager)(torch.from_numpy(mix), kept)
+            finite = _all_finite(stems)
+            out: Samples = stems.numpy()
         if not finite:
             raise ModelError(
                 "the model gave values that are no numbers (NaN or infinite); its weights are "
                 "damaged, or the input is: try another model, or --device cpu"
             )
         return out
+
+    @property
+    def device_name(self) -> str:
+        """Where it runs."""
+        return str(self._device)
+
+    def best_load(self) -> Load:
+        """Return how many windows fit into a GPU's memory; elsewhere one is as good as several.
+
+        Two calls at a time have one copied while the other is computed.
+
+        Raises:
+            ModelError: not even one fits.
+        """
+        if self._cuda is None:
+            return Load()
+        frames = self.input_frames(self.window_frames)
+        with self._computing():
+            silence = torch.zeros(1, self.channels, frames)
+            return Load(self._cuda.measure_fitting_windows(silence), calls=2)
+
+    def on_cpu(self) -> TorchSeparator:
+        """Return the same network on the CPU, in float32, in a copy that takes no device memory."""
+        tensors = [*self._network.parameters(), *self._network.buffers()]
+        copies: dict[int, object] = {id(one): _on_cpu(one) for one in tensors}
+        network = copy.deepcopy(self._network, copies)
+        return TorchSeparator(network, torch.device("cpu"), segment=self._segment)
+
+    def _eager(self, mix: torch.Tensor, kept: slice) -> torch.Tensor:
+        stems = self._stems(mix.to(self._device), kept).to("cpu", torch.float32)
+        return stems.transpose(2, 3).contiguous()
+
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        try:
+            with torch.inference_mode(), self._precision():
+                yield
+        except (RuntimeError, ValueError, MemoryError) as error:
+            raise _failure(error, self._device) from error
 
     def _stems(self, mix: torch.Tensor, kept: slice) -> torch.Tensor:
         network, frames = self._network, mix.shape[-1]
@@ -115,7 +157,14 @@ class TorchSeparator:
     def _precision(self) -> contextlib.AbstractContextManager[Any]:
         if self._autocast is None:
             return contextlib.nullcontext()
-        return torch.autocast(self._device.type, dtype=self._autocast)
+        # no cache: each weight is used once, and a graph would outlive what it holds
+        return torch.autocast(self._device.type, dtype=self._autocast, cache_enabled=False)
+
+
+def _on_cpu(tensor: torch.Tensor) -> torch.Tensor:
+    dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
+    data = tensor.detach().to("cpu", dtype, copy=True)
+    return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
 
 
 def _all_finite(stems: torch.Tensor) -> bool:
@@ -130,7 +179,7 @@ def _failure(error: Exception, device: torch.device) -> ModelError:
         way_out = (
             "a shorter --segment" if device.type == "cpu" else "a shorter --segment or --device cpu"
         )
-        return ModelError(f"memory ran out on {device} while the model ran; try {way_out}")
+        return ModelMemoryError(f"memory ran out on {device} while the model ran; try {way_out}")
     reason = (text.splitlines() or [type(error).__name__])[0].rstrip(".")
     return ModelError(
         f"the model failed on {device} ({reason[:200]}); try --device cpu or another model"

@@ -18,7 +18,7 @@ from streamer.live.settings import LiveSettings
 from streamer.live.virtual import VirtualBackend
 from streamer.live.virtual_device import VirtualDevice
 from streamer.models.calibration import Calibration, WindowTiming
-from streamer.models.separator import WHOLE, Bag, Member
+from streamer.models.separator import WHOLE, Bag, Member, Separator
 
 STEP_SECONDS = 0.002
 BEGIN_SECONDS = 0.25
@@ -47,7 +47,7 @@ def scaled(_settings: LiveSettings) -> Bag:
     return one(Scaled())
 
 
-def one(separator: Scaled) -> Bag:
+def one(separator: Separator) -> Bag:
     member = Member(separator, (1.0,) * 4)
     return Bag("tiny", [member], separator.names, separator.samplerate, 2)
 

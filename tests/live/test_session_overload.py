@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from doubles import RATE
+from doubles import RATE, SmallDevice
 from live.staging import Run, Scaled, begun, card, delay_between, noise_source, one, running, tone
 
 from streamer.live.status import Reason, State
+from streamer.models.sparing import SparingSeparator
 
 FADE_STEP = 1 / 256
 GIVES_UP = ["wider hop", "1 shift", "model small", "dry"]
@@ -172,3 +173,13 @@ def test_a_lookahead_of_many_hops_is_no_model_that_hangs() -> None:
     with running([device], compute=lambda n: 0.1 if n < 8 else 0.01, **wish) as run:
         run.advance(50)
         assert rungs_of(run) == ["wider hop", "as planned"]
+
+
+def test_a_device_without_the_memory_is_told_once_and_the_cpu_plays_on() -> None:
+    device = card(noise_source(seconds=20))
+    bag = one(SparingSeparator(SmallDevice(room=0)))
+    with running([device], lambda _: bag, route=["bass=1,2"]) as run:
+        run.advance(4)
+        (told,) = run.told
+        assert "memory ran out on cuda:7: the model went on on the CPU" in told
+    assert np.abs(device.heard(2 * RATE, RATE)[:, :2]).max() > 0.01
