@@ -24,10 +24,10 @@ from streamer.models.separator import WHOLE, Separator, WindowKind
 from streamer.settings import Library, Precision
 
 LAYOUT: Final = 1
-ROUNDS: Final = 3
+MOST_ROUNDS: Final = 10
 """So many windows are timed of each, turn about, and the best counts: other load only adds."""
-ENOUGH_SECONDS: Final = 2.0
-"""A backend that takes so long for a window is not asked again: what is measured is long enough."""
+ENOUGH_SECONDS: Final = 4.0
+"""Once all together took so long, no further round begins."""
 NOT_WORTH_IT: Final = 0.01
 """Below this share of real time no other backend is tried: making its graph takes seconds."""
 
@@ -138,10 +138,11 @@ class Choices:
                 break
         if failure is not None and not best:
             raise failure
-        for _ in range(ROUNDS - 1):
-            for one in best:
-                if best[one] < ENOUGH_SECONDS:
-                    best[one] = min(best[one], self._time(separators[one], windows))
+        took, rounds = sum(best.values()), 1
+        while len(best) > 1 and took < ENOUGH_SECONDS and rounds < MOST_ROUNDS:
+            seconds = {one: self._time(separators[one], windows) for one in best}
+            best = {one: min(best[one], seconds[one]) for one in best}
+            took, rounds = took + sum(seconds.values()), rounds + 1
         fastest = min(best, key=best.__getitem__)
         told = {one.name: round(best[one], 4) for one in best}
         identity = _identity(subject, backends)

@@ -40,7 +40,7 @@ def test_bench_as_json(stemstream: Run) -> None:
     [
         (("--windows", "1,x"), "windows=1,x must be seconds over 0, with commas; try 1,2,4"),
         (("--windows", "-1"), "windows=-1 must be seconds over 0"),
-        (("--backends", "abacus"), "no backend is named 'abacus'; there are torch cpu float32"),
+        (("--backends", "abacus"), "no backend is named 'abacus'; there are torch float32"),
     ],
 )
 def test_bench_refuses(wrong: tuple[str, ...], said: str, stemstream: Run) -> None:
