@@ -38,7 +38,7 @@ lint: .venv/dev
 
 .venv/dev: .venv/demo
 	./.ci/system-packages $(TEST_PACKAGES)
-	$(PIP) --editable ".[demo,dev]"
+	$(PIP) --editable ".[demo,dev,train]"
 	touch $@
 
 clean:

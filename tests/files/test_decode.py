@@ -85,6 +85,9 @@ def test_decodes_what_ffmpeg_decodes(
         if path.suffix in (".wav", ".aiff"):
             assert source.frames == len(samples)
         assert source.seconds == pytest.approx(len(samples) / source.samplerate, abs=0.2)
+        source.seek(len(samples) // 2)
+        rest = np.concatenate(list(source.blocks()))
+    np.testing.assert_allclose(rest, samples[len(samples) // 2 :], rtol=0, atol=1e-6)
 
 
 def test_a_video_gives_its_sound(tmp_path: Path, wav: Path, ffmpeg: Ffmpeg, decode: Decode) -> None:
