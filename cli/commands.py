@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli import bench, demo, devices, doctor, latency, live, models, presets, separate
+from cli import bench, demo, devices, doctor, evaluate, latency, live, models, presets, separate
 
 app = typer.Typer(
     name="stemstream",
@@ -26,4 +26,5 @@ app.add_typer(models.app, name="models")
 app.command("presets")(presets.presets)
 app.command("devices")(devices.devices)
 app.add_typer(bench.app, name="bench")
+app.command("eval")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)

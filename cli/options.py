@@ -49,6 +49,10 @@ VALUES: Final[Mapping[str, str]] = {
     "record": "FOLDER",
     "osc": "PORT",
     "metrics": "PORT",
+    "songs": "N",
+    "windows": "SECONDS",
+    "hops": "SECONDS",
+    "lookaheads": "SECONDS",
 }
 """How help calls the values of flags, where that is not the last word of the flag."""
 
@@ -71,6 +75,8 @@ PANELS: Final[Mapping[str, tuple[str, ...]]] = {
     "Devices": ("input", "input_channels", "output", "samplerate", "blocksize", "buffer"),
     "Delay": ("latency", "calibrate", "adapt", "fallback"),
     "Mix": ("route", "scene"),
+    "What is scored": ("songs", "seconds", "bss_eval"),
+    "SDR against delay": ("live", "windows", "hops", "lookaheads"),
     "Run": ("loop", "duration", "record", "report", "osc", "metrics", "host"),
 }
 

@@ -29,7 +29,7 @@ from streamer.settings import ConflictError, Environment, Settings, StreamSettin
 
 CONFIG_FILE: Final = "stemstream.toml"
 """The settings file that is read where it stands in the current folder."""
-TABLES: Final = ("live",)
+TABLES: Final[tuple[str, ...]] = ("live", "eval")
 """The tables of a settings file: settings of one command alone."""
 
 

@@ -157,20 +157,25 @@ def find_songs(folder: Path, stems: Sequence[str] = FOUR_STEMS) -> list[Song]:
     Raises:
         SourceError: there is no song, or one cannot be read or is not whole; names the file.
     """
-    if not folder.is_dir():
-        raise SourceError(f"{folder} is no folder; name one that holds songs with their stems")
-    songs = [
-        song
-        for split in ("", *SPLITS)
-        for path in _candidates(folder, split)
-        if (song := _song(path, tuple(stems), split))
-    ]
+    songs = songs_in(folder, stems)
     if not songs:
         raise SourceError(
             f"{folder} holds no song with stems; put them there as "
             f"SONG/{{{','.join(stems)}}}.wav, or as SONG.stem.mp4"
         )
     return songs
+
+
+def songs_in(folder: Path, stems: Sequence[str]) -> list[Song]:
+    """Return the songs of a folder, if it holds any; see `find_songs`."""
+    if not folder.is_dir():
+        raise SourceError(f"{folder} is no folder; name one that holds songs with their stems")
+    return [
+        song
+        for split in ("", *SPLITS)
+        for path in _candidates(folder, split)
+        if (song := _song(path, tuple(stems), split))
+    ]
 
 
 def _candidates(folder: Path, split: str) -> Iterator[Path]:

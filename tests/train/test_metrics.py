@@ -69,6 +69,14 @@ def test_what_is_shorter_than_a_second_has_none():
     assert bss_eval(noise(seconds=0.5), noise(seconds=0.5), RATE).sar.shape == (3, 0)
 
 
+def test_a_mono_signal_in_stereo_has_ratios():
+    references = noise(seconds=1).repeat(2, axis=2)
+    mono = bss_eval(references[..., :1], 0.9 * references[..., :1], RATE)
+    stereo = bss_eval(references, 0.9 * references, RATE)
+    np.testing.assert_allclose(stereo.sdr, mono.sdr, atol=0.01)
+    assert (stereo.sir > 60).all()
+
+
 def test_stereo_out_of_phase_is_silence_to_the_library_and_no_error():
     references = noise(channels=2)
     references[0, :, 1] = -references[0, :, 0]

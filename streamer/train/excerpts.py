@@ -1,0 +1,64 @@
+"""What of a data set is scored: stretches of songs, read into memory one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamer.audio import Samples
+from streamer.errors import SettingsError
+from streamer.train.eval_settings import EvalSettings
+from streamer.train.songs import Song, find_songs
+
+
+@dataclass(frozen=True, eq=False)
+class Excerpt:
+    """A stretch of a song: ``references`` ``(stems, frames, 2)`` of all stems, and ``mixture``.
+
+    All at the song's own sample rate, from its ``start_frame`` on.
+    """
+
+    song: Song
+    start_frame: int
+    references: Samples
+    mixture: Samples
+
+    @property
+    def frames(self) -> int:
+        """How many frames it has."""
+        return len(self.mixture)
+
+
+def choose_songs(folder: Path, stems: Sequence[str], settings: EvalSettings) -> list[Song]:
+    """Return the songs to score: of a data set with splits those of ``test``.
+
+    Raises:
+        SourceError: there is none, or one cannot be read.
+        SettingsError: no song has one of the stems, so nothing could be said of it.
+    """
+    songs = find_songs(folder, stems)
+    songs = [song for song in songs if song.split == "test"] or songs
+    for index, stem in enumerate(stems):
+        if not any(song.recordings[index] for song in songs):
+            raise SettingsError(
+                f"no song in {folder} has the stem {stem!r}, which the model makes; try another "
+                "model, or other songs"
+            )
+    return songs[: settings.songs]
+
+
+def read_excerpt(song: Song, seconds: float | None) -> Excerpt:
+    """Read what of a song is scored: all of it, or so many seconds from its middle.
+
+    Raises:
+        SourceError: a file cannot be read.
+    """
+    frames = song.frames if seconds is None else min(round(seconds * song.samplerate), song.frames)
+    start = (song.frames - frames) // 2
+    references = song.read(song.samplerate, start, frames)
+    if song.mixture_recording is None:
+        mixture = references.sum(axis=0)
+    else:
+        mixture = song.read_mixture(song.samplerate, start, frames)
+    return Excerpt(song, start, references, mixture)
