@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -10,10 +11,13 @@ from pathlib import Path
 
 from rich.table import Table
 
-from cli.terminal import output, tell
-from streamer.errors import SinkError
+from cli.terminal import print_whole, tell
+from cli.tracks import load_model
+from streamer.errors import SettingsError, SinkError
 from streamer.files.part import sink_errors
+from streamer.models.separator import Bag
 from streamer.train import evaluate
+from streamer.train.bounds import BOUNDS
 from streamer.train.curve import Curve, trace
 from streamer.train.eval_settings import EvalSettings
 from streamer.train.scores import SongScore, Summary, summarize
@@ -36,14 +40,19 @@ def show_scores(
 ) -> None:
     """Score a model's stems, or files; print a table and write a JSON file."""
     _refuse_unwritable(json_file)
-    if data is not None:
-        songs = evaluate.with_model(data, settings, _progress)
-        judged = settings.model
-    else:
+    gc.enable()  # see `cli.main`
+    judged = settings.model
+    if data is None:
         assert reference is not None
         assert estimate is not None
         songs = evaluate.of_files(reference, estimate, settings, _progress)
         judged = str(estimate)
+    elif judged in BOUNDS:
+        songs = evaluate.with_bound(data, settings, _progress)
+    else:
+        bag = _load(settings)
+        songs = evaluate.with_model(data, settings, bag, _progress)
+        judged = bag.name
     summaries = summarize(songs)
     _print_scores(f"{judged}, {_how_much(songs)}; dB", summaries)
     if json_file is not None:
@@ -58,7 +67,10 @@ def show_curve(
     """Score live windows against the file run; print a table, write a JSON file and a plot."""
     for path in (json_file, plot):
         _refuse_unwritable(path)
-    curve = trace(data, settings.model_copy(update={"bss_eval": False}), _progress)
+    if settings.model in BOUNDS:
+        raise SettingsError(f"{settings.model} has no windows; --live needs a model's name")
+    settings = settings.model_copy(update={"bss_eval": False})  # it would take hours
+    curve = trace(data, settings, _load(settings), _progress)
     _print_curve(curve)
     if json_file is not None:
         points = [
@@ -74,13 +86,20 @@ def show_curve(
         tell(f"written to {plot}")
 
 
+def _load(settings: EvalSettings) -> Bag:
+    bag = load_model(settings)
+    if bag.note:
+        tell(bag.note)
+    return bag
+
+
 def _progress(name: str, number: int, songs: int) -> None:
     tell(f"{number} of {songs}: {name}")
 
 
 def _how_much(songs: Sequence[SongScore]) -> str:
     seconds = sum(song.seconds for song in songs)
-    return f"{len(songs)} songs, {seconds:.0f} s"
+    return f"{len(songs)} {'song' if len(songs) == 1 else 'songs'}, {seconds:.0f} s"
 
 
 def _print_scores(title: str, summaries: Mapping[str, Summary]) -> None:
@@ -96,7 +115,7 @@ def _print_scores(title: str, summaries: Mapping[str, Summary]) -> None:
     for stem, summary in summaries.items():
         scored = "" if stem == "mean" else str(summary.songs)
         table.add_row(stem, *(_db(getattr(summary, name)) for name in shown), scored)
-    output.print(table)
+    print_whole(table)
     for stem, summary in summaries.items():
         if summary.silent and stem != "mean":
             tell(f"note: {stem} is silent in {summary.silent} songs, not scored there")
@@ -121,11 +140,11 @@ def _print_curve(curve: Curve) -> None:
             f"{point.compute_seconds:.3f}",
             *(_db(point.stems[stem].median_sdr_db) for stem in stems),
         )
-    output.print(table)
+    print_whole(table)
 
 
 def _db(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.2f}"
+    return "" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
 
 
 def _refuse_unwritable(path: Path | None) -> None:

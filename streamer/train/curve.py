@@ -59,15 +59,16 @@ class Curve:
     points: list[Point]
 
 
-def trace(folder: Path, settings: EvalSettings, progress: Progress) -> Curve:
+def trace(folder: Path, settings: EvalSettings, bag: Bag, progress: Progress) -> Curve:
     """Separate the songs of a folder with every schedule of the settings' grid that there can be.
 
-    ``progress`` is told of each song once for the file run, and once for each window's length.
+    ``bag`` is the model as the file run has it. Of a song that is scored from its middle every run
+    first hears what comes before, as long as the longest window. ``progress`` is told of each song
+    once for the file run, and once for each window's length.
 
     Raises:
         StemstreamError: see `streamer.errors`.
     """
-    bag = load_bag(settings)
     songs = choose_songs(folder, bag.names, settings)
     grids = [grid for window in settings.windows if (grid := _grid(window, settings))]
     if not grids:
@@ -75,7 +76,8 @@ def trace(folder: Path, settings: EvalSettings, progress: Progress) -> Curve:
             "no hop and lookahead of the grid fit into its windows; try longer ones"
         )
     steps = _Steps(progress, len(songs) * (1 + len(grids)))
-    (file_scores,) = _score_all(songs, bag, [settings], steps)
+    file_run = settings.model_copy(update={"crossfade": None})
+    (file_scores,) = _score_all(songs, bag, [file_run], steps)
     points = [point for grid in grids for point in _points(songs, grid, steps)]
     seconds = sum(song.seconds for song in file_scores)
     return Curve(bag.name, len(songs), seconds, summarize(file_scores), points)
@@ -126,7 +128,7 @@ def _score_all(
     scores: list[list[SongScore]] = [[] for _ in runs]
     for song in songs:
         steps.next(song.name)
-        excerpt = read_excerpt(song, runs[0].seconds)
+        excerpt = read_excerpt(song, runs[0].seconds, max(runs[0].windows))
         for settings, scored in zip(runs, scores, strict=True):
             with Processor(settings, bag=bag) as processor:
                 scored.append(

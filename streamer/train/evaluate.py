@@ -2,7 +2,8 @@
 
 ::
 
-    with_model(Path("musdb18"), settings, tell)              # settings.model separates each song
+    with_model(Path("musdb18"), settings, bag, tell)         # the model separates each song
+    with_bound(Path("musdb18"), settings, tell)              # settings.model names a bound
     of_files(Path("musdb18"), Path("separated"), settings, tell)
 """
 
@@ -18,7 +19,8 @@ from streamer.audio import Samples
 from streamer.engine import run
 from streamer.files.memory import MemorySource
 from streamer.models.registry import FOUR_STEMS
-from streamer.processor import Processor, load_bag
+from streamer.models.separator import Bag
+from streamer.processor import Processor
 from streamer.train.bounds import BOUNDS
 from streamer.train.eval_settings import EvalSettings
 from streamer.train.excerpts import Excerpt, choose_songs, read_excerpt
@@ -32,15 +34,14 @@ Estimate: TypeAlias = Callable[[Excerpt], Samples]
 """Gives the stems of an excerpt, ``(stems, frames, channels)``."""
 
 
-def with_model(folder: Path, settings: EvalSettings, progress: Progress) -> list[SongScore]:
-    """Separate each song of a folder, in memory, and score it; a bound's name stands for a model.
+def with_model(
+    folder: Path, settings: EvalSettings, bag: Bag, progress: Progress
+) -> list[SongScore]:
+    """Separate each song of a folder, in memory, and score it.
 
     Raises:
         StemstreamError: see `streamer.errors`.
     """
-    if settings.model in BOUNDS:
-        return _with_bound(folder, settings, progress)
-    bag = load_bag(settings)
     songs = choose_songs(folder, bag.names, settings)
     with Processor(settings, bag=bag) as processor:
 
@@ -50,7 +51,12 @@ def with_model(folder: Path, settings: EvalSettings, progress: Progress) -> list
         return _score_all(songs, processor.names, estimate, settings, progress)
 
 
-def _with_bound(folder: Path, settings: EvalSettings, progress: Progress) -> list[SongScore]:
+def with_bound(folder: Path, settings: EvalSettings, progress: Progress) -> list[SongScore]:
+    """Score the bound that ``settings.model`` names on each song of a folder.
+
+    Raises:
+        StemstreamError: see `streamer.errors`.
+    """
     bound, stems = BOUNDS[settings.model], settings.stems or FOUR_STEMS
     every = tuple(dict.fromkeys((*FOUR_STEMS, *stems)))  # all that are in the mix
     wanted = [every.index(stem) for stem in stems]
@@ -73,15 +79,19 @@ def of_files(
 
     def estimate(excerpt: Excerpt) -> Samples:
         other = found[excerpt.song.name]
-        return other.read(other.samplerate, excerpt.start_frame, excerpt.frames)
+        stems = other.read(other.samplerate, excerpt.start_frame, excerpt.frames)
+        missing = excerpt.frames - stems.shape[1]  # as little as `pair` lets pass
+        return np.pad(stems, ((0, 0), (0, missing), (0, 0)))
 
     return _score_all(songs, stems, estimate, settings, progress)
 
 
 def separate(excerpt: Excerpt, processor: Processor) -> Samples:
     """Return what a file run makes of an excerpt, ``(stems, frames, channels)``."""
-    source = MemorySource(excerpt.song.name, excerpt.mixture, excerpt.song.samplerate)
-    return np.concatenate([stems.data for stems in run(source, processor)], axis=1)
+    heard = np.concatenate([excerpt.before, excerpt.mixture])
+    source = MemorySource(excerpt.song.name, heard, excerpt.song.samplerate)
+    stems = np.concatenate([stems.data for stems in run(source, processor)], axis=1)
+    return stems[:, len(excerpt.before) :]
 
 
 def _score_all(

@@ -16,13 +16,15 @@ from streamer.train.songs import Song, find_songs
 class Excerpt:
     """A stretch of a song: ``references`` ``(stems, frames, 2)`` of all stems, and ``mixture``.
 
-    All at the song's own sample rate, from its ``start_frame`` on.
+    All at the song's own sample rate, from its ``start_frame`` on. ``before`` is what of the
+    mixture a model is to hear first, ``(frames, 2)``.
     """
 
     song: Song
     start_frame: int
     references: Samples
     mixture: Samples
+    before: Samples
 
     @property
     def frames(self) -> int:
@@ -48,8 +50,10 @@ def choose_songs(folder: Path, stems: Sequence[str], settings: EvalSettings) -> 
     return songs[: settings.songs]
 
 
-def read_excerpt(song: Song, seconds: float | None) -> Excerpt:
+def read_excerpt(song: Song, seconds: float | None, before_seconds: float = 0.0) -> Excerpt:
     """Read what of a song is scored: all of it, or so many seconds from its middle.
+
+    ``before_seconds`` are read besides of what comes before, if there is as much.
 
     Raises:
         SourceError: a file cannot be read.
@@ -57,8 +61,6 @@ def read_excerpt(song: Song, seconds: float | None) -> Excerpt:
     frames = song.frames if seconds is None else min(round(seconds * song.samplerate), song.frames)
     start = (song.frames - frames) // 2
     references = song.read(song.samplerate, start, frames)
-    if song.mixture_recording is None:
-        mixture = references.sum(axis=0)
-    else:
-        mixture = song.read_mixture(song.samplerate, start, frames)
-    return Excerpt(song, start, references, mixture)
+    before = min(round(before_seconds * song.samplerate), start)
+    mixture = song.read_mixture(song.samplerate, start - before, before + frames)
+    return Excerpt(song, start, references, mixture[before:], mixture[:before])

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from streamer.audio import Samples
 from streamer.errors import SettingsError
 
-Doubles = NDArray[np.float64]
+Decibels = NDArray[np.float64]
 
 MDX_EPSILON: Final = 1e-7
 """What the challenge adds to both energies."""
@@ -42,12 +42,12 @@ class BssEval:
     which museval leaves out.
     """
 
-    sdr: Doubles
-    sir: Doubles
-    sar: Doubles
+    sdr: Decibels
+    sir: Decibels
+    sar: Decibels
 
 
-def sdr(references: Samples, estimates: Samples) -> Doubles:
+def sdr(references: Samples, estimates: Samples) -> Decibels:
     """Return ``10 log10(sum s^2 / sum (s - e)^2)`` of each stem over all frames, ``(stems,)``, dB.
 
     Raises:
@@ -83,7 +83,7 @@ def bss_eval(references: Samples, estimates: Samples, samplerate: int) -> BssEva
     return BssEval(sdr=ratios[0], sir=ratios[2], sar=ratios[3])
 
 
-def _museval() -> Callable[..., tuple[Doubles, ...]]:
+def _museval() -> Callable[..., tuple[Decibels, ...]]:
     # imported here: it takes a second, and SDR alone needs none of it
     try:
         from museval.metrics import bss_eval
@@ -92,11 +92,11 @@ def _museval() -> Callable[..., tuple[Doubles, ...]]:
             "BSS Eval needs the package museval, which is not here; "
             "`pip install 'stemstream[train]'`, or try --no-bss-eval"
         ) from None
-    measure: Callable[..., tuple[Doubles, ...]] = bss_eval
+    measure: Callable[..., tuple[Decibels, ...]] = bss_eval
     return measure
 
 
-def _with_noise(stems: Doubles) -> Doubles:
+def _with_noise(stems: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return stems in whose noise museval's equations have a solution.
 
     Without it they have none where both channels are the same. Silence stays silent, so that
@@ -104,7 +104,7 @@ def _with_noise(stems: Doubles) -> Doubles:
     """
     noise = np.random.default_rng(0).standard_normal(stems.shape) * (stems != 0)
     power = np.square(stems).mean(axis=(1, 2), keepdims=True)
-    noisy: Doubles = stems + noise * np.sqrt(power) * 10 ** (NOISE_DB / 20)
+    noisy: NDArray[np.float64] = stems + noise * np.sqrt(power) * 10 ** (NOISE_DB / 20)
     return noisy
 
 
