@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import soundfile
+from data_set import make_stems, write_song, write_stem_file
 from doubles import noise
 
 from streamer.errors import SourceError
-from streamer.files import StemMp4Sink
-from streamer.models.registry import FOUR_STEMS
 from streamer.train.songs import find_songs
 
 RATE = 44100
 FRAMES = 3 * RATE + 77
 
 
-def stems(frames=FRAMES, channels=2):
-    return np.stack([0.25 * noise(frames, channels, seed) for seed in range(4)])
+STEMS = make_stems(FRAMES)
 
 
-def write_folder(folder: Path, audio=None, suffix=".wav", rate=RATE, names=FOUR_STEMS):
-    folder.mkdir(parents=True)
-    audio = stems() if audio is None else audio
-    for name, stem in zip(names, audio, strict=False):
-        subtype = "FLOAT" if suffix == ".wav" else None
-        soundfile.write(folder / f"{name}{suffix}", stem, rate, subtype=subtype)
-    return folder
-
-
-def write_stem_file(path: Path, mix_gain: float = 1.0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    audio = stems()
-    with StemMp4Sink(path, RATE, 2, FOUR_STEMS, lossless="int24", dither=False) as sink:
-        sink.write(mix_gain * audio.sum(axis=0), audio)
-        sink.commit()
+def write_folder(folder, stems=STEMS, **options):
+    return write_song(folder, stems, RATE, **options)
 
 
 def test_a_folder_of_songs_in_the_order_of_their_names(tmp_path):
@@ -49,8 +32,8 @@ def test_a_folder_of_songs_in_the_order_of_their_names(tmp_path):
         ("a", "", FRAMES),
         ("b", "", FRAMES),
     ]
-    np.testing.assert_array_equal(songs[0].read(RATE), stems())
-    np.testing.assert_array_equal(songs[0].read_mixture(RATE), stems().sum(axis=0))
+    np.testing.assert_array_equal(songs[0].read(RATE), STEMS)
+    np.testing.assert_array_equal(songs[0].read_mixture(RATE), STEMS.sum(axis=0))
 
 
 def test_a_folder_that_is_a_song(tmp_path):
@@ -72,26 +55,26 @@ def test_a_mixture_of_its_own_goes_before_the_sum(tmp_path):
 
 
 def test_a_stem_file_with_its_mix(tmp_path):
-    write_stem_file(tmp_path / "Artist - Title.stem.mp4", mix_gain=0.5)
+    write_stem_file(tmp_path / "Artist - Title.stem.mp4", 0.5 * STEMS.sum(axis=0), STEMS)
     (song,) = find_songs(tmp_path)
     assert song.name == "Artist - Title"
-    np.testing.assert_allclose(song.read(RATE), stems(), atol=1e-6)
-    np.testing.assert_allclose(song.read_mixture(RATE), 0.5 * stems().sum(axis=0), atol=1e-6)
+    np.testing.assert_allclose(song.read(RATE), STEMS, atol=1e-6)
+    np.testing.assert_allclose(song.read_mixture(RATE), 0.5 * STEMS.sum(axis=0), atol=1e-6)
 
 
 def test_a_stem_file_without_a_mix(tmp_path, ffmpeg):
-    write_stem_file(tmp_path / "all.stem.mp4")
+    write_stem_file(tmp_path / "all.stem.mp4", STEMS.sum(axis=0), STEMS)
     maps = [word for stream in range(1, 5) for word in ("-map", f"0:a:{stream}")]
     bare = tmp_path / "songs" / "bare.stem.mp4"
     bare.parent.mkdir()
     ffmpeg("-i", tmp_path / "all.stem.mp4", *maps, "-c", "copy", bare)
     (song,) = find_songs(bare.parent)
-    np.testing.assert_allclose(song.read(RATE), stems(), atol=1e-6)
-    np.testing.assert_allclose(song.read_mixture(RATE), stems().sum(axis=0), atol=2e-6)
+    np.testing.assert_allclose(song.read(RATE), STEMS, atol=1e-6)
+    np.testing.assert_allclose(song.read_mixture(RATE), STEMS.sum(axis=0), atol=2e-6)
 
 
 def test_the_layout_of_musdb_tells_the_splits(tmp_path):
-    write_stem_file(tmp_path / "train" / "one.stem.mp4")
+    write_stem_file(tmp_path / "train" / "one.stem.mp4", STEMS.sum(axis=0), STEMS)
     write_folder(tmp_path / "test" / "two")
     assert [(song.name, song.split) for song in find_songs(tmp_path)] == [
         ("one", "train"),
@@ -103,12 +86,12 @@ def test_other_stems_can_be_asked_for(tmp_path):
     (song,) = find_songs(
         write_folder(tmp_path / "song", names=("vocals", "rest")), stems=("rest", "vocals")
     )
-    np.testing.assert_array_equal(song.read(RATE), stems()[[1, 0]])
+    np.testing.assert_array_equal(song.read(RATE), STEMS[[1, 0]])
 
 
 def test_mono_is_given_twice(tmp_path):
-    (song,) = find_songs(write_folder(tmp_path / "song", stems(channels=1)))
-    np.testing.assert_array_equal(song.read(RATE), stems(channels=1).repeat(2, axis=2))
+    (song,) = find_songs(write_folder(tmp_path / "song", make_stems(FRAMES, 1)))
+    np.testing.assert_array_equal(song.read(RATE), make_stems(FRAMES, 1).repeat(2, axis=2))
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
@@ -120,10 +103,7 @@ def test_any_stretch_is_that_of_the_whole(tmp_path, suffix, rate):
 
 @pytest.mark.parametrize("rate", [RATE, 48000])
 def test_any_stretch_of_aac_is_that_of_the_whole(tmp_path, rate):
-    audio = stems()
-    with StemMp4Sink(tmp_path / "aac.stem.mp4", RATE, 2, FOUR_STEMS) as sink:
-        sink.write(audio.sum(axis=0), audio)
-        sink.commit()
+    write_stem_file(tmp_path / "aac.stem.mp4", STEMS.sum(axis=0), STEMS, lossless=False)
     (song,) = find_songs(tmp_path)
     _check_stretches(song, rate)
 
@@ -141,7 +121,7 @@ def _check_stretches(song, rate):
 
 
 def test_what_is_no_number_becomes_silence(tmp_path):
-    audio = stems()
+    audio = STEMS.copy()
     audio[0, 5] = np.nan
     (song,) = find_songs(write_folder(tmp_path / "song", audio))
     assert not song.read(RATE)[0, 5].any()
@@ -168,7 +148,7 @@ def test_a_file_that_is_cut_short_is_told(tmp_path):
 
 def test_two_files_for_a_stem_are_one_too_many(tmp_path):
     folder = write_folder(tmp_path / "song")
-    soundfile.write(folder / "bass.flac", stems()[1], RATE)
+    soundfile.write(folder / "bass.flac", STEMS[1], RATE)
     with pytest.raises(SourceError, match=r"bass\.flac and .*bass\.wav are both the bass"):
         find_songs(tmp_path)
 
