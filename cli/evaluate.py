@@ -33,18 +33,26 @@ def evaluate(
     ] = None,
     reference: Annotated[
         Path | None,
-        typer.Option("--reference", help="songs with their stems, separated before"),
+        typer.Option(
+            "--reference", help="songs with their stems, separated before", metavar="FOLDER"
+        ),
     ] = None,
     estimate: Annotated[
         Path | None,
-        typer.Option("--estimate", help="what was made of them, as `separate` writes it"),
+        typer.Option(
+            "--estimate", help="what was made of them, as `separate` writes it", metavar="FOLDER"
+        ),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="write every score to this file", metavar="FILE")
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option("--plot", help="with --live: draw SDR against delay to this .svg or .png"),
+        typer.Option(
+            "--plot",
+            help="with --live: draw SDR against delay to this .svg or .png",
+            metavar="FILE",
+        ),
     ] = None,
     config: Annotated[
         Path | None,
@@ -64,9 +72,9 @@ def evaluate(
 ) -> None:
     """Score stems against the true ones: SDR over the whole, the MDX challenge's, BSS Eval v4.
 
-    Either --data, whose songs are separated by --name, or --reference and --estimate, files that
-    are there. Songs are folders SONG/{drums,bass,other,vocals}.wav, stem files, or as in MUSDB18.
-    The models silence, mixture, mixture/4 and irm are bounds.
+    Either --data, whose songs are separated by --name, or --reference and --estimate, files.
+    Songs are folders SONG/{drums,bass,other,vocals}.wav, stem files, or as in MUSDB18. The models
+    silence, mixture, mixture/4 and irm are bounds.
     """
     settings = resolve(flags, config=config, kind=EvalSettings).settings
     _check(data, reference, estimate, plot, live=settings.live)

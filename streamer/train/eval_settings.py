@@ -44,7 +44,8 @@ class EvalSettings(StreamSettings):
         None, gt=0, description="score so many seconds from the middle of each song", examples=[10]
     )
     bss_eval: bool = Field(
-        True, description="also give SDR, SIR and SAR of BSS Eval v4, which takes its time"
+        True,
+        description="also give SDR, SIR and SAR of BSS Eval v4, which takes its time; not with --live",
     )
     live: bool = Field(
         False, description="score live windows of several lengths, hops and lookaheads"
