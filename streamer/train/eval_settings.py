@@ -45,7 +45,8 @@ class EvalSettings(StreamSettings):
     )
     bss_eval: bool = Field(
         True,
-        description="also give SDR, SIR and SAR of BSS Eval v4, which takes its time; not with --live",
+        description="also give SDR, SIR and SAR of BSS Eval v4, which takes its time; --live never "
+        "does",
     )
     live: bool = Field(
         False, description="score live windows of several lengths, hops and lookaheads"

@@ -56,7 +56,8 @@ class Recording:
             SourceError: it cannot be read.
         """
         with open_source(self.path, self.stream) as source:
-            source.seek(start_frame)
+            if start_frame:
+                source.seek(start_frame)
             parts = [np.zeros((0, source.channels), np.float32)]
             missing = frames
             for block in source.blocks():
