@@ -79,10 +79,10 @@ def show_curve(
         ]
         _write_json(json_file, {**asdict(curve), "points": points})
     if plot is not None:
-        from streamer.train.curve_plot import draw
+        from streamer.train.curve_plot import write_plot
 
         with sink_errors(plot):
-            draw(curve).savefig(plot, dpi=150)
+            write_plot(curve, plot)
         tell(f"written to {plot}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from matplotlib import rc_context
@@ -14,11 +15,22 @@ COLORS: Final = (BLUE, AMBER, GREEN, RED)
 MARKERS: Final = ("o", "s", "^", "D", "v")
 
 
+def write_plot(curve: Curve, path: Path) -> None:
+    """Write the plot to a ``.svg`` or ``.png``; the same curve gives the same bytes.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    unsigned = {"Date": None} if path.suffix == ".svg" else None
+    with rc_context({"svg.hashsalt": "curve", "svg.fonttype": "none"}):
+        draw(curve).savefig(path, dpi=150, metadata=unsigned)
+
+
 def draw(curve: Curve) -> Figure:
     """Return a line for each window and hop, along the lookahead, and one for the file run."""
     windows = sorted({one.window_seconds for one in curve.points})
     hops = sorted({one.hop_seconds for one in curve.points})
-    with rc_context({**STYLE, "svg.hashsalt": "curve"}):
+    with rc_context(STYLE):
         figure = Figure(figsize=(8, 4.5), layout="constrained")
         axes = figure.subplots()
         file_run = curve.file_run["mean"].median_sdr_db

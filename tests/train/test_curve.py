@@ -12,7 +12,7 @@ from streamer.errors import SettingsError
 from streamer.processor import Processor, load_bag
 from streamer.train import memo
 from streamer.train.curve import trace
-from streamer.train.curve_plot import draw
+from streamer.train.curve_plot import draw, write_plot
 from streamer.train.eval_settings import EvalSettings
 from streamer.train.evaluate import score_excerpt, separate, with_model
 from streamer.train.excerpts import read_excerpt
@@ -109,7 +109,7 @@ def test_what_does_not_fit_into_memory_is_separated_anew(monkeypatch):
     assert len(separator.seen) == 3
 
 
-def test_the_plot_has_a_line_for_each_window_and_hop(model, data):
+def test_the_plot_has_a_line_for_each_window_and_hop(model, data, tmp_path):
     settings = EvalSettings(**model, **GRID)
     curve = trace(data, settings, load_bag(settings), lambda *_: None)
     figure = draw(curve)
@@ -121,3 +121,6 @@ def test_the_plot_has_a_line_for_each_window_and_hop(model, data):
         "window 0.5 s, hop 0.1 s",
         "window 0.5 s, hop 0.2 s",
     ]
+    for name in ("a.svg", "b.svg", "a.png"):
+        write_plot(curve, tmp_path / name)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
