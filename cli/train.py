@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -51,6 +52,9 @@ def train(
             f"train needs packages that are not here ({', '.join(missing)}); "
             "`pip install 'stemstream[train]'`"
         )
+    # several processes look for parameters without a gradient, and torch warns where all have one;
+    # it reads this when it is loaded
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     # imported here, since help and wrong flags need not wait for it
     from cli.train_run import run_preview, run_train
 
