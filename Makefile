@@ -38,7 +38,7 @@ lint: .venv/dev
 
 .venv/dev: .venv/demo
 	./.ci/system-packages $(TEST_PACKAGES)
-	$(PIP) --editable ".[demo,dev,openvino]"
+	$(PIP) --editable ".[demo,dev,openvino,train]"
 	touch $@
 
 clean:

@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from cli.terminal import output, tell
+from cli.terminal import print_whole, tell
 from streamer.errors import SettingsError
-
-TABLE_WIDTH = 120
 
 app = typer.Typer(
     help="Time the models on this machine: compute time, load, least delay, memory.",
@@ -132,9 +129,7 @@ def _run(
             table.add_column(name, justify="left" if number < 2 else "right", no_wrap=True)
         for result in results:
             table.add_row(*benchmark_report.cells(result))
-        # whole even where it is wider than the terminal: a figure cut in two is none
-        width = max(output.width, TABLE_WIDTH)
-        Console(width=width, highlight=False, markup=False, emoji=False).print(table)
+        print_whole(table)
     for note in benchmark_report.notes(results):
         tell(note)
     if out is not None:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from cli import bench, demo, devices, doctor, latency, live, models, presets, separate
+from cli import (
+    bench,
+    demo,
+    devices,
+    doctor,
+    evaluate,
+    latency,
+    live,
+    models,
+    presets,
+    separate,
+    train,
+)
 
 app = typer.Typer(
     name="stemstream",
@@ -21,9 +33,11 @@ app.command("separate")(separate.separate)
 app.command("live")(live.live)
 app.command("plan")(live.plan)
 app.command("latency")(latency.latency)
+app.command("train")(train.train)
 app.command("demo")(demo.demo)
 app.add_typer(models.app, name="models")
 app.command("presets")(presets.presets)
 app.command("devices")(devices.devices)
 app.add_typer(bench.app, name="bench")
+app.command("eval")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from streamer.errors import SettingsError
 from streamer.resolve import allowed, flag, shown
-from streamer.settings import StreamSettings
+from streamer.settings import Checked
 
 SHORT: Final[Mapping[str, tuple[str, ...]]] = {
     "model": ("-n", "--model"),
@@ -50,6 +50,30 @@ VALUES: Final[Mapping[str, str]] = {
     "record": "FOLDER",
     "osc": "PORT",
     "metrics": "PORT",
+    "songs": "N",
+    "windows": "SECONDS",
+    "hops": "SECONDS",
+    "lookaheads": "SECONDS",
+    "data": "FOLDER",
+    "mixing": "SHARES",
+    "validation": "FOLDER",
+    "cache": "FOLDER",
+    "epochs": "N",
+    "batch": "N",
+    "accumulate": "N",
+    "epoch_steps": "N",
+    "devices": "N",
+    "workers": "N",
+    "patience": "EPOCHS",
+    "bss_every": "EPOCHS",
+    "warmup": "STEPS",
+    **dict.fromkeys(
+        (
+            *("held_out", "drop_highest", "remix", "mixup", "pitch", "tempo", "equalizer"),
+            *("reverb", "gain", "channel_swap", "polarity"),
+        ),
+        "SHARE",
+    ),
 }
 """How help calls the values of flags, where that is not the last word of the flag."""
 
@@ -73,15 +97,27 @@ PANELS: Final[Mapping[str, tuple[str, ...]]] = {
     "Devices": ("input", "input_channels", "output", "samplerate", "blocksize", "buffer"),
     "Delay": ("latency", "calibrate", "adapt", "fallback"),
     "Mix": ("route", "scene"),
+    "What is scored": ("songs", "seconds", "bss_eval"),
+    "SDR against delay": ("live", "windows", "hops", "lookaheads"),
+    "Songs": ("data", "mixing", "validation", "held_out", "cache"),
+    "Training": (
+        *("from_scratch", "learning_rate", "weight_decay", "batch", "accumulate", "epochs"),
+        *("epoch_steps", "warmup", "clip_norm", "ema", "patience", "bss_every", "stft_loss"),
+        *("drop_highest", "devices", "precision", "workers"),
+    ),
+    "Augmentation": (
+        *("augment", "remix", "mixup", "pitch", "tempo", "equalizer", "reverb", "gain"),
+        *("channel_swap", "polarity"),
+    ),
     "Run": ("loop", "duration", "record", "report", "osc", "metrics", "host"),
 }
 
-REPEATED: Final = ("output", "route")
+REPEATED: Final = ("output", "route", "data")
 """Flags that may be given several times."""
 
 
 def with_settings(
-    kind: type[StreamSettings], leave_out: Collection[str] = ()
+    kind: type[Checked], leave_out: Collection[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the settings of a kind as flags; it is called with those given, as ``flags=``.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 
@@ -23,8 +24,17 @@ class _Teller(Console):
 
 # no markup and no emoji: brackets and colons in the name of a song are part of it
 console = _Teller(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+TABLE_WIDTH = 120
 output = Console(highlight=False, markup=False, emoji=False)
 """Standard output, for the commands whose result is a table."""
+
+
+def print_whole(table: Table) -> None:
+    """Print a table on standard output, wider than the terminal if need be: a figure cut in two is
+    none.
+    """
+    width = max(output.width, TABLE_WIDTH)
+    Console(width=width, highlight=False, markup=False, emoji=False).print(table)
 
 
 def complain(sentence: str) -> None:

@@ -17,7 +17,7 @@ from streamer.files import Source
 from streamer.files.track import PIPE
 from streamer.models.separator import Bag
 from streamer.processor import load_bag
-from streamer.settings import Settings
+from streamer.settings import Settings, StreamSettings
 
 
 def separate_all(inputs: Sequence[str], settings: Settings, *, as_json: bool) -> int:
@@ -50,7 +50,7 @@ def separate_all(inputs: Sequence[str], settings: Settings, *, as_json: bool) ->
     return code
 
 
-def load_model(settings: Settings) -> Bag:
+def load_model(settings: StreamSettings) -> Bag:
     """Load the model; with it all is there that stays, and garbage collection begins."""
     bag = load_bag(settings)
     gc.freeze()

@@ -25,15 +25,22 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from streamer.errors import SettingsError
-from streamer.settings import ConflictError, Environment, Settings, StreamSettings, preset_values
+from streamer.settings import (
+    Checked,
+    ConflictError,
+    Environment,
+    Settings,
+    StreamSettings,
+    preset_values,
+)
 
 CONFIG_FILE: Final = "stemstream.toml"
 """The settings file that is read where it stands in the current folder."""
-TABLES: Final = ("live",)
+TABLES: Final[tuple[str, ...]] = ("live", "eval", "train")
 """The tables of a settings file: settings of one command alone."""
 
 
-Kind = TypeVar("Kind", bound=StreamSettings)
+Kind = TypeVar("Kind", bound=Checked)
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ def resolve(
     environ: Mapping[str, str] = os.environ,
     config: Path | None = None,
     *,
-    kind: type[StreamSettings] = Settings,
+    kind: type[Checked] = Settings,
 ) -> Resolved[Any]:
     """Return the settings that hold, and the origin of each.
 
@@ -108,7 +115,8 @@ def resolve(
         written = {name: one.written for name, one in given.items()}
         raise _in_one_sentence(error, kind, written, kind) from None
     origins = dict.fromkeys(kind.model_fields, "default")
-    origins.update(dict.fromkeys(preset_values(settings.preset), f"preset {settings.preset}"))
+    preset = getattr(settings, "preset", None)
+    origins.update(dict.fromkeys(preset_values(preset), f"preset {preset}"))
     origins.update({name: one.origin for name, one in given.items()})
     return Resolved(settings, origins)
 
@@ -122,7 +130,7 @@ def flag(name: str, value: object = None) -> str:
     return f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
 
 
-def _from_flags(flags: Mapping[str, object], kind: type[StreamSettings]) -> dict[str, _Given]:
+def _from_flags(flags: Mapping[str, object], kind: type[Checked]) -> dict[str, _Given]:
     flags = {name: value for name, value in flags.items() if value is not None}
     _refuse_unknown(flags, kind)
     return {
@@ -131,7 +139,9 @@ def _from_flags(flags: Mapping[str, object], kind: type[StreamSettings]) -> dict
     }
 
 
-def _from_environment(environ: Mapping[str, str], kind: type[StreamSettings]) -> dict[str, _Given]:
+def _from_environment(environ: Mapping[str, str], kind: type[Checked]) -> dict[str, _Given]:
+    if not issubclass(kind, StreamSettings):
+        return {}
     variables = {field.alias or name: name for name, field in Environment.model_fields.items()}
     # a variable that is set to nothing is not set
     found = {variable: environ[variable] for variable in variables if environ.get(variable)}
@@ -146,15 +156,19 @@ def _from_environment(environ: Mapping[str, str], kind: type[StreamSettings]) ->
     }
 
 
-def _from_file(config: Path | None, kind: type[StreamSettings]) -> dict[str, _Given]:
-    """Read the file's own level, which is for all commands, and the table of this kind, if any."""
+def _from_file(config: Path | None, kind: type[Checked]) -> dict[str, _Given]:
+    """Read the file's own level, for all commands that separate, and the table of this kind."""
     path = config or Path(CONFIG_FILE)
     if config is None and not os.path.isfile(path):  # noqa: PTH113 (False where one may not look)
         return {}
     everywhere = _read_toml(path)
     tables = {name: everywhere.pop(name) for name in TABLES if name in everywhere}
     _refuse_unknown(everywhere, Settings, f"{path}: ")
-    values = {name: value for name, value in everywhere.items() if name in kind.model_fields}
+    values = {
+        name: value
+        for name, value in everywhere.items()
+        if name in kind.model_fields and issubclass(kind, StreamSettings)
+    }
     own = tables.get(kind.table, {})
     if not isinstance(own, dict):
         raise SettingsError(f"{path}: {kind.table} must be a table; write [{kind.table}] above it")
@@ -176,9 +190,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def _refuse_unknown(
-    values: Mapping[str, object], kind: type[StreamSettings], place: str = ""
-) -> None:
+def _refuse_unknown(values: Mapping[str, object], kind: type[Checked], place: str = "") -> None:
     known = list(kind.model_fields)
     for name in values:
         if name not in known:
@@ -191,7 +203,7 @@ def _in_one_sentence(
     error: ValidationError,
     model: type[BaseModel],
     written: Mapping[str, str],
-    kind: type[StreamSettings],
+    kind: type[Checked],
 ) -> SettingsError:
     """Say the first thing that is wrong in the words "name=value must be ...; try ..."."""
     first = error.errors(include_url=False)[0]

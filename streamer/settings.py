@@ -133,21 +133,23 @@ class ConflictError(ValueError):
         return re.sub(r"\{(\w+)\}", lambda name: written(name[1]), self._sentence)
 
 
-class _Checked(BaseModel):
+class Checked(BaseModel):
+    """Settings of any kind. ``table`` is the table of a settings file that is for this kind alone,
+    where it has one.
+    """
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    table: ClassVar[str] = ""
 
 
 Name: TypeAlias = Annotated[str, AfterValidator(_named)]
 
 
-class StreamSettings(_Checked):
+class StreamSettings(Checked):
     """What any separation is told, of a file or live: the model, its windows, the stems.
 
-    A preset fills in whatever is not given beside it. ``table`` is the table of a settings file
-    that holds what one kind of settings has beyond this.
+    A preset fills in whatever is not given beside it.
     """
-
-    table: ClassVar[str] = ""
 
     preset: Annotated[Preset | None, BeforeValidator(_upper)] = Field(
         None,
@@ -330,7 +332,7 @@ class Settings(StreamSettings):
         return self
 
 
-class Environment(_Checked):
+class Environment(Checked):
     """The environment variables that are read (the aliases), for the fields of `StreamSettings`.
 
     They keep to a range where everything works well; flags and files may go beyond.

@@ -45,6 +45,9 @@ class Endless(Source):
     def reopen(self) -> None:
         raise NotImplementedError
 
+    def seek(self, frame: int) -> None:
+        raise NotImplementedError
+
     def close(self) -> None:
         pass
 

@@ -11,16 +11,16 @@
     source.losses                        # one sentence for each thing that could not be read
 
 `open_source` reads what libsndfile or FFmpeg decode, `reference_stems` the true stems of a stem
-file. `FileSink` writes one stem, `StemMp4Sink` one file of four stems, `PipeSink` a stem to a
-pipe, `RescaleSink` holds one back until its peak is known. `track_lock` keeps two runs apart;
-`demo_song` is a short one that is always at hand.
+file, whose streams `stem_streams` tells. `FileSink` writes one stem, `StemMp4Sink` one file of four
+stems, `PipeSink` a stem to a pipe, `RescaleSink` holds one back until its peak is known.
+`track_lock` keeps two runs apart; `demo_song` is a short one that is always at hand.
 
 Out of scope: sound devices, resampling, downmixing, and pictures in tags.
 """
 
 from __future__ import annotations
 
-from streamer.files.decode import open_source, reference_stems
+from streamer.files.decode import MIXTURE, open_source, reference_stems, stem_streams
 from streamer.files.demo_song import demo_song
 from streamer.files.encode import Encoding, FileSink
 from streamer.files.folder import track_lock
@@ -34,6 +34,7 @@ from streamer.files.stem_mp4 import StemMp4Sink
 from streamer.files.track import open_track, stem_paths
 
 __all__ = [
+    "MIXTURE",
     "Encoding",
     "FileSink",
     "LoudnessMeter",
@@ -48,5 +49,6 @@ __all__ = [
     "reference_stems",
     "remove_stale_parts",
     "stem_paths",
+    "stem_streams",
     "track_lock",
 ]

@@ -14,21 +14,23 @@ from streamer.errors import SourceError
 from streamer.files.source import Source, unreadable
 
 STANDARD_INPUT = "-"
+MIXTURE = "mixture"
+"""How the mix is called among the stems."""
 SLOWEST_HZ, FASTEST_HZ = 1000, 768_000
 """The sample rates that are taken for true."""
 
 
-def open_source(path: str | Path) -> Source:
+def open_source(path: str | Path, stream: int = 0) -> Source:
     """Open a file, a named pipe, or ``"-"`` for standard input, to be read in a stream.
 
-    Uncompressed files are read by libsndfile, all else by FFmpeg. Of several audio streams the
-    first is taken, which in a stem file is the mix.
+    Uncompressed files are read by libsndfile, all else by FFmpeg. Of several audio streams one is
+    taken, by default the first, which in a stem file is the mix.
 
     Raises:
         SourceError: it is missing, a folder, empty, not to be read, holds no audio, or states a
             sample rate that no audio has.
     """
-    source = _open(path)
+    source = _open(path, stream)
     if not SLOWEST_HZ <= source.samplerate <= FASTEST_HZ:
         source.close()
         label = "standard input" if str(path) == STANDARD_INPUT else path
@@ -39,7 +41,7 @@ def open_source(path: str | Path) -> Source:
     return source
 
 
-def _open(path: str | Path) -> Source:
+def _open(path: str | Path, stream: int) -> Source:
     if path == "":
         raise SourceError("An empty name was given for an input; name a file")
     if str(path) == STANDARD_INPUT:
@@ -61,36 +63,51 @@ def _open(path: str | Path) -> Source:
         raise unreadable(str(path), error) from None
     except ValueError:
         raise SourceError(f"{str(path)!r} cannot be a file name; check the path") from None
-    return _pcm_source(path, head) or _av_source(path)
+    return _pcm_source(path, head) or _av_source(path, stream)
 
 
 def reference_stems(path: str | Path) -> dict[str, Source] | None:
     """Open the true stems of a stem file (NI ``.stem.mp4``) by name, or None if it is no such file.
 
-    Frame n of each stem belongs to frame n of ``open_source(path)``. Names are those the file
-    gives, in lower case, "vox" told as "vocals"; where it gives none: drums, bass, other, vocals.
+    Frame n of each stem belongs to frame n of ``open_source(path)``. Names are those of
+    `stem_streams`.
 
     Raises:
         SourceError: the file is one of stems, but a stem cannot be decoded.
+    """
+    streams = stem_streams(path)
+    if MIXTURE not in streams:
+        return None
+    with ExitStack() as opened:
+        stems = {
+            name: opened.enter_context(open_source(path, stream))
+            for name, stream in streams.items()
+            if name != MIXTURE
+        }
+        opened.pop_all()
+    return stems
+
+
+def stem_streams(path: str | Path) -> dict[str, int]:
+    """Return which audio stream of a stem file is which stem; none of a file that is no such file.
+
+    The first of five is the mix, "mixture"; a file of four has none. Names are those that the file
+    gives, in lower case, "vox" told as "vocals"; where it gives none: drums, bass, other, vocals.
     """
     from streamer.files.mp4_boxes import STEM_NAMES, read_stem_names
 
     path = Path(path)
     if path.suffix.lower() not in (".mp4", ".m4a") or not path.is_file():
-        return None
-    if _audio_streams(path) != 1 + len(STEM_NAMES):
-        return None
+        return {}
+    streams = _audio_streams(path)
+    if streams not in (len(STEM_NAMES), 1 + len(STEM_NAMES)):
+        return {}
     told = [name.lower() for name in read_stem_names(path)]
     names = ["vocals" if name == "vox" else name for name in told]
     if len(set(names)) != len(STEM_NAMES):
         names = list(STEM_NAMES)
-    with ExitStack() as opened:
-        stems = {
-            name: opened.enter_context(_av_source(path, stream=1 + index))
-            for index, name in enumerate(names)
-        }
-        opened.pop_all()
-    return stems
+    order = names if streams == len(STEM_NAMES) else [MIXTURE, *names]
+    return {name: index for index, name in enumerate(order)}
 
 
 def _open_stdin() -> BinaryIO:
@@ -130,7 +147,7 @@ def _pcm_source(path: Path, head: bytes) -> Source | None:
         return None
 
 
-def _av_source(path: Path, stream: int = 0) -> Source:
+def _av_source(path: Path, stream: int) -> Source:
     from streamer.files.decode_av import AvSource
     from streamer.files.tags import read_tags, states_length
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import BinaryIO
 
 import av
@@ -21,8 +23,14 @@ from streamer.files.tags import from_container
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 _STATES_LENGTH = ("flac", "mp3", _MP4)
 
+# Containers in which a jump ends where it is said to; after one in Ogg, positions are guesses.
+_JUMPS = ("flac", _MP4)
+
 # Containers that round lengths to packets or to milliseconds state up to this much too much.
 _ROUNDING_SECONDS = 0.05
+
+# Decoders need what came before the first frame that is wanted; Opus wants most, 80 ms.
+_RUN_UP_SECONDS = 0.2
 
 
 class Tap:
@@ -101,6 +109,7 @@ class AvSource(Source):
         self.losses = []
         self._bad_packets = 0
         self._bad_since = 0.0
+        self._skipped_frames = 0
         self._tap = Tap(self._opener())
         try:
             self._container = av.open(self._tap, "r", metadata_errors="replace")
@@ -207,7 +216,7 @@ class AvSource(Source):
         """See `Source.blocks`."""
         waiting: list[Samples] = []
         waiting_frames = delivered = 0
-        for samples in self._samples():
+        for samples in _without(self._samples(), self._skipped_frames):
             waiting.append(samples)
             waiting_frames += len(samples)
             if waiting_frames < block_frames:
@@ -247,10 +256,46 @@ class AvSource(Source):
         self.close()
         self._open()
 
+    def seek(self, frame: int) -> None:
+        """See `Source.seek`."""
+        self.reopen()
+        self._claimed = None
+        self._skipped_frames = frame - self._jump(frame)
+
+    def _jump(self, frame: int) -> int:
+        """Go to somewhere before a frame, near it if the container is good at it; return where."""
+        run_up = round(_RUN_UP_SECONDS * self.samplerate)
+        base = self._stream.time_base
+        origin = None if self._first is None else self._first.pts
+        jumps = self._container.format.name in _JUMPS
+        if not jumps or frame <= run_up or base is None or origin is None:
+            return 0
+        second = Fraction(frame - run_up, self.samplerate)
+        try:
+            self._container.seek(origin + math.floor(second / base), stream=self._stream)
+        except av.error.FFmpegError:  # it finds no place to go to, as in some FLAC
+            self._first = None
+        else:
+            self._frames = self._decoded()
+            self._first = next(self._frames, None)
+        if self._first is not None and self._first.pts is not None:
+            position = round((self._first.pts - origin) * base * self.samplerate)
+            if 0 <= position <= frame:
+                return position
+        self.reopen()
+        return 0
+
     def close(self) -> None:
         """See `Source.close`."""
         self._container.close()
         self._tap.close()
+
+
+def _without(parts: Iterator[Samples], frames: int) -> Iterator[Samples]:
+    """Yield audio less its first frames."""
+    for part in parts:
+        yield part[frames:]
+        frames = max(0, frames - len(part))
 
 
 # The integer formats FFmpeg decodes to: what silence is, and what full scale is.

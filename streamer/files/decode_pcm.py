@@ -44,10 +44,11 @@ class PcmSource(Source):
         self.seconds = self.frames / self.samplerate
         self.tags = read_tags(path)
         self.losses = []
+        self._begin = 0
 
     def blocks(self, block_frames: int = BLOCK_FRAMES) -> Iterator[Samples]:
         """See `Source.blocks`."""
-        delivered = 0
+        delivered = self._begin
         while delivered < self.frames:
             try:
                 block: Samples = self._file.read(block_frames, dtype="float32", always_2d=True)
@@ -81,6 +82,12 @@ class PcmSource(Source):
         except (soundfile.LibsndfileError, OSError):
             raise SourceError(f"{self._path} is gone or was changed; start again") from None
         self.losses = []
+        self._begin = 0
+
+    def seek(self, frame: int) -> None:
+        """See `Source.seek`."""
+        self.reopen()
+        self._begin = self._file.seek(min(frame, self.frames))
 
     def close(self) -> None:
         """See `Source.close`."""

@@ -51,6 +51,14 @@ class Source(ABC):
         """
 
     @abstractmethod
+    def seek(self, frame: int) -> None:
+        """Have ``blocks()`` begin at a frame, and tell no losses any more.
+
+        Raises:
+            SourceError: the input is a pipe, or is gone.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of the file; closing twice does nothing."""
 

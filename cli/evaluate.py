@@ -1,0 +1,110 @@
+"""`stemstream eval`: how near stems come to the true ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import with_settings
+from streamer.errors import SettingsError
+from streamer.resolve import resolve
+from streamer.train.eval_settings import EvalSettings
+
+MEANINGLESS = (
+    "two_stems",
+    "other_method",
+    "residual",
+    "conserve",
+    "loudness",
+    "sample_format",
+    "dither",
+)
+"""Settings of what is written, not of what is judged."""
+
+
+@with_settings(EvalSettings, MEANINGLESS)
+def evaluate(
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="songs with their stems, to separate", metavar="FOLDER"),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference", help="songs with their stems, separated before", metavar="FOLDER"
+        ),
+    ] = None,
+    estimate: Annotated[
+        Path | None,
+        typer.Option(
+            "--estimate", help="what was made of them, as `separate` writes it", metavar="FOLDER"
+        ),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="write every score to this file", metavar="FILE")
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            help="with --live: draw SDR against delay to this .svg or .png",
+            metavar="FILE",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            help="settings file in TOML; without one stemstream.toml, where there is one",
+            metavar="FILE",
+        ),
+    ] = None,
+    verbose: Annotated[  # noqa: ARG001 (cli.main looks for it when an error is told)
+        bool,
+        typer.Option(
+            "-v", "--verbose", help="show where an unexpected error came from", metavar=""
+        ),
+    ] = False,
+    flags: dict[str, object],
+) -> None:
+    """Score stems against the true ones: SDR over the whole, the MDX challenge's, BSS Eval v4.
+
+    Either --data, whose songs are separated by --name, or --reference and --estimate, files.
+    Songs are folders SONG/{drums,bass,other,vocals}.wav, stem files, or as in MUSDB18. The models
+    silence, mixture, mixture/4 and irm are bounds.
+    """
+    settings = resolve(flags, config=config, kind=EvalSettings).settings
+    _check(data, reference, estimate, plot, live=settings.live)
+    # imported here, since the engine takes a second that help and wrong flags need not wait for
+    from cli.evaluate_run import show_curve, show_scores
+
+    if settings.live:
+        assert data is not None
+        show_curve(data, settings, json_file, plot)
+    else:
+        show_scores(data, reference, estimate, settings, json_file)
+
+
+def _check(
+    data: Path | None,
+    reference: Path | None,
+    estimate: Path | None,
+    plot: Path | None,
+    *,
+    live: bool,
+) -> None:
+    if (data is None) == (reference is None and estimate is None):
+        raise SettingsError(
+            "eval needs songs: either --data FOLDER, or --reference FOLDER and --estimate FOLDER"
+        )
+    if (reference is None) != (estimate is None):
+        raise SettingsError("--reference and --estimate belong together; give both")
+    if live and data is None:
+        raise SettingsError("--live separates songs anew; give --data FOLDER")
+    if plot is not None and not live:
+        raise SettingsError("--plot draws SDR against delay; give --live too")
+    if plot is not None and plot.suffix not in (".svg", ".png"):
+        raise SettingsError(f"plot={plot} must end in .svg or .png; try curve.svg")

@@ -1,0 +1,102 @@
+"""Which songs are learnt from and which are judged by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from streamer.errors import SettingsError
+from streamer.train.corpus import Track, decode_songs
+from streamer.train.settings import TrainSettings
+from streamer.train.songs import Song, find_songs
+
+
+@dataclass(frozen=True)
+class Corpora:
+    """Tracks to learn from, with how likely each is, and tracks to judge by."""
+
+    training: tuple[Track, ...]
+    chances: tuple[float, ...]
+    validation: tuple[Track, ...]
+    left_alone: int
+    """Songs of a test split, which nobody may learn from."""
+
+    @property
+    def seconds(self) -> float:
+        """How much music there is to learn from."""
+        return sum(track.frames / track.samplerate for track in self.training)
+
+
+def gather(
+    settings: TrainSettings,
+    stems: Sequence[str],
+    samplerate: int,
+    progress: Callable[[int, int], None] = lambda done, of: None,  # noqa: ARG005
+) -> Corpora:
+    """Find the songs, hold some out, and decode them all.
+
+    Raises:
+        SettingsError: the settings name no songs, or too few.
+        SourceError: a song cannot be read.
+        SinkError: the cache cannot be written.
+    """
+    if not settings.data:
+        raise SettingsError("data= must name a folder of songs with their stems; try --data songs")
+    folders: list[list[Song]] = []
+    held_out: list[Song] = []
+    left_alone = 0
+    for number, folder in enumerate(settings.data):
+        found = find_songs(folder, stems)
+        songs = [song for song in found if song.split != "test"]
+        left_alone += len(found) - len(songs)
+        if number == 0 and settings.validation is None:
+            songs, held_out = hold_out(songs, settings.held_out)
+        folders.append(songs)
+    if settings.validation is not None:
+        held_out = find_songs(settings.validation, stems)
+    for folder, songs in zip(settings.data, folders, strict=True):
+        if not songs:
+            raise SettingsError(
+                f"data={folder} must hold more songs, since of those in it none is left to learn "
+                "from; add songs, or name those to judge by with --validation"
+            )
+    training = [song for songs in folders for song in songs]
+    tracks = decode_songs([*training, *held_out], samplerate, settings.cache_folder, progress)
+    return Corpora(
+        tuple(tracks[: len(training)]),
+        tuple(chances(settings.mixing, [len(songs) for songs in folders])),
+        tuple(tracks[len(training) :]),
+        left_alone,
+    )
+
+
+def hold_out(songs: Sequence[Song], share: float) -> tuple[list[Song], list[Song]]:
+    """Return the songs to learn from, and those to judge by: at least one, of those that have all.
+
+    Which ones are held out depends on their names alone, so that a song stays where it is when
+    others are added.
+    """
+    whole = [song for song in songs if None not in song.recordings] or songs
+    count = max(1, min(round(share * len(songs)), len(songs) - 1))
+    drawn = sorted(whole, key=lambda song: hashlib.sha256(song.name.encode()).digest())[:count]
+    return [song for song in songs if song not in drawn], [song for song in songs if song in drawn]
+
+
+def chances(mixing: Sequence[float] | None, sizes: Sequence[int]) -> list[float]:
+    """Return how likely each song is, from the folders' shares and how many songs each has.
+
+    Raises:
+        SettingsError: there is not one share for each folder.
+    """
+    shares = list(mixing) if mixing is not None else [float(size) for size in sizes]
+    if len(shares) != len(sizes) or not sum(shares):
+        raise SettingsError(
+            f"mixing={','.join(map(str, shares))} must be {len(sizes)} numbers, one for each "
+            f"--data, and not all 0; try {','.join(['1'] * len(sizes))}"
+        )
+    return [
+        share / sum(shares) / size
+        for share, size in zip(shares, sizes, strict=True)
+        for _ in range(size)
+    ]

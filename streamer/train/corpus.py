@@ -1,0 +1,194 @@
+"""Songs decoded once, into files that examples are cut from without reading the rest.
+
+A song becomes ``NAME KEY.npy``, float16 ``(stems, frames, channels)``, and ``NAME KEY.json``, what
+was measured on the way; the latter is written last, so a song that has it is whole. The key tells
+the song's files as they were, the sample rate and the stems. Half precision keeps 66 dB and more
+between a sample and its rounding, and takes what is over full scale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.audio import Samples
+from streamer.errors import SinkError
+from streamer.files.part import sink_errors
+from streamer.train.songs import Song
+
+STRETCH_SECONDS: Final = 60
+TITLE_CHARACTERS: Final = 60
+ENVELOPE_HZ: Final = 20
+PLATEAU: Final = 0.999
+"""Of full scale; what stays above it for two samples without moving is cut off, not music."""
+MOVES: Final = 1e-4
+SILENCE_RMS: Final = 1e-4
+"""-80 dB full scale: under it a stem is silent."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was measured of a song: a number for each stem, in their order.
+
+    ``rms`` and ``peak`` are of full scale, ``clipped`` counts samples. ``envelope`` is the RMS of
+    the mixture, `ENVELOPE_HZ` times a second.
+    """
+
+    rms: tuple[float, ...]
+    peak: tuple[float, ...]
+    clipped: tuple[int, ...]
+    envelope: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Track:
+    """A song of the corpus. Its samples stay on the disk until they are asked for."""
+
+    song: Song
+    path: Path
+    samplerate: int
+    frames: int
+    survey: Survey
+
+    @cached_property
+    def _samples(self) -> NDArray[np.float16]:
+        samples: NDArray[np.float16] = np.load(self.path, mmap_mode="r")
+        return samples
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a worker maps the file itself; pickled, the map would be all that is in it
+        return {name: value for name, value in self.__dict__.items() if name != "_samples"}
+
+    def read(self, stem: int, start_frame: int, frames: int) -> Samples:
+        """Return a stretch of a stem, ``(frames, channels)``, silent before and after the song."""
+        begin, end = max(start_frame, 0), min(start_frame + frames, self.frames)
+        stretch = np.zeros((frames, self._samples.shape[2]), np.float32)
+        if begin < end:
+            stretch[begin - start_frame : end - start_frame] = self._samples[stem, begin:end]
+        return stretch
+
+    def whole(self) -> Samples:
+        """Return all stems, ``(stems, frames, channels)``."""
+        return self._samples.astype(np.float32)
+
+    def is_silent(self, stem: int) -> bool:
+        """Return whether there is nothing in a stem."""
+        return self.survey.rms[stem] < SILENCE_RMS
+
+
+def decode_songs(
+    songs: Sequence[Song],
+    samplerate: int,
+    cache: Path,
+    progress: Callable[[int, int], None] = lambda done, of: None,  # noqa: ARG005
+) -> list[Track]:
+    """Return the songs as tracks at a sample rate in Hz, decoding those that the cache lacks.
+
+    ``progress`` is told how many songs are there, of how many.
+
+    Raises:
+        SourceError: a song cannot be read.
+        SinkError: the cache cannot be written.
+    """
+    with sink_errors(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+    tracks = []
+    for number, song in enumerate(songs):
+        progress(number, len(songs))
+        tracks.append(_track(song, samplerate, cache))
+    progress(len(songs), len(songs))
+    return tracks
+
+
+def _track(song: Song, samplerate: int, cache: Path) -> Track:
+    title = re.sub(r"[^-_. \w]", "_", song.name)[:TITLE_CHARACTERS]
+    name = f"{title} {_key(song, samplerate)}"
+    path = cache / f"{name}.npy"
+    notes = cache / f"{name}.json"
+    frames = song.frames_at(samplerate)
+    if not notes.is_file():
+        with sink_errors(path):
+            survey = _decode(song, samplerate, path)
+            part = notes.with_suffix(f".{os.getpid()}.part")
+            part.write_text(json.dumps(asdict(survey)), "utf-8")
+            part.replace(notes)
+    try:
+        known = json.loads(notes.read_text("utf-8"))
+        survey = Survey(**{field: tuple(values) for field, values in known.items()})
+    except (OSError, ValueError, TypeError) as error:
+        raise SinkError(f"{notes} is damaged ({error}); delete it and {path.name}") from None
+    return Track(song, path, samplerate, frames, survey)
+
+
+def _key(song: Song, samplerate: int) -> str:
+    facts: list[object] = [samplerate, song.stems]
+    for recording in song.recordings:
+        if recording is not None:
+            status = recording.path.stat()
+            where = str(recording.path.resolve())
+            facts += [where, recording.stream, status.st_size, status.st_mtime_ns]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+
+
+def _decode(song: Song, samplerate: int, path: Path) -> Survey:
+    """Write a song's samples, a stretch at a time, and measure them."""
+    frames = song.frames_at(samplerate)
+    part = path.with_suffix(f".{os.getpid()}.part")  # other processes may be at it as well
+    measure = _Measure(len(song.stems), samplerate)
+    first = song.read(samplerate, 0, 1)
+    shape = (len(song.stems), frames, first.shape[2])
+    kept = np.lib.format.open_memmap(part, "w+", np.float16, shape)
+    # a whole number of the envelope's steps
+    step = STRETCH_SECONDS * ENVELOPE_HZ * (samplerate // ENVELOPE_HZ)
+    for start in range(0, frames, step):
+        stretch = song.read(samplerate, start, step)
+        kept[:, start : start + step] = stretch
+        measure.feed(stretch)
+    kept.flush()
+    del kept
+    part.replace(path)
+    return measure.result()
+
+
+class _Measure:
+    """A song's survey, from one stretch after the other."""
+
+    def __init__(self, stems: int, samplerate: int) -> None:
+        self._energy = np.zeros(stems)
+        self._peak = np.zeros(stems)
+        self._clipped = np.zeros(stems, np.int64)
+        self._samples = 0
+        self._step = samplerate // ENVELOPE_HZ
+        self._envelope: list[float] = []
+
+    def feed(self, stretch: Samples) -> None:
+        """Take ``(stems, frames, channels)`` in."""
+        size = np.abs(stretch)
+        self._energy += np.square(stretch, dtype=np.float64).sum(axis=(1, 2))
+        self._peak = np.maximum(self._peak, size.max(axis=(1, 2), initial=0))
+        still = np.abs(np.diff(stretch, axis=1)) < MOVES
+        self._clipped += (still & (size[:, 1:] > PLATEAU)).sum(axis=(1, 2))
+        self._samples += stretch[0].size
+        mixture = np.square(stretch.sum(axis=0)).mean(axis=1)
+        whole = mixture[: len(mixture) // self._step * self._step].reshape(-1, self._step)
+        self._envelope += np.sqrt(whole.mean(axis=1)).round(5).tolist()
+
+    def result(self) -> Survey:
+        """Return what was measured."""
+        rms = np.sqrt(self._energy / max(self._samples, 1))
+        return Survey(
+            tuple(rms.tolist()),
+            tuple(self._peak.tolist()),
+            tuple(self._clipped.tolist()),
+            tuple(self._envelope),
+        )

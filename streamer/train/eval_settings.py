@@ -1,0 +1,67 @@
+"""What an evaluation is told, beyond the separation that it judges."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from streamer.settings import ConflictError, StreamSettings
+
+
+def _list_of_seconds(value: object) -> object:
+    """Make a list of "0.1,0.2"."""
+    words = value.split(",") if isinstance(value, str) else value
+    try:
+        seconds = tuple(float(word) for word in words)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        seconds = ()
+    if not seconds or not all(0 <= one <= 600 for one in seconds):
+        raise ValueError("must be seconds between 0 and 600, with commas between")
+    return tuple(dict.fromkeys(seconds))
+
+
+Grid = Annotated[tuple[float, ...], BeforeValidator(_list_of_seconds)]
+
+
+class EvalSettings(StreamSettings):
+    """What an evaluation is told.
+
+    The defaults of the grid are multiples of one hop: many of its windows are then the same ones,
+    which the model separates once.
+
+    Raises:
+        pydantic.ValidationError: a value is out of its range; `streamer.resolve` says it in one
+            sentence.
+    """
+
+    table: ClassVar[str] = "eval"
+
+    songs: int | None = Field(
+        None, ge=1, description="score the first so many songs only", examples=[10]
+    )
+    seconds: float | None = Field(
+        None, gt=0, description="score so many seconds from the middle of each song", examples=[10]
+    )
+    bss_eval: bool = Field(
+        True,
+        description="also give SDR, SIR and SAR of BSS Eval v4, which takes its time; --live never "
+        "does",
+    )
+    live: bool = Field(
+        False, description="score live windows of several lengths, hops and lookaheads"
+    )
+    windows: Grid = Field((2.0, 4.0), description="with --live: window lengths in seconds")
+    hops: Grid = Field((0.1, 0.2, 0.4), description="with --live: hops in seconds")
+    lookaheads: Grid = Field(
+        (0.0, 0.1, 0.2, 0.4, 1.0), description="with --live: lookaheads in seconds"
+    )
+
+    @model_validator(mode="after")
+    def _fit_grid(self) -> Self:
+        for name, several in {"hop": "hops", "lookahead": "lookaheads"}.items():
+            if self.live and getattr(self, name) is not None:
+                raise ConflictError(f"{{live}} tries many, not one {{{name}}}; try {{{several}}}")
+        if self.live and not (all(self.windows) and all(self.hops)):
+            raise ConflictError("{windows} and {hops} must be over 0; try 0.1")
+        return self

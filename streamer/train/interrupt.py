@@ -1,0 +1,50 @@
+"""Ctrl-C and termination as a wish: the step that is being made is made to its end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Self
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupt:
+    """While it is entered the first signal is noted; the next one does what it did before.
+
+    ``signum`` is the signal that came, None as long as there was none. Only for the main thread.
+    """
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for signum in SIGNALS:
+            if signal.getsignal(signum) != signal.SIG_IGN:  # as under nohup
+                self._before[signum] = signal.signal(signum, self._note)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._restore()
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.signum = signum
+        self._restore()
+
+    def _restore(self) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+        self._before.clear()
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Have the processes that are started meanwhile take no notice of Ctrl-C, which goes to all."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,291 @@
+"""The training loop: steps, and between epochs what they came to."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import load_file
+
+from streamer.errors import ModelError
+from streamer.train.corpora import Corpora
+from streamer.train.examples import Course, Examples, load, recipe_of
+from streamer.train.export import HALF_COSTS_DB, export, state_of
+from streamer.train.interrupt import Interrupt, deaf
+from streamer.train.journal import Journal, Row
+from streamer.train.losses import mean_loss, stem_losses
+from streamer.train.network import Subject
+from streamer.train.settings import TrainSettings
+from streamer.train.state import State, load_state, make_state, save_state, seed_step
+from streamer.train.validate import Scores, named, sdr_of, validate
+
+STATE_FILE = "state.safetensors"
+MODEL_FILE = "model.safetensors"
+
+
+class Listener(Protocol):
+    """Who is told how it goes."""
+
+    def told(self, sentence: str) -> None:
+        """Take a sentence for the user."""
+
+    def decoded(self, songs: int, of: int) -> None:
+        """Take how many songs are decoded."""
+
+    def stepped(self, step: int, of: int, loss: float) -> None:
+        """Take what a step came to."""
+
+    def validated(self, row: Row, *, better: bool) -> None:
+        """Take what an epoch came to."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training came to.
+
+    ``model`` is the file of the best network, which ``epoch`` ended with (0: it is the one that was
+    begun with; None: there is none yet), ``scores`` are its own, before it was rounded.
+    ``half_costs_db`` is what half precision takes from its SDR. ``signum`` is the signal that
+    stopped the run. Seconds are those of a step, and of that the wait for examples.
+    """
+
+    model: Path
+    epoch: int | None
+    step_seconds: float
+    waiting_seconds: float
+    scores: Scores | None = None
+    half_costs_db: float | None = None
+    stored_half: bool = False
+    signum: int | None = None
+
+
+class Stopped(Exception):  # noqa: N818 (it is a wish, not an error)
+    """The run was asked to stop."""
+
+
+@dataclass
+class _Clock:
+    """Seconds of this process: all of the steps, and of those the ones that waited for examples."""
+
+    steps: int = 0
+    seconds: float = 0.0
+    waiting_seconds: float = 0.0
+
+
+class Training:
+    """A network, what it learns from, and how far it is.
+
+    Args:
+        settings: what was asked for.
+        fabric: where it runs; launched.
+        subject: the network.
+        corpora: the songs.
+        listener: who is told how it goes.
+    """
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        fabric: Fabric,
+        subject: Subject,
+        corpora: Corpora,
+        listener: Listener,
+    ) -> None:
+        self._settings = settings
+        self._fabric = fabric
+        self._corpora = corpora
+        self._listener = listener
+        self._frames = subject.frames
+        self.epoch_steps = settings.epoch_steps or self._steps_to_hear_all()
+        self.steps = settings.epochs * self.epoch_steps
+        network = subject.network.to(fabric.device)
+        self.state: State = make_state(network, settings, self.steps)
+        if settings.resume and self._state_path.is_file():
+            load_state(self._state_path, self.state)
+        self._forward, self._optimizer = fabric.setup(network, self.state.optimizer)
+        self.clock = _Clock()
+
+    @property
+    def _state_path(self) -> Path:
+        return self._settings.out / STATE_FILE
+
+    @property
+    def model_path(self) -> Path:
+        """The best network so far."""
+        return self._settings.out / MODEL_FILE
+
+    def _steps_to_hear_all(self) -> int:
+        settings = self._settings
+        seconds = self._frames / self._corpora.training[0].samplerate
+        heard = seconds * settings.batch * settings.accumulate * self._fabric.world_size
+        return max(1, math.ceil(self._corpora.seconds / heard))
+
+    def run(self, interrupt: Interrupt) -> None:
+        """Train to the end, or until nothing gets better.
+
+        Raises:
+            Stopped: it was asked to stop, and what was learnt is saved.
+            ModelError: the loss is no number.
+            SinkError: something cannot be written.
+        """
+        progress = self.state.progress
+        self.state.network.train()
+        batches = self._batches()
+        with closing(Journal(self._settings.out, progress.step)) as journal:
+            try:
+                if not progress.history:
+                    self._end_epoch(0, interrupt, journal)
+                while not self.is_over:
+                    while progress.step < (progress.epoch + 1) * self.epoch_steps:
+                        self._step(batches)
+                        self._heed(interrupt)
+                    self._end_epoch(progress.epoch + 1, interrupt, journal)
+            except Stopped:
+                self._save()
+                raise
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all epochs are done, or too many of them brought nothing."""
+        progress = self.state.progress
+        patience = self._settings.patience
+        return progress.epoch >= self._settings.epochs or 0 < patience <= progress.stale
+
+    def _batches(self) -> Iterator[torch.Tensor]:
+        settings, fabric = self._settings, self._fabric
+        corpora = self._corpora
+        examples = Examples(
+            corpora.training, corpora.chances, recipe_of(settings), self._frames, settings.seed
+        )
+        first, last = (
+            step * settings.accumulate for step in (self.state.progress.step, self.steps)
+        )
+        course = Course(first, last, settings.batch, fabric.global_rank, fabric.world_size)
+        with deaf():
+            return load(examples, course, settings.workers)
+
+    def _step(self, batches: Iterator[torch.Tensor]) -> None:
+        settings, fabric, state = self._settings, self._fabric, self.state
+        began = time.perf_counter()
+        seed_step(settings.seed, state.progress.step, fabric.global_rank)
+        total = torch.zeros((), device=fabric.device)
+        for number in range(settings.accumulate):
+            stems = self._next(batches)
+            more = number < settings.accumulate - 1
+            with fabric.no_backward_sync(self._forward, enabled=more):
+                losses = stem_losses(self._forward(stems.sum(1)), stems, settings.stft_loss)
+                loss = mean_loss(losses, settings.drop_highest) / settings.accumulate
+                fabric.backward(loss)
+            total += loss.detach()
+        norm = fabric.clip_gradients(
+            self._forward, self._optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False
+        )
+        assert norm is not None
+        if not norm.isfinite():
+            raise ModelError(
+                f"the loss is no number at step {state.progress.step + 1}; try a lower "
+                f"--learning-rate than {settings.learning_rate:g}, or --precision float32"
+            )
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        state.schedule.step()
+        state.average.update_parameters(state.network)
+        state.progress.step += 1
+        state.progress.loss_sum += float(total)
+        self.clock.steps += 1
+        self.clock.seconds += time.perf_counter() - began
+        self._listener.stepped(state.progress.step, self.steps, float(total))
+
+    def _next(self, batches: Iterator[torch.Tensor]) -> torch.Tensor:
+        began = time.perf_counter()
+        stems = next(batches)
+        self.clock.waiting_seconds += time.perf_counter() - began
+        return stems.to(self._fabric.device)
+
+    def _heed(self, interrupt: Interrupt) -> None:
+        """Stop all processes at the same step, when the first of them was asked to."""
+        wanted = interrupt.signum is not None
+        if self._fabric.world_size > 1:
+            wanted = self._fabric.broadcast(wanted)
+        if wanted:
+            raise Stopped
+
+    def _end_epoch(self, epoch: int, interrupt: Interrupt, journal: Journal) -> None:
+        """Score what an epoch came to, and write down what was learnt; 0 is before the first."""
+        progress, every = self.state.progress, self._settings.bss_every
+        scores: Scores | None = None
+        if self._fabric.is_global_zero:
+            with_bss = bool(epoch and every) and not epoch % every
+            scores = self._judge(interrupt, with_bss=with_bss)
+        scores = self._fabric.broadcast(scores)
+        assert scores is not None
+        sdr_db = sdr_of(scores)
+        better = sdr_db > progress.best_sdr or progress.best_epoch is None
+        row = {"epoch": epoch, "step": progress.step, **named(scores)}
+        if epoch:
+            row["loss"] = progress.loss_sum / self.epoch_steps
+        progress.history.append(row)
+        progress.epoch, progress.loss_sum = epoch, 0.0
+        progress.stale = 0 if better else progress.stale + 1
+        if better:
+            progress.best_sdr, progress.best_epoch = sdr_db, epoch
+        if self._fabric.is_global_zero:
+            if better:
+                network = self.state.average.module
+                export(network, self.model_path, state_of(network))
+            self._save()
+            journal.write(progress.history)
+        self._listener.validated(row, better=better)
+
+    def _judge(self, interrupt: Interrupt, *, with_bss: bool) -> Scores:
+        """Return the scores of the averaged network on the songs to judge by."""
+
+        def heed() -> None:
+            # where there are several processes, the others wait for what comes of this
+            if interrupt.signum is not None and self._fabric.world_size == 1:
+                raise Stopped
+
+        network, songs = self.state.average.module, self._corpora.validation
+        return validate(network, songs, self._fabric.device, with_bss=with_bss, after_each=heed)
+
+    def finish(self, interrupt: Interrupt) -> Outcome:
+        """Score the best network, and store it in half precision where that costs little.
+
+        For the first process alone.
+
+        Raises:
+            Stopped: it was asked to stop; the best network is there in single precision.
+        """
+        network = self.state.average.module
+        network.load_state_dict(load_file(self.model_path))
+        scores = self._judge(interrupt, with_bss=bool(self._settings.bss_every))
+        network.load_state_dict(state_of(network, half=True))
+        cost_db = sdr_of(scores) - sdr_of(self._judge(interrupt, with_bss=False))
+        stored_half = cost_db < HALF_COSTS_DB
+        if stored_half:
+            export(network, self.model_path, state_of(network, half=True))
+        return replace(
+            self.outcome(), scores=scores, half_costs_db=cost_db, stored_half=stored_half
+        )
+
+    def outcome(self, signum: int | None = None) -> Outcome:
+        """Return what it came to so far."""
+        clock, steps = self.clock, max(self.clock.steps, 1)
+        return Outcome(
+            self.model_path,
+            self.state.progress.best_epoch,
+            clock.seconds / steps,
+            clock.waiting_seconds / steps,
+            signum=signum,
+        )
+
+    def _save(self) -> None:
+        if self._fabric.is_global_zero:
+            save_state(self._state_path, self.state, self._settings)

@@ -1,0 +1,75 @@
+"""The network that is trained: read from weights or made anew, and how long a stretch it takes."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from demucs.htdemucs import HTDemucs
+
+from streamer.errors import ModelError, SettingsError
+from streamer.models.checkpoint import Network, read_network
+from streamer.models.weights import get_file, place_of
+from streamer.train.settings import TrainSettings
+from streamer.train.songs import CHANNELS
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network to train; examples are ``frames`` long. ``note`` says why that is not as asked."""
+
+    network: Network
+    frames: int
+    note: str | None
+
+
+def load_subject(settings: TrainSettings) -> Subject:
+    """Read the network that the settings name.
+
+    Of a network nothing is taken for granted but that ``network(mix)``, with ``mix`` of ``(batch,
+    channels, frames)``, is ``(batch, stems, channels, frames)``, and the attributes ``sources``,
+    ``samplerate``, ``audio_channels``, ``segment``, and ``_init_args_kwargs`` as
+    `demucs.states.capture_init` leaves it.
+
+    Raises:
+        ModelError: there is no such model, or it is none that can be trained.
+        WeightsError: its weights cannot be had.
+        SettingsError: the segment is too short.
+    """
+    network = _read(settings)
+    if settings.from_scratch:
+        torch.manual_seed(settings.seed)
+        args, kwargs = copy.deepcopy(network._init_args_kwargs)
+        network = type(network)(*args, **kwargs)
+    network.requires_grad_(True)
+    if network.audio_channels != CHANNELS:
+        raise ModelError(
+            f"{settings.model} has {network.audio_channels} channels, and songs are read in "
+            "stereo; train a stereo model"
+        )
+    seconds, note = settings.segment, None
+    if isinstance(network, HTDemucs) and seconds > network.segment:
+        # its transformer pads what is shorter and was never shown what is longer
+        seconds = float(network.segment)
+        note = (
+            f"examples are {seconds:g} s long, not {settings.segment:g}: {settings.model} "
+            "is a transformer made for that length"
+        )
+    frames = int(seconds * network.samplerate)
+    if frames < 1:
+        raise SettingsError(f"segment={seconds:g} is less than one frame; try 10")
+    return Subject(network, frames, note)
+
+
+def _read(settings: TrainSettings) -> Network:
+    place = place_of(settings.model, repo=settings.repo, trust_checkpoint=settings.trust_checkpoint)
+    if place is None:
+        raise ModelError(f"{settings.model} has no weights to train; try htdemucs_mini")
+    members = place.bag.members
+    if len(members) > 1:
+        raise ModelError(
+            f"{settings.model} is a bag of {len(members)} networks, which are trained one by one; "
+            f"name one of them: {', '.join(members)}"
+        )
+    return read_network(get_file(place, members[0]), trust_checkpoint=settings.trust_checkpoint)

@@ -1,0 +1,145 @@
+"""A training from its settings to its files, top to bottom."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from lightning_fabric import Fabric
+from lightning_fabric.utilities import rank_zero_only
+
+from streamer.errors import ModelError, OutputExistsError, SettingsError
+from streamer.files.part import sink_errors
+from streamer.models.loading import set_up_torch
+from streamer.resolve import flag, shown
+from streamer.train.checks import findings
+from streamer.train.corpora import Corpora, gather
+from streamer.train.interrupt import Interrupt
+from streamer.train.journal import Row
+from streamer.train.loop import STATE_FILE, Listener, Outcome, Stopped, Training
+from streamer.train.network import Subject, load_subject
+from streamer.train.preview import write_preview
+from streamer.train.settings import FREE_TO_CHANGE, TrainSettings
+from streamer.train.state import saved_settings
+
+
+def train(settings: TrainSettings, listener: Listener) -> Outcome | None:
+    """Train a network; None comes of it in processes that only help the first one.
+
+    Raises:
+        StemstreamError: it cannot be trained with these settings; says why in one sentence.
+    """
+    if not _is_first():
+        listener = _Nobody()
+    check_out(settings)
+    set_up_torch(settings.torch_num_threads)
+    subject, corpora = _prepare(settings, listener)
+    # from here on there may be several processes; they come by the same way, and find all decoded
+    fabric = _fabric(settings)
+    with Interrupt() as interrupt:
+        training = Training(settings, fabric, subject, corpora, listener)
+        listener.told(_plan(settings, training, fabric))
+        try:
+            training.run(interrupt)
+            return training.finish(interrupt) if _is_first() else None
+        except Stopped:
+            return training.outcome(signum=interrupt.signum) if _is_first() else None
+
+
+def preview(settings: TrainSettings, folder: Path, listener: Listener) -> list[Path]:
+    """Write examples to listen to, a folder for each augmentation, and return these.
+
+    Raises:
+        StemstreamError: they cannot be made; says why in one sentence.
+    """
+    subject = load_subject(settings)
+    corpora = gather(
+        settings, subject.network.sources, subject.network.samplerate, listener.decoded
+    )
+    return write_preview(folder, corpora, settings, subject.frames)
+
+
+def check_out(settings: TrainSettings) -> None:
+    """Make sure that no other run's files are in the way.
+
+    Raises:
+        OutputExistsError: there are, and nothing was said of them.
+        SettingsError: the run to go on with was told something else.
+    """
+    path = settings.out / STATE_FILE
+    if settings.overwrite and settings.resume:
+        raise SettingsError("--overwrite replaces what --resume goes on with; give one of them")
+    if not path.is_file() or settings.overwrite:
+        return
+    if not settings.resume:
+        raise OutputExistsError(
+            f"{settings.out} holds a run; --resume goes on with it, --overwrite replaces it"
+        )
+    before = saved_settings(path)
+    for name, value in settings.model_dump(mode="json").items():
+        if name not in FREE_TO_CHANGE and value != before.get(name):
+            raise SettingsError(
+                f"{flag(name)}={shown(value)} must be {shown(before.get(name))}, as in the run in "
+                f"{settings.out}, to go on with it; try --overwrite for a new run"
+            )
+
+
+def _is_first() -> bool:
+    return not getattr(rank_zero_only, "rank", 0)
+
+
+class _Nobody:
+    """The listener of processes that only help."""
+
+    def told(self, sentence: str) -> None:
+        """See `Listener`."""
+
+    def decoded(self, songs: int, of: int) -> None:
+        """See `Listener`."""
+
+    def stepped(self, step: int, of: int, loss: float) -> None:
+        """See `Listener`."""
+
+    def validated(self, row: Row, *, better: bool) -> None:
+        """See `Listener`."""
+
+
+def _fabric(settings: TrainSettings) -> Fabric:
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    try:
+        fabric = Fabric(
+            accelerator=settings.device,
+            devices=settings.devices,
+            # a network may have parameters that no output depends on
+            strategy="ddp_find_unused_parameters_true" if settings.devices > 1 else "auto",
+            precision="bf16-mixed" if settings.precision == "bfloat16" else "32-true",
+        )
+        fabric.launch()
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"device={settings.device} with devices={settings.devices} is not to be had here "
+            f"({str(error).splitlines()[0].rstrip('.')[:200]}); try --device cpu --devices 1"
+        ) from None
+    return fabric
+
+
+def _prepare(settings: TrainSettings, listener: Listener) -> tuple[Subject, Corpora]:
+    """Load the network and the songs, and tell what was found of them."""
+    subject = load_subject(settings)
+    network = subject.network
+    corpora = gather(settings, network.sources, network.samplerate, listener.decoded)
+    with sink_errors(settings.out):
+        settings.out.mkdir(parents=True, exist_ok=True)
+    for sentence in (subject.note, *findings(corpora, subject.frames)):
+        if sentence:
+            listener.told(sentence)
+    return subject, corpora
+
+
+def _plan(settings: TrainSettings, training: Training, fabric: Fabric) -> str:
+    begun = f"from step {training.state.progress.step} on, " if settings.resume else ""
+    where = f"{fabric.world_size} x {fabric.device.type}, {settings.precision}"
+    return (
+        f"{begun}{settings.epochs} epochs of {training.epoch_steps} steps on {where}; "
+        f"songs decoded in {settings.cache_folder}"
+    )

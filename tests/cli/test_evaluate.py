@@ -1,0 +1,236 @@
+"""`stemstream eval`, end to end: models, bounds, files, live windows, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from data_set import make_stems, write_song, write_stem_file
+
+from cli.evaluate import MEANINGLESS
+from streamer.resolve import flag
+from streamer.train.eval_settings import EvalSettings
+
+Run = Callable[..., Any]
+RATE = 8000
+TINY = ("-n", "tiny", "--repo")
+
+
+@pytest.fixture
+def songs(elsewhere: Path) -> Path:
+    """Two songs, two seconds each, in the second of which the bass is silent."""
+    folder = elsewhere / "songs"
+    write_song(folder / "one", make_stems(2 * RATE), RATE)
+    write_song(folder / "two", make_stems(2 * RATE, seed=1), RATE)
+    (folder / "two" / "bass.wav").unlink()
+    return folder
+
+
+@pytest.fixture
+def score(stemstream: Run, elsewhere: Path) -> Callable[..., dict[str, Any]]:
+    """Run eval, and return what its JSON file says."""
+
+    def call(*words: object) -> dict[str, Any]:
+        outcome = stemstream("eval", *words, "--json", "out.json")
+        assert outcome.code == 0, outcome.err
+        told = json.loads((elsewhere / "out.json").read_text())
+        told["table"] = outcome.out
+        told["told"] = outcome.err
+        return told
+
+    return call
+
+
+def test_a_model_that_gives_the_mix_scores_as_the_mix(score: Run, songs: Path) -> None:
+    ours = score("-n", "passthrough", "--data", songs, "--clip-mode", "none", "--no-bss-eval")
+    mix = score("-n", "mixture", "--data", songs, "--no-bss-eval")
+    assert ours["judged"] == "passthrough"
+    for stem, ratios in ours["stems"].items():
+        # it works at 44.1 kHz, the songs have 8 kHz
+        assert ratios["median_sdr_db"] == pytest.approx(
+            mix["stems"][stem]["median_sdr_db"], abs=0.3
+        )
+
+
+def test_silent_references_are_left_out_and_told(score: Run, songs: Path) -> None:
+    told = score("-n", "silence", "--data", songs, "--no-bss-eval")
+    assert (told["stems"]["bass"]["songs"], told["stems"]["bass"]["silent"]) == (1, 1)
+    assert told["songs"][1]["stems"]["bass"]["sdr_db"] is None
+    assert told["stems"]["mean"]["median_sdr_db"] == pytest.approx(0)
+    assert "bass is silent in 1 songs, not scored there" in told["told"]
+    rows = {line.split()[0]: line.split()[1:] for line in told["table"].splitlines()[2:]}
+    assert rows["bass"] == ["0.00", "0.00", "1"]
+    assert rows["mean"] == ["0.00", "0.00"]
+
+
+def test_a_network_is_scored_the_same_each_time(score: Run, songs: Path, repo: Path) -> None:
+    # two stems, since the time that museval takes goes with their cube
+    words = (*TINY, repo, "--trust-checkpoint", "--data", songs, "--songs", 1)
+    words = (*words, "--stems", "drums,bass")
+    first, again = score(*words), score(*words)
+    assert first == again
+    ratios = first["songs"][0]["stems"]["drums"]
+    assert len(first["songs"]) == 1
+    assert all(isinstance(value, float) for value in ratios.values())
+    assert set(ratios) == {"sdr_db", "bss_sdr_db", "bss_sir_db", "bss_sar_db"}
+
+
+def test_some_stems_and_seconds_alone(score: Run, songs: Path, repo: Path) -> None:
+    words = (*TINY, repo, "--trust-checkpoint", "--no-bss-eval", "--data", songs)
+    told = score(*words, "--stems", "vocals,drums", "--seconds", 1)
+    assert list(told["stems"]) == ["vocals", "drums", "mean"]
+    assert [song["seconds"] for song in told["songs"]] == [1, 1]
+
+
+def test_files_of_separate_score_as_its_model(score: Run, stemstream: Run, elsewhere: Path) -> None:
+    stems = make_stems(60_000)
+    write_stem_file(elsewhere / "songs" / "A - B.stem.mp4", stems.sum(axis=0), stems)
+    song = elsewhere / "songs" / "A - B.stem.mp4"
+    assert stemstream("separate", "-n", "passthrough", "--float32", song).code == 0
+    told = score("--reference", "songs", "--estimate", "separated", "--no-bss-eval")
+    model = score("-n", "passthrough", "--data", "songs", "--no-bss-eval")
+    assert told["judged"] == "separated"
+    for stem, ratios in model["stems"].items():
+        assert told["stems"][stem] == pytest.approx(ratios, abs=1e-3)
+
+
+def test_perfect_files_in_any_layout(score: Run, songs: Path, elsewhere: Path) -> None:
+    write_song(songs / "two", make_stems(2 * RATE, seed=1), RATE)
+    for seed, name in enumerate(("one", "two")):
+        stems = make_stems(2 * RATE, seed=seed)
+        write_song(elsewhere / "flat" / name, stems[:, :-7], RATE, suffix=".flac")
+        write_song(elsewhere / "deep" / "model" / name, stems, RATE)
+    for place in ("deep", "deep/model", "flat"):
+        told = score("--reference", songs, "--estimate", place, "--no-bss-eval")
+        assert told["stems"]["mean"]["median_sdr_db"] > 40
+    one = score("--reference", songs / "one", "--estimate", "deep/model/one", "--no-bss-eval")
+    assert one["stems"]["mean"]["median_sdr_db"] > 50
+
+
+def test_the_test_split_is_scored_where_there_is_one(score: Run, elsewhere: Path) -> None:
+    for split, seed in (("train", 0), ("test", 1)):
+        write_song(elsewhere / "data" / split / f"of {split}", make_stems(RATE, seed=seed), RATE)
+    told = score("-n", "mixture", "--data", "data", "--no-bss-eval")
+    assert [song["name"] for song in told["songs"]] == ["of test"]
+
+
+def test_sdr_against_delay(score: Run, songs: Path, repo: Path, elsewhere: Path) -> None:
+    told = score(
+        *(*TINY, repo, "--trust-checkpoint", "--data", songs, "--live", "--seconds", 0.5),
+        *("--windows", "0.5", "--hops", "0.1,0.2", "--lookaheads", "0,0.1", "--plot", "curve.svg"),
+    )
+    delays = [round(point["delay_seconds"], 6) for point in told["points"]]
+    assert delays == [0.1, 0.2, 0.2, 0.3]
+    assert all(point["compute_seconds"] > 0 for point in told["points"])
+    means = [point["mean_sdr_db"] for point in told["points"]]
+    assert np.isfinite([*means, told["file_run"]["mean"]["median_sdr_db"]]).all()
+    assert told["table"].count("\n") == 7
+    assert "<svg" in (elsewhere / "curve.svg").read_text()
+
+
+def test_live_windows_without_the_grid_are_a_model_like_any(
+    score: Run, songs: Path, repo: Path
+) -> None:
+    words = (*TINY, repo, "--trust-checkpoint", "--no-bss-eval", "--data", songs)
+    live = score(*words, "--hop", 0.1, "--lookahead", 0.1)
+    assert live["stems"]["mean"] != score(*words)["stems"]["mean"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ((), 2, "eval needs songs: either --data"),
+        (("--data", "songs", "--reference", "songs"), 2, "either --data"),
+        (("--reference", "songs"), 2, "belong together; give both"),
+        (("--reference", "songs", "--estimate", "songs", "--live"), 2, "give --data FOLDER"),
+        (("--data", "songs", "--plot", "a.svg"), 2, "give --live too"),
+        (("--data", "songs", "--live", "--plot", "a.txt"), 2, "must end in .svg or .png"),
+        (("--data", "songs", "--live", "--hops", "0.1,x"), 2, "--hops=0.1,x must be seconds"),
+        (("--data", "songs", "--live", "--hops", "0"), 2, "must be over 0"),
+        (("--data", "songs", "--live", "--hop", "1"), 2, "--live tries many, not one --hop"),
+        (("--data", "songs", "--live", "-n", "irm"), 2, "irm has no windows"),
+        (("--data", "songs", "--songs", "0"), 2, "--songs=0 must be a whole number"),
+        (("--data", "songs", "--stems", "piano", "-n", "silence"), 2, "has the stem 'piano'"),
+        (("--data", "songs", "--stems", "piano", "-n", "passthrough"), 2, "no stem 'piano'"),
+        (("--data", "songs", "-n", "nothing"), 5, "no model is named 'nothing'"),
+        (("--data", "missing", "-n", "silence"), 3, "missing is no folder"),
+        (("--data", "empty", "-n", "silence"), 3, "empty holds no song with stems"),
+        (("--data", "songs", "-n", "silence", "--json", "no/out.json"), 4, "no is no folder"),
+        (("--data", "songs", "-n", "silence", "--json", "empty"), 4, "cannot be written"),
+        (("--reference", "songs", "--estimate", "empty"), 3, "empty holds no estimates"),
+        (("--reference", "songs", "--estimate", "other"), 3, "has no estimate of one"),
+        (("--reference", "songs", "--estimate", "two models"), 3, "estimates of a, b; name the"),
+        (("--reference", "songs", "--estimate", "few stems"), 3, "one has no vocals"),
+        (("--reference", "songs", "--estimate", "short"), 3, "is 1.00 s long and the song"),
+        (("--reference", "songs", "--estimate", "rate"), 3, "has 44100 Hz and the song"),
+    ],
+)
+def test_refusals_are_one_sentence(
+    stemstream: Run, elsewhere: Path, songs: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    (elsewhere / "empty").mkdir()
+    stems = make_stems(2 * RATE)
+    for name in ("one", "two"):
+        write_song(elsewhere / "other" / f"not {name}", stems, RATE)
+        write_song(elsewhere / "two models" / "a" / name, stems, RATE)
+        write_song(elsewhere / "two models" / "b" / name, stems, RATE)
+        write_song(elsewhere / "few stems" / name, stems[:3], RATE)
+        write_song(elsewhere / "short" / name, stems[:, :RATE], RATE)
+        write_song(elsewhere / "rate" / name, stems, 44100)
+    outcome = stemstream("eval", *words)
+    assert outcome.code == code
+    assert said in " ".join(outcome.complaint.split())
+
+
+def test_a_broken_stem_is_named(stemstream: Run, songs: Path) -> None:
+    (songs / "one" / "drums.wav").write_text("no sound")
+    outcome = stemstream("eval", "-n", "silence", "--data", songs)
+    assert outcome.code == 3
+    assert "drums.wav is not audio" in outcome.complaint
+
+
+def test_stems_of_a_model_that_no_song_has(stemstream: Run, songs: Path, elsewhere: Path) -> None:
+    for name in ("one", "two"):
+        (songs / name / "vocals.wav").unlink()
+    outcome = stemstream("eval", "-n", "passthrough", "--data", songs)
+    assert outcome.code == 2
+    assert "no song in" in outcome.complaint
+    assert "has the stem 'vocals'" in outcome.complaint
+
+
+def test_without_museval_it_says_what_to_install(
+    stemstream: Run, songs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("museval", "museval.metrics"):
+        monkeypatch.setitem(sys.modules, module, None)
+    outcome = stemstream("eval", "-n", "mixture", "--data", songs)
+    assert outcome.code == 2
+    assert "pip install 'stemstream[train]'" in outcome.complaint
+
+
+def test_the_flags_are_the_settings(stemstream: Run) -> None:
+    told = stemstream("eval", "--help")
+    assert told.code == 0
+    flags = set(re.findall(r"--[a-z-]+", told.out))
+    wanted = {flag(name) for name in EvalSettings.model_fields if name not in MEANINGLESS}
+    assert wanted <= flags
+
+
+def test_a_settings_file_has_a_table_for_it(score: Run, songs: Path, elsewhere: Path) -> None:
+    (elsewhere / "stemstream.toml").write_text("[eval]\nsongs = 1\nbss_eval = false\n")
+    assert len(score("-n", "mixture", "--data", songs)["songs"]) == 1
+
+
+def test_audio_that_is_no_number_is_silence(score: Run, songs: Path) -> None:
+    audio, rate = soundfile.read(songs / "one" / "drums.wav", dtype="float32")
+    audio[:100] = np.nan
+    soundfile.write(songs / "one" / "drums.wav", audio, rate, subtype="FLOAT")
+    told = score("-n", "mixture", "--data", songs, "--no-bss-eval")
+    assert told["songs"][0]["stems"]["drums"]["sdr_db"] < 0

@@ -1,0 +1,187 @@
+"""`stemstream train` as a person runs it: what it says, refuses, writes, and how it stops."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doubles import RATE, SOURCES, noise
+from safetensors import safe_open
+
+from streamer.errors import SettingsError
+from streamer.resolve import resolve
+from streamer.train.settings import TrainSettings
+
+SHORT = ("--segment", 0.5, "--epochs", 1, "--epoch-steps", 2, "--workers", 0, "--bss-every", 0)
+
+
+@pytest.fixture
+def songs(song, elsewhere: Path) -> Path:
+    """A folder of three songs."""
+    for number in range(3):
+        for kind, stem in enumerate(SOURCES):
+            audio = 0.3 * noise(RATE, seed=10 * number + kind)
+            song(f"songs/{number}/{stem}.wav", audio, samplerate=RATE)
+    return elsewhere / "songs"
+
+
+@pytest.fixture
+def tiny(repo: Path) -> tuple[object, ...]:
+    """The flags that name a small model."""
+    return ("--model", "tiny", "--repo", repo, "--trust-checkpoint")
+
+
+@pytest.fixture
+def train(stemstream, songs, tiny):
+    def run(*words):
+        return stemstream("train", "--data", songs, *tiny, "--device", "cpu", *SHORT, *words)
+
+    return run
+
+
+def test_from_songs_to_stems(train, stemstream, songs, files):
+    outcome = train("-o", "out")
+    assert outcome.code == 0, outcome.err
+    assert "2 songs to learn from" in outcome.err
+    assert "1 epochs of 2 steps on 1 x cpu" in outcome.err
+    assert "epoch 1, step 2: loss" in outcome.err
+    assert "of it waiting for examples" in outcome.err
+    assert {"drums", "bass", "other", "vocals", "mean"} <= set(outcome.out.split())
+    made = files(Path("out"))
+    assert {"model.safetensors", "model.th", "log.csv", "state.safetensors"} <= made
+    separated = stemstream("separate", "-n", "out/model.safetensors", songs / "0/drums.wav")
+    assert separated.code == 0, separated.err
+
+
+def test_resume_of_a_run_that_is_over(train):
+    assert train().code == 0
+    outcome = train("--resume")
+    assert outcome.code == 0, outcome.err
+    assert "from step 2 on" in outcome.err
+
+
+def test_preview(train, files):
+    outcome = train("--preview", "heard")
+    assert outcome.code == 0, outcome.err
+    made = files(Path("heard"))
+    assert {"pitch/0/vocals.wav", "none/2/mixture.wav", "as-trained/1/bass.wav"} <= made
+    assert "written to heard" in outcome.err
+
+
+def test_ctrl_c_saves(process, ended, until, songs, tiny):
+    command = ("train", "--data", songs, *tiny, "--device", "cpu", "--segment", 0.5, "--batch", 1)
+    run = process(*command, "--epochs", 1000, "--epoch-steps", 1, "--bss-every", 0, "-o", "out")
+    until(lambda: run.poll() is not None or Path("out/log.csv").exists())
+    assert run.poll() is None, run.stderr.read()
+    run.send_signal(signal.SIGINT)
+    outcome = ended(run)
+    assert outcome.code == 130
+    assert "stopped and saved" in outcome.complaint
+    assert "--resume goes on" in outcome.complaint
+    assert "out/model.safetensors is the best so far" in outcome.complaint
+    with safe_open("out/state.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["progress"])["step"] > 0
+    assert not list(Path("out").glob("*.part"))
+
+
+def test_two_processes_learn_what_one_does(train, songs, tiny):
+    assert train("-o", "alone", "--batch", 4).code == 0
+    command = shutil.which("stemstream", path=Path(sys.executable).parent)
+    if command is None:
+        pytest.skip("needs the installed command, which starts the second process")
+    words = ("--data", songs, *tiny, "--device", "cpu", *SHORT, "--batch", 2, "--devices", 2)
+    shared = (command, "train", *words, "-o", "shared", "--torch-num-threads", 1)
+    outcome = subprocess.run([*map(str, shared)], capture_output=True, text=True, timeout=60)
+    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stderr.count("2 songs to learn from") == 1
+    logs = [
+        list(csv.DictReader(Path(name, "log.csv").read_text().splitlines()))
+        for name in ("alone", "shared")
+    ]
+    for row, other in zip(*logs, strict=True):
+        assert float(row["sdr"]) == pytest.approx(float(other["sdr"]), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ((), 2, "data= must name a folder"),
+        (("--data", "nowhere"), 3, "nowhere is no folder"),
+        (("--data", "empty"), 3, "holds no song"),
+        (("--data", "songs/0"), 2, "none is left to learn from"),
+        (("--data", "songs", "--validation", "empty"), 3, "holds no song"),
+        (("--data", "songs", "--mixing", "1,1"), 2, "must be 1 numbers"),
+        (("--data", "songs", "--mixing", "a"), 2, "--mixing"),
+        (("--data", "songs", "--batch", "0"), 2, "--batch=0 must be a whole number"),
+        (("--data", "songs", "--remix", "2"), 2, "--remix=2 must be between 0 and 1"),
+        (("--data", "songs", "--model", "htdemucs_ft"), 5, "bag of 4 networks"),
+        (("--data", "songs", "--model", "no_such"), 5, "no model is named"),
+        (("--data", "songs", "--model", "no.safetensors"), 5, "there is no file"),
+        (("--data", "songs", "--device", "mps"), 5, "not to be had here"),
+        (("--data", "songs", "-o", "songs/0/bass.wav"), 4, "cannot be written"),
+        (("--data", "songs", "--resume", "--overwrite"), 2, "give one of them"),
+    ],
+)
+def test_bad_input(words, code, said, stemstream, songs, elsewhere):
+    (elsewhere / "empty").mkdir()
+    outcome = stemstream("train", *words)
+    assert said in outcome.complaint
+    assert outcome.code == code
+
+
+def test_a_damaged_song(train, songs):
+    (songs / "1/bass.wav").write_bytes(b"RIFF")
+    outcome = train()
+    assert "bass.wav" in outcome.complaint
+    assert outcome.code == 3
+
+
+def test_a_full_disk(train, small_disk):
+    outcome = train("-o", small_disk / "out")
+    assert "the disk is full" in outcome.complaint
+    assert outcome.code == 4
+
+
+# the settings ----------------------------------------------------------------------------------
+
+
+def settings(config: Path | None = None, environ: Any = None, **flags: object) -> TrainSettings:
+    return resolve(flags, environ or {}, config, kind=TrainSettings).settings
+
+
+def test_defaults():
+    assert settings() == TrainSettings()
+    plain = TrainSettings()
+    assert (plain.learning_rate, plain.batch, plain.segment) == (3e-4, 4, 10)
+    assert plain.augment
+
+
+def test_a_file_and_flags_are_the_same_settings(elsewhere):
+    config = elsewhere / "mine.toml"
+    config.write_text(
+        'model = "htdemucs_ft"\nsegment = 4\n[train]\ndata = ["a", "b"]\nmixing = [0.5, 0.5]\n'
+        "learning_rate = 1e-3\naugment = false\n"
+    )
+    flags = {"data": ["a", "b"], "mixing": "0.5,0.5", "learning_rate": "1e-3", "augment": False}
+    # what stands above the table is for separating
+    assert settings(config) == settings(**flags)
+    assert settings(config, batch=8).batch == 8
+
+
+def test_what_is_for_separating_is_not_for_training(elsewhere):
+    environ = {"DEMUCS_MODEL": "htdemucs_ft", "TORCH_NUM_THREADS": "1"}
+    assert settings(None, environ) == TrainSettings()
+
+
+def test_a_name_that_is_none(elsewhere):
+    config = elsewhere / "mine.toml"
+    config.write_text("[train]\nlearning_rat = 1\n")
+    with pytest.raises(SettingsError, match=r"\[train\] learning_rat is no setting"):
+        settings(config)

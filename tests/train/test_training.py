@@ -1,0 +1,267 @@
+"""Trainings of a tiny network: it learns, stops, goes on, and leaves what others can load."""
+
+from __future__ import annotations
+
+import csv
+import math
+import signal
+
+import numpy as np
+import pytest
+import torch
+from demucs.pretrained import get_model
+from doubles import RATE, SOURCES, tiny
+
+from streamer.errors import ModelError, OutputExistsError, SettingsError, WeightsError
+from streamer.models.checkpoint import read_network
+from streamer.models.loading import load
+from streamer.train.export import export, state_of
+from streamer.train.interrupt import Interrupt
+from streamer.train.losses import mean_loss, spectral_losses, stem_losses
+from streamer.train.network import load_subject
+from streamer.train.run import train
+from streamer.train.settings import TrainSettings
+from streamer.train.state import learning_rate_at
+from streamer.train.validate import sdr_of
+
+PLAIN = {"device": "cpu", "workers": 0, "warmup": 1, "segment": 0.5, "bss_every": 0}
+
+
+class Recorder:
+    """Remembers what it is told, and sends itself a signal after a step."""
+
+    def __init__(self, stop_after=None):
+        self.sentences, self.losses, self.rows = [], [], []
+        self._stop_after = stop_after
+
+    def told(self, sentence):
+        self.sentences.append(sentence)
+
+    def decoded(self, songs, of):
+        pass
+
+    def stepped(self, step, of, loss):
+        self.losses.append(loss)
+        if step == self._stop_after:
+            signal.raise_signal(signal.SIGINT)
+
+    def validated(self, row, *, better):
+        self.rows.append((row, better))
+
+
+@pytest.fixture
+def settings(songs, checkpoint, tmp_path):
+    def make(**changes):
+        given = {"data": songs, "model": str(checkpoint), "out": tmp_path / "out"}
+        return TrainSettings(**(PLAIN | given | changes))
+
+    return make
+
+
+def run(settings, stop_after=None):
+    recorder = Recorder(stop_after)
+    return train(settings, recorder), recorder
+
+
+def test_it_learns_two_songs(song, settings, tmp_path):
+    for number in (0, 1):
+        song(f"two/{number}", seed=number, seconds=1.5)
+    two = tmp_path / "two"
+    few = {"epochs": 2, "epoch_steps": 40, "batch": 2, "learning_rate": 1e-2, "ema": 0.5}
+    outcome, recorder = run(settings(data=two, validation=two, augment=False, **few))
+    ratios = [row["sdr"] for row, _ in recorder.rows]
+    assert ratios[-1] > ratios[0] + 6, ratios
+    assert sdr_of(outcome.scores) == pytest.approx(max(ratios))
+    assert outcome.half_costs_db < 0.05
+    assert outcome.stored_half
+
+
+def test_it_goes_on_to_the_very_same_losses(settings, tmp_path):
+    choices = {"epochs": 3, "epoch_steps": 3, "batch": 2, "accumulate": 2, "mixup": 0.5}
+    whole, through = run(settings(out=tmp_path / "whole", **choices))
+    first, before = run(settings(**choices), stop_after=4)
+    assert first.signum == signal.SIGINT
+    assert first.epoch is not None
+    assert first.scores is None
+    second, after = run(settings(resume=True, **choices))
+    assert before.losses + after.losses == through.losses
+    assert len(through.losses) == 9
+    assert before.rows + after.rows == through.rows
+    ours, theirs = (one.model.with_suffix(".th") for one in (second, whole))
+    weights = [torch.load(path, weights_only=False)["state"] for path in (ours, theirs)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    table = [(tmp_path / name / "log.csv").read_text() for name in ("out", "whole")]
+    assert table[0] == table[1]
+
+
+def test_a_run_stopped_before_an_epoch_ends_goes_on(settings):
+    choices = {"epochs": 1, "epoch_steps": 2}
+    stopped, _ = run(settings(**choices), stop_after=1)
+    assert stopped.epoch == 0, "what it began with"
+    assert stopped.model.exists()
+    done, recorder = run(settings(resume=True, **choices))
+    assert [row["epoch"] for row, _ in recorder.rows] == [1]
+    assert done.scores is not None
+
+
+def test_what_it_writes(song, settings, tmp_path):
+    for number in range(2):
+        song(f"brief/{number}", seed=number, seconds=1.2)
+    outcome, recorder = run(
+        settings(data=tmp_path / "brief", epochs=2, epoch_steps=1, bss_every=2, batch=1)
+    )
+    with (tmp_path / "out/log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    for row, (told, _) in zip(rows, recorder.rows, strict=True):
+        assert {name: float(value) for name, value in row.items() if value} == told
+    assert math.isfinite(float(rows[0]["sdr_vocals"]))
+    assert {"sir_bass", "sar_drums"} <= set(rows[2])
+    assert not rows[1]["sir_bass"]
+    assert rows[2]["sir_bass"]
+    assert list((tmp_path / "out/tensorboard").glob("events.*"))
+    assert outcome.model == tmp_path / "out/model.safetensors"
+    assert not list((tmp_path / "out").rglob("*.part"))
+
+
+def test_what_is_kept_is_the_best(settings):
+    # so high a rate makes it worse and worse
+    outcome, recorder = run(settings(epochs=3, epoch_steps=2, learning_rate=0.5, ema=0, patience=1))
+    ratios = [row["sdr"] for row, _ in recorder.rows]
+    best = max(ratios)
+    assert [better for _, better in recorder.rows].count(True) < len(ratios)
+    assert outcome.epoch == ratios.index(best)
+    assert sdr_of(outcome.scores) == pytest.approx(best)
+    assert len(ratios) == outcome.epoch + 2, "patience ended it"
+
+
+def test_the_result_loads_here_and_in_demucs(settings, tmp_path):
+    outcome, _ = run(settings(epochs=1, epoch_steps=1))
+    bag = load(str(outcome.model))
+    assert bag.names == tuple(SOURCES)
+    assert (bag.samplerate, bag.channels) == (RATE, 2)
+    ours = read_network(outcome.model)
+    theirs = get_model("model", repo=tmp_path / "out")
+    mix = torch.randn(1, 2, 4000) / 10
+    with torch.no_grad():
+        assert torch.equal(ours(mix), theirs(mix))
+
+
+def test_the_state_of_training_does_not_reach_the_export(settings):
+    outcome, _ = run(settings(epochs=1, epoch_steps=1, segment=0.3))
+    assert float(read_network(outcome.model).segment) == 0.5
+
+
+def test_from_scratch(settings):
+    network = load_subject(settings(from_scratch=True)).network
+    again = load_subject(settings(from_scratch=True)).network
+    other = load_subject(settings(from_scratch=True, seed=1)).network
+    kept = load_subject(settings()).network
+    weights = [one.encoder[0].conv.weight for one in (network, again, other, kept)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert not torch.equal(weights[2], weights[3])
+    assert torch.equal(weights[3], tiny().encoder[0].conv.weight)
+
+
+def test_a_transformer_bounds_the_segment(settings):
+    subject = load_subject(settings(segment=10))
+    assert subject.frames == RATE // 2
+    assert "examples are 0.5 s long, not 10" in subject.note
+    assert load_subject(settings(segment=0.3)).note is None
+
+
+def test_other_networks_do_not(tmp_path, settings):
+    network = tiny("demucs")
+    export(network, tmp_path / "old.safetensors", state_of(network))
+    subject = load_subject(settings(model=str(tmp_path / "old.safetensors"), segment=3))
+    assert (subject.frames, subject.note) == (3 * RATE, None)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [("htdemucs_ft", "bag of 4 networks"), ("passthrough", "no weights to train")],
+)
+def test_what_cannot_be_trained(model, words, settings):
+    with pytest.raises(ModelError, match=words):
+        load_subject(settings(model=model))
+
+
+def test_a_loss_that_is_no_number_is_said(settings):
+    with pytest.raises(ModelError, match=r"no number at step .*learning-rate"):
+        run(settings(epochs=1, epoch_steps=30, learning_rate=1e30, clip_norm=1e30))
+
+
+def test_the_folder_of_another_run(settings, tmp_path):
+    run(settings(epochs=1, epoch_steps=1))
+    with pytest.raises(OutputExistsError, match=r"--resume goes on"):
+        run(settings(epochs=1, epoch_steps=1))
+    with pytest.raises(SettingsError, match=r"--batch=3 must be 4.*--overwrite"):
+        run(settings(epochs=1, epoch_steps=1, batch=3, resume=True))
+    with pytest.raises(SettingsError, match="give one of them"):
+        run(settings(overwrite=True, resume=True))
+    (tmp_path / "out/state.safetensors").write_bytes(b"junk")
+    with pytest.raises(WeightsError, match="damaged"):
+        run(settings(epochs=1, epoch_steps=1, resume=True))
+    _, recorder = run(settings(epochs=1, epoch_steps=1, overwrite=True))
+    assert len(recorder.rows) == 2
+
+
+def test_bfloat16_accumulation_and_the_other_losses(settings):
+    outcome, recorder = run(
+        settings(
+            epochs=1,
+            epoch_steps=2,
+            precision="bfloat16",
+            stft_loss=0.5,
+            drop_highest=0.1,
+            workers=1,
+        )
+    )
+    assert all(map(math.isfinite, recorder.losses))
+    assert math.isfinite(sdr_of(outcome.scores))
+
+
+# what the loop is made of ----------------------------------------------------------------------
+
+
+def test_l1_is_demucs_s():
+    one, other = torch.randn(2, 3, 4, 2, 5000)
+    losses = stem_losses(one, other)
+    assert losses.shape == (3, 4)
+    assert losses.mean() == pytest.approx(float(torch.nn.functional.l1_loss(one, other)))
+
+
+def test_the_spectral_loss_is_of_magnitudes():
+    stems = torch.randn(2, 4, 2, 8192)
+    assert float(spectral_losses(-stems, stems).abs().max()) < 1e-6
+    assert float(spectral_losses(2 * stems, stems).min()) > 0.1
+    silent = torch.zeros(1, 4, 2, 8192, requires_grad=True)
+    spectral_losses(silent, stems[:1]).sum().backward()
+    assert silent.grad.isfinite().all()
+
+
+def test_the_highest_losses_are_dropped():
+    losses = torch.tensor([[1.0, 2.0], [3.0, 100.0]])
+    assert mean_loss(losses) == 26.5
+    assert mean_loss(losses, 0.25) == 2
+    assert mean_loss(losses, 0.05) == 26.5
+
+
+def test_the_learning_rate_rises_and_falls():
+    rates = [learning_rate_at(step, 10, 100) for step in range(100)]
+    assert np.argmax(rates) in (9, 10)
+    assert max(rates) == 1
+    assert all(np.diff(rates[:10]) > 0)
+    assert all(np.diff(rates[10:]) < 0)
+    assert 0.01 <= rates[-1] < 0.02
+    assert learning_rate_at(0, 0, 10) == 1
+
+
+def test_a_second_signal_does_what_it_did_before():
+    with Interrupt() as interrupt:
+        assert interrupt.signum is None
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.signum == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
