@@ -12,6 +12,8 @@ from streamer.live.report_plots import AMBER, BLUE, GREEN, INK, RED, STYLE
 from streamer.train.curve import Curve
 
 COLORS: Final = (BLUE, AMBER, GREEN, RED)
+LEAST_SPAN_DB: Final = 2.0
+"""Of the plot's height, so that what nobody hears does not look like a fall."""
 MARKERS: Final = ("o", "s", "^", "D", "v")
 
 
@@ -54,5 +56,8 @@ def draw(curve: Curve) -> Figure:
         axes.set_xlabel("delay (hop + lookahead), s; the time to compute comes on top")
         axes.set_ylabel("SDR, dB: mean of the stems' medians")
         axes.set_xlim(left=0)
+        low, high = axes.get_ylim()
+        spare = max(0.0, LEAST_SPAN_DB - (high - low)) / 2
+        axes.set_ylim(low - spare, high + spare)
         figure.legend(loc="outside right upper", fontsize=9)
     return figure
