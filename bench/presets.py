@@ -1,12 +1,14 @@
 """What the presets cost, and what they give: time, memory and SDR.
 
-    python bench/presets.py [--seconds 30] [--rounds 1] [--stems vocals]
+    python bench/presets.py [--seconds 30] [--rounds 1] [--stems vocals] [--backend auto]
 
 Each preset separates the song of the package stempeg, looped to ``--seconds``, in a process of its
 own (`stemstream separate --preset ...`), turn about in an order that turns round every round. Times
 are medians; CPU is user and system time of all threads; the cost is a preset's wall time over that
 of FAST, beside what the note that began the project promised. ``--stems`` measures once more with
-these stems alone: of htdemucs_ft only their networks run.
+these stems alone: of htdemucs_ft only their networks run. ``--backend`` is stemstream's; ``auto``
+chooses for each model, and on a busy machine perhaps not alike for two that are built alike: the
+table says what was chosen.
 
 The published weights are not needed: the networks of htdemucs and htdemucs_ft are replaced by
 random ones of their shape, in their bags. So the SDR is that of the embedded htdemucs_mini, with
@@ -50,6 +52,7 @@ from streamer.models.registry import info
 from streamer.settings import PRESETS, Preset
 
 SCORED_MODEL = "htdemucs_mini"
+SONG, REPO, OUT = "song.wav", "repo", "separated"
 PROMISED = {"AUDIOPHILE": "4-5x", "PRODUCTION": "2x", "DEVELOPMENT": "1.5x", "FAST": "1x"}
 HEAD = [
     "preset",
@@ -71,16 +74,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")  # graphs of networks nobody else has
-        write_networks(folder / "repo")
-        song = folder / "song.wav"
-        loop_song(stempeg_song(), wish.seconds, song)
-        prepare(folder, song)
-        runs = take_turns(commands(folder, song, wish.stems), wish.rounds)
-        scores = {preset: mean_sdr_db(preset, folder, song, wish.seconds) for preset in PRESETS}
-        backends = {preset: backend(preset, folder / "repo") for preset in PRESETS}
-    print(
-        f"{wish.seconds:g} s of song, {wish.rounds} rounds, full-size networks of random weights\n"
-    )
+        write_networks(folder / REPO)
+        loop_song(stempeg_song(), wish.seconds, folder / SONG)
+        words = separate(folder, wish.backend)
+        prepare(words)
+        runs = take_turns(commands(words, wish.stems), wish.rounds)
+        truth = true_stems(wish.seconds)
+        scores = {preset: mean_sdr_db(words, preset, folder, truth) for preset in PRESETS}
+        backends = {preset: backend(preset, folder / REPO, wish.backend) for preset in PRESETS}
+    print(f"{wish.seconds:g} s of song, rounds: {wish.rounds}, random full-size networks\n")
     print(markdown(HEAD, rows(runs, wish.stems, backends, scores)))
 
 
@@ -92,26 +94,26 @@ def write_networks(repo: Path) -> None:
         write_random_htdemucs(repo, member, seed)
 
 
-def prepare(folder: Path, song: Path) -> None:
+def separate(folder: Path, library: str) -> list[str]:
+    """Return the command less what tells the presets apart."""
+    words = [command("stemstream"), "separate", str(folder / SONG), "--repo", str(folder / REPO)]
+    words += ["-o", str(folder / OUT), "--overwrite"]
+    return [*words, "-d", "cpu", "--backend", library]
+
+
+def prepare(words: Sequence[str]) -> None:
     """Run every model once: a backend is chosen for it, and its graphs are made and kept."""
-    for model in {str(values["model"]) for values in PRESETS.values()}:
-        run_command([*separate(folder, song), "-n", model, "--shifts", "0"], threads=None)
+    for model in dict.fromkeys(str(values["model"]) for values in PRESETS.values()):
+        run_command([*words, "-n", model, "--shifts", "0"], threads=None)
 
 
-def commands(folder: Path, song: Path, some_stems: str | None) -> dict[str, list[str]]:
+def commands(words: Sequence[str], some_stems: str | None) -> dict[str, list[str]]:
     """Return the commands to measure."""
-    whole = separate(folder, song)
     return {
-        title(preset, stems): [*whole, "--preset", preset, *(["--stems", stems] if stems else [])]
+        title(preset, stems): [*words, "--preset", preset, *(["--stems", stems] if stems else [])]
         for stems in asked(some_stems)
         for preset in PRESETS
     }
-
-
-def separate(folder: Path, song: Path) -> list[str]:
-    """Return the command less what tells the presets apart."""
-    words = [command("stemstream"), "separate", str(song), "--repo", str(folder / "repo")]
-    return [*words, "-o", str(folder / "separated"), "-d", "cpu", "--overwrite"]
 
 
 def asked(some_stems: str | None) -> list[str | None]:
@@ -124,22 +126,22 @@ def title(preset: str, stems: str | None) -> str:
     return f"{preset}, {stems or 'all'}"
 
 
-def backend(preset: Preset, repo: Path) -> str:
+def backend(preset: Preset, repo: Path, library: str) -> str:
     """Return what the command had chosen to run the preset's model."""
-    return load(str(PRESETS[preset]["model"]), stems=["vocals"], repo=repo, device="cpu").backend
+    model = str(PRESETS[preset]["model"])
+    return load(model, stems=["vocals"], repo=repo, device="cpu", backend=library).backend
 
 
-def mean_sdr_db(preset: Preset, folder: Path, song: Path, seconds: float) -> float:
+def mean_sdr_db(
+    words: Sequence[str], preset: Preset, folder: Path, truth: Mapping[str, Samples]
+) -> float:
     """Return how well the embedded model does with a preset's settings, the mean over stems."""
-    out = folder / "scored"
     made = info(str(PRESETS[preset]["model"])).origin == "made"  # of htdemucs, in bfloat16
-    words = [command("stemstream"), "separate", str(song), "--preset", preset, "-n", SCORED_MODEL]
-    words += ["--precision", "bfloat16" if made else "float32"]
-    run_command([*words, "-o", str(out), "-d", "cpu", "--overwrite"], threads=None)
-    return statistics.fmean(
-        sdr_db(out / SCORED_MODEL / song.stem / f"{name}.wav", truth)
-        for name, truth in true_stems(seconds).items()
-    )
+    precision = "bfloat16" if made else "float32"
+    own = ["--preset", preset, "-n", SCORED_MODEL, "--precision", precision]
+    run_command([*words, *own], threads=None)
+    stems = folder / OUT / SCORED_MODEL / Path(SONG).stem
+    return statistics.fmean(sdr_db(stems / f"{name}.wav", true) for name, true in truth.items())
 
 
 def true_stems(seconds: float) -> dict[str, Samples]:
@@ -198,6 +200,7 @@ def _arguments() -> argparse.Namespace:
     arguments.add_argument("--seconds", type=float, default=30.0, help="of song")
     arguments.add_argument("--rounds", type=int, default=1)
     arguments.add_argument("--stems", help="these alone, too", metavar="vocals")
+    arguments.add_argument("--backend", choices=("auto", "torch", "openvino"), default="auto")
     return arguments.parse_args()
 
 
