@@ -47,6 +47,7 @@ MODEL = "htdemucs_mini"
 PARTS = ("length", "stems", "threads", "files", "jobs", "startup")
 LENGTHS_SECONDS = (10.0, 30.0, 60.0, 120.0, 240.0)
 FILE_SECONDS = 20.0
+FULL_SECONDS = 30.0  # in shorter tracks not every buffer has been full
 HEAD = ["what", "music s", "wall s", "from - to", "CPU s", "peak MB", "x real time"]
 
 
@@ -86,12 +87,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Growth:
-    """The line through the times of tracks of several lengths, and the slope of their memory."""
+    """The line through the times of tracks of several lengths, and the slope of their memory.
+
+    ``mb_per_minute`` is that of tracks of `FULL_SECONDS` and more; None of fewer than two.
+    """
 
     start_seconds: float
     seconds_per_minute: float
     residual_seconds: float
-    mb_per_minute: float
+    mb_per_minute: float | None
 
     @classmethod
     def of(cls, tracks: Sequence[Measured]) -> Growth:
@@ -100,15 +104,20 @@ class Growth:
         walls = np.array([one.seconds for one in tracks])
         slope, start = np.polyfit(minutes, walls, 1)
         residual = np.abs(walls - (start + slope * minutes)).max()
-        memory = np.polyfit(minutes, [one.peak_mb for one in tracks], 1)[0]
-        return cls(float(start), float(slope), float(residual), float(memory))
+        full = minutes >= FULL_SECONDS / 60
+        peaks = np.array([one.peak_mb for one in tracks])
+        memory = float(np.polyfit(minutes[full], peaks[full], 1)[0]) if full.sum() > 1 else None
+        return cls(float(start), float(slope), float(residual), memory)
 
     def __str__(self) -> str:
-        return (
+        told = (
             f"A track takes {self.start_seconds:.2f} s and {self.seconds_per_minute:.2f} s for "
-            f"each minute of music, {self.residual_seconds:.2f} s off at most. Peak memory grows "
-            f"by {self.mb_per_minute:.1f} MB a minute."
+            f"each minute of music, {self.residual_seconds:.2f} s off at most."
         )
+        if self.mb_per_minute is None:
+            return told
+        least = f"{FULL_SECONDS:g} s"
+        return f"{told} From {least} on peak memory grows by {self.mb_per_minute:.1f} MB a minute."
 
 
 def main() -> None:
