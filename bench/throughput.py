@@ -31,6 +31,7 @@ from whole_process import (
     run_command,
     stempeg_song,
     table,
+    take_turns,
 )
 
 
@@ -71,19 +72,6 @@ def contestants(folder: Path, song: Path, wish: argparse.Namespace) -> dict[str,
             command("stemstream"), "separate", "-o", str(folder / "stemstream"), *ours, *same,
         ],
     }  # fmt: skip
-
-
-def take_turns(
-    commands: dict[str, list[str]], rounds: int, threads: int | None
-) -> dict[str, list[Run]]:
-    """Run each command ``rounds`` times, in an order that turns round every time."""
-    runs: dict[str, list[Run]] = {name: [] for name in commands}
-    for index in range(rounds):
-        order = list(commands) if index % 2 == 0 else list(commands)[::-1]
-        for name in order:
-            runs[name].append(run_command(commands[name], threads=threads))
-            print(f"round {index + 1}: {name} {runs[name][-1].seconds:.1f} s", flush=True)
-    return runs
 
 
 def report(runs: dict[str, list[Run]], music_seconds: float) -> str:

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import files, version
+from importlib.metadata import PackageNotFoundError, files, version
 from importlib.resources import as_file
 from importlib.resources import files as resources
 from pathlib import Path
@@ -24,12 +24,25 @@ import torch
 from demucs.hf import load_safetensors_model
 
 from streamer.audio import Samples
-from streamer.files import open_source
+from streamer.files import Source, open_source
 from streamer.models.random_network import write_random_htdemucs
 
 MODELS = ("mini", "full")
 RATE = 44100
 POLL_SECONDS = 0.02
+
+# A process's peak memory is never less than that of the one that started it, and a bench may hold
+# much; so this small one starts the command.
+STARTER = """
+import os, subprocess, sys, time
+began = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+process.returncode = os.waitstatus_to_exitcode(status)
+seconds = time.perf_counter() - began
+print(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+sys.exit(process.returncode != 0)
+"""
 
 
 @dataclass(frozen=True)
@@ -62,8 +75,9 @@ def run_command(
     if threads is not None:
         environment |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     began = time.perf_counter()
+    starter = [sys.executable, "-I", "-S", "-c", STARTER]
     process = subprocess.Popen(
-        words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [*starter, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     first = None
     while output is not None and first is None and process.returncode is None:
@@ -73,15 +87,26 @@ def run_command(
             break
         else:
             time.sleep(POLL_SECONDS)
-    assert process.stderr is not None
-    complaint = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
+    told, complaint = process.communicate()
     if process.returncode:
         raise SystemExit(f"{shlex.join(words)} failed:\n{complaint.decode()}")
+    seconds, cpu_seconds, peak = map(float, told.split())
     unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss: bytes there, KiB elsewhere
-    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit, first)
+    return Run(seconds, cpu_seconds, peak / unit, first)
+
+
+def take_turns(
+    commands: Mapping[str, Sequence[str]], rounds: int, threads: int | None = None
+) -> dict[str, list[Run]]:
+    """Run each command ``rounds`` times, in an order that turns round every time."""
+    runs: dict[str, list[Run]] = {name: [] for name in commands}
+    for index in range(rounds):
+        order = list(commands) if index % 2 == 0 else list(commands)[::-1]
+        for name in order:
+            runs[name].append(run_command(commands[name], threads=threads))
+            told = f"round {index + 1}: {name} {runs[name][-1].seconds:.1f} s"
+            print(told, file=sys.stderr, flush=True)
+    return runs
 
 
 def export_model(name: str, repo: Path) -> None:
@@ -110,10 +135,15 @@ def stempeg_song() -> Path:
 def loop_song(song: Path, seconds: float, to: Path) -> None:
     """Write a song as a 16 bit WAV file, over and over until it is long enough."""
     with open_source(song) as source:
-        whole = np.concatenate(list(source.blocks()))
-        frames = int(seconds * source.samplerate)
-        times = -(-frames // len(whole))
-        soundfile.write(to, np.tile(whole, (times, 1))[:frames], source.samplerate, "PCM_16")
+        soundfile.write(to, looped(source, seconds), source.samplerate, "PCM_16")
+
+
+def looped(source: Source, seconds: float) -> Samples:
+    """Return so much of a source, ``(frames, channels)``, from its start again and again."""
+    whole = np.concatenate(list(source.blocks()))
+    frames = int(seconds * source.samplerate)
+    times = -(-frames // len(whole))
+    return np.tile(whole, (times, 1))[:frames]
 
 
 def write_noise(seconds: float, to: Path) -> None:
@@ -146,14 +176,27 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return the rows as a table in Markdown, the first column to the left."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+
+
 def introduction(*packages: str) -> str:
     """Return what was run, and where: the command, the machine, the versions."""
-    versions = ", ".join(f"{package} {version(package)}" for package in packages)
+    versions = ", ".join(f"{package} {_version(package)}" for package in packages)
     return (
         f"$ python {shlex.join(sys.argv)}\n"
         f"{cpu_name()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, "
         f"Python {platform.python_version()}, {versions}\n"
     )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def cpu_name() -> str:

@@ -11,15 +11,18 @@ RANDOM: Final = "htdemucs_random"
 _HTDEMUCS: Final = {"bottom_channels": 512, "dconv_mode": 3}
 
 
-def write_random_htdemucs(folder: Path) -> Path:
-    """Write a checkpoint of htdemucs's shape, 42 M parameters, the same always; return where."""
+def write_random_htdemucs(folder: Path, name: str = RANDOM, seed: int = 0) -> Path:
+    """Write a checkpoint of htdemucs's shape, 42 M parameters, the same always; return where.
+
+    Another ``seed`` gives other weights.
+    """
     import torch
     from demucs.htdemucs import HTDemucs
 
     from streamer.models.checkpoint import write_network
 
-    path = folder / f"{RANDOM}.safetensors"
+    path = folder / f"{name}.safetensors"
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         write_network(HTDemucs(list(FOUR_STEMS), **_HTDEMUCS), path)
     return path

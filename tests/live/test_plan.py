@@ -26,7 +26,6 @@ from streamer.live.solver import (
 )
 from streamer.models import load
 from streamer.models.calibration import WindowTiming
-from streamer.models.devices import pick_device
 from streamer.models.separator import Bag
 
 RATE = 44100
@@ -338,12 +337,16 @@ def test_a_crossfade_that_is_given_holds_on_every_rung():
 def test_what_is_timed_tells_models_and_devices_apart(tmp_path):
     bag = load("passthrough")
     timed = [
-        subject(LiveSettings(**given), bag)
-        for given in ({}, {"device": "cpu"}, {"repo": tmp_path}, {"torch_num_threads": 1})
+        subject(LiveSettings(**given), made)
+        for given, made in (
+            ({}, bag),
+            ({}, replace(bag, backend="openvino float32 cpu")),
+            ({"repo": tmp_path}, bag),
+            ({"torch_num_threads": 1}, bag),
+        )
     ]
-    assert timed[1].backend == "torch cpu"
-    assert timed[0].backend == f"torch {pick_device('auto')}"
-    assert len({timed[0], *timed[2:]}) == 3
+    assert timed[1].backend == "openvino float32 cpu"
+    assert len(set(timed)) == 4
 
 
 @pytest.mark.usefixtures("timings")
