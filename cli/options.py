@@ -59,7 +59,6 @@ VALUES: Final[Mapping[str, str]] = {
     "validation": "FOLDER",
     "cache": "FOLDER",
     "epochs": "N",
-    "batch": "N",
     "accumulate": "N",
     "epoch_steps": "N",
     "devices": "N",

@@ -61,14 +61,19 @@ def write_network(network: Network, path: Path) -> None:
     """Write a network as safetensors, as Demucs publishes its own; `read_network` reads it."""
     from safetensors.torch import save_file
 
+    state = {name: one.contiguous() for name, one in network.state_dict().items()}
+    save_file(state, path, metadata_of(network))
+
+
+def metadata_of(network: Network) -> dict[str, str]:
+    """Return what a safetensors file says of the network in it, for `read_network`."""
     args, kwargs = network._init_args_kwargs
     klass = type(network)
-    metadata = {
+    return {
         "klass": f"{klass.__module__}.{klass.__name__}",
         "args": json.dumps(_encoded(args)),
         "kwargs": json.dumps(_encoded(kwargs)),
     }
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, path, metadata)
 
 
 def _encoded(value: object) -> object:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +10,7 @@ import torch
 from safetensors.torch import save
 
 from streamer.files.part import sink_errors
-from streamer.models.checkpoint import Network
+from streamer.models.checkpoint import Network, metadata_of
 
 HALF_COSTS_DB: Final = 0.05
 """What half precision may cost in SDR."""
@@ -30,15 +28,9 @@ def export(network: Network, path: Path, state: State) -> None:
         SinkError: they cannot be written.
     """
     args, kwargs = network._init_args_kwargs
-    klass = type(network)
-    metadata = {
-        "klass": f"{klass.__module__}.{klass.__name__}",
-        "args": json.dumps(_encode(args)),
-        "kwargs": json.dumps(_encode(kwargs)),
-    }
-    package = {"klass": klass, "args": args, "kwargs": kwargs, "state": state}
+    package = {"klass": type(network), "args": args, "kwargs": kwargs, "state": state}
     writers: dict[str, Callable[[Path], object]] = {
-        ".safetensors": lambda part: part.write_bytes(save(state, metadata)),
+        ".safetensors": lambda part: part.write_bytes(save(state, metadata_of(network))),
         ".th": lambda part: torch.save(package, part),
     }
     for suffix, write in writers.items():
@@ -58,14 +50,3 @@ def state_of(network: Network, *, half: bool = False) -> State:
         .contiguous()
         for name, one in network.state_dict().items()
     }
-
-
-def _encode(value: object) -> object:
-    """The inverse of `demucs.hf._decode_json`."""
-    if isinstance(value, Fraction):
-        return {"_type": "fraction", "numerator": value.numerator, "denominator": value.denominator}
-    if isinstance(value, dict):
-        return {key: _encode(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_encode(item) for item in value]
-    return value

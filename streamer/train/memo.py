@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from streamer.audio import Samples
-from streamer.models.separator import Bag, Member, Separator
+from streamer.models.separator import WHOLE, Bag, Member, Separator
 
 MEMORY_BYTES: Final = 1_000_000_000
 """What is remembered at most; beyond it windows are separated anew."""
@@ -31,13 +31,13 @@ class Memo:
         """See `Separator.input_frames`."""
         return self._separator.input_frames(window_frames)
 
-    def __call__(self, windows: Samples) -> Samples:
+    def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
         """See `Separator.__call__`."""
-        key = hashlib.blake2b(windows.tobytes()).digest()
+        key = hashlib.blake2b(windows.tobytes()).digest(), str(kept)
         if key in self._stems:
             return self._stems[key]
         began = time.perf_counter()
-        stems = self._separator(windows)
+        stems = self._separator(windows, kept)
         self._seconds.append(time.perf_counter() - began)
         if self._bytes + stems.nbytes <= MEMORY_BYTES:
             self._bytes += stems.nbytes
@@ -46,7 +46,7 @@ class Memo:
 
     def forget(self) -> None:
         """Forget the windows, not the times."""
-        self._stems: dict[bytes, Samples] = {}
+        self._stems: dict[tuple[bytes, str], Samples] = {}
         self._bytes = 0
 
     @property

@@ -10,7 +10,7 @@ from lightning_fabric.utilities import rank_zero_only
 
 from streamer.errors import ModelError, OutputExistsError, SettingsError
 from streamer.files.part import sink_errors
-from streamer.models.loading import set_up_torch
+from streamer.models.threads import set_up_torch
 from streamer.resolve import flag, shown
 from streamer.train.checks import findings
 from streamer.train.corpora import Corpora, gather
