@@ -69,7 +69,9 @@ def run() -> None:
     try:
         # imported here, since Ctrl-C during it should show no traceback either
         from cli.commands import app
+        from cli.terminal import relay_log
 
+        relay_log()
         # without arguments the help is more use than an error
         code = app(sys.argv[1:] or ["--help"], prog_name="stemstream", standalone_mode=False)
         sys.stdout.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from typing import Any
 
 from rich.console import Console
@@ -45,6 +46,21 @@ def complain(sentence: str) -> None:
 def tell(sentence: str) -> None:
     """Say what a user should know."""
     console.print(Text(sentence), style="dim")
+
+
+class _Relay(logging.Handler):
+    """Tells what the library logs for its user to know (INFO and above)."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tell(record.getMessage())
+
+
+def relay_log() -> None:
+    """Tell what the library logs, from now on."""
+    log = logging.getLogger("streamer")
+    log.setLevel(logging.INFO)
+    if not any(isinstance(one, _Relay) for one in log.handlers):
+        log.addHandler(_Relay())
 
 
 class SpeedColumn(ProgressColumn):

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import numpy as np
 
 from streamer.cache import JsonStore, cache_folder, machine
 from streamer.errors import ModelError, SettingsError
-from streamer.models.openvino_library import has_openvino
+from streamer.models.openvino_library import has_openvino, openvino_missing
 from streamer.models.separator import WHOLE, Separator, WindowKind
 from streamer.settings import Library, Precision
 
@@ -30,6 +31,8 @@ ENOUGH_SECONDS: Final = 4.0
 """Once all together took so long, no further round begins."""
 NOT_WORTH_IT: Final = 0.01
 """Below this share of real time no other backend is tried: making its graph takes seconds."""
+
+_LOG: Final = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 
@@ -79,6 +82,7 @@ def eligible(library: Library | None, precision: Precision, device: str) -> tupl
 
     Raises:
         SettingsError: they exclude each other.
+        ModelError: the library is not installed.
     """
     if precision == "float16" and device == "cpu":
         raise SettingsError("precision=float16 needs a GPU; try bfloat16")
@@ -86,6 +90,8 @@ def eligible(library: Library | None, precision: Precision, device: str) -> tupl
         raise SettingsError(
             f"backend=openvino runs on the CPU alone, not on {device}; try --device cpu"
         )
+    if library == "openvino" and not has_openvino():
+        raise openvino_missing()
     if device != "cpu":
         return (Backend("torch", precision),)
     allowed = {"float32", precision}
@@ -124,6 +130,7 @@ class Choices:
         Raises:
             ModelError: none can.
         """
+        _LOG.info("what runs the model fastest here is measured, once")
         separators: dict[Backend, Separator] = {}
         best: dict[Backend, float] = {}
         failure: ModelError | None = None

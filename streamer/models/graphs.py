@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 import tempfile
 import weakref
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 LAYOUT: Final = 1
 """Goes up when the graphs that are made of a network change."""
 GRAPH: Final = "graph.xml"
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ class Graphs:
     def _make(self, crop: Crop, folder: Path) -> Path:
         from streamer.models.openvino_graph import write_graph
 
+        _LOG.info("the model is made ready for OpenVINO, which is kept for next time")
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}.", suffix=".part"))
         try:

@@ -14,6 +14,14 @@ def has_openvino() -> bool:
     return find_spec("openvino") is not None
 
 
+def openvino_missing() -> ModelError:
+    """Return the error for a wish for OpenVINO where it is not installed."""
+    return ModelError(
+        "backend=openvino needs the package openvino, which is not here; "
+        "`pip install openvino`, or try --backend torch"
+    )
+
+
 def load_openvino() -> Any:
     """Import and return the module ``openvino``.
 
@@ -21,10 +29,7 @@ def load_openvino() -> Any:
         ModelError: if it is not installed.
     """
     if not has_openvino():
-        raise ModelError(
-            "backend=openvino needs the package openvino, which is not here; "
-            "`pip install openvino`, or try --backend torch"
-        )
+        raise openvino_missing()
     # Importing openvino reports that to its makers through this package; without it a stand-in
     # of its own is taken, which reports nothing.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

@@ -119,6 +119,13 @@ def test_what_may_run():
         backend_named("x")
 
 
+def test_without_the_package_there_is_no_openvino(monkeypatch):
+    monkeypatch.setattr("streamer.models.backends.has_openvino", lambda: False)
+    assert eligible(None, "float32", "cpu") == (TORCH,)
+    with pytest.raises(ModelError, match="openvino, which is not here; `pip install openvino`"):
+        eligible("openvino", "float32", "cpu")
+
+
 def test_a_model_runs_on_what_is_asked_for(make, export, noise):
     path = export(make("htdemucs", **APART), "aaaa0000")
     stems = {}

@@ -62,6 +62,27 @@ def test_it_keeps_nothing_and_leaves_its_input(make, noise):
         np.testing.assert_allclose(separator(windows[k : k + 1])[0], together[k], atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["htdemucs", "hdemucs", "demucs"])
+def test_of_silence_it_makes_silence_without_asking(make, kind):
+    network = make(kind)
+    asked = []
+    network.register_forward_pre_hook(lambda *given: asked.append(given))
+    separator = TorchSeparator(network, CPU)
+    silence = np.zeros((2, separator.input_frames(8000), 2), np.float32)
+    with torch.inference_mode():
+        theirs = network(torch.from_numpy(silence.swapaxes(1, 2).copy()))
+    assert len(asked) == 1
+    assert not theirs.any()
+    stems = separator(silence, slice(10, 60))
+    assert len(asked) == 1
+    assert (stems.shape, stems.any()) == ((2, 4, 50, 2), False)
+
+
+def test_a_network_that_hears_something_in_silence_is_asked(make):
+    separator = TorchSeparator(make("demucs", normalize=False), CPU)
+    assert separator(np.zeros((1, separator.input_frames(8000), 2), np.float32)).any()
+
+
 def test_numbers_that_are_none_are_told(make, noise):
     network = make("htdemucs")
     next(network.parameters()).data.fill_(float("nan"))
