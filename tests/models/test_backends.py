@@ -18,9 +18,10 @@ from streamer.models.backends import (
     backend_named,
     eligible,
 )
+from streamer.models.openvino_library import has_openvino
 from streamer.models.separator import WHOLE, WindowKind
 
-pytest.importorskip("openvino")
+pytestmark = pytest.mark.skipif(not has_openvino(), reason="needs openvino")
 
 TORCH, TORCH16, VINO, VINO16 = BACKENDS
 APART = {"nfft": 1024, "depth": 3}

@@ -13,12 +13,12 @@ from streamer.errors import ModelError, SettingsError, WeightsError
 from streamer.models.checkpoint import read_network
 from streamer.models.crop import Crop
 from streamer.models.graphs import GRAPH, Anatomy, Graphs
-from streamer.models.openvino_library import load_openvino
+from streamer.models.openvino_library import has_openvino, load_openvino
 from streamer.models.openvino_separator import OpenVinoSeparator
 from streamer.models.separator import WindowKind
 from streamer.models.torch_separator import TorchSeparator
 
-pytest.importorskip("openvino")
+pytestmark = pytest.mark.skipif(not has_openvino(), reason="needs openvino")
 
 APART = {"nfft": 1024, "depth": 3}
 FRAMES = 15600
