@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
@@ -81,48 +82,69 @@ def load(
         _check_packages(known)
 
     wait_without_spinning()
-    made = known is not None and known.origin == "made"
-    least = precision or ("bfloat16" if made else "float32")
-    target = kind_of(device)
-    if isinstance(backend, Backend):
-        backends: tuple[Backend, ...] = (backend,)
-    else:
-        backends = eligible(None if backend == "auto" else backend, least, target)
     networks = Networks(place, trust_checkpoint, threads)
     # Of a model that is not in the registry only its networks know the stems.
     sources = known.stems if known is not None else networks.anatomy(place.bag.members[0]).names
-    _check_stems(name, sources, stems)
     weights = place.bag.weights_for(len(sources))
-    wanted = [sources.index(stem) for stem in (stems if stems is not None else sources)]
-    _check_totals(name, sources, weights, wanted)
-    members = [
-        member if any(row[k] for k in wanted) else None
-        for member, row in zip(place.bag.members, weights, strict=True)
-    ]
-    anatomies = {member: networks.anatomy(member) for member in members if member is not None}
-    _check_alike(name, sources, list(anatomies.values()))
-    if not all(anatomy.hybrid for anatomy in anatomies.values()):
-        backends = _torch_alone(backends, name)
+    members = _needed(name, place.bag.members, weights, sources, stems)
+    there = [member for member in members if member is not None]
+    _check_alike(name, sources, [networks.anatomy(member) for member in there])
+    made = known is not None and known.origin == "made"
+    wish = _Wish(backend, precision or ("bfloat16" if made else "float32"), kind_of(device))
     windows = WindowKind(segment, exact_window)
-    chosen = backends[0]
-    if len(backends) > 1:
-        first = next(iter(anatomies))
-        chosen = _fastest(choices or Choices(), networks, first, backends, windows)
+    chosen = _choose(wish, choices or Choices(), networks, there, windows)
     separators = [
         None if member is None else networks.separator(member, chosen, windows, device)
         for member in members
     ]
-    return _bag(name, separators, weights, note, f"{chosen.name} {target}")
+    return _bag(name, separators, weights, note, f"{chosen.name} {wish.device}")
 
 
-def _torch_alone(backends: Sequence[Backend], name: str) -> tuple[Backend, ...]:
-    left = tuple(one for one in backends if one.library == "torch")
-    if not left:
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What is to run the networks: on a device of that kind, in no less precise numbers."""
+
+    backend: Literal["auto"] | Library | Backend
+    precision: Precision
+    device: str
+
+
+def _needed(
+    name: str,
+    members: Sequence[str],
+    weights: Sequence[tuple[float, ...]],
+    sources: Sequence[str],
+    stems: Sequence[str] | None,
+) -> list[str | None]:
+    """Return the bag's networks, None for those that no wanted stem needs."""
+    _check_stems(name, sources, stems)
+    wanted = [sources.index(stem) for stem in (stems if stems is not None else sources)]
+    _check_totals(name, sources, weights, wanted)
+    return [
+        member if any(row[k] for k in wanted) else None
+        for member, row in zip(members, weights, strict=True)
+    ]
+
+
+def _choose(
+    wish: _Wish, choices: Choices, networks: Networks, members: Sequence[str], windows: WindowKind
+) -> Backend:
+    if isinstance(wish.backend, Backend):
+        backends: tuple[Backend, ...] = (wish.backend,)
+    else:
+        library = None if wish.backend == "auto" else wish.backend
+        backends = eligible(library, wish.precision, wish.device)
+    others = [member for member in members if not networks.anatomy(member).hybrid]
+    if others:
+        backends = tuple(one for one in backends if one.library == "torch")
+    if not backends:
         raise ModelError(
-            f"backend=openvino runs networks of the class HTDemucs alone, which {name} is not; "
-            "try --backend torch"
+            f"backend=openvino runs networks of the class HTDemucs alone, which {others[0]} is "
+            "not; try --backend torch"
         )
-    return left
+    if len(backends) == 1:
+        return backends[0]
+    return _fastest(choices, networks, members[0], backends, windows)
 
 
 def _fastest(

@@ -16,7 +16,10 @@ MEMORY_BYTES: Final = 1_000_000_000
 
 
 class Memo:
-    """A `Separator` that separates no window twice. It keeps the time that each took."""
+    """A `Separator` that separates no window twice. It keeps the time that each took.
+
+    Windows are separated whole, whatever is wanted of them: another schedule wants other frames.
+    """
 
     def __init__(self, separator: Separator) -> None:
         self._separator = separator
@@ -33,20 +36,20 @@ class Memo:
 
     def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
         """See `Separator.__call__`."""
-        key = hashlib.blake2b(windows.tobytes()).digest(), str(kept)
+        key = hashlib.blake2b(windows.tobytes()).digest()
         if key in self._stems:
-            return self._stems[key]
+            return self._stems[key][:, :, kept]
         began = time.perf_counter()
-        stems = self._separator(windows, kept)
+        stems = self._separator(windows)
         self._seconds.append(time.perf_counter() - began)
         if self._bytes + stems.nbytes <= MEMORY_BYTES:
             self._bytes += stems.nbytes
             self._stems[key] = stems
-        return stems
+        return stems[:, :, kept]
 
     def forget(self) -> None:
         """Forget the windows, not the times."""
-        self._stems: dict[tuple[bytes, str], Samples] = {}
+        self._stems: dict[bytes, Samples] = {}
         self._bytes = 0
 
     @property
