@@ -15,8 +15,11 @@ demo: .venv/demo
 	$(BIN)/stemstream demo $(if $(SONG),"$(SONG)")
 
 ## make test: run every test
+# In two processes: in one, a test of songs crashed in native code after all the others (not
+# understood yet); by themselves these never did.
 test: .venv/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=tests/train
+	$(BIN)/python -m pytest tests/train
 
 ## make check: everything a change must pass
 check: lint test

@@ -4,7 +4,7 @@
 
     session                         the live run itself, top to bottom
     prepare, settings               from what is asked to what is set up
-    plan, solver, calibration       which windows keep a promised delay on this machine
+    plan, solver                    which windows keep a promised delay on this machine
     judge, ladder, degrade          what to give up, and when, where the model is too slow
     wiring, rig, link, watchdog     ports and streams, and devices that go and come
     devices, portaudio, virtual     the devices of this machine, and fake ones on virtual time

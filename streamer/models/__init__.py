@@ -8,6 +8,9 @@
     load                 name -> `Bag`, ready to separate (`loading`)
     Bag, Member, Separator   what the engine sees (`separator`)
 
+Inside: `networks` reads weights, `backends` chooses what runs them, `torch_separator` and
+`openvino_separator` do, over `hybrid` (HTDemucs in pieces); `calibration` times windows.
+
 Importing this package imports neither torch nor demucs's networks; `load` does, once it needs them.
 """
 

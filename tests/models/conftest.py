@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +15,8 @@ from demucs.demucs import Demucs
 from demucs.hdemucs import HDemucs
 from demucs.htdemucs import HTDemucs
 from safetensors.torch import save_file
+
+from streamer.models.checkpoint import metadata_of
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 
@@ -39,27 +40,6 @@ def make_network(kind: str, seed: int = 0, **changes: Any) -> Network:
     if kind == "hdemucs":
         return HDemucs(**(common | {"segment": 2} | changes)).eval()
     return Demucs(**(common | {"segment": 2, "depth": 3} | changes)).eval()
-
-
-def encode(value: object) -> object:
-    """The inverse of `demucs.hf._decode_json`."""
-    if isinstance(value, Fraction):
-        return {"_type": "fraction", "numerator": value.numerator, "denominator": value.denominator}
-    if isinstance(value, dict):
-        return {key: encode(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [encode(item) for item in value]
-    return value
-
-
-def metadata_of(network: Network) -> dict[str, str]:
-    args, kwargs = network._init_args_kwargs
-    klass = type(network)
-    return {
-        "klass": f"{klass.__module__}.{klass.__name__}",
-        "args": json.dumps(encode(args)),
-        "kwargs": json.dumps(encode(kwargs)),
-    }
 
 
 def with_checksum(path: Path) -> Path:
