@@ -15,8 +15,8 @@ demo: .venv/demo
 	$(BIN)/stemstream demo $(if $(SONG),"$(SONG)")
 
 ## make test: run every test
-# In two processes: in one, a test of songs crashed in native code after all the others (not
-# understood yet); by themselves these never did.
+# In two processes: where OpenVINO was loaded before, the signal that a worker of torch's DataLoader
+# has ended crashes the process. `stemstream train` loads no OpenVINO.
 test: .venv/dev
 	$(BIN)/python -m pytest --ignore=tests/train
 	$(BIN)/python -m pytest tests/train
