@@ -15,8 +15,9 @@ demo: .venv/demo
 	$(BIN)/stemstream demo $(if $(SONG),"$(SONG)")
 
 ## make test: run every test
-# In two processes: where OpenVINO was loaded before, the signal that a worker of torch's DataLoader
-# has ended crashes the process. `stemstream train` loads no OpenVINO.
+# In two processes: in one, tests/train crashed in native code while it waited for a worker of torch's
+# DataLoader, each time that OpenVINO had been loaded and the other tests of train ran too. The cause
+# is not known.
 test: .venv/dev
 	$(BIN)/python -m pytest --ignore=tests/train
 	$(BIN)/python -m pytest tests/train

@@ -143,7 +143,7 @@ def _own_models() -> tuple[ModelInfo, ...]:
             "htdemucs_quantized",
             FOUR_STEMS,
             "made",
-            "htdemucs, in bfloat16 where that is faster (measured: -48 dB or better)",
+            "htdemucs, in bfloat16 where that is faster (measured: -47 to -49 dB)",
             DEMUCS_LICENCE,
             htdemucs,
             84_000_000,
