@@ -101,8 +101,8 @@ PANELS: Final[Mapping[str, tuple[str, ...]]] = {
     "Songs": ("data", "mixing", "validation", "held_out", "cache"),
     "Training": (
         *("from_scratch", "learning_rate", "weight_decay", "batch", "accumulate", "epochs"),
-        *("epoch_steps", "warmup", "clip_norm", "ema", "patience", "bss_every", "stft_loss"),
-        *("drop_highest", "devices", "precision", "workers"),
+        *("epoch_steps", "warmup", "clip_norm", "ema", "patience", "bss_every", "loss"),
+        *("stft_loss", "settle", "drop_highest", "devices", "precision", "workers"),
     ),
     "Augmentation": (
         *("augment", "remix", "mixup", "pitch", "tempo", "equalizer", "reverb", "gain"),

@@ -10,8 +10,8 @@ import numpy as np
 
 from streamer.audio import Samples
 from streamer.derive import Derivation, derive
-from streamer.errors import ModelError
-from streamer.models.separator import Bag, Member
+from streamer.errors import ModelError, SettingsError
+from streamer.models.separator import Bag, Member, Stream, Streaming, Stride
 from streamer.schedule import Schedule, live_shifts, shift_offsets
 from streamer.settings import CROSSFADE_SECONDS, HOP_SECONDS, LOOKAHEAD_SECONDS, StreamSettings
 from streamer.stitch import PassMean
@@ -83,11 +83,50 @@ class MemberStems:
         return kept
 
 
+class StreamStems:
+    """The `Pass.separate` of a member that goes along the stream, and keeps where on it it is.
+
+    What was dropped before a window is caught up from the past that the window carries; where that
+    is too short, or another stream begins, nothing of what was heard counts any more.
+    """
+
+    def __init__(self, member: Member, kept: tuple[int, ...]) -> None:
+        self.member = member
+        self.kept = kept
+        self._stream: Stream | None = None
+        self._position = 0  # of the first frame that was not heard yet
+
+    def __call__(self, windows: Sequence[Window]) -> list[Samples]:
+        """See `Pass.separate`; to be called in order, by one thread at a time."""
+        return [self._separate(window) for window in windows]
+
+    def _separate(self, window: Window) -> Samples:
+        separator = self.member.separator
+        assert isinstance(separator, Streaming)
+        first = window.start_frame - window.left_frames
+        end = first + len(window.data)
+        stream = self._stream
+        if stream is None or not first <= self._position < end:
+            # what lies before the stream's begin is no silence that was heard
+            stream, self._position = separator.begin(), max(0, first)
+        self._stream = None  # what fails half-way has lost its place
+        given_from = self._position - separator.stride.lookahead_frames
+        try:
+            stems = stream(window.data[self._position - first :])
+        except ModelError as error:
+            seconds = max(0, window.start_frame) / separator.samplerate
+            raise ModelError(f"{error} (in the window at {seconds:.1f} s)") from error
+        self._stream, self._position = stream, end
+        start = window.start_frame - given_from
+        kept: Samples = stems[list(self.kept), start : start + window.kept_frames]
+        return kept
+
+
 @dataclass(frozen=True, eq=False)
 class MemberPass:
     """A `Pass` of one member of the bag, with one shift."""
 
-    separate: MemberStems
+    separate: MemberStems | StreamStems
     schedule: Schedule
     share: Samples
 
@@ -148,18 +187,21 @@ class Plan:
                 it cannot have.
         """
         derivation = derive(bag.name, bag.names, settings)
+        passes: Sequence[Pass]
         if settings.live_windows:
-            joined = _joined_pass(bag, settings, derivation)
-            return cls(bag, settings, derivation, (joined,))
-        shifts = shift_offsets(len(bag.members), settings.shifts, bag.samplerate, settings.seed)
-        passes = _member_passes(
-            bag,
-            derivation,
-            shifts,
-            lambda member, offset: Schedule.offline(
-                member.separator.window_frames, settings.overlap, first_start=offset
-            ),
-        )
+            passes = [_joined_pass(bag, settings, derivation)]
+        elif bag.stride is not None:
+            schedule = _stream_schedule(bag, bag.stride, settings)
+            passes = _member_passes(bag, derivation, _unshifted(bag), lambda *_: schedule)
+        else:
+            passes = _member_passes(
+                bag,
+                derivation,
+                shift_offsets(len(bag.members), settings.shifts, bag.samplerate, settings.seed),
+                lambda member, offset: Schedule.offline(
+                    member.separator.window_frames, settings.overlap, first_start=offset
+                ),
+            )
         return cls(bag, settings, derivation, tuple(passes))
 
     def mix_channels(self, channels: int) -> int:
@@ -189,21 +231,16 @@ def _member_passes(
         share = np.zeros((len(stems), len(kept)), np.float32)
         for column, stem in enumerate(kept):
             share[stems.index(stem), column] = member.weights[stem] / totals[stem] / len(offsets)
-        separate = MemberStems(member, kept)
+        separate = (MemberStems if bag.stride is None else StreamStems)(member, kept)
         passes += [MemberPass(separate, schedule(member, offset), share) for offset in offsets]
     return passes
 
 
 def _joined_pass(bag: Bag, settings: StreamSettings, derivation: Derivation) -> JoinedPass:
-    rate = bag.samplerate
-    hop = round((settings.hop or HOP_SECONDS) * rate)
-    lookahead = round(_either(settings.lookahead, LOOKAHEAD_SECONDS) * rate)
-    crossfade = round(_either(settings.crossfade, CROSSFADE_SECONDS) * rate)
-    if settings.crossfade is None:
-        crossfade = min(crossfade, hop, lookahead)
-    sees = min(m.separator.window_frames for m in bag.members if m is not None)
-    schedule = Schedule.live(sees, hop, lookahead, crossfade)
-    shifts = live_shifts(len(bag.members), settings.shifts, lookahead - crossfade, settings.seed)
+    if bag.stride is None:
+        schedule, shifts = _live_schedule(bag, settings)
+    else:
+        schedule, shifts = _stream_schedule(bag, bag.stride, settings), _unshifted(bag)
     passes = _member_passes(bag, derivation, shifts, lambda _, shift: schedule.shifted(shift))
     assert schedule.around is not None
     before, after = schedule.around
@@ -213,6 +250,51 @@ def _joined_pass(bag: Bag, settings: StreamSettings, derivation: Derivation) -> 
         replace(schedule, around=(before + farthest, after)),
         np.eye(len(derivation.needed) + 1, dtype=np.float32),
     )
+
+
+def _live_schedule(bag: Bag, settings: StreamSettings) -> tuple[Schedule, list[list[int]]]:
+    """Return what the settings say of live windows, and the shifts of each member."""
+    rate = bag.samplerate
+    hop = round((settings.hop or HOP_SECONDS) * rate)
+    lookahead = round(_either(settings.lookahead, LOOKAHEAD_SECONDS) * rate)
+    crossfade = round(_either(settings.crossfade, CROSSFADE_SECONDS) * rate)
+    if settings.crossfade is None:
+        crossfade = min(crossfade, hop, lookahead)
+    sees = min(m.separator.window_frames for m in bag.members if m is not None)
+    schedule = Schedule.live(sees, hop, lookahead, crossfade)
+    members = len(bag.members)
+    return schedule, live_shifts(members, settings.shifts, lookahead - crossfade, settings.seed)
+
+
+def _stream_schedule(bag: Bag, stride: Stride, settings: StreamSettings) -> Schedule:
+    """Return windows that follow each other without overlap, in whole hops of the network's own."""
+    rate = bag.samplerate
+    check_stream(bag.name, stride, rate, settings)
+    sees = min(m.separator.window_frames for m in bag.members if m is not None)
+    hop = stride.new_frames(sees)
+    if settings.hop is not None:
+        hop = max(1, round(settings.hop * rate / stride.hop_frames)) * stride.hop_frames
+    return Schedule.live(sees, hop, stride.lookahead_frames, 0)
+
+
+def check_stream(model: str, stride: Stride, samplerate: int, settings: StreamSettings) -> None:
+    """Make sure that nothing is asked of a streaming model that windows have and it has not.
+
+    Raises:
+        SettingsError: the settings want another lookahead, or a crossfade.
+    """
+    for name, frames in {"lookahead": stride.lookahead_frames, "crossfade": 0}.items():
+        wanted = getattr(settings, name)
+        if wanted is not None and round(wanted * samplerate) != frames:
+            raise SettingsError(
+                f"{name}={wanted:g} is not to be had: {model} goes along the stream with "
+                f"{frames / samplerate:.4g} seconds; leave --{name} out"
+            )
+
+
+def _unshifted(bag: Bag) -> list[list[int]]:
+    """Return no shift for each member: what goes along the stream has no windows to shift."""
+    return [[0] for _ in bag.members]
 
 
 def _either(value: float | None, default: float) -> float:

@@ -25,14 +25,14 @@ class Live:
 
     Stems come ``compute_seconds`` after their windows are full; what has not come by then is
     replaced by the ``fallback`` and counted. ``history_seconds`` is the longest context that a plan
-    may have which `Processor.switch` brings later; ``on_job`` is told of each window that is done,
-    before its stems come out.
+    may have which `Processor.switch` brings later; ``worker`` is given how many windows may wait
+    for it; ``on_job`` is told of each window that is done, before its stems come out.
     """
 
     compute_seconds: float = 0.25
     fallback: Fallback = "dry"
     history_seconds: float = 0.0
-    worker: Callable[[], WindowWorker] = LiveWorker
+    worker: Callable[[int], WindowWorker] = LiveWorker
     on_job: Callable[[Job], None] | None = None
 
 
@@ -68,7 +68,8 @@ class Processor:
         if live is not None and not self.settings.live_windows:
             raise SettingsError("a live processor needs live windows; give hop and lookahead")
         self.plan = Plan.make(bag or load_bag(self.settings), self.settings)
-        self._jobs = jobs
+        # what goes along the stream goes through it in order
+        self._jobs = jobs if self.plan.bag.stride is None else min(jobs, 1)
         self._batch = batch
         self._live = live
         self._separation: Separation | None = None
@@ -100,7 +101,7 @@ class Processor:
     def reset(self) -> None:
         """Forget the stream and begin another of the same shape."""
         self.close()
-        worker = Worker(self._jobs, self._batch) if self._live is None else self._live.worker()
+        worker = self._make_worker()
         history = self._live.history_seconds if self._live is not None else 0
         self._separation = Separation(
             self.plan,
@@ -111,6 +112,16 @@ class Processor:
         )
         self._delay: Delay | None = None
         self._ended = False
+
+    def _make_worker(self) -> WindowWorker:
+        if self._live is None:
+            return Worker(self._jobs, self._batch)
+        if self.plan.bag.stride is None:
+            return self._live.worker(1)
+        # short hops: several may be waiting and still come in time
+        (joined,) = self.plan.passes
+        hop_seconds = joined.schedule.hop_frames / self.plan.bag.samplerate
+        return self._live.worker(math.ceil(self._live.compute_seconds / hop_seconds))
 
     @property
     def latency_frames(self) -> int:

@@ -152,15 +152,16 @@ class Worker:
 class LiveWorker:
     """The worker of a live run: `submit` never waits, and a failed window is a value.
 
-    One window is computed and one may wait. A newer one takes the place of the one that waits: its
-    own time is still to come, the other's is nearly over. A model that hangs fails with the window
-    that it hangs at, and holds up no other after `HUNG_WINDOWS`.
+    One window is computed and ``waiting`` may wait. A newer one takes the place of the oldest that
+    waits: its own time is still to come, the other's is nearly over. A model that hangs fails with
+    the window that it hangs at, and holds up no other after `HUNG_WINDOWS`.
     """
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
+    def __init__(self, waiting: int = 1, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._pending: deque[Job] = deque()
-        self._waiting: Job | None = None
+        self._most_waiting = waiting
+        self._waiting: deque[Job] = deque()
         self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="stemstream-model", daemon=True)
@@ -170,9 +171,9 @@ class LiveWorker:
         """Have a window computed, unless a newer one comes before its turn does."""
         job = Job(window, separate, queued_at=self._clock())
         with self._changed:
-            if self._waiting is not None:
-                self._waiting.done = True
-            self._waiting = job
+            if len(self._waiting) == self._most_waiting:
+                self._waiting.popleft().done = True
+            self._waiting.append(job)
             self._pending.append(job)
             if len(self._pending) > HUNG_WINDOWS:
                 self._give_up()
@@ -207,11 +208,11 @@ class LiveWorker:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while self._waiting is None and not self._closed:
+                while not self._waiting and not self._closed:
                     self._changed.wait()
-                if self._closed or self._waiting is None:
+                if self._closed:
                     return
-                job, self._waiting = self._waiting, None
+                job = self._waiting.popleft()
             compute(job, self._clock)
             with self._changed:
                 job.done = True

@@ -156,7 +156,7 @@ def test_live_stems_equal_the_file_run_to_the_bit():
     file = Processor(wish, bag=bag)
     file.prepare(11025, 100, 2)
     whole = joined(run(file, mix, 100))[:, file.latency_frames :]
-    policy = Live(compute_seconds=0.1, worker=lambda: SlowWorker(clock, lambda n: 0.09))
+    policy = Live(compute_seconds=0.1, worker=lambda _: SlowWorker(clock, lambda n: 0.09))
     live = Processor(wish, bag=bag, live=policy)
     live.prepare(11025, 100, 2)
     assert live.latency_frames >= file.latency_frames + round(0.1 * 11025)
@@ -174,7 +174,7 @@ def test_late_stems_are_replaced_without_a_step_and_come_back(fallback):
     model = RecordingSeparator(window_frames=2000)
     slow = SlowWorker(clock, lambda n: 0.6 if n == 10 else 0.02)
     processor = Processor(
-        LIVE, bag=model.bag(), live=Live(0.05, fallback=fallback, worker=lambda: slow)
+        LIVE, bag=model.bag(), live=Live(0.05, fallback=fallback, worker=lambda _: slow)
     )
     processor.prepare(RATE, 40, 2)
     parts = run(processor, mix, 40, clock)
@@ -202,7 +202,7 @@ def test_a_model_that_fails_leaves_a_gap_and_the_run_goes_on():
 
     clock, model, mix = VirtualClock(), Failing(window_frames=2000), noise(2 * RATE)
     worker = SlowWorker(clock, lambda n: 0.01)
-    processor = Processor(LIVE, bag=model.bag(), live=Live(0.05, worker=lambda: worker))
+    processor = Processor(LIVE, bag=model.bag(), live=Live(0.05, worker=lambda _: worker))
     processor.prepare(RATE, 40, 2)
     parts = run(processor, mix, 40, clock)
     wet = np.concatenate([part.wet for part in parts])[processor.latency_frames :]
@@ -218,7 +218,7 @@ def test_a_model_that_fails_leaves_a_gap_and_the_run_goes_on():
 def test_a_plan_can_be_switched_while_it_runs():
     clock, model = VirtualClock(), RecordingSeparator(window_frames=2000)
     mix = noise(2 * RATE)
-    live = Live(0.05, history_seconds=0.25, worker=lambda: SlowWorker(clock, lambda n: 0.001))
+    live = Live(0.05, history_seconds=0.25, worker=lambda _: SlowWorker(clock, lambda n: 0.001))
     processor = Processor(LIVE, bag=model.bag(), live=live)
     processor.prepare(RATE, 40, 2)
     shorter = Plan.make(model.bag(), LIVE.model_copy(update={"hop": 0.07, "lookahead": 0.03}))

@@ -31,7 +31,7 @@ from streamer.audio import Samples
 from streamer.errors import ModelError, StemstreamError
 from streamer.files import demo_song, open_source
 from streamer.live.plan import PlanRequest
-from streamer.live.solver import quickest, solve
+from streamer.live.solver import quickest, solve, stream_windows
 from streamer.models.backends import BACKENDS, Backend, backend_named
 from streamer.models.calibration import WindowTiming, time_bag
 from streamer.models.random_network import RANDOM, write_random_htdemucs
@@ -56,6 +56,7 @@ class Job:
 class Result:
     """What one window costs and what a live run makes of it. ``problem`` says why not, else "".
 
+    Of a model that goes along the stream the window is what it is given at a time.
     ``rtf`` is the compute time of a second of window; ``load`` that of a second of music at
     ``hop_seconds``, which `solver.solve` chooses. ``least_delay_seconds`` is the smallest promise
     that can be kept, without the sound devices' own delay. ``memory_bytes`` is the most that the
@@ -99,8 +100,10 @@ def jobs(
         if name in models.names() and models.info(name).origin == "none":
             yield Job(name, NO_NETWORK, ordered)
             continue
+        streaming = name in models.names() and models.info(name).streaming
         for backend_name in backend_names:
-            yield Job(name, backend_name, ordered)
+            if not streaming or backend_named(backend_name).library == "torch":
+                yield Job(name, backend_name, ordered)
 
 
 def run_apart(job: Job) -> list[Result]:
@@ -130,11 +133,20 @@ def run_here(job: Job) -> Iterator[Result]:
     """Run a job in this process, a result for each window."""
     with tempfile.TemporaryDirectory() as folder:
         path = write_random_htdemucs(Path(folder)) if job.model == RANDOM else job.model
-        for seconds in job.windows:
+        for seconds in _windows_of(path, job):
             try:
                 yield _run_window(job, str(path), seconds)
             except StemstreamError as error:
                 yield Result(job.model, job.backend, seconds, problem=str(error))
+
+
+def _windows_of(model: str | Path, job: Job) -> Sequence[float]:
+    """Return the windows' seconds; those of a model that goes along the stream are its own."""
+    if job.model in models.names() and models.info(job.model).streaming:
+        bag = models.load(str(model), device="cpu", backend=backend_named(job.backend))
+        assert bag.stride is not None
+        return stream_windows(bag.stride, bag.samplerate, None)
+    return job.windows
 
 
 def _run_window(job: Job, model: str, seconds: float) -> Result:
@@ -143,15 +155,18 @@ def _run_window(job: Job, model: str, seconds: float) -> Result:
     timing = time_bag(bag)
     if not timing.steady and timing.p50_seconds < AGAIN_SECONDS:  # what disturbed it may be over
         timing = min(timing, time_bag(bag), key=lambda one: one.p99_seconds)
-    request = PlanRequest(bag.name, bag.samplerate, bag.samplerate)
+    window_frames = timing.window_frames
+    if bag.stride is not None:
+        window_frames = bag.stride.new_frames(window_frames)
+    request = PlanRequest(bag.name, bag.samplerate, bag.samplerate, stride=bag.stride)
     hop_seconds, load, problem = _live(request, timing)
     return Result(
         job.model,
         job.backend,
-        seconds,
+        window_frames / bag.samplerate,
         p50_seconds=timing.p50_seconds,
         p99_seconds=timing.p99_seconds,
-        rtf=timing.p50_seconds * bag.samplerate / timing.window_frames,
+        rtf=timing.p50_seconds * bag.samplerate / window_frames,
         hop_seconds=hop_seconds,
         load=load,
         least_delay_seconds=None if problem else quickest(request, [timing]).delay_seconds,

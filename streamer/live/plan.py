@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Final
 
 from streamer.models.calibration import WindowTiming
+from streamer.models.separator import Stride
 
 ROUNDING_FRAMES: Final = 1e-6
 """What a product of seconds and a rate may be off a whole number and still count as it."""
@@ -40,7 +41,7 @@ class PlanRequest:
     """What is wanted: a promise for the whole delay, or None, and what is fixed by hand.
 
     ``samplerate`` is the devices', ``model_samplerate`` the model's; ``shifts`` are the passes of
-    each member (0 and 1 are one).
+    each member (0 and 1 are one); ``stride`` is that of a model that goes along the stream.
     """
 
     model: str
@@ -51,6 +52,7 @@ class PlanRequest:
     lookahead_seconds: float | None = None
     crossfade_seconds: float | None = None
     shifts: int = 0
+    stride: Stride | None = None
     path: DevicePath = field(default_factory=DevicePath)
 
 

@@ -15,11 +15,12 @@ from streamer.live.plan import DevicePath, LivePlan, PlanRequest
 from streamer.live.routes import parse_route
 from streamer.live.scene import load_scene
 from streamer.live.settings import LiveSettings
-from streamer.live.solver import candidate_windows, solve
+from streamer.live.solver import candidate_windows, solve, stream_windows
 from streamer.live.wiring import Wiring
 from streamer.models.calibration import CalibrationStore, Subject, WindowTiming, calibrate
 from streamer.models.registry import info
 from streamer.models.separator import Bag
+from streamer.passes import check_stream
 from streamer.processor import load_bag
 from streamer.separation import resampling_frames
 
@@ -166,8 +167,7 @@ def make_plan(
     """
     # only to ask how long its windows may be: any hop makes them live windows
     whole = make_bag(settings.model_copy(update={"segment": None, "hop": 1.0}))
-    longest_frames = min(m.separator.window_frames for m in whole.members if m is not None)
-    lengths = candidate_windows(longest_frames / whole.samplerate, settings.segment)
+    lengths = _windows_to_try(settings, whole)
 
     def bag_for(window_seconds: float) -> Bag:
         return make_bag(settings.model_copy(update={"segment": window_seconds, "hop": 1.0}))
@@ -182,7 +182,8 @@ def make_plan(
         hop_seconds=settings.hop,
         lookahead_seconds=settings.lookahead,
         crossfade_seconds=settings.crossfade,
-        shifts=settings.shifts,
+        shifts=settings.shifts if whole.stride is None else 0,
+        stride=whole.stride,
         path=replace(
             path,
             resampling_frames=resampling_frames(samplerate, whole.samplerate, settings.resampler),
@@ -201,6 +202,20 @@ def make_plan(
     return chosen, bag_for(_seconds_of(plan)), plan
 
 
+def _windows_to_try(settings: LiveSettings, bag: Bag) -> list[float]:
+    """Return the seconds of the windows to calibrate."""
+    if bag.stride is None:
+        longest_frames = min(m.separator.window_frames for m in bag.members if m is not None)
+        return candidate_windows(longest_frames / bag.samplerate, settings.segment)
+    check_stream(bag.name, bag.stride, bag.samplerate, settings)
+    if settings.segment is not None:
+        raise SettingsError(
+            f"segment={settings.segment:g} is not to be had: {bag.name} goes along the stream, and "
+            "has no windows when it runs live; leave --segment out"
+        )
+    return stream_windows(bag.stride, bag.samplerate, settings.hop)
+
+
 def _seconds_of(plan: LivePlan) -> float:
     """Return the plan's window in seconds; a model that cuts them to frames gets all of them."""
     return math.nextafter(plan.window_frames / plan.request.model_samplerate, math.inf)
@@ -210,7 +225,7 @@ def stand_in(
     settings: LiveSettings, bag: Bag, plan: LivePlan, make_bag: MakeBag = load_bag
 ) -> StandIn | None:
     """Return the embedded model for the same windows, if it is another with the same stems."""
-    if bag.name in (EMBEDDED, "passthrough") or settings.repo is not None:
+    if bag.name in (EMBEDDED, "passthrough") or settings.repo is not None or bag.stride:
         return None
     if info(EMBEDDED).stems != bag.names or bag.samplerate != EMBEDDED_RATE:
         return None

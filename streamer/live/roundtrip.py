@@ -56,7 +56,7 @@ class Pace:
     sleep: Callable[[float], object] = time.sleep
     clock: Clock = time.monotonic
     time_field: TimeField = "begin_seconds"
-    worker: Callable[[], WindowWorker] = LiveWorker
+    worker: Callable[[int], WindowWorker] = LiveWorker
 
 
 @dataclass(frozen=True)

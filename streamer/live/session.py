@@ -87,7 +87,7 @@ def open_session(
 
 
 def _make_processor(
-    prepared: Prepared, worker: Callable[[], WindowWorker], on_job: Callable[[Job], None]
+    prepared: Prepared, worker: Callable[[int], WindowWorker], on_job: Callable[[Job], None]
 ) -> Processor:
     live = Live(
         compute_seconds=prepared.plan.budget_seconds,
@@ -117,7 +117,7 @@ class LiveSession:
         insert: Callable[[Samples], None] | None = None,
         clock: Clock = time.monotonic,
         time_field: TimeField = "begin_seconds",
-        worker: Callable[[], WindowWorker] = LiveWorker,
+        worker: Callable[[int], WindowWorker] = LiveWorker,
     ) -> None:
         settings, plan, wiring = prepared.settings, prepared.plan, prepared.wiring
         self.settings, self.plan = settings, plan

@@ -20,6 +20,7 @@ from typing import Final, NoReturn
 from streamer.errors import ModelError, SettingsError
 from streamer.live.plan import ROUNDING_FRAMES, LivePlan, PlanRequest, delay_of, frames_up
 from streamer.models.calibration import WindowTiming
+from streamer.models.separator import Stride
 from streamer.settings import CROSSFADE_SECONDS
 
 PEAK_LOAD: Final = 0.8
@@ -55,6 +56,10 @@ WISHES: Final = (
 2 s a lookahead of 0.5 s brought nothing over 0.25 s: it takes from the context."""
 USUAL_WISH: Final = 1
 """Where the search begins without a promise."""
+STREAM_HOPS: Final = (1, 2, 4, 8)
+"""How much a model that goes along the stream may be given at a time, in its own hops."""
+STREAM_LOAD: Final = 0.5
+"""Up to this load its hop is as short as can be; a longer one brings only ease."""
 
 
 def candidate_windows(longest_seconds: float, wanted_seconds: float | None = None) -> list[float]:
@@ -76,6 +81,17 @@ def candidate_windows(longest_seconds: float, wanted_seconds: float | None = Non
             f"this model; try {usual:g}"
         )
     return [wanted_seconds]
+
+
+def stream_windows(stride: Stride, samplerate: int, hop_seconds: float | None) -> list[float]:
+    """Return the windows to calibrate of a model that goes along the stream, the shortest first.
+
+    They bring it `STREAM_HOPS` of its own hops, or as many as come nearest to the wanted hop.
+    """
+    hops: Sequence[int] = STREAM_HOPS
+    if hop_seconds is not None:
+        hops = [max(1, round(hop_seconds * samplerate / stride.hop_frames))]
+    return [stride.window_frames(count) / samplerate for count in hops]
 
 
 def solve(request: PlanRequest, timings: Sequence[WindowTiming]) -> LivePlan:
@@ -128,6 +144,12 @@ def _drafts(
     request: PlanRequest, timings: Sequence[WindowTiming], wishes: Sequence[Wish]
 ) -> list[LivePlan]:
     """Return a plan for each wish that can be fulfilled, in order."""
+    if request.stride is not None:
+        drafts = [_stream_draft(request, request.stride, timing) for timing in timings]
+        fitting = [draft for draft in drafts if draft is not None]
+        if request.latency_seconds is not None:  # the more a promise leaves, the more ease
+            return fitting[::-1]
+        return sorted(fitting, key=lambda draft: draft.load > STREAM_LOAD)
     return [
         draft
         for timing in timings
@@ -192,6 +214,17 @@ def _draft(request: PlanRequest, timing: WindowTiming, wish: Wish) -> LivePlan |
             request, hop_frames, lookahead_frames, frames_up(budget_seconds * request.samplerate)
         ),
     )
+
+
+def _stream_draft(request: PlanRequest, stride: Stride, timing: WindowTiming) -> LivePlan | None:
+    """Return the plan for windows that bring a streaming model so many hops, if it keeps up."""
+    hop_frames = stride.new_frames(timing.window_frames)
+    if hop_frames < _least_hop_frames(request, timing):
+        return None
+    budget_seconds = max(timing.p99_seconds / PEAK_LOAD, LEAST_BUDGET_SECONDS)
+    budget_frames = frames_up(budget_seconds * request.samplerate)
+    delay = delay_of(request, hop_frames, stride.lookahead_frames, budget_frames)
+    return LivePlan(request, timing, hop_frames, stride.lookahead_frames, 0, delay)
 
 
 def _spend(draft: LivePlan, most_frames: int | None) -> LivePlan:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ import numpy as np
 
 from streamer.audio import Samples
 from streamer.cache import JsonStore, cache_folder, machine
-from streamer.models.separator import Bag, Separator
+from streamer.models.separator import Bag, Separator, Streaming
 
 Clock = Callable[[], float]
 
@@ -119,6 +120,8 @@ def calibrate(
 def time_bag(bag: Bag, *, clock: Clock = time.perf_counter) -> WindowTiming:
     """Time a live window of the bag's own length, of which at most the newest half is wanted.
 
+    What goes along a stream is given what such a window brings it.
+
     Each round is one pass of every member.
 
     Raises:
@@ -126,13 +129,13 @@ def time_bag(bag: Bag, *, clock: Clock = time.perf_counter) -> WindowTiming:
     """
     separators = [member.separator for member in bag.members if member is not None]
     window_frames = max(separator.window_frames for separator in separators)
-    inputs = [_noise(separator) for separator in separators]
+    calls = [_call(separator) for separator in separators]
     rounds: list[float] = []
     timed: list[float] = []
     while len(timed) < FEWEST_ROUNDS or (len(timed) < MOST_ROUNDS and sum(timed) < ENOUGH_SECONDS):
         begun = clock()
-        for separator, noise in zip(separators, inputs, strict=True):
-            separator(noise, slice(noise.shape[1] // 2, None))
+        for call in calls:
+            call()
         rounds.append(clock() - begun)
         timed = rounds[WARM_UP_ROUNDS:]
     p50_seconds = float(np.median(timed))
@@ -140,11 +143,18 @@ def time_bag(bag: Bag, *, clock: Clock = time.perf_counter) -> WindowTiming:
     return WindowTiming(window_frames, p50_seconds, max(p99_seconds, TAIL * p50_seconds))
 
 
-def _noise(separator: Separator) -> Samples:
-    """Return a window of noise as the separator wants it, ``(1, frames, channels)``."""
+def _call(separator: Separator) -> Callable[[], Samples]:
+    """Return what separates the next window of noise, as a live run does it."""
+    if isinstance(separator, Streaming):
+        new_frames = separator.stride.new_frames(separator.window_frames)
+        return functools.partial(separator.begin(), _noise(new_frames, separator.channels))
     frames = separator.input_frames(separator.window_frames)
-    draw = np.random.default_rng(0)
-    return 0.1 * draw.standard_normal((1, frames, separator.channels), np.float32)
+    window = _noise(frames, separator.channels)[np.newaxis]
+    return functools.partial(separator, window, slice(frames // 2, None))
+
+
+def _noise(frames: int, channels: int) -> Samples:
+    return 0.1 * np.random.default_rng(0).standard_normal((frames, channels), np.float32)
 
 
 class CalibrationStore:

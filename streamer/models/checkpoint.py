@@ -22,10 +22,11 @@ from demucs.htdemucs import HTDemucs
 from demucs.states import load_model
 
 from streamer.errors import ModelError, WeightsError
+from streamer.models.causal import CausalBandSplit
 
-Network: TypeAlias = Any  # Demucs | HDemucs | HTDemucs: demucs's classes carry no types
+Network: TypeAlias = Any  # one of NETWORKS: demucs's classes carry no types
 
-NETWORKS = (Demucs, HDemucs, HTDemucs)
+NETWORKS = (Demucs, HDemucs, HTDemucs, CausalBandSplit)
 _CLASSES = frozenset(f"{network.__module__}.{network.__name__}" for network in NETWORKS)
 _QUANTIZERS = frozenset(
     {"diffq.diffq.DiffQuantizer", "diffq.lsq.LSQ", "diffq.uniform.UniformQuantizer"}

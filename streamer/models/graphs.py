@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from streamer.cache import JsonStore, cache_folder
 from streamer.errors import WeightsError
 from streamer.models.crop import Crop
+from streamer.models.separator import Stride
 
 if TYPE_CHECKING:
     from streamer.models.checkpoint import Network
@@ -33,7 +34,8 @@ class Anatomy:
     """What must be known of a network to feed it.
 
     ``segment_seconds`` is what it sees at once, as its maker wrote it. ``transformer``: whether it
-    is an HTDemucs; ``hybrid`` and ``halo_columns``: see `hybrid`.
+    is an HTDemucs; ``hybrid`` and ``halo_columns``: see `hybrid`; ``stride`` is of a network that
+    goes along a stream.
     """
 
     names: tuple[str, ...]
@@ -44,6 +46,7 @@ class Anatomy:
     transformer: bool
     hybrid: bool
     halo_columns: int | None
+    stride: Stride | None
 
     @classmethod
     def of(cls, network: Network) -> Anatomy:
@@ -61,6 +64,7 @@ class Anatomy:
             transformer=isinstance(network, HTDemucs),
             hybrid=is_hybrid(network),
             halo_columns=halo_columns(network),
+            stride=getattr(network, "stream_stride", None),
         )
 
 
@@ -144,7 +148,9 @@ def _as_json(anatomy: Anatomy) -> dict[str, Any]:
 def _from_json(value: dict[str, Any]) -> Anatomy:
     seconds = value["segment_seconds"]
     read = Fraction(seconds) if isinstance(seconds, str) else seconds
-    return Anatomy(**{**value, "names": tuple(value["names"]), "segment_seconds": read})
+    stride = value["stride"] and Stride(**value["stride"])
+    names = tuple(value["names"])
+    return Anatomy(**{**value, "names": names, "segment_seconds": read, "stride": stride})
 
 
 def _digest(path: Path) -> str:

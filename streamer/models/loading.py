@@ -233,8 +233,9 @@ def _check_alike(name: str, sources: Sequence[str], anatomies: Sequence[Anatomy]
                 f"a network of {name} has the stems {', '.join(anatomy.names)}, not "
                 f"{', '.join(sources)}; give {name} its own weights"
             )
-        if (anatomy.samplerate, anatomy.channels) != (first.samplerate, first.channels):
+        shapes = [(one.samplerate, one.channels, one.stride) for one in (anatomy, first)]
+        if shapes[0] != shapes[1]:
             raise WeightsError(
-                f"the networks of {name} differ in sample rate or channels, so they cannot be one "
-                "bag; correct its .yaml file"
+                f"the networks of {name} differ in sample rate, channels or the way along a "
+                "stream, so they cannot be one bag; correct its .yaml file"
             )

@@ -74,12 +74,17 @@ class Networks:
         from streamer.models.devices import pick_device
         from streamer.models.quantized import TYPES, round_layers
         from streamer.models.torch_separator import TorchSeparator
+        from streamer.models.torch_stream import TorchStreamSeparator
 
         target = pick_device(device)
         key = member, backend.precision
         if key not in self._read:
             self._read[key] = self._fresh(member)
         network, anatomy = self._read[key], self.anatomy(member)
+        if anatomy.stride is not None:
+            return TorchStreamSeparator(
+                network, target, autocast=TYPES[backend.precision], segment=windows.segment
+            )
         network.segment = anatomy.segment_seconds
         if anatomy.transformer and windows.exact:
             network.use_train_segment = False

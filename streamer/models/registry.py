@@ -33,7 +33,8 @@ class ModelInfo:
     ``origin`` says where its weights come from: ``hub`` (fetched once), ``embedded`` (in this
     package), ``made`` (from those of ``made_from``, at load) or ``none`` (it has no weights).
     ``bag`` has the signatures of its networks, ``published_bytes`` is about how large they are to
-    fetch (None: not known), ``requires`` names packages beyond this one's own.
+    fetch (None: not known), ``requires`` names packages beyond this one's own; a ``streaming`` one
+    goes along the stream (`streamer.models.separator.Stride`).
     """
 
     name: str
@@ -46,6 +47,7 @@ class ModelInfo:
     made_from: str | None = None
     sha256: str | None = None
     requires: tuple[str, ...] = ()
+    streaming: bool = False
 
     @property
     def members(self) -> tuple[str, ...]:

@@ -13,6 +13,9 @@ from typing import Final, Protocol, runtime_checkable
 from streamer.audio import Samples
 
 WHOLE: Final = slice(None)
+CONTEXT_HOPS: Final = 20
+"""How much of the past the windows of a streaming network carry: what is dropped between two of
+them is caught up from it."""
 
 
 class Separator(Protocol):
@@ -87,6 +90,54 @@ class Adaptive(Separator, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Stride:
+    """How a network goes along a stream, which it remembers instead of being shown it again.
+
+    It takes whole hops of ``hop_frames``, and gives as many frames of the stems, which lag what it
+    has heard by ``lookahead_frames``: whole hops, too.
+    """
+
+    hop_frames: int
+    lookahead_frames: int
+
+    @property
+    def context_frames(self) -> int:
+        """What of a window the network has heard before, if none was dropped."""
+        return CONTEXT_HOPS * self.hop_frames
+
+    def window_frames(self, hops: int) -> int:
+        """Return the length of a window that brings so many hops."""
+        return self.context_frames + hops * self.hop_frames + self.lookahead_frames
+
+    def new_frames(self, window_frames: int) -> int:
+        """Return how much of a window is new: whole hops, 0 where it is too short for one."""
+        new_frames = window_frames - self.context_frames - self.lookahead_frames
+        return max(0, new_frames // self.hop_frames) * self.hop_frames
+
+
+class Stream(Protocol):
+    """A network on its way along one stream. It has state, and is called in order."""
+
+    def __call__(self, heard: Samples) -> Samples:
+        """Take whole hops, ``(frames, channels)``; return ``(stems, frames, channels)``."""
+        ...
+
+
+@runtime_checkable
+class Streaming(Separator, Protocol):
+    """A separator that can also go along a stream; called with windows it hears nothing else."""
+
+    @property
+    def stride(self) -> Stride:
+        """How it does."""
+        ...
+
+    def begin(self) -> Stream:
+        """Begin a stream of which nothing was heard yet."""
+        ...
+
+
 @dataclass(frozen=True)
 class Member:
     """One network of a bag. ``weights`` has one number per source; 0 means: not asked."""
@@ -111,6 +162,12 @@ class Bag:
     channels: int
     note: str | None = None
     backend: str = ""
+
+    @property
+    def stride(self) -> Stride | None:
+        """How its members go along a stream, if they do: all the same way."""
+        separators = [member.separator for member in self.members if member is not None]
+        return separators[0].stride if isinstance(separators[0], Streaming) else None
 
     def best_load(self) -> Load:
         """Return what suits all members; they need not know anything of it."""

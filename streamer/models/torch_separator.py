@@ -45,10 +45,7 @@ class TorchSeparator:
         autocast: torch.dtype | None = None,
         segment: float | None = None,
     ) -> None:
-        try:
-            self._network = network.to(device)
-        except RuntimeError as error:
-            raise _failure(error, device) from error
+        self._network = move(network, device)
         self._device = device
         self._autocast = autocast
         self._segment = segment
@@ -97,16 +94,8 @@ class TorchSeparator:
             return np.zeros((len(windows), len(self.names), frames, self.channels), np.float32)
         # A copy, since torch takes no read-only array, and the network may write to its input.
         mix = np.array(np.swapaxes(windows, 1, 2), dtype=np.float32, order="C")
-        with self._computing():
-            stems = (self._cuda or self._eager)(torch.from_numpy(mix), kept)
-            finite = _all_finite(stems)
-            out: Samples = stems.numpy()
-        if not finite:
-            raise ModelError(
-                "the model gave values that are no numbers (NaN or infinite); its weights are "
-                "damaged, or the input is: try another model, or --device cpu"
-            )
-        return out
+        with computing(self._device, self._autocast):
+            return checked((self._cuda or self._eager)(torch.from_numpy(mix), kept))
 
     @property
     def device_name(self) -> str:
@@ -124,7 +113,7 @@ class TorchSeparator:
         if self._cuda is None:
             return Load()
         frames = self.input_frames(self.window_frames)
-        with self._computing():
+        with computing(self._device, self._autocast):
             silence = torch.zeros(1, self.channels, frames)
             return Load(self._cuda.measure_fitting_windows(silence), calls=2)
 
@@ -139,14 +128,6 @@ class TorchSeparator:
         stems = self._stems(mix.to(self._device), kept).to("cpu", torch.float32)
         return stems.transpose(2, 3).contiguous()
 
-    @contextlib.contextmanager
-    def _computing(self) -> Iterator[None]:
-        try:
-            with torch.inference_mode(), self._precision():
-                yield
-        except (RuntimeError, ValueError, MemoryError) as error:
-            raise _failure(error, self._device) from error
-
     def _stems(self, mix: torch.Tensor, kept: slice) -> torch.Tensor:
         network, frames = self._network, mix.shape[-1]
         if self._halo is None or kept == WHOLE or network.valid_length(frames) != frames:
@@ -154,22 +135,59 @@ class TorchSeparator:
             return whole[..., kept]
         return separate_part(network, mix, kept, self._halo)
 
-    def _precision(self) -> contextlib.AbstractContextManager[Any]:
-        if self._autocast is None:
-            return contextlib.nullcontext()
-        # no cache: each weight is used once, and a graph would outlive what it holds
-        return torch.autocast(self._device.type, dtype=self._autocast, cache_enabled=False)
+
+def move(network: Network, device: torch.device) -> Network:
+    """Return the network, moved to a device.
+
+    Raises:
+        ModelError: it has no room there.
+    """
+    try:
+        return network.to(device)
+    except RuntimeError as error:
+        raise _failure(error, device) from error
+
+
+@contextlib.contextmanager
+def computing(device: torch.device, autocast: torch.dtype | None) -> Iterator[None]:
+    """Run a network in here: without gradients, its matrix products in the type ``autocast``.
+
+    Raises:
+        ModelError: if memory runs out, or the network fails.
+    """
+    # no cache: each weight is used once, and a graph would outlive what it holds
+    precision: contextlib.AbstractContextManager[Any] = (
+        contextlib.nullcontext()
+        if autocast is None
+        else torch.autocast(device.type, dtype=autocast, cache_enabled=False)
+    )
+    try:
+        with torch.inference_mode(), precision:
+            yield
+    except (RuntimeError, ValueError, MemoryError) as error:
+        raise _failure(error, device) from error
+
+
+def checked(stems: torch.Tensor) -> Samples:
+    """Return a network's stems, which are on the CPU.
+
+    Raises:
+        ModelError: what it gave is not finite.
+    """
+    # A sum is finite only if every term is, and takes one pass over the memory, without a copy.
+    if not math.isfinite(float(stems.sum())) and not bool(torch.isfinite(stems).all()):
+        raise ModelError(
+            "the model gave values that are no numbers (NaN or infinite); its weights are "
+            "damaged, or the input is: try another model, or --device cpu"
+        )
+    out: Samples = stems.numpy()
+    return out
 
 
 def _on_cpu(tensor: torch.Tensor) -> torch.Tensor:
     dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
     data = tensor.detach().to("cpu", dtype, copy=True)
     return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
-
-
-def _all_finite(stems: torch.Tensor) -> bool:
-    # A sum is finite only if every term is, and takes one pass over the memory, without a copy.
-    return math.isfinite(float(stems.sum())) or bool(torch.isfinite(stems).all())
 
 
 def _failure(error: Exception, device: torch.device) -> ModelError:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamer.errors import SettingsError
-from streamer.models.separator import Bag
+from streamer.models.calibration import time_bag
+from streamer.models.separator import Bag, Stride
 from streamer.processor import Processor, load_bag
 from streamer.train.eval_settings import EvalSettings
 from streamer.train.evaluate import Progress, score_excerpt, separate
@@ -62,6 +63,8 @@ class Curve:
 def trace(folder: Path, settings: EvalSettings, bag: Bag, progress: Progress) -> Curve:
     """Separate the songs of a folder with every schedule of the settings' grid that there can be.
 
+    A model that goes along the stream has one schedule, its own.
+
     ``bag`` is the model as the file run has it. Of a song that is scored from its middle every run
     first hears what comes before, as long as the longest window. ``progress`` is told of each song
     once for the file run, and once for each window's length.
@@ -70,7 +73,10 @@ def trace(folder: Path, settings: EvalSettings, bag: Bag, progress: Progress) ->
         StemstreamError: see `streamer.errors`.
     """
     songs = choose_songs(folder, bag.names, settings)
-    grids = [grid for window in settings.windows if (grid := _grid(window, settings))]
+    if bag.stride is None:
+        grids = [grid for window in settings.windows if (grid := _grid(window, settings))]
+    else:
+        grids = [[_along_the_stream(bag.stride, bag.samplerate, settings)]]
     if not grids:
         raise SettingsError(
             "no hop and lookahead of the grid fit into its windows; try longer ones"
@@ -105,11 +111,26 @@ def _grid(window: float, settings: EvalSettings) -> list[EvalSettings]:
     ]
 
 
+def _along_the_stream(stride: Stride, samplerate: int, settings: EvalSettings) -> EvalSettings:
+    """Return the settings of the least delay; longer hops would give the same stems."""
+    frames = {
+        "segment": stride.window_frames(1),
+        "hop": stride.hop_frames,
+        "lookahead": stride.lookahead_frames,
+    }
+    return settings.model_copy(update={name: n / samplerate for name, n in frames.items()})
+
+
 def _points(songs: Sequence[Song], grid: Sequence[EvalSettings], steps: _Steps) -> list[Point]:
     """Return a point for each schedule of a grid of one window length."""
-    bag, memos = remembering(load_bag(grid[0]))
-    scores = _score_all(songs, bag, grid, steps, memos)
-    compute_seconds = max(1, grid[0].shifts) * sum(memo.compute_seconds for memo in memos)
+    bag = load_bag(grid[0])
+    if bag.stride is None:
+        bag, memos = remembering(bag)
+        scores = _score_all(songs, bag, grid, steps, memos)
+        compute_seconds = max(1, grid[0].shifts) * sum(memo.compute_seconds for memo in memos)
+    else:
+        scores = _score_all(songs, bag, grid, steps)
+        compute_seconds = time_bag(bag).p50_seconds
     return [
         Point(one.segment, one.hop, one.lookahead, compute_seconds, summarize(songs_scored))
         for one, songs_scored in zip(grid, scores, strict=True)

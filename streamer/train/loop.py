@@ -103,6 +103,7 @@ class Training:
         self._corpora = corpora
         self._listener = listener
         self._frames = subject.frames
+        self._settled = slice(int(settings.settle * subject.network.samplerate), None)
         self.epoch_steps = settings.epoch_steps or self._steps_to_hear_all()
         self.steps = settings.epochs * self.epoch_steps
         network = subject.network.to(fabric.device)
@@ -180,7 +181,9 @@ class Training:
             stems = self._next(batches)
             more = number < settings.accumulate - 1
             with fabric.no_backward_sync(self._forward, enabled=more):
-                losses = stem_losses(self._forward(stems.sum(1)), stems, settings.stft_loss)
+                estimates = self._forward(stems.sum(1))[..., self._settled]
+                settled = stems[..., self._settled]
+                losses = stem_losses(estimates, settled, settings.loss, settings.stft_loss)
                 loss = mean_loss(losses, settings.drop_highest) / settings.accumulate
                 fabric.backward(loss)
             total += loss.detach()

@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 
+LEAST_ERROR = 1e-3
+"""Of a stem's power: what is nearer to it than 30 dB is not pressed any further."""
+LEAST_STEM = 1e-3
+"""Of the mixture's power: a stem below -30 dB of it counts as one of -30 dB."""
 STFT_SIZES = (512, 1024, 2048, 4096)
 COMPRESSION = 0.5
 _FLOOR = 1e-7  # of a power: where nothing is, the slope of a root has no end
 
 
 def stem_losses(
-    estimates: torch.Tensor, stems: torch.Tensor, stft_weight: float = 0.0
+    estimates: torch.Tensor,
+    stems: torch.Tensor,
+    kind: Literal["l1", "sdr"] = "l1",
+    stft_weight: float = 0.0,
 ) -> torch.Tensor:
     """Return the loss of each stem, ``(batch, stems)``.
 
-    It is L1 on the waveform, as Demucs has it, plus ``stft_weight`` times `spectral_losses`. Both
-    arguments are ``(batch, stems, channels, frames)``.
+    It is L1 on the waveform, as Demucs has it, or `sdr_losses`, plus ``stft_weight`` times
+    `spectral_losses`. Both arguments are ``(batch, stems, channels, frames)``.
     """
-    losses = (estimates - stems).abs().mean(dim=(2, 3))
+    if kind == "sdr":
+        losses = sdr_losses(estimates, stems)
+    else:
+        losses = (estimates - stems).abs().mean(dim=(2, 3))
     if stft_weight:
         losses = losses + stft_weight * spectral_losses(estimates, stems)
     return losses
+
+
+def sdr_losses(estimates: torch.Tensor, stems: torch.Tensor) -> torch.Tensor:
+    """Return the SDR of each stem with its sign turned, in dB, ``(batch, stems)``.
+
+    L1 asks for the median of what a stem could be, which is less than its mean where the network
+    is in doubt; the SDR is highest for the mean. Between two thresholds (`LEAST_ERROR`,
+    `LEAST_STEM`), so that neither a perfect nor a silent stem outweighs the others.
+    """
+    power = stems.square().mean(dim=(2, 3))
+    mixture = stems.sum(1, keepdim=True).square().mean(dim=(2, 3))
+    stem = power + LEAST_STEM * mixture + _FLOOR
+    error = (estimates - stems).square().mean(dim=(2, 3)) + LEAST_ERROR * stem
+    return 10 * torch.log10(error / stem)
 
 
 def spectral_losses(estimates: torch.Tensor, stems: torch.Tensor) -> torch.Tensor:

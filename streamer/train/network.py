@@ -56,6 +56,10 @@ def load_subject(settings: TrainSettings) -> Subject:
             f"examples are {seconds:g} s long, not {settings.segment:g}: {settings.model} "
             "is a transformer made for that length"
         )
+    if settings.settle >= seconds:
+        raise SettingsError(
+            f"settle={settings.settle:g} must be less than an example of {seconds:g} s; try 0.5"
+        )
     frames = int(seconds * network.samplerate)
     if frames < 1:
         raise SettingsError(f"segment={seconds:g} is less than one frame; try 10")

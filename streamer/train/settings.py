@@ -111,8 +111,18 @@ class TrainSettings(Checked):
         description="epochs from one measurement of SIR and SAR to the next, which take as long as "
         "the music; 0: none, not of the best at the end either",
     )
+    loss: Literal["l1", "sdr"] = Field(
+        "l1", description="what is made small: L1 on the waveform, or minus the SDR in dB"
+    )
     stft_loss: float = Field(
-        0.0, ge=0, le=100, description="weight of the spectral loss beside L1 on the waveform"
+        0.0, ge=0, le=100, description="weight of the spectral loss beside that one"
+    )
+    settle: float = Field(
+        0.0,
+        ge=0,
+        le=60,
+        description="seconds at the start of each example that do not count: a causal network "
+        "has heard nothing yet",
     )
     drop_highest: float = Field(
         0.0, ge=0, le=0.5, description="share of a batch's stems to leave out, the worst of it"

@@ -188,7 +188,7 @@ def running(
         tell=told.append,
         clock=clock,
         time_field="stream_seconds",
-        worker=lambda: SlowWorker(clock, compute),  # type: ignore[arg-type]
+        worker=lambda _: SlowWorker(clock, compute),  # type: ignore[arg-type]
     )
     with session:
         session.open(anyway=True)

@@ -1,0 +1,332 @@
+"""A causal network for live stems: what it gives lags what it hears by 1024 frames, 23 ms.
+
+::
+
+    frames -> spectrum -> bands -> [ over time -> over bands -> mixed ] x depth -> masks -> frames
+
+Every `HOP` frames it takes the spectrum of the last `FFT` and masks the end of that. The analysis
+window is long and falls steeply, the synthesis window is as short as its fall, so that low
+frequencies are resolved and little has to be waited for (Mauler and Martin, "A low delay, variable
+resolution, perfect reconstruction spectral analysis-synthesis system", 2007). The bands are those
+of band-split networks (Luo and Yu, "Music source separation with band-split RNN", 2023), the memory
+is the gated linear recurrence of De and others, "Griffin", 2024, whose state cannot grow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import torch
+from demucs.states import capture_init
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 (everyone's name for it)
+
+from streamer.models.recurrence import recur
+from streamer.models.separator import Stride
+
+HOP: Final = 512
+FFT: Final = 2048
+COMPRESSION: Final = 0.3
+"""The power of magnitudes that the network sees: what is 40 dB quieter seems 12 dB quieter."""
+_FLOOR: Final = 1e-10  # of a power
+_TAPS: Final = 4
+_SHORTEST_MEMORY: Final = 2.0  # in hops
+_LONGEST_MEMORY: Final = 120.0
+_SHARPNESS: Final = 8.0  # how far a gate may shorten a memory, as in Griffin
+
+
+@dataclass(frozen=True)
+class BandGroup:
+    """So many bands beside each other, of ``width`` bins, that are masked at ``points`` of each."""
+
+    bands: int
+    width: int
+    points: int
+
+
+GROUPS: Final = (
+    BandGroup(8, 2, 2),
+    BandGroup(6, 4, 4),
+    BandGroup(6, 8, 8),
+    BandGroup(5, 16, 16),
+    BandGroup(5, 32, 16),
+    BandGroup(3, 64, 16),
+    BandGroup(1, 505, 1),
+)
+"""From 0 Hz up; the last band, from 11.2 kHz at 44.1 kHz, has one mask."""
+BANDS: Final = sum(group.bands for group in GROUPS)
+
+
+@dataclass
+class StreamState:
+    """What a `CausalBandSplit` keeps of a stream from one call to the next.
+
+    ``heard`` are the last ``FFT - HOP`` frames, ``(batch, channels, frames)``; ``tail`` is what the
+    next hop is added to, ``(batch, stems, channels, HOP)``; ``taps`` and ``memories`` are of each
+    layer over time, ``(times, batch * bands, width)`` and ``(batch * bands, width)``.
+    """
+
+    heard: torch.Tensor
+    tail: torch.Tensor
+    taps: list[torch.Tensor] = field(default_factory=list)
+    memories: list[torch.Tensor] = field(default_factory=list)
+
+
+class CausalBandSplit(nn.Module):
+    """Separates a stream as it comes, and a whole song the same way.
+
+    Args:
+        sources: the stems' names.
+        width: features of a band.
+        depth: how many times it looks over time, over bands, and mixes features.
+        hidden: features from which the masks of a band are made.
+        audio_channels: channels of the mixture and of each stem.
+        samplerate: in Hz.
+        segment: seconds of a stretch that `demucs.apply.apply_model` shall show it at a time.
+    """
+
+    _analysis: torch.Tensor
+    _synthesis: torch.Tensor
+
+    @capture_init  # type: ignore[untyped-decorator]
+    def __init__(
+        self,
+        sources: Sequence[str],
+        width: int = 96,
+        depth: int = 3,
+        hidden: int = 128,
+        audio_channels: int = 2,
+        samplerate: int = 44100,
+        segment: float = 10.0,
+    ) -> None:
+        super().__init__()
+        self.sources = list(sources)
+        self.audio_channels = audio_channels
+        self.samplerate = samplerate
+        self.segment = segment
+        self.stream_stride = Stride(HOP, HOP)
+        self._width = width
+        for name, window in zip(("_analysis", "_synthesis"), _windows(), strict=True):
+            self.register_buffer(name, window, persistent=False)
+        parts = 2 * audio_channels  # real and imaginary
+        self.encoders = nn.ModuleList(
+            BandLinear(group.bands, group.width * parts, width) for group in GROUPS
+        )
+        self.band = nn.Parameter(torch.zeros(BANDS, width))
+        self.layers = nn.ModuleList(Layer(width) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.hidden = BandLinear(BANDS, width, 2 * hidden)
+        self.masks = nn.ModuleList(
+            BandLinear(group.bands, hidden, group.points * parts * len(sources)) for group in GROUPS
+        )
+
+    def forward(self, mix: torch.Tensor) -> torch.Tensor:
+        """Return the stems of ``(batch, channels, frames)``, in time with it.
+
+        Shape: ``(batch, stems, channels, frames)``.
+        """
+        frames = mix.shape[-1]
+        hops = -(-frames // HOP) + 1
+        whole = F.pad(mix, (0, hops * HOP - frames))
+        stems = self.step(whole, self.initial_state(len(mix), mix.device))
+        return stems[..., HOP : HOP + frames]
+
+    def initial_state(self, batch: int, device: torch.device | str = "cpu") -> StreamState:
+        """Return the state of a stream of which nothing was heard yet."""
+
+        def zeros(*shape: int) -> torch.Tensor:
+            return torch.zeros(*shape, device=device)
+
+        rows, channels = batch * BANDS, self.audio_channels
+        return StreamState(
+            zeros(batch, channels, FFT - HOP),
+            zeros(batch, len(self.sources), channels, HOP),
+            [zeros(_TAPS - 1, rows, self._width) for _ in self.layers],
+            [zeros(rows, self._width) for _ in self.layers],
+        )
+
+    def step(self, frames: torch.Tensor, state: StreamState) -> torch.Tensor:
+        """Take whole hops, ``(batch, channels, frames)``; return as many frames of the stems.
+
+        These are of the frames `HOP` earlier. ``state`` is brought up to date.
+        """
+        heard = torch.cat([state.heard, frames], dim=-1)
+        state.heard = heard[..., -(FFT - HOP) :]
+        spectrum = torch.fft.rfft(heard.unfold(-1, FFT, HOP) * self._analysis)
+        masked = self._masks(spectrum, state) * spectrum[:, None]
+        ends = torch.fft.irfft(masked)[..., -2 * HOP :] * self._synthesis
+        rising, falling = ends[..., :HOP], ends[..., HOP:]
+        added = rising + torch.cat([state.tail[..., None, :], falling[..., :-1, :]], dim=-2)
+        state.tail = falling[..., -1, :]
+        stems: torch.Tensor = added.flatten(-2)
+        return stems
+
+    def _masks(self, spectrum: torch.Tensor, state: StreamState) -> torch.Tensor:
+        """Return masks that add up to 1: ``(batch, stems, channels, times, bins)`` of complex.
+
+        ``spectrum`` is ``(batch, channels, times, bins)``.
+        """
+        x = self._encoded(spectrum)
+        for index, layer in enumerate(self.layers):
+            x, state.taps[index], state.memories[index] = layer(
+                x, state.taps[index], state.memories[index]
+            )
+        times, batch = x.shape[:2]
+        hidden = F.glu(self.hidden(self.norm(x).flatten(0, 1)))
+        masks, first = [], 0
+        for group, head in zip(GROUPS, self.masks, strict=True):
+            points = head(hidden[:, first : first + group.bands])
+            points = points.reshape(times * batch, group.bands * group.points, -1)
+            masks.append(points.repeat_interleave(group.width // group.points, dim=1))
+            first += group.bands
+        shape = (times, batch, -1, len(self.sources), self.audio_channels, 2)
+        parts = torch.cat(masks, dim=1).float().reshape(shape).permute(1, 3, 4, 0, 2, 5)
+        return _adding_up(torch.view_as_complex(parts.contiguous()))
+
+    def _encoded(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Return the bands of a spectrum, ``(times, batch, bands, width)``."""
+        power = spectrum.real.square() + spectrum.imag.square() + _FLOOR
+        parts = torch.view_as_real(spectrum) * power.pow((COMPRESSION - 1) / 2)[..., None]
+        parts = parts.permute(2, 0, 3, 1, 4).flatten(3)
+        times, batch = parts.shape[:2]
+        bands, first = [], 0
+        for group, encoder in zip(GROUPS, self.encoders, strict=True):
+            last = first + group.bands * group.width
+            bins = parts[:, :, first:last].reshape(times * batch, group.bands, -1)
+            bands.append(encoder(bins))
+            first = last
+        return torch.cat(bands, dim=1).reshape(times, batch, BANDS, -1) + self.band
+
+
+class Layer(nn.Module):
+    """One look over time, over bands, and at the features of each band."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.over_time = OverTime(width)
+        self.over_bands = OverBands(width)
+        self.mixed = Mixed(width)
+
+    def forward(
+        self, x: torch.Tensor, taps: torch.Tensor, memory: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Take ``(times, batch, bands, width)`` and the state; return them as they are now."""
+        x, taps, memory = self.over_time(x, taps, memory)
+        return self.mixed(self.over_bands(x)), taps, memory
+
+
+class OverTime(nn.Module):
+    """What a band remembers: a short convolution and a gated linear recurrence (Griffin)."""
+
+    def __init__(self, width: int, heads: int = 4) -> None:
+        super().__init__()
+        self._heads = heads
+        self.norm = nn.LayerNorm(width)
+        self.inward = nn.Linear(width, 2 * width)
+        self.outward = nn.Linear(width, width)
+        self.taps = nn.Parameter(torch.randn(_TAPS, width) / _TAPS)
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.gates = BandLinear(heads, width // heads, 2 * width // heads)
+        spread = math.log(_LONGEST_MEMORY / _SHORTEST_MEMORY) * torch.rand(width)
+        rate = torch.exp(-spread) / _SHORTEST_MEMORY
+        # half-open gates then leave the memories as they are spread here
+        self.rate = nn.Parameter(torch.log(torch.expm1(2 * rate / _SHARPNESS)))
+
+    def forward(
+        self, x: torch.Tensor, taps: torch.Tensor, memory: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Take ``(times, batch, bands, width)`` and the state; return them as they are now."""
+        times, batch, bands, width = x.shape
+        value, gate = self.inward(self.norm(x)).chunk(2, dim=-1)
+        recent = torch.cat([taps.to(value.dtype), value.flatten(1, 2)])
+        taps = recent[-(_TAPS - 1) :].float()
+        value = sum(
+            (recent[tap : tap + times] * self.taps[tap] for tap in range(_TAPS)), start=self.bias
+        )
+        split = value.reshape(-1, self._heads, width // self._heads)
+        gates = torch.sigmoid(self.gates(split).float())
+        forget, take = gates.reshape(times, batch * bands, self._heads, 2, -1).unbind(-2)
+        log_kept = -_SHARPNESS * F.softplus(self.rate) * forget.flatten(-2)
+        new = torch.sqrt(1 + 1e-6 - torch.exp(2 * log_kept)) * take.flatten(-2) * value.float()
+        remembered = recur(torch.exp(log_kept), new, memory)
+        memory = remembered[-1]
+        out: torch.Tensor = self.outward(remembered.reshape(x.shape) * F.silu(gate))
+        return x + out, taps, memory
+
+
+class OverBands(nn.Module):
+    """What a band takes from the others, each of which has its place (gMLP, Liu and others)."""
+
+    def __init__(self, width: int, heads: int = 8) -> None:
+        super().__init__()
+        self._heads = heads
+        self.norm = nn.LayerNorm(width)
+        self.inward = nn.Linear(width, 2 * width)
+        self.outward = nn.Linear(width, width)
+        near = torch.eye(BANDS).repeat(heads, 1, 1)
+        self.across = nn.Parameter(near + 0.1 * torch.randn(heads, BANDS, BANDS) / BANDS**0.5)
+        self.bias = nn.Parameter(torch.zeros(BANDS, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Take and return ``(times, batch, bands, width)``."""
+        value, gate = self.inward(self.norm(x)).chunk(2, dim=-1)
+        split = value.reshape(-1, BANDS, self._heads, x.shape[-1] // self._heads)
+        by_head = split.permute(2, 1, 0, 3)
+        gathered = torch.bmm(self.across, by_head.flatten(2)).reshape(by_head.shape)
+        value = gathered.permute(2, 1, 0, 3).reshape(x.shape)
+        out: torch.Tensor = self.outward((value + self.bias) * F.silu(gate))
+        return x + out
+
+
+class Mixed(nn.Module):
+    """Mixes the features of a band, with a gate (SwiGLU, Shazeer)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        inner = 3 * width // 2
+        self.norm = nn.LayerNorm(width)
+        self.inward = nn.Linear(width, 2 * inner)
+        self.outward = nn.Linear(inner, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Take and return ``(..., width)``."""
+        value, gate = self.inward(self.norm(x)).chunk(2, dim=-1)
+        out: torch.Tensor = self.outward(value * F.silu(gate))
+        return x + out
+
+
+class BandLinear(nn.Module):
+    """A linear layer for each of several bands or heads."""
+
+    def __init__(self, bands: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        bound = inputs**-0.5
+        self.weight = nn.Parameter(torch.empty(bands, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(bands, 1, outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Take ``(rows, bands, inputs)``; return ``(rows, bands, outputs)``."""
+        return torch.baddbmm(self.bias, x.transpose(0, 1), self.weight).transpose(0, 1)
+
+
+def _adding_up(masks: torch.Tensor) -> torch.Tensor:
+    """Share what masks ``(batch, stems, ...)`` lack of 1 among the stems, by their power."""
+    power = masks.real.square() + masks.imag.square() + 1e-4
+    lacking = 1 - masks.sum(dim=1, keepdim=True)
+    return masks + lacking * (power / power.sum(dim=1, keepdim=True))
+
+
+def _windows() -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the analysis window, `FFT` long, and the synthesis window of its end, ``2 * HOP``.
+
+    Their product is a Hann window, so that hops add up to 1.
+    """
+    rise = torch.sin(math.pi / 2 * torch.arange(FFT - HOP) / (FFT - HOP))
+    fall = torch.cos(math.pi / 2 * torch.arange(HOP) / HOP)
+    analysis = torch.cat([rise, fall])
+    hann = torch.hann_window(2 * HOP, periodic=True)
+    end = analysis[-2 * HOP :]
+    return analysis, torch.where(end > 0, hann / end.clamp_min(1e-9), 0.0)

@@ -1,0 +1,95 @@
+"""A causal network, run by torch along a stream: what it heard is not computed again."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from streamer.audio import Samples
+from streamer.errors import SettingsError
+from streamer.models.checkpoint import Network
+from streamer.models.separator import WHOLE, Stride
+from streamer.models.torch_separator import checked, computing, move
+
+FILE_HOPS = 64
+"""How many hops it is best given where nobody waits for them: a call has its price."""
+
+
+class TorchStreamSeparator:
+    """A `Streaming` separator over a network as `streamer.models.causal` has it.
+
+    Several threads may call it, and each stream that it began.
+
+    Args:
+        network: the network, in evaluation mode; it is moved to ``device``.
+        device: where it runs.
+        autocast: the type that its matrix products are computed in; None: as the weights are.
+        segment: the seconds of a window, of which all but what is new is past.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        device: torch.device,
+        *,
+        autocast: torch.dtype | None = None,
+        segment: float | None = None,
+    ) -> None:
+        self._network = move(network, device)
+        self._device = device
+        self._autocast = autocast
+        self.names: tuple[str, ...] = tuple(network.sources)
+        self.samplerate = int(network.samplerate)
+        self.channels = int(network.audio_channels)
+        self.stride: Stride = network.stream_stride
+        self.window_frames = self.stride.window_frames(FILE_HOPS)
+        if segment is not None:
+            self.window_frames = round(segment * self.samplerate)
+            if not self.stride.new_frames(self.window_frames):
+                least = self.stride.window_frames(1) / self.samplerate
+                raise SettingsError(
+                    f"segment={segment:g} must be at least {least:.3f} seconds for this model; try "
+                    f"{np.ceil(least * 10) / 10:g}"
+                )
+
+    def input_frames(self, window_frames: int) -> int:
+        """See `Separator.input_frames`: what it wants of the past is its own affair."""
+        return window_frames
+
+    def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
+        """See `Separator`: each window is a short song.
+
+        Raises:
+            ModelError: if memory runs out, the network fails, or what it gives is not finite.
+        """
+        with computing(self._device, self._autocast):
+            mix = torch.from_numpy(np.ascontiguousarray(np.swapaxes(windows, 1, 2)))
+            stems = self._network(mix.to(self._device))[..., kept]
+            return checked(stems.to("cpu", torch.float32).transpose(2, 3).contiguous())
+
+    def begin(self) -> TorchStream:
+        """See `Streaming.begin`."""
+        return TorchStream(self._network, self._device, self._autocast)
+
+
+class TorchStream:
+    """A `Stream` of a network with ``initial_state`` and ``step``."""
+
+    def __init__(
+        self, network: Network, device: torch.device, autocast: torch.dtype | None
+    ) -> None:
+        self._network = network
+        self._device = device
+        self._autocast = autocast
+        self._state = network.initial_state(1, device)
+
+    def __call__(self, heard: Samples) -> Samples:
+        """See `Stream`.
+
+        Raises:
+            ModelError: if memory runs out, the network fails, or what it gives is not finite.
+        """
+        with computing(self._device, self._autocast):
+            mix = torch.from_numpy(np.ascontiguousarray(heard.T))[None].to(self._device)
+            stems = self._network.step(mix, self._state)[0]
+            return checked(stems.to("cpu", torch.float32).transpose(1, 2).contiguous())

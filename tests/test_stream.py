@@ -1,0 +1,165 @@
+"""A model that goes along the stream: in whatever blocks, with windows dropped, and again."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+
+import numpy as np
+import pytest
+from doubles import RATE, AlongTheStream, SlowWorker, VirtualClock, noise
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamer import Processor, Settings, SettingsError
+from streamer.errors import ModelError
+from streamer.models.separator import CONTEXT_HOPS, Stride
+from streamer.processor import Live
+from streamer.worker import LiveWorker
+
+HOP, LOOKAHEAD = 64, 128
+STRIDE = Stride(HOP, LOOKAHEAD)
+PLAIN = {"normalize": "none", "clip_mode": "none"}
+
+
+def expected_of(mix):
+    return np.float32(0.01 * np.cumsum(mix, axis=0, dtype=float) * np.arange(1, 5)[:, None, None])
+
+
+def fed(processor, mix, sizes):
+    parts, start, index = [], 0, 0
+    while start < len(mix):
+        size = sizes[index % len(sizes)]
+        parts += processor.feed(mix[start : start + size])
+        start, index = start + size, index + 1
+    return joined(parts + processor.flush())
+
+
+def joined(parts):
+    return np.concatenate([part.data for part in parts], axis=1)
+
+
+def live_run(processor, mix, clock, block=HOP // 2):
+    parts = []
+    for start in range(0, len(mix), block):
+        clock.now += block / RATE
+        parts.append(processor.process(mix[start : start + block]))
+    parts += processor.flush()
+    return joined(parts)[:, processor.latency_frames :]
+
+
+def test_the_parts_of_a_window_add_up():
+    assert STRIDE.window_frames(3) == CONTEXT_HOPS * HOP + 3 * HOP + LOOKAHEAD
+    assert STRIDE.new_frames(STRIDE.window_frames(3)) == 3 * HOP
+    assert STRIDE.new_frames(STRIDE.window_frames(3) + HOP - 1) == 3 * HOP
+    assert STRIDE.new_frames(10) == 0
+
+
+@given(
+    frames=st.integers(1, 3000),
+    sizes=st.lists(st.integers(0, 500), min_size=1, max_size=6).filter(sum),
+    jobs=st.sampled_from([0, 3]),
+)
+@settings(max_examples=30, deadline=None)
+def test_a_file_goes_through_it_once_and_in_order(frames, sizes, jobs):
+    mix, model = noise(frames), AlongTheStream(STRIDE)
+    with Processor(Settings(shifts=2, **PLAIN), bag=model.bag(), jobs=jobs) as processor:
+        processor.prepare(RATE, 500, 2)
+        np.testing.assert_allclose(fed(processor, mix, sizes), expected_of(mix), atol=1e-5)
+        assert model.begun == 1
+        processor.reset()
+        np.testing.assert_allclose(fed(processor, mix, sizes), expected_of(mix), atol=1e-5)
+
+
+def test_the_delay_is_a_hop_and_the_lookahead():
+    processor = Processor(Settings(hop=HOP / RATE, **PLAIN), bag=AlongTheStream(STRIDE).bag())
+    processor.prepare(RATE, 100, 2)
+    assert processor.latency_frames == HOP + LOOKAHEAD + 1
+    mix = noise(2000)
+    out = live_run(processor, mix, VirtualClock(), block=100)
+    np.testing.assert_allclose(out, expected_of(mix), atol=1e-5)
+
+
+@pytest.mark.parametrize(("dropped", "begun"), [(5, 1), (CONTEXT_HOPS + 5, 2)])
+def test_what_was_dropped_is_caught_up_as_far_as_the_window_reaches(dropped, begun):
+    """A window that takes long costs those behind it their time, and what follows is as it was."""
+    clock, model, mix = VirtualClock(), AlongTheStream(STRIDE, hops=1), noise(60 * HOP)
+    seconds = (dropped + 0.5) * HOP / RATE
+    slow = SlowWorker(clock, lambda n: seconds if n == 10 else 0.0)
+    processor = Processor(
+        Settings(hop=HOP / RATE, **PLAIN), bag=model.bag(), live=Live(0.01, worker=lambda _: slow)
+    )
+    processor.prepare(RATE, HOP, 2)
+    out = live_run(processor, mix, clock)
+    assert processor.missing_frames > 0
+    assert model.begun == begun
+    assert HOP < max(model.calls[1:]) <= STRIDE.window_frames(1)
+    end = slice(-10 * HOP, None)
+    same = np.allclose(out[:, end], expected_of(mix)[:, end], atol=1e-5)
+    assert same == (begun == 1)
+
+
+def test_after_a_failure_it_begins_anew():
+    class Failing(AlongTheStream):
+        def begin(self):
+            stream = super().begin()
+
+            def go_on(heard):
+                if len(self.calls) == 7:
+                    self.calls.append(0)
+                    raise ModelError("no")
+                return stream(heard)
+
+            return go_on
+
+    clock, model = VirtualClock(), Failing(STRIDE)
+    worker = SlowWorker(clock, lambda n: 0.0)
+    processor = Processor(
+        Settings(hop=HOP / RATE, **PLAIN), bag=model.bag(), live=Live(0.01, worker=lambda _: worker)
+    )
+    processor.prepare(RATE, HOP, 2)
+    live_run(processor, noise(40 * HOP), clock)
+    assert model.begun == 2
+    assert model.calls[6:10] == [HOP, 0, 9 * HOP + LOOKAHEAD, HOP]
+
+
+def test_what_windows_have_and_it_has_not_is_refused():
+    bag = AlongTheStream(STRIDE).bag()
+    with pytest.raises(SettingsError, match=r"lookahead=0\.1 is not to be had: recording goes"):
+        Processor(Settings(hop=0.1, lookahead=0.1), bag=bag)
+    with pytest.raises(SettingsError, match="leave --crossfade out"):
+        Processor(Settings(hop=0.1, crossfade=0.01), bag=bag)
+    Processor(Settings(hop=0.01, lookahead=LOOKAHEAD / RATE, crossfade=0), bag=bag)
+
+
+def test_short_hops_may_wait_as_long_as_they_are_in_time():
+    asked = []
+
+    def make(waiting):
+        asked.append(waiting)
+        return LiveWorker(waiting)
+
+    settings = Settings(hop=HOP / RATE, **PLAIN)
+    bag = AlongTheStream(STRIDE).bag()
+    with Processor(settings, bag=bag, live=Live(0.02, worker=make)) as processor:
+        processor.prepare(RATE, HOP, 2)
+    assert asked == [3]  # of 8 ms
+
+
+def test_of_those_that_wait_the_oldest_goes():
+    gate, begun = threading.Event(), threading.Event()
+
+    def separate(windows):
+        begun.set()
+        gate.wait()
+        return windows
+
+    with closing(LiveWorker(waiting=2)) as worker:
+        worker.submit(0, separate)
+        begun.wait()
+        for number in range(1, 5):
+            worker.submit(number, separate)
+        gate.set()
+        jobs = list(worker.finished(wait=True))
+    assert [job.window for job in jobs if job.dropped] == [1, 2]
+    assert [job.stems for job in jobs] == [0, None, None, 3, 4]
