@@ -210,8 +210,8 @@ def _windows_to_try(settings: LiveSettings, bag: Bag) -> list[float]:
     check_stream(bag.name, bag.stride, bag.samplerate, settings)
     if settings.segment is not None:
         raise SettingsError(
-            f"segment={settings.segment:g} is not to be had: {bag.name} goes along the stream, and "
-            "has no windows when it runs live; leave --segment out"
+            f"window={settings.segment:g} is not to be had: {bag.name} goes along the stream and "
+            "has no windows; leave --window out"
         )
     return stream_windows(bag.stride, bag.samplerate, settings.hop)
 

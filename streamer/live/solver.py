@@ -241,6 +241,8 @@ def _spend(draft: LivePlan, most_frames: int | None) -> LivePlan:
 def _refuse_misfit(request: PlanRequest, timings: Sequence[WindowTiming]) -> NoReturn:
     """Say why no window has room for its hop and lookahead, whatever the promise."""
     rate = request.model_samplerate
+    if request.stride is not None:
+        _refuse_stride(request, request.stride, timings)
     lookahead_seconds = _first(request.lookahead_seconds, WISHES[-1].lookahead_seconds)
     lookahead_frames = round(lookahead_seconds * rate)
     spans = [(_least_hop_frames(request, one), one.window_frames) for one in timings]
@@ -268,6 +270,24 @@ def _refuse_misfit(request: PlanRequest, timings: Sequence[WindowTiming]) -> NoR
         f"{request.model} is too slow for live on this machine: a window of "
         f"{fastest.window_frames / rate:g} s takes it {fastest.p99_seconds:.3g} s; try a smaller "
         "model, or fewer shifts"
+    )
+
+
+def _refuse_stride(
+    request: PlanRequest, stride: Stride, timings: Sequence[WindowTiming]
+) -> NoReturn:
+    """Say that a model that goes along the stream keeps up with no hop that was tried."""
+    longest = timings[-1]
+    hop_seconds = stride.new_frames(longest.window_frames) / request.model_samplerate
+    least = _least_hop_frames(request, longest) / request.model_samplerate
+    if request.hop_seconds is not None:
+        raise SettingsError(
+            f"hop={request.hop_seconds:g} must be at least {least:.3f} seconds with "
+            f"{request.model} on this machine; try {least:.3f}, or leave --hop out"
+        )
+    raise ModelError(
+        f"{request.model} is too slow for live on this machine: a hop of {hop_seconds:.3f} s takes "
+        f"it {longest.p99_seconds:.3g} s; try a smaller model"
     )
 
 

@@ -23,10 +23,11 @@ from streamer.live.solver import (
     WISHES,
     candidate_windows,
     solve,
+    stream_windows,
 )
 from streamer.models import load
 from streamer.models.calibration import WindowTiming
-from streamer.models.separator import Bag
+from streamer.models.separator import Bag, Stride
 
 RATE = 44100
 MINI = (WindowTiming(2 * RATE, 0.085, 0.11), WindowTiming(RATE, 0.065, 0.085))
@@ -398,3 +399,57 @@ def test_the_table_holds_every_part():
     assert float(rows["delay"].split()[0]) == pytest.approx(total_seconds, abs=0.004)
     assert ("delay", f"{plan.delay_seconds:.3f} s", "promised: 0.6 s") in plan.rows()
     assert any(told == "no promise was asked for" for _, _, told in solve(USUAL, MINI).rows())
+
+
+# A model that goes along the stream ------------------------------------------------------------
+
+STRIDE = Stride(512, 512)
+ALONG = replace(USUAL, model="rt_mini", stride=STRIDE)
+
+
+def along(*milliseconds):
+    """Timings for 1, 2, 4 and 8 hops."""
+    return [
+        WindowTiming(STRIDE.window_frames(hops), one / 1000, 1.2 * one / 1000)
+        for hops, one in zip((1, 2, 4, 8), milliseconds, strict=True)
+    ]
+
+
+def test_along_the_stream_the_hop_is_as_short_as_is_easy():
+    assert stream_windows(STRIDE, RATE, None) == [
+        STRIDE.window_frames(hops) / RATE for hops in (1, 2, 4, 8)
+    ]
+    quick = solve(ALONG, along(3, 4, 6, 10))
+    assert (quick.hop_frames, quick.lookahead_frames, quick.crossfade_frames) == (512, 512, 0)
+    assert quick.context_frames == STRIDE.context_frames
+    assert quick.budget_seconds == pytest.approx(LEAST_BUDGET_SECONDS, abs=1e-4)
+    assert quick.delay_seconds < 0.07
+    assert solve(ALONG, along(7, 8, 10, 20)).hop_frames == 1024, "the first has a load of 60%"
+    assert solve(ALONG, along(30, 30, 27, 60)).hop_frames == 2048, "none is easy"
+    with pytest.raises(ModelError, match=r"a hop of 0\.093 s takes it 0\.12 s; try a smaller"):
+        solve(ALONG, along(30, 40, 60, 100))
+
+
+def test_along_the_stream_a_promise_buys_ease():
+    promised = solve(replace(ALONG, latency_seconds=0.2), along(3, 4, 6, 10))
+    assert promised.hop_frames == 4096
+    assert promised.delay_seconds <= 0.2
+    assert promised.budget_seconds > LEAST_BUDGET_SECONDS
+    with pytest.raises(SettingsError, match=r"latency=0\.03 must be at least 0\.0\d+ seconds"):
+        solve(replace(ALONG, latency_seconds=0.03), along(3, 4, 6, 10))
+
+
+def test_along_the_stream_a_hop_is_whole_hops():
+    assert stream_windows(STRIDE, RATE, 0.03) == [STRIDE.window_frames(3) / RATE]
+    assert stream_windows(STRIDE, RATE, 0.001) == [STRIDE.window_frames(1) / RATE]
+    fixed = replace(ALONG, hop_seconds=0.0116)
+    assert solve(fixed, along(3, 4, 6, 10)[:1]).hop_frames == 512
+    with pytest.raises(SettingsError, match=r"hop=0\.0116 must be at least 0\.015 seconds"):
+        solve(fixed, along(10, 4, 6, 10)[:1])
+
+
+def test_along_the_stream_there_is_nothing_to_widen():
+    assert [rung.name for rung in make_rungs(solve(ALONG, along(3, 4, 6, 10)))] == [
+        "as planned",
+        "dry",
+    ]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from doubles import RATE, bag_of, noise, tiny
+from doubles import RATE, AlongTheStream, bag_of, noise, tiny
 from live.staging import (
     BEGIN_SECONDS,
     PLAN,
@@ -37,7 +37,7 @@ from streamer.live.settings import LiveSettings
 from streamer.live.status import Reason, State
 from streamer.live.virtual import VirtualBackend
 from streamer.models import load
-from streamer.models.separator import Bag
+from streamer.models.separator import Bag, Stride
 
 RAMP_STEP = 1 / (0.005 * RATE)
 """How much a gain changes from a frame to the next, at most."""
@@ -81,6 +81,33 @@ def test_the_delay_is_the_announced_one_to_the_frame() -> None:
     assert log.windows > 25
     for measured in (log.delay.summary().min, log.delay.summary().max):
         assert measured == pytest.approx(delay / 44100, rel=1e-3)
+
+
+def test_a_model_that_goes_along_the_stream_needs_no_window() -> None:
+    stride = Stride(32, 32)
+
+    def along(settings: LiveSettings) -> Bag:
+        hops = 8
+        if settings.segment is not None:
+            hops = stride.new_frames(round(settings.segment * RATE)) // stride.hop_frames
+        return AlongTheStream(stride, hops).bag()
+
+    signal = noise_source(seconds=4)
+    device = card(signal)
+    told = {"hop": None, "lookahead": None, "blocksize": 100, "route": ["drums=1,2"]}
+    with running([device], along, compute=lambda _: 0.002, **told) as run:
+        run.advance(3.5)
+        delay = run.announced_frames
+        plan = run.session.plan
+    assert plan.hop_frames == 256, "the p99 of 24 ms is 80% of 30, in whole hops"
+    assert (plan.lookahead_frames, plan.crossfade_frames) == (32, 0)
+    out = heard(device)
+    first = begun() - 32
+    assert not out[: first + delay].any()
+    # the model gives sums of what it heard, so what it was not given would be missing ever after
+    heard_by_it = np.diff(out[first + delay :], axis=0)[FADE_FRAMES:] / 0.01
+    expected = signal[first + 1 : len(out) - delay][FADE_FRAMES:]
+    np.testing.assert_allclose(heard_by_it, expected, atol=1e-4)
 
 
 def test_a_file_is_delayed_as_announced(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from demucs.pretrained import get_model
 from doubles import RATE, SOURCES, tiny
 
 from streamer.errors import ModelError, OutputExistsError, SettingsError, WeightsError
-from streamer.models.checkpoint import read_network
+from streamer.models.causal import CausalBandSplit
+from streamer.models.checkpoint import read_network, write_network
 from streamer.models.loading import load
 from streamer.train.export import export, state_of
 from streamer.train.interrupt import Interrupt
@@ -222,6 +223,24 @@ def test_bfloat16_accumulation_and_the_other_losses(settings):
     assert math.isfinite(sdr_of(outcome.scores))
 
 
+def test_a_causal_network_learns_by_its_sdr_and_what_comes_before_it_settles_is_left_out(
+    settings, tmp_path
+):
+    torch.manual_seed(0)
+    network = CausalBandSplit(SOURCES, width=16, depth=1, hidden=16, samplerate=RATE, segment=0.5)
+    path = tmp_path / "causal.safetensors"
+    write_network(network, path)
+    told = {"model": str(path), "loss": "sdr", "epochs": 2, "epoch_steps": 20, "batch": 2}
+    rate = {"learning_rate": 1e-2, "ema": 0.5, "clip_norm": 100.0}
+    outcome, recorder = run(settings(**told, **rate, settle=0.1, augment=False))
+    assert np.mean(recorder.losses[-10:]) < np.mean(recorder.losses[:10]) - 1
+    (before, _), *_, (after, _) = recorder.rows
+    assert after["sdr"] > before["sdr"] + 1
+    assert load(str(outcome.model)).stride == network.stream_stride
+    with pytest.raises(SettingsError, match=r"settle=0\.5 must be less than an example of 0\.5 s"):
+        load_subject(settings(model=str(path), settle=0.5))
+
+
 # what the loop is made of ----------------------------------------------------------------------
 
 
@@ -230,6 +249,21 @@ def test_l1_is_demucs_s():
     losses = stem_losses(one, other)
     assert losses.shape == (3, 4)
     assert losses.mean() == pytest.approx(float(torch.nn.functional.l1_loss(one, other)))
+
+
+def test_the_other_loss_is_the_sdr_between_its_thresholds():
+    stems = torch.randn(3, 4, 2, 5000)
+    stems[:, 0] = 0
+    for scale in (0.5, 0.9):
+        losses = stem_losses(scale * stems, stems, "sdr")
+        assert losses.shape == (3, 4)
+        assert losses[:, 1:].numpy() == pytest.approx(20 * math.log10(1 - scale), abs=0.5)
+    perfect = stem_losses(stems, stems, "sdr")
+    assert perfect.numpy() == pytest.approx(-30, abs=0.01)
+    quiet = stem_losses(stems + 1e-4, stems, "sdr")[:, 0]
+    loud = stem_losses(stems + 1, stems, "sdr")[:, 0]
+    assert (quiet < -29).all()
+    assert (loud > 20).all()
 
 
 def test_the_spectral_loss_is_of_magnitudes():
