@@ -113,10 +113,12 @@ def _priority() -> Finding:
 
 
 def _embedded() -> Finding:
-    if models.available("htdemucs_mini") is None:
+    embedded = [name for name in models.names() if models.info(name).origin == "embedded"]
+    gone = [name for name in embedded if models.available(name) is None]
+    if gone:
         remedy = "pip install --force-reinstall stemstream"
-        return Finding("embedded model", False, "its weights are gone", remedy)
-    return Finding("embedded model", True, "htdemucs_mini")
+        return Finding("embedded models", False, f"weights are gone: {', '.join(gone)}", remedy)
+    return Finding("embedded models", True, ", ".join(embedded))
 
 
 def _fetched() -> Finding:

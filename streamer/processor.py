@@ -116,12 +116,12 @@ class Processor:
     def _make_worker(self) -> WindowWorker:
         if self._live is None:
             return Worker(self._jobs, self._batch)
-        if self.plan.bag.stride is None:
+        stride = self.plan.bag.stride
+        if stride is None:
             return self._live.worker(1)
-        # short hops: several may be waiting and still come in time
+        # to drop what will be caught up saves nothing, and devices bring hops in bursts
         (joined,) = self.plan.passes
-        hop_seconds = joined.schedule.hop_frames / self.plan.bag.samplerate
-        return self._live.worker(math.ceil(self._live.compute_seconds / hop_seconds))
+        return self._live.worker(max(1, stride.context_frames // joined.schedule.hop_frames))
 
     @property
     def latency_frames(self) -> int:

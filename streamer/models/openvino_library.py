@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+import threading
 from importlib.util import find_spec
 from typing import Any
 
 from streamer.errors import ModelError
+
+_ALONE = threading.Lock()
 
 
 def has_openvino() -> bool:
@@ -36,3 +40,22 @@ def load_openvino() -> Any:
     import openvino
 
     return openvino
+
+
+def openvino_core() -> Any:
+    """Return this process's one ``openvino.Core``.
+
+    The plugin of each sets the stack that signals are handled on, for the thread that loads it, and
+    frees that memory when it goes. Where there were several, that thread could be left with a stack
+    that was freed, and the next signal (Ctrl-C, the end of a child) ended the process.
+
+    Raises:
+        ModelError: if OpenVINO is not installed.
+    """
+    with _ALONE:
+        return _core()
+
+
+@functools.cache
+def _core() -> Any:
+    return load_openvino().Core()

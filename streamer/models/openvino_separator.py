@@ -19,7 +19,7 @@ from streamer.cache import processors
 from streamer.errors import ModelError, SettingsError
 from streamer.models.crop import Crop
 from streamer.models.graphs import Anatomy, Graphs
-from streamer.models.openvino_library import load_openvino
+from streamer.models.openvino_library import openvino_core
 from streamer.models.separator import WHOLE, WindowKind
 from streamer.models.spectrum import Spectrum, level
 from streamer.settings import Precision
@@ -150,21 +150,17 @@ class OpenVinoSeparator:
 
     def _compile(self, crop: Crop, *, afresh: bool = False) -> Any:
         graph = self._graphs.get(crop, afresh=afresh)
-        return (
-            load_openvino()
-            .Core()
-            .compile_model(
-                str(graph),
-                "CPU",
-                {
-                    "INFERENCE_PRECISION_HINT": self._type,
-                    "PERFORMANCE_HINT": "LATENCY",
-                    "INFERENCE_NUM_THREADS": self._threads,
-                    "ENABLE_CPU_PINNING": False,  # the callbacks of a live run want those cores too
-                    "CACHE_DIR": str(graph.parent / "compiled"),
-                    "CACHE_MODE": "OPTIMIZE_SIZE",  # the weights are in the graph's own file
-                },
-            )
+        return openvino_core().compile_model(
+            str(graph),
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": self._type,
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_NUM_THREADS": self._threads,
+                "ENABLE_CPU_PINNING": False,  # the callbacks of a live run want those cores too
+                "CACHE_DIR": str(graph.parent / "compiled"),
+                "CACHE_MODE": "OPTIMIZE_SIZE",  # the weights are in the graph's own file
+            },
         )
 
 

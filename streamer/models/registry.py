@@ -162,6 +162,17 @@ def _own_models() -> tuple[ModelInfo, ...]:
             sha256="481ebee7ba0541627a381d5a5978ef2fbaeb78d9143cc2674b3772a48708d069",
         ),
         ModelInfo(
+            "rt_mini",
+            FOUR_STEMS,
+            "embedded",
+            "a small causal network for live stems, 23 ms behind, that comes with this package",
+            MINI_LICENCE,
+            BagFile(("rt_mini",)),
+            4_422_376,
+            sha256="598ebddd08684389e2ee82b4f08bbc795cc01ec13cfd0b802f388302308b9579",
+            streaming=True,
+        ),
+        ModelInfo(
             "passthrough",
             FOUR_STEMS,
             "none",

@@ -90,7 +90,7 @@ def test_doctor(stemstream: Run) -> None:
     marks = {line[4:].split("  ")[0].strip(): line.split()[0] for line in outcome.out.splitlines()}
     for part in ("machine", "torch", "demucs", "numba", "soundfile", "av", "soxr", "devices"):
         assert marks[part] == "ok"
-    assert marks["embedded model"] == "ok"
+    assert marks["embedded models"] == "ok"
     assert marks["larger models"] == "-"
     assert marks["hub"] == "-"
     assert "stemstream models download" in outcome.out

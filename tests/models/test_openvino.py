@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -181,3 +182,17 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
 def test_nothing_is_sent_home():
     load_openvino()
     assert sys.modules["openvino_telemetry"] is None
+
+
+def test_signals_are_handled_when_separators_have_gone(noise, graphs):
+    separators = [separator(graphs), separator(graphs)]
+    for ours in separators:
+        ours(noise(1, FRAMES))
+    del ours
+    while separators:
+        del separators[0]  # the stack of the later one was put back to that of the earlier
+    before = signal.signal(signal.SIGUSR1, lambda *_: noted.append(True))
+    noted = []
+    signal.raise_signal(signal.SIGUSR1)  # ended the process
+    signal.signal(signal.SIGUSR1, before)
+    assert noted

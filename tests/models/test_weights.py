@@ -48,13 +48,15 @@ def test_registry_follows_demucs():
     assert all(info(name).licence for name in names())
 
 
-def test_the_embedded_file_is_the_registered_one():
-    here = available("htdemucs_mini")
+@pytest.mark.parametrize("name", ["htdemucs_mini", "rt_mini"])
+def test_the_embedded_file_is_the_registered_one(name):
+    here = available(name)
     assert here is not None
-    assert here.bytes == info("htdemucs_mini").published_bytes
-    verify(here.path, info("htdemucs_mini").sha256)
-    assert download("htdemucs_mini") == (here.path,)
-    assert (resources.files("streamer.models.embedded") / "htdemucs_mini.md").is_file()
+    assert here.bytes == info(name).published_bytes <= 10_000_000
+    verify(here.path, info(name).sha256)
+    assert download(name) == (here.path,)
+    assert (resources.files("streamer.models.embedded") / f"{name}.md").is_file()
+    assert (load(name, device="cpu").stride is not None) == info(name).streaming
 
 
 def test_a_file_of_the_users_may_have_the_embedded_models_name(make, export):

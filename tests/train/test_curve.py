@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from data_set import make_stems, write_song
-from doubles import RATE, RecordingSeparator, noise, tiny
+from doubles import RATE, SOURCES, RecordingSeparator, noise, tiny
 
 from streamer.errors import SettingsError
+from streamer.models.causal import CausalBandSplit
+from streamer.models.checkpoint import write_network
 from streamer.processor import Processor, load_bag
 from streamer.train import memo
 from streamer.train.curve import trace
@@ -62,6 +64,21 @@ def test_every_point_is_what_a_run_of_its_own_scores(model, data):
         assert point.compute_seconds > 0
     plain = EvalSettings(**model)
     assert curve.file_run == summarize(with_model(data, plain, load_bag(plain), lambda *_: None))
+
+
+def test_what_goes_along_the_stream_has_one_point_and_it_is_the_file_runs(data, tmp_path):
+    torch.manual_seed(0)
+    network = CausalBandSplit(SOURCES, width=16, depth=1, hidden=16, samplerate=RATE)
+    path = tmp_path / "causal.safetensors"
+    write_network(network, path)
+    settings = EvalSettings(model=str(path), bss_eval=False, normalize="none", live=True)
+    curve = trace(data, settings, load_bag(settings), lambda *_: None)
+    (point,) = curve.points
+    assert point.delay_seconds == 1024 / RATE
+    assert point.compute_seconds > 0
+    for stem, scores in point.stems.items():
+        assert scores.median_sdr_db == pytest.approx(curve.file_run[stem].median_sdr_db, abs=1e-3)
+    write_plot(curve, tmp_path / "curve.png")
 
 
 def test_the_middle_of_a_song_is_heard_from_before(model, data):
