@@ -13,7 +13,17 @@ def recur(kept: torch.Tensor, new: torch.Tensor, before: torch.Tensor) -> torch.
     ``kept`` and ``new`` are ``(times, ...)``, ``before`` is one time of that; no gradient goes into
     ``before``.
     """
+    if not torch.is_grad_enabled():
+        return _stepped(kept, new, before)
     remembered: torch.Tensor = _Recurrence.apply(kept, new, before)  # type: ignore[no-untyped-call]
+    return remembered
+
+
+def _stepped(kept: torch.Tensor, new: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    remembered = torch.empty_like(new)
+    last = before
+    for a, b, out in zip(kept.unbind(), new.unbind(), remembered.unbind(), strict=True):
+        last = torch.addcmul(b, a, last, out=out)
     return remembered
 
 
@@ -24,10 +34,7 @@ class _Recurrence(torch.autograd.Function):
     def forward(
         ctx: Any, kept: torch.Tensor, new: torch.Tensor, before: torch.Tensor
     ) -> torch.Tensor:
-        remembered = torch.empty_like(new)
-        last = before
-        for a, b, out in zip(kept.unbind(), new.unbind(), remembered.unbind(), strict=True):
-            last = torch.addcmul(b, a, last, out=out)
+        remembered = _stepped(kept, new, before)
         ctx.save_for_backward(kept, remembered, before)
         return remembered
 
