@@ -15,8 +15,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-STARTS = {"htdemucs_mini": "ee291f5", "rt_mini": None}
-"""The commit that has the weights which a model was trained from; None: from nothing."""
+MODELS = sorted(recipe.stem for recipe in HERE.glob("*.toml"))
 WITH_BASS_APART = ("lithium", "sodium")
 """Of the album; in the other songs the bass is inside ``other``, which teaches what is wrong."""
 
@@ -35,24 +34,10 @@ def cc0_songs(album: Path, folder: Path) -> Path:
     return folder
 
 
-def start_of(name: str, folder: Path) -> list[str]:
-    """Return what says where the training begins."""
-    commit = STARTS[name]
-    if commit is None:
-        return ["--model", name]
-    path = f"{commit}:streamer/models/embedded/{name}.safetensors"
-    weights = subprocess.run(
-        ["git", "show", path], cwd=HERE, check=True, capture_output=True
-    ).stdout
-    first = folder / f"{name}-first.safetensors"
-    first.write_bytes(weights)
-    return ["--model", str(first)]
-
-
 def main() -> int:
     """Prepare the songs and train."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", choices=sorted(STARTS))
+    parser.add_argument("model", choices=MODELS)
     parser.add_argument("--musdb", type=Path, required=True)
     parser.add_argument("--cc0", type=Path, required=True)
     parser.add_argument("-o", "--out", type=Path)
@@ -68,7 +53,7 @@ def main() -> int:
     stemstream = Path(sys.executable).with_name("stemstream")
     command = [stemstream, "train", "--config", HERE / f"{told.model}.toml"]
     command += [part for folder in data for part in ("--data", folder)]
-    command += [*start_of(told.model, songs), "--cache", songs / "cache", "-o", out]
+    command += ["--model", told.model, "--cache", songs / "cache", "-o", out]
     return subprocess.run([*command, *["--resume"] * told.resume], check=False).returncode
 
 

@@ -6,8 +6,9 @@
 
 Every `HOP` frames it takes the spectrum of the last `FFT` and masks the end of that. The analysis
 window is long and falls steeply, the synthesis window is as short as its fall, so that low
-frequencies are resolved and little has to be waited for (Mauler and Martin, "A low delay, variable
-resolution, perfect reconstruction spectral analysis-synthesis system", 2007). The bands are those
+frequencies are resolved and little has to be waited for (`spectrum.low_delay_windows`).
+
+The bands are those
 of band-split networks (Luo and Yu, "Music source separation with band-split RNN", 2023), the memory
 is the gated linear recurrence of De and others, "Griffin", 2024, whose state cannot grow.
 """
@@ -26,6 +27,7 @@ from torch.nn import functional as F  # noqa: N812 (everyone's name for it)
 
 from streamer.models.recurrence import recur
 from streamer.models.separator import Stride
+from streamer.models.spectrum import low_delay_windows
 
 HOP: Final = 512
 FFT: Final = 2048
@@ -108,9 +110,11 @@ class CausalBandSplit(nn.Module):
         self.samplerate = samplerate
         self.segment = segment
         self.stream_stride = Stride(HOP, HOP)
+        self.nfft = FFT  # as Demucs's classes call it
         self._width = width
-        for name, window in zip(("_analysis", "_synthesis"), _windows(), strict=True):
-            self.register_buffer(name, window, persistent=False)
+        analysis, synthesis = map(torch.from_numpy, low_delay_windows(FFT, HOP))
+        self.register_buffer("_analysis", analysis, persistent=False)
+        self.register_buffer("_synthesis", synthesis, persistent=False)
         parts = 2 * audio_channels  # real and imaginary
         self.encoders = nn.ModuleList(
             BandLinear(group.bands, group.width * parts, width) for group in GROUPS
@@ -156,7 +160,8 @@ class CausalBandSplit(nn.Module):
         heard = torch.cat([state.heard, frames], dim=-1)
         state.heard = heard[..., -(FFT - HOP) :]
         spectrum = torch.fft.rfft(heard.unfold(-1, FFT, HOP) * self._analysis)
-        masked = self._masks(spectrum, state) * spectrum[:, None]
+        masks = torch.view_as_complex(self.masks_of(torch.view_as_real(spectrum), state))
+        masked = masks * spectrum[:, None]
         ends = torch.fft.irfft(masked)[..., -2 * HOP :] * self._synthesis
         rising, falling = ends[..., :HOP], ends[..., HOP:]
         added = rising + torch.cat([state.tail[..., None, :], falling[..., :-1, :]], dim=-2)
@@ -164,10 +169,11 @@ class CausalBandSplit(nn.Module):
         stems: torch.Tensor = added.flatten(-2)
         return stems
 
-    def _masks(self, spectrum: torch.Tensor, state: StreamState) -> torch.Tensor:
-        """Return masks that add up to 1: ``(batch, stems, channels, times, bins)`` of complex.
+    def masks_of(self, spectrum: torch.Tensor, state: StreamState) -> torch.Tensor:
+        """Return masks that add up to 1, ``(batch, stems, channels, times, bins, 2)``.
 
-        ``spectrum`` is ``(batch, channels, times, bins)``.
+        ``spectrum`` is ``(batch, channels, times, bins, 2)``; the last are real and imaginary part.
+        ``state`` is brought up to date, as far as it is of layers.
         """
         x = self._encoded(spectrum)
         for index, layer in enumerate(self.layers):
@@ -184,12 +190,12 @@ class CausalBandSplit(nn.Module):
             first += group.bands
         shape = (times, batch, -1, len(self.sources), self.audio_channels, 2)
         parts = torch.cat(masks, dim=1).float().reshape(shape).permute(1, 3, 4, 0, 2, 5)
-        return _adding_up(torch.view_as_complex(parts.contiguous()))
+        return _adding_up(parts.contiguous())
 
     def _encoded(self, spectrum: torch.Tensor) -> torch.Tensor:
         """Return the bands of a spectrum, ``(times, batch, bands, width)``."""
-        power = spectrum.real.square() + spectrum.imag.square() + _FLOOR
-        parts = torch.view_as_real(spectrum) * power.pow((COMPRESSION - 1) / 2)[..., None]
+        power = spectrum.square().sum(-1, keepdim=True) + _FLOOR
+        parts = spectrum * power.pow((COMPRESSION - 1) / 2)
         parts = parts.permute(2, 0, 3, 1, 4).flatten(3)
         times, batch = parts.shape[:2]
         bands, first = [], 0
@@ -313,20 +319,8 @@ class BandLinear(nn.Module):
 
 
 def _adding_up(masks: torch.Tensor) -> torch.Tensor:
-    """Share what masks ``(batch, stems, ...)`` lack of 1 among the stems, by their power."""
-    power = masks.real.square() + masks.imag.square() + 1e-4
-    lacking = 1 - masks.sum(dim=1, keepdim=True)
+    """Share what masks ``(batch, stems, ..., 2)`` lack of 1 among the stems, by their power."""
+    power = masks.square().sum(-1, keepdim=True) + 1e-4
+    one = torch.tensor([1.0, 0.0], device=masks.device)
+    lacking = one - masks.sum(dim=1, keepdim=True)
     return masks + lacking * (power / power.sum(dim=1, keepdim=True))
-
-
-def _windows() -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the analysis window, `FFT` long, and the synthesis window of its end, ``2 * HOP``.
-
-    Their product is a Hann window, so that hops add up to 1.
-    """
-    rise = torch.sin(math.pi / 2 * torch.arange(FFT - HOP) / (FFT - HOP))
-    fall = torch.cos(math.pi / 2 * torch.arange(HOP) / HOP)
-    analysis = torch.cat([rise, fall])
-    hann = torch.hann_window(2 * HOP, periodic=True)
-    end = analysis[-2 * HOP :]
-    return analysis, torch.where(end > 0, hann / end.clamp_min(1e-9), 0.0)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from streamer.cache import JsonStore, cache_folder
 from streamer.errors import WeightsError
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 LAYOUT: Final = 1
 """Goes up when the graphs that are made of a network change."""
 GRAPH: Final = "graph.xml"
+HOP_GRAPH: Final = "hop"
+"""The graph of a causal network: its layers for one hop."""
+
+Wanted: TypeAlias = Crop | Literal["hop"]
+"""What a graph is for: a part of windows, or `HOP_GRAPH`."""
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -98,33 +103,36 @@ class Graphs:
         store.write(identity, _as_json(found))
         return found
 
-    def get(self, crop: Crop, *, afresh: bool = False) -> Path:
-        """Return the graph for windows of ``crop.frames``; ``afresh`` makes one that is there too.
+    def get(self, wanted: Wanted, *, afresh: bool = False) -> Path:
+        """Return the graph; ``afresh`` makes one that is there too.
 
         What else OpenVINO keeps of it belongs into the same folder.
 
         Raises:
             ModelError: OpenVINO does not take the network.
         """
-        name = f"{LAYOUT}-{crop.frames}-{crop.begin}-{crop.end}"
+        name = f"{LAYOUT}-{_name_of(wanted)}"
         there = self._folder / name
         if afresh:
             shutil.rmtree(there, ignore_errors=True)
         if not (there / GRAPH).is_file():
             try:
-                there = self._make(crop, there)
+                there = self._make(wanted, there)
             except OSError:  # a folder that cannot be written to, or a full disk
-                there = self._make(crop, self._scratch() / name)
+                there = self._make(wanted, self._scratch() / name)
         return there / GRAPH
 
-    def _make(self, crop: Crop, folder: Path) -> Path:
-        from streamer.models.openvino_graph import write_graph
+    def _make(self, wanted: Wanted, folder: Path) -> Path:
+        from streamer.models.openvino_graph import write_graph, write_hop_graph
 
         _LOG.info("the model is made ready for OpenVINO, which is kept for next time")
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}.", suffix=".part"))
         try:
-            write_graph(self._read(), crop, part / GRAPH)
+            if wanted == HOP_GRAPH:
+                write_hop_graph(self._read(), part / GRAPH)
+            else:
+                write_graph(self._read(), wanted, part / GRAPH)
             with suppress(OSError):  # another process was faster: its graph is the same
                 part.rename(folder)
         finally:
@@ -137,6 +145,12 @@ class Graphs:
             self._temporary = Path(tempfile.mkdtemp(prefix="stemstream-"))
             weakref.finalize(self, shutil.rmtree, self._temporary, ignore_errors=True)
         return self._temporary
+
+
+def _name_of(wanted: Wanted) -> str:
+    if wanted == HOP_GRAPH:
+        return wanted
+    return f"{wanted.frames}-{wanted.begin}-{wanted.end}"
 
 
 def _as_json(anatomy: Anatomy) -> dict[str, Any]:

@@ -134,14 +134,18 @@ def _choose(
     else:
         library = None if wish.backend == "auto" else wish.backend
         backends = eligible(library, wish.precision, wish.device)
-    others = [member for member in members if not networks.anatomy(member).hybrid]
+    anatomies = {member: networks.anatomy(member) for member in members}
+    others = [name for name, one in anatomies.items() if not one.hybrid and one.stride is None]
     if others:
         backends = tuple(one for one in backends if one.library == "torch")
     if not backends:
         raise ModelError(
-            f"backend=openvino runs networks of the class HTDemucs alone, which {others[0]} is "
-            "not; try --backend torch"
+            f"backend=openvino runs networks of the classes HTDemucs and CausalBandSplit alone, "
+            f"which {others[0]} is not; try --backend torch"
         )
+    if anatomies[members[0]].stride is not None:
+        # what it remembers is to be computed in float32, of which torch takes care by itself
+        backends = tuple(one for one in backends if one != Backend("openvino", "bfloat16"))
     if len(backends) == 1:
         return backends[0]
     return _fastest(choices, networks, members[0], backends, windows)
@@ -163,9 +167,11 @@ def _fastest(
     known = choices.known(subject, backends)
     if known is not None:
         return known
-    timed = WindowKind()
-    if windows.exact:
-        longest = float(networks.anatomy(member).segment_seconds)
+    timed, anatomy = WindowKind(), networks.anatomy(member)
+    if anatomy.stride is not None:
+        timed = windows
+    elif windows.exact:
+        longest = float(anatomy.segment_seconds)
         timed = WindowKind(min(LIVE_SECONDS, longest), exact=True)
     return choices.measure(
         subject, backends, lambda one: networks.separator(member, one, timed, "cpu"), timed

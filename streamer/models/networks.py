@@ -66,8 +66,11 @@ class Networks:
         """
         if backend.library == "openvino":
             from streamer.models.openvino_separator import OpenVinoSeparator
+            from streamer.models.openvino_stream import OpenVinoStreamSeparator
 
             graphs, anatomy = self._graphs_of(member), self.anatomy(member)
+            if anatomy.stride is not None:
+                return OpenVinoStreamSeparator(graphs, anatomy, segment=windows.segment)
             return OpenVinoSeparator(
                 graphs, anatomy, backend.precision, windows=windows, threads=self.threads
             )

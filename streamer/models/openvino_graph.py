@@ -32,18 +32,36 @@ def write_graph(network: Network, crop: Crop, path: Path) -> None:
     Raises:
         ModelError: OpenVINO does not take the network.
     """
-    openvino = load_openvino()
     channels, bins = int(network.audio_channels), int(network.nfft) // 2
     inputs = (
         torch.zeros(channels, crop.columns, bins, 2),
         torch.zeros(channels, crop.frames),
         torch.zeros(4),
     )
-    graph = _Graph(_with_plain_convolutions(network), crop).eval()
+    _write(_Graph(_with_plain_convolutions(network), crop), inputs, path)
+
+
+def write_hop_graph(network: Network, path: Path) -> None:
+    """Write the graph of one hop of a `CausalBandSplit` as ``path`` (.xml and .bin).
+
+    Its inputs are the spectrum, ``(1, channels, 1, bins, 2)``, and the state of each layer, first
+    all taps, then all memories; its outputs are the masks of that spectrum, ``(1, stems, channels,
+    1, bins, 2)``, and the states as they are then.
+
+    Raises:
+        ModelError: OpenVINO does not take the network.
+    """
+    state = network.initial_state(1)
+    spectrum = torch.zeros(1, int(network.audio_channels), 1, int(network.nfft) // 2 + 1, 2)
+    _write(_Hop(network), (spectrum, *state.taps, *state.memories), path)
+
+
+def _write(graph: nn.Module, inputs: tuple[torch.Tensor, ...], path: Path) -> None:
+    openvino = load_openvino()
     try:
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # shapes become constants, which is what is wanted
-            traced = torch.jit.trace(graph, inputs, check_trace=False)  # type: ignore[no-untyped-call]
+            traced = torch.jit.trace(graph.eval(), inputs, check_trace=False)  # type: ignore[no-untyped-call]
             model = openvino.convert_model(traced, input=[list(one.shape) for one in inputs])
         openvino.save_model(model, str(path), compress_to_fp16=False)
     except RuntimeError as error:
@@ -68,6 +86,21 @@ class _Graph(nn.Module):
         x, xt = self._core(spectrum, mix[None], levels[None])
         x = x.reshape(-1, 2, bins, x.shape[-1]).permute(0, 3, 2, 1)
         return x, xt.reshape(-1, xt.shape[-1])
+
+
+class _Hop(nn.Module):
+    """`CausalBandSplit.masks_of`, with its state as tensors."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self._network = network
+
+    def forward(self, spectrum: torch.Tensor, *layers: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        depth = len(layers) // 2
+        state = self._network.initial_state(1)
+        state.taps, state.memories = list(layers[:depth]), list(layers[depth:])
+        masks = self._network.masks_of(spectrum, state)
+        return (masks, *state.taps, *state.memories)
 
 
 def _with_plain_convolutions(network: Network) -> Network:

@@ -16,10 +16,10 @@ import numpy as np
 
 from streamer.audio import Samples
 from streamer.cache import processors
-from streamer.errors import ModelError, SettingsError
+from streamer.errors import SettingsError
 from streamer.models.crop import Crop
 from streamer.models.graphs import Anatomy, Graphs
-from streamer.models.openvino_library import openvino_core
+from streamer.models.openvino_library import failure, load_graph, not_finite
 from streamer.models.separator import WHOLE, WindowKind
 from streamer.models.spectrum import Spectrum, level
 from streamer.settings import Precision
@@ -105,10 +105,7 @@ class OpenVinoSeparator:
             stems = self._spectrum.inverse(spectra.view(np.complex64)[..., 0], frames)
             stems += waves  # these lie in the request's memory, which the next window will use
         if not math.isfinite(float(stems.sum())):
-            raise ModelError(
-                "the model gave values that are no numbers (NaN or infinite); its weights are "
-                "damaged, or the input is: try another model, or --precision float32"
-            )
+            raise not_finite()
         part = stems.reshape(len(self.names), self.channels, frames)[..., crop.within(kept)]
         return np.ascontiguousarray(part.transpose(0, 2, 1))
 
@@ -131,7 +128,7 @@ class OpenVinoSeparator:
         try:
             yield request
         except RuntimeError as error:
-            raise _failure(error) from error
+            raise failure(error) from error
         finally:
             free.put(request)
 
@@ -139,31 +136,5 @@ class OpenVinoSeparator:
         with self._loading:
             if crop not in self._compiled:
                 self._requests[crop] = queue.SimpleQueue()
-                try:
-                    self._compiled[crop] = self._compile(crop)
-                except RuntimeError:  # perhaps what is on disk is damaged
-                    try:
-                        self._compiled[crop] = self._compile(crop, afresh=True)
-                    except RuntimeError as error:
-                        raise _failure(error) from error
+                self._compiled[crop] = load_graph(self._graphs, crop, self._type, self._threads)
             return self._compiled[crop]
-
-    def _compile(self, crop: Crop, *, afresh: bool = False) -> Any:
-        graph = self._graphs.get(crop, afresh=afresh)
-        return openvino_core().compile_model(
-            str(graph),
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": self._type,
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_NUM_THREADS": self._threads,
-                "ENABLE_CPU_PINNING": False,  # the callbacks of a live run want those cores too
-                "CACHE_DIR": str(graph.parent / "compiled"),
-                "CACHE_MODE": "OPTIMIZE_SIZE",  # the weights are in the graph's own file
-            },
-        )
-
-
-def _failure(error: Exception) -> ModelError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[-1].rstrip(".")
-    return ModelError(f"the model failed in OpenVINO ({reason[:200]}); try --backend torch")

@@ -20,11 +20,10 @@ def recur(kept: torch.Tensor, new: torch.Tensor, before: torch.Tensor) -> torch.
 
 
 def _stepped(kept: torch.Tensor, new: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-    remembered = torch.empty_like(new)
-    last = before
-    for a, b, out in zip(kept.unbind(), new.unbind(), remembered.unbind(), strict=True):
-        last = torch.addcmul(b, a, last, out=out)
-    return remembered
+    remembered = [before]
+    for a, b in zip(kept.unbind(), new.unbind(), strict=True):
+        remembered.append(torch.addcmul(b, a, remembered[-1]))
+    return torch.stack(remembered[1:])
 
 
 class _Recurrence(torch.autograd.Function):

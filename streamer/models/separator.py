@@ -6,11 +6,13 @@ A *separator* is one network behind one call. A *bag* averages several with a we
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
 from streamer.audio import Samples
+from streamer.errors import SettingsError
 
 WHOLE: Final = slice(None)
 CONTEXT_HOPS: Final = 20
@@ -114,6 +116,27 @@ class Stride:
         """Return how much of a window is new: whole hops, 0 where it is too short for one."""
         new_frames = window_frames - self.context_frames - self.lookahead_frames
         return max(0, new_frames // self.hop_frames) * self.hop_frames
+
+
+FILE_HOPS: Final = 64
+"""How many hops a streaming network is best given where nobody waits for them."""
+
+
+def window_of_stream(stride: Stride, samplerate: int, segment: float | None) -> int:
+    """Return how long a streaming network's windows are: ``segment`` seconds, or as suits files.
+
+    Raises:
+        SettingsError: no hop fits into them.
+    """
+    if segment is None:
+        return stride.window_frames(FILE_HOPS)
+    window_frames = round(segment * samplerate)
+    if not stride.new_frames(window_frames):
+        least = math.ceil(100 * stride.window_frames(1) / samplerate) / 100
+        raise SettingsError(
+            f"segment={segment:g} must be at least {least:g} seconds for this model; try {least:g}"
+        )
+    return window_frames
 
 
 class Stream(Protocol):

@@ -71,6 +71,22 @@ class Spectrum:
             _overlap_add(chunk, self._synthesis, self.hop_frames, added[begin * self.hop_frames :])
 
 
+def low_delay_windows(fft_frames: int, hop_frames: int) -> tuple[Samples, Samples]:
+    """Return the analysis window, ``fft_frames`` long, and the synthesis window of its end.
+
+    That is two hops long, and their product is a Hann window, so that hops add up to 1 (Mauler and
+    Martin, "A low delay, variable resolution, perfect reconstruction spectral analysis-synthesis
+    system", 2007).
+    """
+    long = fft_frames - hop_frames
+    rise = np.sin(np.pi / 2 * np.arange(long) / long)
+    fall = np.cos(np.pi / 2 * np.arange(hop_frames) / hop_frames)
+    analysis = np.concatenate([rise, fall])
+    hann = np.sin(np.pi * np.arange(2 * hop_frames) / (2 * hop_frames)) ** 2
+    synthesis = hann / np.maximum(analysis[-2 * hop_frames :], 1e-9)
+    return analysis.astype(np.float32), synthesis.astype(np.float32)
+
+
 @numba.njit(cache=True, nogil=True)
 def _overlap_add(columns: Samples, window: Samples, hop_frames: int, added: Samples) -> None:
     for index in range(columns.shape[0]):

@@ -6,13 +6,9 @@ import numpy as np
 import torch
 
 from streamer.audio import Samples
-from streamer.errors import SettingsError
 from streamer.models.checkpoint import Network
-from streamer.models.separator import WHOLE, Stride
+from streamer.models.separator import WHOLE, Stride, window_of_stream
 from streamer.models.torch_separator import checked, computing, move
-
-FILE_HOPS = 64
-"""How many hops it is best given where nobody waits for them: a call has its price."""
 
 
 class TorchStreamSeparator:
@@ -42,15 +38,7 @@ class TorchStreamSeparator:
         self.samplerate = int(network.samplerate)
         self.channels = int(network.audio_channels)
         self.stride: Stride = network.stream_stride
-        self.window_frames = self.stride.window_frames(FILE_HOPS)
-        if segment is not None:
-            self.window_frames = round(segment * self.samplerate)
-            if not self.stride.new_frames(self.window_frames):
-                least = self.stride.window_frames(1) / self.samplerate
-                raise SettingsError(
-                    f"segment={segment:g} must be at least {least:.3f} seconds for this model; try "
-                    f"{np.ceil(least * 10) / 10:g}"
-                )
+        self.window_frames = window_of_stream(self.stride, self.samplerate, segment)
 
     def input_frames(self, window_frames: int) -> int:
         """See `Separator.input_frames`: what it wants of the past is its own affair."""

@@ -109,8 +109,6 @@ def test_a_file_of_it_is_loaded_as_a_streaming_model(network, tmp_path):
     separator = bag.members[0].separator
     assert isinstance(separator, Streaming)
     assert separator.samplerate == 44100
-    with pytest.raises(ModelError, match="openvino runs networks of the class HTDemucs alone"):
-        load(str(path), backend="openvino")
 
 
 def test_windows_are_short_songs(network):
@@ -127,7 +125,7 @@ def test_the_window_says_how_much_is_new(network):
     seconds = (stride.window_frames(3) + 10) / 44100
     separator = TorchStreamSeparator(network, CPU, segment=seconds)
     assert stride.new_frames(separator.window_frames) == 3 * HOP
-    with pytest.raises(SettingsError, match=r"segment=0\.2 must be at least 0\.255 seconds"):
+    with pytest.raises(SettingsError, match=r"segment=0\.2 must be at least 0\.26 seconds"):
         TorchStreamSeparator(network, CPU, segment=0.2)
 
 
