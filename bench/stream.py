@@ -23,7 +23,7 @@ from whole_process import introduction, markdown, parser
 from streamer import models
 from streamer.audio import Samples
 from streamer.files import demo_song, open_source, reference_stems
-from streamer.models.separator import Streaming
+from streamer.models.separator import Streaming, along
 
 HOPS = (1, 2, 4, 8, 64)
 
@@ -46,7 +46,7 @@ def _costs(separator: Streaming, song: Samples, wish: argparse.Namespace) -> lis
     stride = separator.stride
     taken: dict[int, list[float]] = {hops: [] for hops in HOPS}
     deviations = {}
-    whole = separator(song[np.newaxis])[0]
+    whole = along(separator.begin(), stride, song)
     for hops in HOPS:
         size = hops * stride.hop_frames
         stream = separator.begin()

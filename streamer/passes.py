@@ -97,29 +97,43 @@ class StreamStems:
         self._position = 0  # of the first frame that was not heard yet
 
     def __call__(self, windows: Sequence[Window]) -> list[Samples]:
-        """See `Pass.separate`; to be called in order, by one thread at a time."""
-        return [self._separate(window) for window in windows]
+        """See `Pass.separate`; to be called in order, by one thread at a time.
 
-    def _separate(self, window: Window) -> Samples:
+        Of several windows the last has what is new in all of them, and that is heard in one go.
+        """
+        last = windows[-1]
+        if len(windows) > 1 and not self._goes_on(last):
+            return [self([window])[0] for window in windows]
+        stems, first_frame = self._hear(last)
+        kept = []
+        for window in windows:
+            start = window.start_frame - first_frame
+            kept.append(stems[list(self.kept), start : start + window.kept_frames])
+        return kept
+
+    def _goes_on(self, window: Window) -> bool:
+        """Return whether a window reaches back to what was heard last."""
+        first = window.start_frame - window.left_frames
+        return self._stream is not None and first <= self._position < first + len(window.data)
+
+    def _hear(self, window: Window) -> tuple[Samples, int]:
+        """Return the stems of all that is new in a window, and of which frame the first are."""
         separator = self.member.separator
         assert isinstance(separator, Streaming)
         first = window.start_frame - window.left_frames
-        end = first + len(window.data)
-        stream = self._stream
-        if stream is None or not first <= self._position < end:
+        if not self._goes_on(window):
             # what lies before the stream's begin is no silence that was heard
-            stream, self._position = separator.begin(), max(0, first)
+            self._stream, self._position = separator.begin(), max(0, first)
+        assert self._stream is not None
+        stream, heard_before = self._stream, self._position
         self._stream = None  # what fails half-way has lost its place
-        given_from = self._position - separator.stride.lookahead_frames
         try:
-            stems = stream(window.data[self._position - first :])
+            stems = stream(window.data[heard_before - first :])
         except ModelError as error:
             seconds = max(0, window.start_frame) / separator.samplerate
             raise ModelError(f"{error} (in the window at {seconds:.1f} s)") from error
-        self._stream, self._position = stream, end
-        start = window.start_frame - given_from
-        kept: Samples = stems[list(self.kept), start : start + window.kept_frames]
-        return kept
+        self._stream, self._position = stream, first + len(window.data)
+        return stems, heard_before - separator.stride.lookahead_frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,19 +168,20 @@ class JoinedPass:
 
     def separate(self, windows: Sequence[Window]) -> list[Samples]:
         """See `Pass.separate`; here all needed stems are kept."""
-        return [self._separate(window) for window in windows]
-
-    def _separate(self, window: Window) -> Samples:
-        mean = PassMean([one.share for one in self.passes])
+        means = [PassMean([one.share for one in self.passes]) for _ in windows]
         for index, one in enumerate(self.passes):
-            assert one.schedule.around is not None
-            before, after = one.schedule.around
-            begin = window.left_frames - before
-            frames = before + one.schedule.window_frames + after
-            seen = replace(window, left_frames=before, data=window.data[begin : begin + frames])
-            (kept,) = one.separate([seen])
-            stems = mean.feed(index, kept)
+            kept = one.separate([_seen(window, one.schedule) for window in windows])
+            stems = [mean.feed(index, some) for mean, some in zip(means, kept, strict=True)]
         return stems
+
+
+def _seen(window: Window, schedule: Schedule) -> Window:
+    """Return a window as one of its passes is shown it."""
+    assert schedule.around is not None
+    before, after = schedule.around
+    begin = window.left_frames - before
+    frames = before + schedule.window_frames + after
+    return replace(window, left_frames=before, data=window.data[begin : begin + frames])
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,11 +285,12 @@ def _stream_schedule(bag: Bag, stride: Stride, settings: StreamSettings) -> Sche
     """Return windows that follow each other without overlap, in whole hops of the network's own."""
     rate = bag.samplerate
     check_stream(bag.name, stride, rate, settings)
-    sees = min(m.separator.window_frames for m in bag.members if m is not None)
-    hop = stride.new_frames(sees)
-    if settings.hop is not None:
-        hop = max(1, round(settings.hop * rate / stride.hop_frames)) * stride.hop_frames
-    return Schedule.live(sees, hop, stride.lookahead_frames, 0)
+    if settings.live_windows:
+        hops = max(1, round((settings.hop or 0) * rate / stride.hop_frames))
+        sees = stride.window_frames(hops)
+    else:
+        sees = min(m.separator.window_frames for m in bag.members if m is not None)
+    return Schedule.live(sees, stride.new_frames(sees), stride.lookahead_frames, 0)
 
 
 def check_stream(model: str, stride: Stride, samplerate: int, settings: StreamSettings) -> None:
@@ -283,13 +299,17 @@ def check_stream(model: str, stride: Stride, samplerate: int, settings: StreamSe
     Raises:
         SettingsError: the settings want another lookahead, or a crossfade.
     """
-    for name, frames in {"lookahead": stride.lookahead_frames, "crossfade": 0}.items():
-        wanted = getattr(settings, name)
-        if wanted is not None and round(wanted * samplerate) != frames:
-            raise SettingsError(
-                f"{name}={wanted:g} is not to be had: {model} goes along the stream with "
-                f"{frames / samplerate:.4g} seconds; leave --{name} out"
-            )
+    lookahead, crossfade, own = settings.lookahead, settings.crossfade, stride.lookahead_frames
+    if lookahead is not None and round(lookahead * samplerate) != own:
+        raise SettingsError(
+            f"lookahead={lookahead:g} is not to be had: that of {model} is always "
+            f"{own / samplerate:.4g} seconds; leave it out"
+        )
+    if crossfade:
+        raise SettingsError(
+            f"crossfade={crossfade:g} is not to be had: {model} has no windows that could blend; "
+            "leave it out"
+        )
 
 
 def _unshifted(bag: Bag) -> list[list[int]]:

@@ -119,7 +119,7 @@ class Processor:
         stride = self.plan.bag.stride
         if stride is None:
             return self._live.worker(1)
-        # to drop what will be caught up saves nothing, and devices bring hops in bursts
+        # devices bring hops in bursts; those that wait are heard in one go
         (joined,) = self.plan.passes
         return self._live.worker(max(1, stride.context_frames // joined.schedule.hop_frames))
 

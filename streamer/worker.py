@@ -19,8 +19,9 @@ QUEUE_WINDOWS = 2
 """How many windows may wait for each thread, or one batch: enough to keep it busy, few enough to
 stay small."""
 HUNG_WINDOWS = 64
-"""So many windows behind it, and one that is computed is given up: all the others wait for it, in
-memory that grows by each."""
+HUNG_SECONDS = 5.0
+"""So many windows behind it, after so long, and one that is computed is given up: all the others
+wait for it, in memory that grows by each."""
 
 CLOSE_SECONDS = 10.0
 
@@ -35,7 +36,7 @@ class Job:
 
     ``stems`` are what came of it; None where nothing did: ``error`` says why, or a newer window
     took its place (`dropped`), or it was left out. The times are seconds of the worker's clock; 0:
-    it did not come so far.
+    it did not come so far. ``together`` are the windows that were computed in one go with it.
     """
 
     window: Window
@@ -43,9 +44,15 @@ class Job:
     queued_at: float = 0.0
     began_at: float = 0.0
     ended_at: float = 0.0
+    together: int = 1
     stems: Samples | None = None
     error: Exception | None = None
     done: bool = False
+
+    @property
+    def compute_seconds(self) -> float:
+        """Its share of the time that the model took."""
+        return (self.ended_at - self.began_at) / self.together
 
     @property
     def dropped(self) -> bool:
@@ -152,9 +159,10 @@ class Worker:
 class LiveWorker:
     """The worker of a live run: `submit` never waits, and a failed window is a value.
 
-    One window is computed and ``waiting`` may wait. A newer one takes the place of the oldest that
-    waits: its own time is still to come, the other's is nearly over. A model that hangs fails with
-    the window that it hangs at, and holds up no other after `HUNG_WINDOWS`.
+    While it computes ``waiting`` windows may wait; those that are to be separated alike are then
+    separated together. A newer one takes the place of the oldest that waits: its own time is still
+    to come, the other's is nearly over. A model that hangs fails with the window that it hangs at,
+    and holds up no other for long (`HUNG_WINDOWS`).
     """
 
     def __init__(self, waiting: int = 1, clock: Clock = time.monotonic) -> None:
@@ -180,9 +188,11 @@ class LiveWorker:
             self._changed.notify_all()
 
     def _give_up(self) -> None:
-        """Have the oldest window fail. Its thread may still write to its job, so that is left."""
+        """Have the oldest window fail if it hangs. Its thread may still write to its job, so that
+        is left.
+        """
         oldest = self._pending[0]
-        if not oldest.done:
+        if not oldest.done and self._clock() - oldest.queued_at > HUNG_SECONDS:
             error = ModelError("the model hangs; try another model, or another --device")
             self._pending[0] = replace(
                 oldest, stems=None, error=error, ended_at=self._clock(), done=True
@@ -212,18 +222,27 @@ class LiveWorker:
                     self._changed.wait()
                 if self._closed:
                     return
-                job = self._waiting.popleft()
-            compute(job, self._clock)
+                jobs = [self._waiting.popleft()]
+                while self._waiting and self._waiting[0].separate == jobs[0].separate:
+                    jobs.append(self._waiting.popleft())
+            compute(jobs, self._clock)
             with self._changed:
-                job.done = True
+                for job in jobs:
+                    job.done = True
                 self._changed.notify_all()
 
 
-def compute(job: Job, clock: Clock) -> None:
-    """Compute a window; what goes wrong becomes a value of the job."""
-    job.began_at = clock()
+def compute(jobs: Sequence[Job], clock: Clock) -> None:
+    """Compute windows, equally long, in one go; what goes wrong becomes a value of the jobs."""
+    began_at = clock()
+    for job in jobs:
+        job.began_at, job.together = began_at, len(jobs)
     try:
-        (job.stems,) = job.separate([job.window])
+        for job, stems in zip(jobs, jobs[0].separate([job.window for job in jobs]), strict=True):
+            job.stems = stems
     except Exception as error:  # a live run goes on, whatever a model does
-        job.error = error
-    job.ended_at = clock()
+        for job in jobs:
+            job.error = error
+    ended_at = clock()
+    for job in jobs:
+        job.ended_at = ended_at

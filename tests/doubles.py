@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from streamer.errors import ModelError, ModelMemoryError
 from streamer.models.separator import WHOLE, Bag, Load, Member, Stream, Stride
 from streamer.models.torch_separator import TorchSeparator
 from streamer.windows import Window
-from streamer.worker import HUNG_WINDOWS, Job, Separate, leave_out
+from streamer.worker import HUNG_SECONDS, HUNG_WINDOWS, Job, Separate, leave_out
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 RATE = 8000
@@ -141,23 +142,30 @@ class VirtualClock:
 
 
 class SlowWorker:
-    """A `LiveWorker` on virtual time: window n takes ``compute_seconds(n)``."""
+    """A `LiveWorker` on virtual time: what it separates for the nth time takes
+    ``compute_seconds(n)``."""
 
-    def __init__(self, clock: VirtualClock, compute_seconds: Callable[[int], float]) -> None:
+    def __init__(
+        self, clock: VirtualClock, compute_seconds: Callable[[int], float], waiting: int = 1
+    ) -> None:
         self._clock = clock
         self._compute_seconds = compute_seconds
+        self._most_waiting = waiting
         self._pending: deque[Job] = deque()
         self._free_at = 0.0
         self.computed = 0
 
     def submit(self, window: Window, separate: Separate) -> None:
         self._go_on()
-        if self._pending and not self._pending[-1].done and not self._pending[-1].began_at:
-            self._pending[-1].done = True
+        waiting = [job for job in self._pending if not job.done and not job.began_at]
+        if len(waiting) == self._most_waiting:
+            waiting[0].done = True
         self._pending.append(Job(window, separate, queued_at=self._clock.now))
-        if len(self._pending) > HUNG_WINDOWS and not self._pending[0].done:
+        oldest = self._pending[0]
+        late = self._clock.now - oldest.queued_at > HUNG_SECONDS
+        if len(self._pending) > HUNG_WINDOWS and late and not oldest.done:
             hangs = ModelError("the model hangs")
-            self._pending[0] = replace(self._pending[0], error=hangs, done=True)
+            self._pending[0] = replace(oldest, error=hangs, done=True)
         self._go_on()
 
     def finished(self, *, wait: bool = False) -> Iterator[Job]:
@@ -172,23 +180,38 @@ class SlowWorker:
 
     def _go_on(self, until: float | None = None) -> None:
         until = self._clock.now if until is None else until
-        for job in self._pending:
-            if job.done:
-                continue
-            if not job.began_at:
-                began = max(job.queued_at, self._free_at)
-                if began > until:
-                    return
-                job.began_at = began
-                seconds = 0.0
-                if job.separate is not leave_out:
-                    seconds = self._compute_seconds(self.computed)
-                    self.computed += 1
-                job.ended_at = self._free_at = began + seconds
-            if job.ended_at > until:
+        while True:
+            jobs = [job for job in self._pending if not job.done]
+            begun = [job for job in jobs if job.began_at] or self._begin(jobs, until)
+            if not begun or begun[0].ended_at > until:
                 return
             try:
-                (job.stems,) = job.separate([job.window])
+                stems = begun[0].separate([job.window for job in begun])
+                for job, one in zip(begun, stems, strict=True):
+                    job.stems = one
             except Exception as error:
-                job.error = error
-            job.done = True
+                for job in begun:
+                    job.error = error
+            for job in begun:
+                job.done = True
+
+    def _begin(self, waiting: list[Job], until: float) -> list[Job]:
+        """Begin with those that wait when it is free, if that is by then."""
+        if not waiting:
+            return []
+        began = max(waiting[0].queued_at, self._free_at)
+        if began > until:
+            return []
+        separate = waiting[0].separate
+        there = itertools.takewhile(
+            lambda job: job.queued_at <= began and job.separate == separate, waiting
+        )
+        begun = list(there)
+        seconds = 0.0
+        if separate is not leave_out:
+            seconds = self._compute_seconds(self.computed)
+            self.computed += 1
+        self._free_at = began + seconds
+        for job in begun:
+            job.began_at, job.ended_at, job.together = began, self._free_at, len(begun)
+        return begun

@@ -27,7 +27,7 @@ from streamer.models.separator import WHOLE
 from streamer.passes import Plan
 from streamer.processor import Live
 from streamer.schedule import Schedule, live_shifts
-from streamer.worker import HUNG_WINDOWS, LiveWorker
+from streamer.worker import HUNG_SECONDS, HUNG_WINDOWS, LiveWorker
 
 HOP, LOOKAHEAD = 0.1, 0.05
 CROSSFADE = 0.02
@@ -269,12 +269,17 @@ def test_a_window_that_the_model_hangs_at_is_given_up_and_holds_up_no_other():
         gate.wait()
         return windows
 
-    with closing(LiveWorker()) as worker:
+    clock = VirtualClock()
+    clock.now = 1.0
+    with closing(LiveWorker(clock=clock)) as worker:
         worker.submit("hung", hang)
         begun.wait()
-        for number in range(HUNG_WINDOWS - 1):
+        for number in range(HUNG_WINDOWS - 2):
             worker.submit(number, list)
+        clock.now += HUNG_SECONDS  # short hops: not yet
+        worker.submit(HUNG_WINDOWS - 2, list)
         assert list(worker.finished()) == []
+        clock.now += 0.1
         worker.submit("newer", list)
         jobs = list(worker.finished())
         assert [job.window for job in jobs] == ["hung", *range(HUNG_WINDOWS - 1)]

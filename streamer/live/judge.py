@@ -14,7 +14,8 @@ from streamer.worker import Job
 SETTLING_SECONDS: Final = 1.0
 """How long after a hold-up late windows say nothing of the model."""
 OVERDUE_HOPS: Final = 3
-"""So many hops without a window, beyond its lookahead and budget, and the model hangs."""
+OVERDUE_SECONDS: Final = 0.3
+"""So many hops without a window, and so long, beyond its lookahead and budget, and it hangs."""
 
 
 class Judge:
@@ -42,7 +43,7 @@ class Judge:
                 continue  # late, but not since the model is slow
             if job.dropped and self._degrader.rung.dry:
                 continue  # the model is still at an earlier one: no time to try it again
-            self._degrade(now, job.ended_at - job.began_at, missed=missed)
+            self._degrade(now, job.compute_seconds, missed=missed)
         if jobs:
             self._judged_frame = captured_frames
         if now > self._held_up_until:
@@ -56,7 +57,7 @@ class Judge:
         delay = self._degrader.rung.plan.delay
         allowed = delay.compute_frames + delay.lookahead_frames + delay.resampling_frames
         overdue = captured_frames - self._judged_frame - allowed
-        if overdue > OVERDUE_HOPS * delay.hop_frames:
+        if overdue > max(OVERDUE_HOPS * delay.hop_frames, OVERDUE_SECONDS * self._samplerate):
             self._judged_frame += delay.hop_frames
             if not self._degrader.rung.dry:
                 self._degrade(now, overdue / self._samplerate, missed=True)

@@ -12,6 +12,7 @@ All rungs have the same delay: a wider hop is paid for with lookahead.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -21,9 +22,13 @@ from streamer.live.plan import LivePlan, delay_of
 from streamer.models.calibration import WindowTiming
 
 BAD_IN_A_ROW: Final = 3
+BAD_SECONDS: Final = 0.3
+"""Of short hops so many more in a row: one hiccup is no overload."""
 RECENT_WINDOWS: Final = 200
+RECENT_SECONDS: Final = 20.0
+"""Of short hops so many more are recent."""
 BAD_RECENTLY: Final = 3
-"""So many of the recent windows are over a hundredth of them: the p99 is over the hop."""
+"""So many of `RECENT_WINDOWS` are over a hundredth of them: the p99 is over the hop."""
 SETTLING_WINDOWS: Final = 2
 """After a step the next windows are not judged: they were begun under the rung before."""
 QUIET_SECONDS: Final = 20.0
@@ -124,13 +129,20 @@ def _with_shifts(plan: LivePlan, shifts: int) -> LivePlan:
 
 @dataclass
 class _Watch:
-    """What was seen on a rung since the step to it."""
+    """What was seen on a rung, of windows a hop apart, since the step to it."""
 
     settling: int
-    recent: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT_WINDOWS))
+    hop_seconds: float
+    recent: deque[bool] = field(init=False)
     in_a_row: int = 0
     quiet_since: float | None = None
     bad_above: int = 0
+
+    def __post_init__(self) -> None:
+        recent = max(RECENT_WINDOWS, math.ceil(RECENT_SECONDS / self.hop_seconds))
+        self.recent = deque(maxlen=recent)
+        self.most_in_a_row = max(BAD_IN_A_ROW, math.ceil(BAD_SECONDS / self.hop_seconds))
+        self.most_recently = BAD_RECENTLY * recent / RECENT_WINDOWS
 
     def begin_quiet(self, now_seconds: float) -> None:
         self.quiet_since, self.bad_above = now_seconds, 0
@@ -161,7 +173,7 @@ class Ladder:
         self._most_wait_seconds = most_quiet_seconds
         self._waits_seconds = [quiet_seconds] * len(rungs)
         self._climbed_at: float | None = None
-        self._watch = _Watch(settling=0)
+        self._watch = _Watch(0, self.rung.plan.hop_seconds)
 
     @property
     def rung(self) -> Rung:
@@ -202,7 +214,7 @@ class Ladder:
     def _descend(self) -> Change | None:
         watch = self._watch
         bad = sum(watch.recent)
-        if watch.in_a_row < BAD_IN_A_ROW and bad < BAD_RECENTLY:
+        if watch.in_a_row < watch.most_in_a_row and bad < watch.most_recently:
             return None
         if self._climbed_at is not None:
             wait_seconds = min(2 * self._waits_seconds[self.index], self._most_wait_seconds)
@@ -217,7 +229,7 @@ class Ladder:
         quiet_seconds = now_seconds - watch.quiet_since
         if quiet_seconds < self._waits_seconds[self.index - 1]:
             return None
-        if watch.bad_above >= BAD_RECENTLY:
+        if watch.bad_above >= watch.most_recently:
             watch.begin_quiet(now_seconds)
             return None
         self._waits_seconds[self.index] = self._first_wait_seconds  # this one has held
@@ -238,5 +250,5 @@ class Ladder:
     def _step(self, by: int, why: str) -> Change:
         before = self.rung
         self.index += by
-        self._watch = _Watch(SETTLING_WINDOWS)
+        self._watch = _Watch(SETTLING_WINDOWS, self.rung.plan.hop_seconds)
         return Change(self.index, self.rung, before, f"{why}: {before.name} -> {self.rung.name}")

@@ -211,7 +211,7 @@ def _windows_to_try(settings: LiveSettings, bag: Bag) -> list[float]:
     if settings.segment is not None:
         raise SettingsError(
             f"window={settings.segment:g} is not to be had: {bag.name} goes along the stream and "
-            "has no windows; leave --window out"
+            "has no windows; leave it out"
         )
     return stream_windows(bag.stride, bag.samplerate, settings.hop)
 

@@ -277,13 +277,20 @@ def _refuse_stride(
     request: PlanRequest, stride: Stride, timings: Sequence[WindowTiming]
 ) -> NoReturn:
     """Say that a model that goes along the stream keeps up with no hop that was tried."""
-    longest = timings[-1]
-    hop_seconds = stride.new_frames(longest.window_frames) / request.model_samplerate
-    least = _least_hop_frames(request, longest) / request.model_samplerate
+    rate, longest = request.model_samplerate, timings[-1]
+    hop_seconds = stride.new_frames(longest.window_frames) / rate
     if request.hop_seconds is not None:
+        hops = -(-_least_hop_frames(request, longest) // stride.hop_frames)
+        least = _exact(hops * stride.hop_frames, rate)
         raise SettingsError(
-            f"hop={request.hop_seconds:g} must be at least {least:.3f} seconds with "
-            f"{request.model} on this machine; try {least:.3f}, or leave --hop out"
+            f"hop={request.hop_seconds:g} must be at least {least} seconds with {request.model} on "
+            f"this machine; try {least}"
+        )
+    if request.path.block_frames / request.samplerate > hop_seconds:
+        most = math.floor(hop_seconds * request.samplerate)
+        raise SettingsError(
+            f"device blocks of {request.path.block_frames} frames must be at most {most} with "
+            f"{request.model}; try a smaller --blocksize"
         )
     raise ModelError(
         f"{request.model} is too slow for live on this machine: a hop of {hop_seconds:.3f} s takes "

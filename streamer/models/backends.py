@@ -176,7 +176,10 @@ class Choices:
 
 
 def _window_seconds(separator: Separator) -> float:
-    return separator.window_frames / separator.samplerate
+    frames = separator.window_frames
+    if isinstance(separator, Streaming):
+        frames = separator.stride.new_frames(frames)
+    return frames / separator.samplerate
 
 
 def _identity(subject: Mapping[str, Any], backends: Sequence[Backend]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ _FLOOR: Final = 1e-10  # of a power
 _TAPS: Final = 4
 _SHORTEST_MEMORY: Final = 2.0  # in hops
 _LONGEST_MEMORY: Final = 120.0
+_HEADS: Final = 8
 _SHARPNESS: Final = 8.0  # how far a gate may shorten a memory, as in Griffin
 
 
@@ -82,7 +83,7 @@ class CausalBandSplit(nn.Module):
 
     Args:
         sources: the stems' names.
-        width: features of a band.
+        width: features of a band, a multiple of 8.
         depth: how many times it looks over time, over bands, and mixes features.
         hidden: features from which the masks of a band are made.
         audio_channels: channels of the mixture and of each stem.
@@ -104,6 +105,8 @@ class CausalBandSplit(nn.Module):
         samplerate: int = 44100,
         segment: float = 10.0,
     ) -> None:
+        if width % _HEADS:
+            raise ValueError(f"width={width} must be a multiple of {_HEADS}")
         super().__init__()
         self.sources = list(sources)
         self.audio_channels = audio_channels
@@ -266,7 +269,7 @@ class OverTime(nn.Module):
 class OverBands(nn.Module):
     """What a band takes from the others, each of which has its place (gMLP, Liu and others)."""
 
-    def __init__(self, width: int, heads: int = 8) -> None:
+    def __init__(self, width: int, heads: int = _HEADS) -> None:
         super().__init__()
         self._heads = heads
         self.norm = nn.LayerNorm(width)

@@ -145,7 +145,8 @@ def _choose(
         )
     if anatomies[members[0]].stride is not None:
         # what it remembers is to be computed in float32, of which torch takes care by itself
-        backends = tuple(one for one in backends if one != Backend("openvino", "bfloat16"))
+        exact = Backend("openvino", "float32")
+        backends = tuple(dict.fromkeys(exact if o.library == "openvino" else o for o in backends))
     if len(backends) == 1:
         return backends[0]
     return _fastest(choices, networks, members[0], backends, windows)

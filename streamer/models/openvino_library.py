@@ -69,8 +69,8 @@ def load_graph(graphs: Graphs, wanted: Wanted, numbers: str, threads: int) -> An
     Raises:
         ModelError: it cannot be made or loaded.
     """
-    # OPTIMIZE_SIZE leaves the weights in the graph's own file. But the graph of a hop came back from
-    # that with two taps for three (2026.4.1), so it is kept whole; it is small.
+    # OPTIMIZE_SIZE leaves the weights in the graph's own file. But the graph of a hop came back
+    # from that with two taps for three (2026.4.1), so it is kept whole; it is small.
     keeping = "OPTIMIZE_SPEED" if wanted == HOP_GRAPH else "OPTIMIZE_SIZE"
     try:
         return _compile(graphs.get(wanted), numbers, threads, keeping)

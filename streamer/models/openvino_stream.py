@@ -15,7 +15,7 @@ import numpy as np
 from streamer.audio import Samples
 from streamer.models.graphs import HOP_GRAPH, Anatomy, Graphs
 from streamer.models.openvino_library import failure, load_graph, not_finite
-from streamer.models.separator import WHOLE, Stride, window_of_stream
+from streamer.models.separator import WHOLE, Stride, along, window_of_stream
 from streamer.models.spectrum import low_delay_windows
 
 THREADS = 1
@@ -23,7 +23,7 @@ THREADS = 1
 
 
 class OpenVinoStreamSeparator:
-    """A `Streaming` separator. Several threads may call it, and each stream that it began.
+    """A `Streaming` separator. Several threads may call it; a stream that it began is one thread's.
 
     The graph is loaded when the first stream begins; where it is not on disk it is made.
 
@@ -55,12 +55,8 @@ class OpenVinoStreamSeparator:
         Raises:
             ModelError: the graph cannot be made or loaded, or what it gives is not finite.
         """
-        hop, lookahead = self.stride.hop_frames, self.stride.lookahead_frames
-        frames = windows.shape[1]
-        padding = -(frames + lookahead) % hop + lookahead
-        heard = np.pad(windows, ((0, 0), (0, padding), (0, 0)))
-        stems = np.stack([self.begin()(window) for window in heard])
-        return stems[:, :, lookahead : lookahead + frames][:, :, kept]
+        stems = np.stack([along(self.begin(), self.stride, window) for window in windows])
+        return stems[:, :, kept]
 
     def begin(self) -> OpenVinoStream:
         """See `Streaming.begin`.

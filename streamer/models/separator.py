@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
+import numpy as np
+
 from streamer.audio import Samples
 from streamer.errors import SettingsError
 
@@ -145,6 +147,19 @@ class Stream(Protocol):
     def __call__(self, heard: Samples) -> Samples:
         """Take whole hops, ``(frames, channels)``; return ``(stems, frames, channels)``."""
         ...
+
+
+def along(stream: Stream, stride: Stride, song: Samples) -> Samples:
+    """Take a whole song along a stream of its own; return its stems, in time with it.
+
+    ``song`` is ``(frames, channels)``, the stems are ``(stems, frames, channels)``.
+    """
+    frames, lookahead = len(song), stride.lookahead_frames
+    hops = -(-(frames + lookahead) // stride.hop_frames)
+    heard = np.pad(song, ((0, hops * stride.hop_frames - frames), (0, 0)))
+    size = FILE_HOPS * stride.hop_frames
+    parts = [stream(heard[start : start + size]) for start in range(0, len(heard), size)]
+    return np.concatenate(parts, axis=1)[:, lookahead : lookahead + frames]
 
 
 @runtime_checkable

@@ -7,14 +7,14 @@ import torch
 
 from streamer.audio import Samples
 from streamer.models.checkpoint import Network
-from streamer.models.separator import WHOLE, Stride, window_of_stream
+from streamer.models.separator import WHOLE, Stride, along, window_of_stream
 from streamer.models.torch_separator import checked, computing, move
 
 
 class TorchStreamSeparator:
     """A `Streaming` separator over a network as `streamer.models.causal` has it.
 
-    Several threads may call it, and each stream that it began.
+    Several threads may call it; a stream that it began is one thread's.
 
     Args:
         network: the network, in evaluation mode; it is moved to ``device``.
@@ -50,10 +50,8 @@ class TorchStreamSeparator:
         Raises:
             ModelError: if memory runs out, the network fails, or what it gives is not finite.
         """
-        with computing(self._device, self._autocast):
-            mix = torch.from_numpy(np.ascontiguousarray(np.swapaxes(windows, 1, 2)))
-            stems = self._network(mix.to(self._device))[..., kept]
-            return checked(stems.to("cpu", torch.float32).transpose(2, 3).contiguous())
+        stems = np.stack([along(self.begin(), self.stride, window) for window in windows])
+        return stems[:, :, kept]
 
     def begin(self) -> TorchStream:
         """See `Streaming.begin`."""

@@ -11,6 +11,7 @@ from demucs.htdemucs import HTDemucs
 from streamer.errors import ModelError, SettingsError
 from streamer.models.checkpoint import Network, read_network
 from streamer.models.weights import get_file, place_of
+from streamer.train.losses import STFT_SIZES
 from streamer.train.settings import TrainSettings
 from streamer.train.songs import CHANNELS
 
@@ -58,11 +59,18 @@ def load_subject(settings: TrainSettings) -> Subject:
         )
     if settings.settle >= seconds:
         raise SettingsError(
-            f"settle={settings.settle:g} must be less than an example of {seconds:g} s; try 0.5"
+            f"settle={settings.settle:g} must be less than an example of {seconds:g} s; try "
+            f"{seconds / 8:g}"
         )
     frames = int(seconds * network.samplerate)
     if frames < 1:
         raise SettingsError(f"segment={seconds:g} is less than one frame; try 10")
+    counted = frames - int(settings.settle * network.samplerate)
+    if settings.stft_loss and counted < max(STFT_SIZES):
+        raise SettingsError(
+            f"the spectral loss needs {max(STFT_SIZES)} frames of an example, and {counted} count; "
+            "try a longer --segment, or --stft-loss 0"
+        )
     return Subject(network, frames, note)
 
 

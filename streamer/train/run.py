@@ -77,9 +77,11 @@ def check_out(settings: TrainSettings) -> None:
         )
     before = saved_settings(path)
     for name, value in settings.model_dump(mode="json").items():
-        if name not in FREE_TO_CHANGE and value != before.get(name):
+        # what is newer than the run was what it is by default
+        known = before.get(name, TrainSettings.model_fields[name].default)
+        if name not in FREE_TO_CHANGE and value != known:
             raise SettingsError(
-                f"{flag(name)}={shown(value)} must be {shown(before.get(name))}, as in the run in "
+                f"{flag(name)}={shown(value)} must be {shown(known)}, as in the run in "
                 f"{settings.out}, to go on with it; try --overwrite for a new run"
             )
 

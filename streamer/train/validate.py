@@ -13,6 +13,8 @@ from demucs.apply import apply_model
 
 from streamer.audio import Samples
 from streamer.models.checkpoint import Network
+from streamer.models.separator import along
+from streamer.models.torch_stream import TorchStreamSeparator
 from streamer.train.corpus import Track
 from streamer.train.scores import SongScore, Summary, score, summarize
 
@@ -34,6 +36,8 @@ def validate(
     after_each: Callable[[], None] = lambda: None,
 ) -> Scores:
     """Separate tracks as Demucs does, overlapped and without shifts, and score the stems.
+
+    A causal network goes along each track.
 
     ``after_each`` is called after each track; what it raises goes through.
     """
@@ -64,6 +68,9 @@ def named(scores: Scores) -> dict[str, float]:
 
 def _separate(network: Network, mix: Samples, device: torch.device) -> Samples:
     """Return the stems of ``(frames, channels)``, ``(stems, frames, channels)``."""
+    if hasattr(network, "stream_stride"):
+        separator = TorchStreamSeparator(network, device)
+        return along(separator.begin(), separator.stride, mix)
     channels_first = torch.from_numpy(np.ascontiguousarray(mix.T))[None]
     with torch.inference_mode():
         stems = apply_model(network, channels_first, shifts=0, overlap=OVERLAP, device=device)

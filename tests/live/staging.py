@@ -188,7 +188,7 @@ def running(
         tell=told.append,
         clock=clock,
         time_field="stream_seconds",
-        worker=lambda _: SlowWorker(clock, compute),  # type: ignore[arg-type]
+        worker=lambda waiting: SlowWorker(clock, compute, waiting),  # type: ignore[arg-type]
     )
     with session:
         session.open(anyway=True)

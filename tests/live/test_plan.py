@@ -444,8 +444,13 @@ def test_along_the_stream_a_hop_is_whole_hops():
     assert stream_windows(STRIDE, RATE, 0.001) == [STRIDE.window_frames(1) / RATE]
     fixed = replace(ALONG, hop_seconds=0.0116)
     assert solve(fixed, along(3, 4, 6, 10)[:1]).hop_frames == 512
-    with pytest.raises(SettingsError, match=r"hop=0\.0116 must be at least 0\.015 seconds"):
+    with pytest.raises(SettingsError, match=r"must be at least 0\.02322 seconds .*; try 0\.02322$"):
         solve(fixed, along(10, 4, 6, 10)[:1])
+    advised = stream_windows(STRIDE, RATE, 0.02322)
+    assert advised == [STRIDE.window_frames(2) / RATE]
+    blocks = replace(ALONG, path=replace(ALONG.path, block_frames=8192))
+    with pytest.raises(SettingsError, match=r"8192 frames must be at most 4096 with rt_mini"):
+        solve(blocks, along(3, 4, 6, 10))
 
 
 def test_along_the_stream_there_is_nothing_to_widen():

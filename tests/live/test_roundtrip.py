@@ -37,7 +37,7 @@ class PromptWorker:
 
     def submit(self, window: Window, separate: Separate) -> None:
         job = Job(window, separate, queued_at=self._clock())
-        compute(job, self._clock)
+        compute([job], self._clock)
         job.done = True
         self._pending.append(job)
 
