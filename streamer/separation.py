@@ -19,6 +19,7 @@ from ringbuffer import Ring
 from streamer.audio import Samples, Stems
 from streamer.channels import from_model, repair, to_mix, to_model
 from streamer.fifo import Fifo
+from streamer.gaps import GapEdges
 from streamer.level import clamp, make_leveler, soft_clip
 from streamer.passes import Plan
 from streamer.resample import make_resampler
@@ -142,6 +143,7 @@ class Separation:
         self._worker = worker
         self._on_job = on_job
         self._stitchers = [Stitcher(one.share.shape[1], bag.channels) for one in plan.passes]
+        self._edges = GapEdges(plan.carried_stems - 1, bag.channels)
         self._mean = PassMean([one.share for one in plan.passes])
         self._back = Back(plan, samplerate, self.mix_channels)
         self.lag_frames = self._back.delay_frames + math.ceil(
@@ -241,7 +243,10 @@ class Separation:
             carried[-1] = 1
         else:
             carried[:-1] = job.stems
-        return carried
+        schedule = job.window.schedule
+        if schedule.window_frames > schedule.hop_frames:
+            return carried  # the stitcher blends them
+        return self._edges.feed(carried, gap=job.stems is None)
 
     def _leave(self, pass_index: int, stitched: Samples) -> Iterator[Stems]:
         stems = self._mean.feed(pass_index, stitched)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from streamer import Processor, Settings, SettingsError
 from streamer.errors import ModelError
+from streamer.gaps import EDGE_FRAMES
 from streamer.models.separator import CONTEXT_HOPS, Stride
 from streamer.processor import Live
 from streamer.worker import LiveWorker
@@ -123,11 +124,32 @@ def test_after_a_failure_it_begins_anew():
     assert model.calls[6:10] == [HOP, 0, 9 * HOP + LOOKAHEAD, HOP]
 
 
+def test_a_gap_begins_and_ends_without_a_step():
+    clock, model = VirtualClock(), AlongTheStream(STRIDE, hops=4)
+    tone = 0.4 * np.sin(2 * np.pi * 50 * np.arange(100 * HOP) / RATE)
+    mix = np.stack([tone, tone], axis=1).astype("f4")
+    policy = Live(0.02, worker=lambda waiting: SlowWorker(clock, lambda n: 0.0, waiting))
+    processor = Processor(Settings(hop=4 * HOP / RATE, **PLAIN), bag=model.bag(), live=policy)
+    processor.prepare(RATE, HOP, 2)
+    parts = []
+    for start in range(0, len(mix), HOP):
+        if start in (40 * HOP, 70 * HOP):
+            processor.switch(processor.plan, idle=start == 40 * HOP)
+        clock.now += HOP / RATE
+        parts.append(processor.process(mix[start : start + HOP]))
+    out = joined(parts)[0, processor.latency_frames :, 0]
+    wet = np.concatenate([part.wet for part in parts])[processor.latency_frames :]
+    assert (wet == 0).sum() > 20 * HOP
+    assert (wet == 1).sum() > 40 * HOP
+    assert np.abs(np.diff(wet)).max() <= 1 / EDGE_FRAMES + 1e-6
+    largest = max(np.abs(out).max(), 0.4)
+    steepest = np.abs(np.diff(out[wet == 1])).max() + np.abs(np.diff(tone)).max()
+    assert np.abs(np.diff(out)).max() <= steepest + 2 * largest / EDGE_FRAMES
+
+
 def test_what_windows_have_and_it_has_not_is_refused():
     bag = AlongTheStream(STRIDE).bag()
-    with pytest.raises(
-        SettingsError, match=r"lookahead=0\.1 .* always 0\.016 seconds"
-    ):
+    with pytest.raises(SettingsError, match=r"lookahead=0\.1 .* always 0\.016 seconds"):
         Processor(Settings(hop=0.1, lookahead=0.1), bag=bag)
     with pytest.raises(SettingsError, match=r"crossfade=0\.01 .* no windows that could blend"):
         Processor(Settings(hop=0.1, crossfade=0.01), bag=bag)
