@@ -15,12 +15,8 @@ demo: .venv/demo
 	$(BIN)/stemstream demo $(if $(SONG),"$(SONG)")
 
 ## make test: run every test
-# In two processes: in one, tests/train crashed in native code while it waited for a worker of torch's
-# DataLoader, each time that OpenVINO had been loaded and the other tests of train ran too. The cause
-# is not known.
 test: .venv/dev
-	$(BIN)/python -m pytest --ignore=tests/train
-	$(BIN)/python -m pytest tests/train
+	$(BIN)/python -m pytest
 
 ## make check: everything a change must pass
 check: lint test

@@ -66,10 +66,10 @@ def load_subject(settings: TrainSettings) -> Subject:
     if frames < 1:
         raise SettingsError(f"segment={seconds:g} is less than one frame; try 10")
     counted = frames - int(settings.settle * network.samplerate)
-    if settings.stft_loss and counted < max(STFT_SIZES):
+    if settings.stft_loss and counted <= max(STFT_SIZES) // 2:  # which is mirrored at the ends
         raise SettingsError(
-            f"the spectral loss needs {max(STFT_SIZES)} frames of an example, and {counted} count; "
-            "try a longer --segment, or --stft-loss 0"
+            f"the spectral loss needs over {max(STFT_SIZES) // 2} frames of an example, and "
+            f"{counted} count; try a longer --segment, or --stft-loss 0"
         )
     return Subject(network, frames, note)
 

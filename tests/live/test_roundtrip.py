@@ -68,7 +68,7 @@ def trip(*devices: VirtualDevice, channels=None, tell=lambda _: None, **more: ob
     backend = VirtualBackend(devices)
     settings = LiveSettings(**({"model": "passthrough", "hop": 0.2, "lookahead": 0.1} | more))
     pace = Pace(
-        backend.advance, backend.clock, "stream_seconds", lambda: PromptWorker(backend.clock)
+        backend.advance, backend.clock, "stream_seconds", lambda _: PromptWorker(backend.clock)
     )
     return measure(settings, backend, channels=channels, pace=pace, tell=tell)
 

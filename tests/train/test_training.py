@@ -239,8 +239,8 @@ def test_a_causal_network_learns_by_its_sdr_and_what_comes_before_it_settles_is_
     assert load(str(outcome.model)).stride == network.stream_stride
     with pytest.raises(SettingsError, match=r"settle=0\.5 must be .* 0\.5 s; try 0\.0625"):
         load_subject(settings(model=str(path), settle=0.5))
-    with pytest.raises(SettingsError, match="needs 4096 frames of an example, and 3200 count"):
-        load_subject(settings(model=str(path), settle=0.1, stft_loss=0.5))
+    with pytest.raises(SettingsError, match="needs over 2048 frames of an example, and 1600 count"):
+        load_subject(settings(model=str(path), settle=0.3, stft_loss=0.5))
 
 
 # what the loop is made of ----------------------------------------------------------------------
