@@ -169,7 +169,7 @@ def _own_models() -> tuple[ModelInfo, ...]:
             MINI_LICENCE,
             BagFile(("rt_mini",)),
             4_422_376,
-            sha256="598ebddd08684389e2ee82b4f08bbc795cc01ec13cfd0b802f388302308b9579",
+            sha256="61565021ed0d7446468582940999bd511dbe97f18d6a1b8668d563feb371d5d2",
             streaming=True,
         ),
         ModelInfo(
