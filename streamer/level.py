@@ -68,14 +68,15 @@ class TrackLevel:
 
 
 class RunningLevel:
-    """Brings the running RMS to `TARGET_RMS` (``normalize="rms"``), causally and per frame.
+    """Brings the running RMS to a target (``normalize="rms"``), causally and per frame.
 
     The mean square is averaged over `SLOW_SECONDS` and over `FAST_SECONDS` (over the stream so far
     while that is shorter); the larger counts. The gain of each frame is remembered until its stems
     come back, so what comes out has the dynamics that went in.
     """
 
-    def __init__(self, samplerate: int) -> None:
+    def __init__(self, samplerate: int, target_rms: float = TARGET_RMS) -> None:
+        self._target_rms = np.float32(target_rms)
         self._averaging_frames = np.array([SLOW_SECONDS, FAST_SECONDS]) * samplerate
         self._mean_squares = np.zeros(2)
         self._fed_frames = 0
@@ -85,6 +86,7 @@ class RunningLevel:
         """Return the block with the running gain on."""
         gains = np.empty((len(block), 1), np.float32)
         _running_gain(block, gains, self._mean_squares, self._averaging_frames, self._fed_frames)
+        gains *= self._target_rms
         self._fed_frames += len(block)
         self._gains.push(gains)
         return block * gains
@@ -111,15 +113,21 @@ def _running_gain(
         for average in range(2):
             memory = min(fed_frames + frame + 1.0, averaging_frames[average])
             mean_squares[average] += (power / channels - mean_squares[average]) / memory
-        gains[frame, 0] = TARGET_RMS / np.sqrt(mean_squares.max() + FLOOR_RMS * FLOOR_RMS)
+        gains[frame, 0] = 1 / np.sqrt(mean_squares.max() + FLOOR_RMS * FLOOR_RMS)
 
 
-def make_leveler(normalize: str, samplerate: int, mean: float, deviation: float) -> Leveler:
+def make_leveler(
+    normalize: str,
+    samplerate: int,
+    mean: float,
+    deviation: float,
+    target_rms: float = TARGET_RMS,
+) -> Leveler:
     """Return the leveler of that name; ``mean`` and ``deviation`` are for ``"track"``."""
     if normalize == "rms":
-        return RunningLevel(samplerate)
+        return RunningLevel(samplerate, target_rms)
     if normalize == "track":
-        return TrackLevel(mean, deviation)
+        return TrackLevel(mean, deviation / target_rms)
     return NoLevel()
 
 

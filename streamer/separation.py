@@ -130,7 +130,7 @@ class Separation:
         self._mix = Fifo()
         self._front = Front(plan, samplerate)
         self._level = make_leveler(
-            settings.normalize, bag.samplerate, survey.mean, survey.deviation
+            settings.normalize, bag.samplerate, survey.mean, survey.deviation, bag.level_rms
         )
         self._windower = Windower(
             [

@@ -85,6 +85,7 @@ class AlongTheStream(RecordingSeparator):
     def __init__(self, stride: Stride, hops: int = 8, samplerate: int = RATE) -> None:
         super().__init__(stride.window_frames(hops), samplerate)
         self.stride = stride
+        self.level_rms = 1.0
         self.begun = 0
         self.calls: list[int] = []
 

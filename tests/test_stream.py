@@ -16,6 +16,7 @@ from streamer.errors import ModelError
 from streamer.gaps import EDGE_FRAMES
 from streamer.models.separator import CONTEXT_HOPS, Stride
 from streamer.processor import Live
+from streamer.separation import Survey
 from streamer.worker import LiveWorker
 
 HOP, LOOKAHEAD = 64, 128
@@ -145,6 +146,29 @@ def test_a_gap_begins_and_ends_without_a_step():
     largest = max(np.abs(out).max(), 0.4)
     steepest = np.abs(np.diff(out[wet == 1])).max() + np.abs(np.diff(tone)).max()
     assert np.abs(np.diff(out)).max() <= steepest + 2 * largest / EDGE_FRAMES
+
+
+@pytest.mark.parametrize("normalize", ["rms", "track", "none"])
+def test_it_is_given_the_level_that_it_learnt_from(normalize):
+    heard = []
+
+    class Listening(AlongTheStream):
+        def begin(self):
+            stream = super().begin()
+            return lambda part: heard.append(part) or stream(part)
+
+    model, mix = Listening(STRIDE), noise(20000)
+    model.level_rms = 0.15
+    settings = Settings(normalize=normalize, clip_mode="none")
+    with Processor(settings, bag=model.bag()) as processor:
+        deviation = float(mix.mean(axis=1).std())
+        processor.prepare(RATE, 500, 2, Survey(0.0, deviation))
+        out = fed(processor, mix, [500])
+    level = np.sqrt(np.mean(np.concatenate(heard)[5000:20000] ** 2, dtype=float))
+    expected = {"rms": 0.15, "track": 0.15 * 2**0.5, "none": mix[5000:].std()}
+    assert level == pytest.approx(expected[normalize], rel=0.2)
+    if normalize != "rms":  # a sum over time knows of other gains than its last
+        np.testing.assert_allclose(out, expected_of(mix), atol=1e-4)
 
 
 def test_what_windows_have_and_it_has_not_is_refused():

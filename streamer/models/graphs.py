@@ -39,8 +39,8 @@ class Anatomy:
     """What must be known of a network to feed it.
 
     ``segment_seconds`` is what it sees at once, as its maker wrote it. ``transformer``: whether it
-    is an HTDemucs; ``hybrid`` and ``halo_columns``: see `hybrid`; ``stride`` is of a network that
-    goes along a stream.
+    is an HTDemucs; ``hybrid`` and ``halo_columns``: see `hybrid`; ``stride`` and ``level_rms``
+    are of a network that goes along a stream (`Streaming`).
     """
 
     names: tuple[str, ...]
@@ -52,6 +52,7 @@ class Anatomy:
     hybrid: bool
     halo_columns: int | None
     stride: Stride | None
+    level_rms: float
 
     @classmethod
     def of(cls, network: Network) -> Anatomy:
@@ -70,6 +71,7 @@ class Anatomy:
             hybrid=is_hybrid(network),
             halo_columns=halo_columns(network),
             stride=getattr(network, "stream_stride", None),
+            level_rms=getattr(network, "level_rms", 1.0),
         )
 
 

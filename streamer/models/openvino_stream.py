@@ -40,6 +40,7 @@ class OpenVinoStreamSeparator:
         self.samplerate = anatomy.samplerate
         self.channels = anatomy.channels
         self.stride: Stride = anatomy.stride
+        self.level_rms = anatomy.level_rms
         self.window_frames = window_of_stream(self.stride, self.samplerate, segment)
         self._fft_frames = anatomy.fft_frames
         self._compiled: Any = None

@@ -171,6 +171,11 @@ class Streaming(Separator, Protocol):
         """How it does."""
         ...
 
+    @property
+    def level_rms(self) -> float:
+        """The RMS of the music that it learnt from; what comes at another level it knows less."""
+        ...
+
     def begin(self) -> Stream:
         """Begin a stream of which nothing was heard yet."""
         ...
@@ -206,6 +211,12 @@ class Bag:
         """How its members go along a stream, if they do: all the same way."""
         separators = [member.separator for member in self.members if member is not None]
         return separators[0].stride if isinstance(separators[0], Streaming) else None
+
+    @property
+    def level_rms(self) -> float:
+        """The RMS that music is best given with: windowed networks even it out themselves."""
+        separators = [member.separator for member in self.members if member is not None]
+        return separators[0].level_rms if isinstance(separators[0], Streaming) else 1.0
 
     def best_load(self) -> Load:
         """Return what suits all members; they need not know anything of it."""

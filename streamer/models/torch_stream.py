@@ -38,6 +38,7 @@ class TorchStreamSeparator:
         self.samplerate = int(network.samplerate)
         self.channels = int(network.audio_channels)
         self.stride: Stride = network.stream_stride
+        self.level_rms: float = network.level_rms
         self.window_frames = window_of_stream(self.stride, self.samplerate, segment)
 
     def input_frames(self, window_frames: int) -> int:
