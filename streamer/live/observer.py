@@ -58,7 +58,7 @@ class Observer:
         self._stamps.finished(job, now, played=job.stems is not None and not late)
         if job.began_at:
             hop_seconds = job.window.schedule.hop_frames * self._rate / self._rig.samplerate
-            share = (job.ended_at - job.began_at) / hop_seconds
+            share = job.compute_seconds / hop_seconds
             self.rtf += (share - self.rtf) / (RTF_WINDOWS if self.rtf else 1)
         return missed
 
