@@ -8,14 +8,13 @@ Every `HOP` frames it takes the spectrum of the last `FFT` and masks the end of 
 window is long and falls steeply, the synthesis window is as short as its fall, so that low
 frequencies are resolved and little has to be waited for (`spectrum.low_delay_windows`).
 
-The bands are those
-of band-split networks (Luo and Yu, "Music source separation with band-split RNN", 2023), the memory
-is the gated linear recurrence of De and others, "Griffin", 2024, whose state cannot grow.
+The bands are those of band-split networks (Luo and Yu, "Music source separation with band-split
+RNN", 2023), the memory is the gated linear recurrence of De and others, "Griffin", 2024, whose
+state cannot grow.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -25,7 +24,7 @@ from demucs.states import capture_init
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (everyone's name for it)
 
-from streamer.models.recurrence import recur
+from streamer.models.causal_layers import HEADS, TAPS, BandLinear, Layer
 from streamer.models.separator import Stride
 from streamer.models.spectrum import low_delay_windows
 
@@ -37,11 +36,6 @@ less, 0.6 dB at a third of it, 1 dB at 1."""
 COMPRESSION: Final = 0.3
 """The power of magnitudes that the network sees: what is 40 dB quieter seems 12 dB quieter."""
 _FLOOR: Final = 1e-10  # of a power
-_TAPS: Final = 4
-_SHORTEST_MEMORY: Final = 2.0  # in hops
-_LONGEST_MEMORY: Final = 120.0
-_HEADS: Final = 8
-_SHARPNESS: Final = 8.0  # how far a gate may shorten a memory, as in Griffin
 
 
 @dataclass(frozen=True)
@@ -108,8 +102,8 @@ class CausalBandSplit(nn.Module):
         samplerate: int = 44100,
         segment: float = 10.0,
     ) -> None:
-        if width % _HEADS:
-            raise ValueError(f"width={width} must be a multiple of {_HEADS}")
+        if width % HEADS:
+            raise ValueError(f"width={width} must be a multiple of {HEADS}")
         super().__init__()
         self.sources = list(sources)
         self.audio_channels = audio_channels
@@ -127,7 +121,7 @@ class CausalBandSplit(nn.Module):
             BandLinear(group.bands, group.width * parts, width) for group in GROUPS
         )
         self.band = nn.Parameter(torch.zeros(BANDS, width))
-        self.layers = nn.ModuleList(Layer(width) for _ in range(depth))
+        self.layers = nn.ModuleList(Layer(width, BANDS) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.hidden = BandLinear(BANDS, width, 2 * hidden)
         self.masks = nn.ModuleList(
@@ -155,7 +149,7 @@ class CausalBandSplit(nn.Module):
         return StreamState(
             zeros(batch, channels, FFT - HOP),
             zeros(batch, len(self.sources), channels, HOP),
-            [zeros(_TAPS - 1, rows, self._width) for _ in self.layers],
+            [zeros(TAPS - 1, rows, self._width) for _ in self.layers],
             [zeros(rows, self._width) for _ in self.layers],
         )
 
@@ -212,117 +206,6 @@ class CausalBandSplit(nn.Module):
             bands.append(encoder(bins))
             first = last
         return torch.cat(bands, dim=1).reshape(times, batch, BANDS, -1) + self.band
-
-
-class Layer(nn.Module):
-    """One look over time, over bands, and at the features of each band."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.over_time = OverTime(width)
-        self.over_bands = OverBands(width)
-        self.mixed = Mixed(width)
-
-    def forward(
-        self, x: torch.Tensor, taps: torch.Tensor, memory: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Take ``(times, batch, bands, width)`` and the state; return them as they are now."""
-        x, taps, memory = self.over_time(x, taps, memory)
-        return self.mixed(self.over_bands(x)), taps, memory
-
-
-class OverTime(nn.Module):
-    """What a band remembers: a short convolution and a gated linear recurrence (Griffin)."""
-
-    def __init__(self, width: int, heads: int = 4) -> None:
-        super().__init__()
-        self._heads = heads
-        self.norm = nn.LayerNorm(width)
-        self.inward = nn.Linear(width, 2 * width)
-        self.outward = nn.Linear(width, width)
-        self.taps = nn.Parameter(torch.randn(_TAPS, width) / _TAPS)
-        self.bias = nn.Parameter(torch.zeros(width))
-        self.gates = BandLinear(heads, width // heads, 2 * width // heads)
-        spread = math.log(_LONGEST_MEMORY / _SHORTEST_MEMORY) * torch.rand(width)
-        rate = torch.exp(-spread) / _SHORTEST_MEMORY
-        # half-open gates then leave the memories as they are spread here
-        self.rate = nn.Parameter(torch.log(torch.expm1(2 * rate / _SHARPNESS)))
-
-    def forward(
-        self, x: torch.Tensor, taps: torch.Tensor, memory: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Take ``(times, batch, bands, width)`` and the state; return them as they are now."""
-        times, batch, bands, width = x.shape
-        value, gate = self.inward(self.norm(x)).chunk(2, dim=-1)
-        recent = torch.cat([taps.to(value.dtype), value.flatten(1, 2)])
-        taps = recent[-(_TAPS - 1) :].float()
-        value = sum(
-            (recent[tap : tap + times] * self.taps[tap] for tap in range(_TAPS)), start=self.bias
-        )
-        split = value.reshape(-1, self._heads, width // self._heads)
-        gates = torch.sigmoid(self.gates(split).float())
-        forget, take = gates.reshape(times, batch * bands, self._heads, 2, -1).unbind(-2)
-        log_kept = -_SHARPNESS * F.softplus(self.rate) * forget.flatten(-2)
-        new = torch.sqrt(1 + 1e-6 - torch.exp(2 * log_kept)) * take.flatten(-2) * value.float()
-        remembered = recur(torch.exp(log_kept), new, memory)
-        memory = remembered[-1]
-        out: torch.Tensor = self.outward(remembered.reshape(x.shape) * F.silu(gate))
-        return x + out, taps, memory
-
-
-class OverBands(nn.Module):
-    """What a band takes from the others, each of which has its place (gMLP, Liu and others)."""
-
-    def __init__(self, width: int, heads: int = _HEADS) -> None:
-        super().__init__()
-        self._heads = heads
-        self.norm = nn.LayerNorm(width)
-        self.inward = nn.Linear(width, 2 * width)
-        self.outward = nn.Linear(width, width)
-        near = torch.eye(BANDS).repeat(heads, 1, 1)
-        self.across = nn.Parameter(near + 0.1 * torch.randn(heads, BANDS, BANDS) / BANDS**0.5)
-        self.bias = nn.Parameter(torch.zeros(BANDS, width))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Take and return ``(times, batch, bands, width)``."""
-        value, gate = self.inward(self.norm(x)).chunk(2, dim=-1)
-        split = value.reshape(-1, BANDS, self._heads, x.shape[-1] // self._heads)
-        by_head = split.permute(2, 1, 0, 3)
-        gathered = torch.bmm(self.across, by_head.flatten(2)).reshape(by_head.shape)
-        value = gathered.permute(2, 1, 0, 3).reshape(x.shape)
-        out: torch.Tensor = self.outward((value + self.bias) * F.silu(gate))
-        return x + out
-
-
-class Mixed(nn.Module):
-    """Mixes the features of a band, with a gate (SwiGLU, Shazeer)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        inner = 3 * width // 2
-        self.norm = nn.LayerNorm(width)
-        self.inward = nn.Linear(width, 2 * inner)
-        self.outward = nn.Linear(inner, width)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Take and return ``(..., width)``."""
-        value, gate = self.inward(self.norm(x)).chunk(2, dim=-1)
-        out: torch.Tensor = self.outward(value * F.silu(gate))
-        return x + out
-
-
-class BandLinear(nn.Module):
-    """A linear layer for each of several bands or heads."""
-
-    def __init__(self, bands: int, inputs: int, outputs: int) -> None:
-        super().__init__()
-        bound = inputs**-0.5
-        self.weight = nn.Parameter(torch.empty(bands, inputs, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(bands, 1, outputs))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Take ``(rows, bands, inputs)``; return ``(rows, bands, outputs)``."""
-        return torch.baddbmm(self.bias, x.transpose(0, 1), self.weight).transpose(0, 1)
 
 
 def _adding_up(masks: torch.Tensor) -> torch.Tensor:
