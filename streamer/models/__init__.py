@@ -9,7 +9,8 @@
     Bag, Member, Separator   what the engine sees (`separator`)
 
 Inside: `networks` reads weights, `backends` chooses what runs them, `torch_separator` and
-`openvino_separator` do, over `hybrid` (HTDemucs in pieces); `calibration` times windows.
+`openvino_separator` do, over `hybrid` (HTDemucs in pieces), and `torch_stream` and
+`openvino_stream` (`causal`, along a stream); `calibration` times windows.
 
 Importing this package imports neither torch nor demucs's networks; `load` does, once it needs them.
 """

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +21,9 @@ import numpy as np
 
 from streamer.cache import JsonStore, cache_folder, machine
 from streamer.errors import ModelError, SettingsError
+from streamer.models.calibration import live_call, noise
 from streamer.models.openvino_library import has_openvino, openvino_missing
-from streamer.models.separator import WHOLE, Separator, Streaming, WindowKind
+from streamer.models.separator import Separator, Streaming, WindowKind
 from streamer.settings import Library, Precision
 
 LAYOUT: Final = 1
@@ -157,21 +159,13 @@ class Choices:
         return fastest
 
     def _time(self, separator: Separator, windows: WindowKind) -> float:
-        if isinstance(separator, Streaming):
-            return self._time_stream(separator)
-        frames = separator.input_frames(separator.window_frames)
-        draw = np.random.default_rng(0)
-        noise = 0.1 * draw.standard_normal((1, frames, separator.channels), np.float32)
+        if windows.exact or isinstance(separator, Streaming):
+            call = live_call(separator)
+        else:
+            frames = separator.input_frames(separator.window_frames)
+            call = functools.partial(separator, noise(frames, separator.channels)[np.newaxis])
         begun = self._clock()
-        separator(noise, slice(frames // 2, None) if windows.exact else WHOLE)
-        return self._clock() - begun
-
-    def _time_stream(self, separator: Streaming) -> float:
-        stream = separator.begin()
-        hops = separator.stride.new_frames(separator.window_frames)
-        noise = np.random.default_rng(0).standard_normal((hops, separator.channels), np.float32)
-        begun = self._clock()
-        stream(0.1 * noise)
+        call()
         return self._clock() - begun
 
 

@@ -129,7 +129,7 @@ def time_bag(bag: Bag, *, clock: Clock = time.perf_counter) -> WindowTiming:
     """
     separators = [member.separator for member in bag.members if member is not None]
     window_frames = max(separator.window_frames for separator in separators)
-    calls = [_call(separator) for separator in separators]
+    calls = [live_call(separator) for separator in separators]
     rounds: list[float] = []
     timed: list[float] = []
     while len(timed) < FEWEST_ROUNDS or (len(timed) < MOST_ROUNDS and sum(timed) < ENOUGH_SECONDS):
@@ -143,17 +143,18 @@ def time_bag(bag: Bag, *, clock: Clock = time.perf_counter) -> WindowTiming:
     return WindowTiming(window_frames, p50_seconds, max(p99_seconds, TAIL * p50_seconds))
 
 
-def _call(separator: Separator) -> Callable[[], Samples]:
+def live_call(separator: Separator) -> Callable[[], Samples]:
     """Return what separates the next window of noise, as a live run does it."""
     if isinstance(separator, Streaming):
         new_frames = separator.stride.new_frames(separator.window_frames)
-        return functools.partial(separator.begin(), _noise(new_frames, separator.channels))
+        return functools.partial(separator.begin(), noise(new_frames, separator.channels))
     frames = separator.input_frames(separator.window_frames)
-    window = _noise(frames, separator.channels)[np.newaxis]
+    window = noise(frames, separator.channels)[np.newaxis]
     return functools.partial(separator, window, slice(frames // 2, None))
 
 
-def _noise(frames: int, channels: int) -> Samples:
+def noise(frames: int, channels: int) -> Samples:
+    """Return what windows are timed with, ``(frames, channels)``: silence may take a short cut."""
     return 0.1 * np.random.default_rng(0).standard_normal((frames, channels), np.float32)
 
 
