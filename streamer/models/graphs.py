@@ -39,8 +39,8 @@ class Anatomy:
     """What must be known of a network to feed it.
 
     ``segment_seconds`` is what it sees at once, as its maker wrote it. ``transformer``: whether it
-    is an HTDemucs; ``hybrid`` and ``halo_columns``: see `hybrid`; ``stride`` and ``level_rms``
-    are of a network that goes along a stream (`Streaming`).
+    is an HTDemucs; ``hybrid``, ``sees_magnitudes`` and ``halo_columns``: see `hybrid`; ``stride``
+    and ``level_rms`` are of a network that goes along a stream (`Streaming`).
     """
 
     names: tuple[str, ...]
@@ -50,6 +50,7 @@ class Anatomy:
     fft_frames: int
     transformer: bool
     hybrid: bool
+    sees_magnitudes: bool
     halo_columns: int | None
     stride: Stride | None
     level_rms: float
@@ -69,6 +70,7 @@ class Anatomy:
             fft_frames=int(getattr(network, "nfft", 0)),
             transformer=isinstance(network, HTDemucs),
             hybrid=is_hybrid(network),
+            sees_magnitudes=not getattr(network, "cac", True),
             halo_columns=halo_columns(network),
             stride=getattr(network, "stream_stride", None),
             level_rms=getattr(network, "level_rms", 1.0),

@@ -6,6 +6,9 @@ windows, of which only the newest stretch is played. The encoder and the transfo
 window. The decoder's layers look a few columns to each side, so it is computed for the wanted
 stretch and a halo, and gives the same there. (Not where its layers normalise over the whole window,
 as those of the published htdemucs do: then it is computed whole.)
+
+A network's spectra are complex ("complex as channels", ``cac``), or they are magnitudes: it sees
+those of the mixture and gives those of the stems, which get the mixture's phases.
 """
 
 from __future__ import annotations
@@ -22,15 +25,19 @@ from streamer.models.checkpoint import Network
 from streamer.models.crop import Crop
 
 _LEAST_DEVIATION = 1e-5
+_LEAST_MAGNITUDE = 1e-8
 _OVERLAP_COLUMNS = 2
 """So many columns to each side of a frame have a share in it when they are transformed back."""
 
 
 def is_hybrid(network: Network) -> bool:
-    """Return whether a network is an HTDemucs whose two branches stay apart (`HybridCore`)."""
+    """Return whether a network is an HTDemucs whose two branches stay apart (`HybridCore`).
+
+    One that ends with a Wiener filter is none.
+    """
     return (
         isinstance(network, HTDemucs)
-        and network.cac
+        and (network.cac or network.wiener_iters < 0)
         and len(network.tencoder) == len(network.encoder)
         and not any(layer.empty for layer in network.tencoder)
     )
@@ -82,14 +89,16 @@ class HybridCore(nn.Module):
         Shape:
             spectrum: ``(batch, 2 * channels, bins, columns)``, real and imaginary parts in turn.
             mix: ``(batch, channels, frames)``.
-            levels: ``(batch, 4)``, mean and deviation of the spectrum's values, then of the mix's.
+            levels: ``(batch, 4)``, mean and deviation of the spectrum's values (its magnitudes, of
+            a network that sees those), then of the mix's.
             returns: ``(batch, stems, 2 * channels, bins, cropped columns)`` and
             ``(batch, stems, channels, cropped frames)``.
         """
         network = self.network
         mean, deviation = levels[:, 0, None, None, None], levels[:, 1, None, None, None]
         mean_t, deviation_t = levels[:, 2, None, None], levels[:, 3, None, None]
-        x = (spectrum - mean) / (_LEAST_DEVIATION + deviation)
+        values = spectrum if network.cac else _magnitudes(spectrum)
+        x = (values - mean) / (_LEAST_DEVIATION + deviation)
         xt = (mix - mean_t) / (_LEAST_DEVIATION + deviation_t)
         saved, saved_t, lengths_t = [], [], []
         for index, (encode, encode_t) in enumerate(
@@ -108,6 +117,10 @@ class HybridCore(nn.Module):
         stems = len(network.sources)
         batch, _, bins, columns = x.shape
         x = x.view(batch, stems, -1, bins, columns) * deviation[:, None] + mean[:, None]
+        if not network.cac:
+            part = slice(self._crop.begin, self._crop.end)
+            phases = _pairs(spectrum) / (_LEAST_MAGNITUDE + values[:, :, None])
+            x = (x[:, :, :, None] * phases[:, None, ..., part]).flatten(2, 3)
         xt = xt.view(batch, stems, -1, xt.shape[-1]) * deviation_t[:, None] + mean_t[:, None]
         return x, xt
 
@@ -157,12 +170,22 @@ def separate_part(network: Network, mix: torch.Tensor, wanted: slice, halo: int)
     whole = Crop.whole(mix.shape[-1], network.hop_length)
     crop = whole.around(wanted, halo)
     spectrum = network._spec(mix)
-    values = network._magnitude(spectrum)
-    levels = torch.stack([*_level(values), *_level(mix)], dim=1)
-    x, xt = HybridCore(network, crop)(values, mix, levels)
-    sound = network._ispec(network._mask(spectrum, x), crop.end_frame - crop.begin_frame)
-    stems: torch.Tensor = (sound + xt)[..., crop.within(wanted)]
-    return stems
+    levels = torch.stack([*_level(network._magnitude(spectrum)), *_level(mix)], dim=1)
+    parts = torch.view_as_real(spectrum).permute(0, 1, 4, 2, 3).flatten(1, 2)
+    x, xt = HybridCore(network, crop)(parts, mix, levels)
+    stems = torch.view_as_complex(_pairs(x).permute(0, 1, 2, 4, 5, 3).contiguous())
+    sound = network._ispec(stems, crop.end_frame - crop.begin_frame)
+    part: torch.Tensor = (sound + xt)[..., crop.within(wanted)]
+    return part
+
+
+def _pairs(x: torch.Tensor) -> torch.Tensor:
+    """Turn ``(..., 2 * channels, bins, columns)`` into ``(..., channels, 2, bins, columns)``."""
+    return x.unflatten(-3, (-1, 2))
+
+
+def _magnitudes(spectrum: torch.Tensor) -> torch.Tensor:
+    return _pairs(spectrum).square().sum(-3).sqrt()
 
 
 def _level(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

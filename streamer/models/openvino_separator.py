@@ -67,6 +67,7 @@ class OpenVinoSeparator:
             )
         if self.window_frames < 1:
             raise SettingsError(f"segment={segment} is less than one frame; try 2")
+        self._sees_magnitudes = anatomy.sees_magnitudes
         self._spectrum = Spectrum(anatomy.fft_frames, self._threads)
         self._halo = anatomy.halo_columns if windows.exact else None
         seen = self.window_frames if windows.exact else longest
@@ -97,7 +98,8 @@ class OpenVinoSeparator:
         mix[:, : len(window)] = window.T
         columns = self._spectrum.forward(mix)
         parts = columns.view(np.float32).reshape(*columns.shape, 2)
-        levels = np.array([*level(parts), *level(mix)], np.float32)
+        values = np.abs(columns) if self._sees_magnitudes else parts
+        levels = np.array([*level(values), *level(mix)], np.float32)
         frames = crop.end_frame - crop.begin_frame
         with self._request(crop) as request:
             out = request.infer([parts, mix, levels], share_inputs=True, share_outputs=True)

@@ -13,12 +13,15 @@ from streamer.models.torch_separator import TorchSeparator
 FRAMES = 15600
 APART = {"nfft": 1024, "depth": 3, "use_train_segment": False}
 """Of a network small enough for a test whose branches stay apart, as those of htdemucs do."""
+MAGNITUDES = {"cac": False, "wiener_iters": -1, "end_iters": -1}
 
 
 @pytest.mark.parametrize(
     "wanted", [slice(0, FRAMES), slice(0, 1), slice(9000, 9100), slice(FRAMES - 7, FRAMES)]
 )
-@pytest.mark.parametrize("changes", [{}, {"bottom_channels": 0}, {"t_layers": 0}, {"context": 2}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"bottom_channels": 0}, {"t_layers": 0}, {"context": 2}, MAGNITUDES]
+)
 def test_a_part_is_what_the_whole_has_there(make, noise, wanted, changes):
     network = make("htdemucs", **(APART | changes))
     mix = torch.from_numpy(noise(2, FRAMES).swapaxes(1, 2).copy())
@@ -42,7 +45,7 @@ def test_the_halo_is_no_wider_than_it_must_be(make, noise):
         ("demucs", {}),
         ("hdemucs", {}),
         ("htdemucs", {"nfft": 1024, "depth": 4}),  # its branches meet
-        ("htdemucs", {**APART, "cac": False}),
+        ("htdemucs", {**APART, "cac": False}),  # a Wiener filter is its end
     ],
 )
 def test_other_networks_are_none(make, kind, changes):

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(not has_openvino(), reason="needs openvino")
 APART = {"nfft": 1024, "depth": 3}
 FRAMES = 15600
 LIVE = WindowKind(1.0, exact=True)
+MAGNITUDES = {"cac": False, "wiener_iters": -1, "end_iters": -1}
 
 
 class Counted:
@@ -73,6 +74,17 @@ def test_it_gives_what_torch_gives(make, noise, graphs):
     wanted = slice(500, 700)
     np.testing.assert_array_equal(ours(windows, wanted), got[:, :, wanted])
     assert not ours(0 * windows).any()
+
+
+def test_a_network_of_magnitudes_gives_what_torch_gives(make, export, noise, tmp_path):
+    network = make("htdemucs", **APART, **MAGNITUDES)
+    path = export(network, "bbbb0000")
+    ours = separator(Graphs(path, Counted(path), tmp_path), LIVE)
+    network.use_train_segment = False
+    reference = TorchSeparator(network, torch.device("cpu"), segment=1.0)
+    windows = noise(1, 8000)
+    for wanted in (slice(0, 8000), slice(6000, 6400)):
+        assert deviation_db(reference(windows, wanted), ours(windows, wanted)) > 110
 
 
 def test_a_shorter_window_is_padded_as_the_network_pads_it(make, noise, graphs):
