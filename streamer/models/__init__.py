@@ -10,7 +10,8 @@
 
 Inside: `networks` reads weights, `backends` chooses what runs them, `torch_separator` and
 `openvino_separator` do, over `hybrid` (HTDemucs in pieces), and `torch_stream` and
-`openvino_stream` (`causal`, along a stream); `calibration` times windows.
+`openvino_stream` (`causal`, along a stream); `masked` and `causal` are networks of ours;
+`calibration` times windows.
 
 Importing this package imports neither torch nor demucs's networks; `load` does, once it needs them.
 """

@@ -23,10 +23,11 @@ from demucs.states import load_model
 
 from streamer.errors import ModelError, WeightsError
 from streamer.models.causal import CausalBandSplit
+from streamer.models.masked import MaskedHTDemucs
 
 Network: TypeAlias = Any  # one of NETWORKS: demucs's classes carry no types
 
-NETWORKS = (Demucs, HDemucs, HTDemucs, CausalBandSplit)
+NETWORKS = (Demucs, HDemucs, HTDemucs, MaskedHTDemucs, CausalBandSplit)
 _CLASSES = frozenset(f"{network.__module__}.{network.__name__}" for network in NETWORKS)
 _QUANTIZERS = frozenset(
     {"diffq.diffq.DiffQuantizer", "diffq.lsq.LSQ", "diffq.uniform.UniformQuantizer"}

@@ -22,7 +22,7 @@ from streamer.models.separator import Stride
 if TYPE_CHECKING:
     from streamer.models.checkpoint import Network
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """Goes up when the graphs that are made of a network change."""
 GRAPH: Final = "graph.xml"
 HOP_GRAPH: Final = "hop"
@@ -39,7 +39,7 @@ class Anatomy:
     """What must be known of a network to feed it.
 
     ``segment_seconds`` is what it sees at once, as its maker wrote it. ``transformer``: whether it
-    is an HTDemucs; ``hybrid``, ``sees_magnitudes`` and ``halo_columns``: see `hybrid`; ``stride``
+    is an HTDemucs; ``hybrid``, ``masks`` and ``halo_columns``: see `hybrid`; ``stride``
     and ``level_rms`` are of a network that goes along a stream (`Streaming`).
     """
 
@@ -50,7 +50,7 @@ class Anatomy:
     fft_frames: int
     transformer: bool
     hybrid: bool
-    sees_magnitudes: bool
+    masks: bool
     halo_columns: int | None
     stride: Stride | None
     level_rms: float
@@ -60,7 +60,7 @@ class Anatomy:
         """Return that of a network."""
         from demucs.htdemucs import HTDemucs
 
-        from streamer.models.hybrid import halo_columns, is_hybrid
+        from streamer.models.hybrid import halo_columns, is_hybrid, masks
 
         return cls(
             names=tuple(network.sources),
@@ -70,7 +70,7 @@ class Anatomy:
             fft_frames=int(getattr(network, "nfft", 0)),
             transformer=isinstance(network, HTDemucs),
             hybrid=is_hybrid(network),
-            sees_magnitudes=not getattr(network, "cac", True),
+            masks=masks(network),
             halo_columns=halo_columns(network),
             stride=getattr(network, "stream_stride", None),
             level_rms=getattr(network, "level_rms", 1.0),

@@ -7,8 +7,8 @@ window. The decoder's layers look a few columns to each side, so it is computed 
 stretch and a halo, and gives the same there. (Not where its layers normalise over the whole window,
 as those of the published htdemucs do: then it is computed whole.)
 
-A network's spectra are complex ("complex as channels", ``cac``), or they are magnitudes: it sees
-those of the mixture and gives those of the stems, which get the mixture's phases.
+What a network sees of the spectrum, and makes, are complex values as channels (``cac``), or
+compressed magnitudes and masks (`masked`).
 """
 
 from __future__ import annotations
@@ -23,24 +23,27 @@ from torch import nn
 
 from streamer.models.checkpoint import Network
 from streamer.models.crop import Crop
+from streamer.models.masked import MaskedHTDemucs
+from streamer.models.spectrum import compressed
 
 _LEAST_DEVIATION = 1e-5
-_LEAST_MAGNITUDE = 1e-8
 _OVERLAP_COLUMNS = 2
 """So many columns to each side of a frame have a share in it when they are transformed back."""
 
 
 def is_hybrid(network: Network) -> bool:
-    """Return whether a network is an HTDemucs whose two branches stay apart (`HybridCore`).
-
-    One that ends with a Wiener filter is none.
-    """
+    """Return whether a network is an HTDemucs whose two branches stay apart (`HybridCore`)."""
     return (
         isinstance(network, HTDemucs)
-        and (network.cac or network.wiener_iters < 0)
+        and (network.cac or masks(network))
         and len(network.tencoder) == len(network.encoder)
         and not any(layer.empty for layer in network.tencoder)
     )
+
+
+def masks(network: Network) -> bool:
+    """Return whether a network makes masks, not spectra."""
+    return isinstance(network, MaskedHTDemucs)
 
 
 def halo_columns(network: Network) -> int | None:
@@ -89,15 +92,15 @@ class HybridCore(nn.Module):
         Shape:
             spectrum: ``(batch, 2 * channels, bins, columns)``, real and imaginary parts in turn.
             mix: ``(batch, channels, frames)``.
-            levels: ``(batch, 4)``, mean and deviation of the spectrum's values (its magnitudes, of
-            a network that sees those), then of the mix's.
+            levels: ``(batch, 5)``, the mean magnitude of the spectrum, mean and deviation of what
+            the network sees of it, mean and deviation of the mix.
             returns: ``(batch, stems, 2 * channels, bins, cropped columns)`` and
             ``(batch, stems, channels, cropped frames)``.
         """
         network = self.network
-        mean, deviation = levels[:, 0, None, None, None], levels[:, 1, None, None, None]
-        mean_t, deviation_t = levels[:, 2, None, None], levels[:, 3, None, None]
-        values = spectrum if network.cac else _magnitudes(spectrum)
+        magnitude, mean, deviation = levels[:, :3, None, None, None].unbind(1)
+        mean_t, deviation_t = levels[:, 3:, None, None].unbind(1)
+        values = compressed(_abs(spectrum), magnitude) if masks(network) else spectrum
         x = (values - mean) / (_LEAST_DEVIATION + deviation)
         xt = (mix - mean_t) / (_LEAST_DEVIATION + deviation_t)
         saved, saved_t, lengths_t = [], [], []
@@ -117,10 +120,9 @@ class HybridCore(nn.Module):
         stems = len(network.sources)
         batch, _, bins, columns = x.shape
         x = x.view(batch, stems, -1, bins, columns) * deviation[:, None] + mean[:, None]
-        if not network.cac:
+        if masks(network):
             part = slice(self._crop.begin, self._crop.end)
-            phases = _pairs(spectrum) / (_LEAST_MAGNITUDE + values[:, :, None])
-            x = (x[:, :, :, None] * phases[:, None, ..., part]).flatten(2, 3)
+            x = (x.softmax(1).unsqueeze(3) * _pairs(spectrum[..., part])[:, None]).flatten(2, 3)
         xt = xt.view(batch, stems, -1, xt.shape[-1]) * deviation_t[:, None] + mean_t[:, None]
         return x, xt
 
@@ -170,9 +172,10 @@ def separate_part(network: Network, mix: torch.Tensor, wanted: slice, halo: int)
     whole = Crop.whole(mix.shape[-1], network.hop_length)
     crop = whole.around(wanted, halo)
     spectrum = network._spec(mix)
-    levels = torch.stack([*_level(network._magnitude(spectrum)), *_level(mix)], dim=1)
+    magnitude, _ = _level(spectrum.abs())
+    levels = [magnitude, *_level(network._magnitude(spectrum)), *_level(mix)]
     parts = torch.view_as_real(spectrum).permute(0, 1, 4, 2, 3).flatten(1, 2)
-    x, xt = HybridCore(network, crop)(parts, mix, levels)
+    x, xt = HybridCore(network, crop)(parts, mix, torch.stack(levels, dim=1))
     stems = torch.view_as_complex(_pairs(x).permute(0, 1, 2, 4, 5, 3).contiguous())
     sound = network._ispec(stems, crop.end_frame - crop.begin_frame)
     part: torch.Tensor = (sound + xt)[..., crop.within(wanted)]
@@ -180,11 +183,12 @@ def separate_part(network: Network, mix: torch.Tensor, wanted: slice, halo: int)
 
 
 def _pairs(x: torch.Tensor) -> torch.Tensor:
-    """Turn ``(..., 2 * channels, bins, columns)`` into ``(..., channels, 2, bins, columns)``."""
-    return x.unflatten(-3, (-1, 2))
+    """Return ``(..., 2 * channels, bins, columns)`` as ``(..., channels, 2, bins, columns)``."""
+    return x.reshape(*x.shape[:-3], -1, 2, *x.shape[-2:])
 
 
-def _magnitudes(spectrum: torch.Tensor) -> torch.Tensor:
+def _abs(spectrum: torch.Tensor) -> torch.Tensor:
+    """Return the magnitudes of real and imaginary parts in turn."""
     return _pairs(spectrum).square().sum(-3).sqrt()
 
 

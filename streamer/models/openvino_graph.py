@@ -25,7 +25,7 @@ def write_graph(network: Network, crop: Crop, path: Path) -> None:
     """Write the graph of an HTDemucs for windows of ``crop.frames`` as ``path`` (.xml and .bin).
 
     Its inputs are the columns of the window's spectrogram, ``(channels, columns, bins, 2)``, the
-    window, ``(channels, frames)``, and the levels of both, ``(4,)`` (`HybridCore`); its outputs are
+    window, ``(channels, frames)``, and the levels of both, ``(5,)`` (`HybridCore`); its outputs are
     columns and frames of all stems, for the crop alone: ``(stems * channels, cropped columns, bins,
     2)`` and ``(stems * channels, cropped frames)``.
 
@@ -36,7 +36,7 @@ def write_graph(network: Network, crop: Crop, path: Path) -> None:
     inputs = (
         torch.zeros(channels, crop.columns, bins, 2),
         torch.zeros(channels, crop.frames),
-        torch.zeros(4),
+        torch.zeros(5),
     )
     _write(_Graph(_with_plain_convolutions(network), crop), inputs, path)
 

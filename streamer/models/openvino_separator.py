@@ -21,7 +21,7 @@ from streamer.models.crop import Crop
 from streamer.models.graphs import Anatomy, Graphs
 from streamer.models.openvino_library import failure, load_graph, not_finite
 from streamer.models.separator import WHOLE, WindowKind
-from streamer.models.spectrum import Spectrum, level
+from streamer.models.spectrum import Spectra, Spectrum, compressed, level
 from streamer.settings import Precision
 
 _TYPES: Final[Mapping[Precision, str]] = {"float32": "f32", "bfloat16": "bf16"}
@@ -67,7 +67,7 @@ class OpenVinoSeparator:
             )
         if self.window_frames < 1:
             raise SettingsError(f"segment={segment} is less than one frame; try 2")
-        self._sees_magnitudes = anatomy.sees_magnitudes
+        self._masks = anatomy.masks
         self._spectrum = Spectrum(anatomy.fft_frames, self._threads)
         self._halo = anatomy.halo_columns if windows.exact else None
         seen = self.window_frames if windows.exact else longest
@@ -98,8 +98,7 @@ class OpenVinoSeparator:
         mix[:, : len(window)] = window.T
         columns = self._spectrum.forward(mix)
         parts = columns.view(np.float32).reshape(*columns.shape, 2)
-        values = np.abs(columns) if self._sees_magnitudes else parts
-        levels = np.array([*level(values), *level(mix)], np.float32)
+        levels = self._levels(columns, mix)
         frames = crop.end_frame - crop.begin_frame
         with self._request(crop) as request:
             out = request.infer([parts, mix, levels], share_inputs=True, share_outputs=True)
@@ -110,6 +109,15 @@ class OpenVinoSeparator:
             raise not_finite()
         part = stems.reshape(len(self.names), self.channels, frames)[..., crop.within(kept)]
         return np.ascontiguousarray(part.transpose(0, 2, 1))
+
+    def _levels(self, columns: Spectra, mix: Samples) -> Samples:
+        """Return what `HybridCore` must know of a window."""
+        mean, seen = 0.0, columns.view(np.float32)
+        if self._masks:
+            magnitude = np.abs(columns)
+            mean, _ = level(magnitude)
+            seen = compressed(magnitude, np.float32(mean))
+        return np.array([mean, *level(seen), *level(mix)], np.float32)
 
     def _crop(self, kept: slice) -> Crop:
         """Return the whole window or its last half: a graph for each stretch would be too many."""

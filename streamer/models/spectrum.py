@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numba
 import numpy as np
@@ -21,6 +22,9 @@ Spectra = NDArray[np.complex64]
 
 _OVERLAP = 4
 _WINDOWS_SQUARED = 1.5  # what squared Hann windows add up to with a hop of a quarter
+_FLOOR = 1e-3
+"""Of the mean magnitude: what is far below it, such as rounding errors, makes no difference."""
+_LEAST = 1e-8
 _CHUNK_COLUMNS = 64  # at a time: so they are in the processor's cache when they are added
 
 
@@ -93,6 +97,11 @@ def _overlap_add(columns: Samples, window: Samples, hop_frames: int, added: Samp
         begin = index * hop_frames
         for frame in range(columns.shape[1]):
             added[begin + frame] += columns[index, frame] * window[frame]
+
+
+def compressed(magnitude: Any, mean: Any) -> Any:
+    """Return the square root of magnitudes beside their mean, arrays of numpy or of torch."""
+    return (magnitude / (mean + _LEAST) + _FLOOR) ** 0.5
 
 
 def level(values: Samples) -> tuple[float, float]:

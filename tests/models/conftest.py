@@ -17,6 +17,7 @@ from demucs.htdemucs import HTDemucs
 from safetensors.torch import save_file
 
 from streamer.models.checkpoint import metadata_of
+from streamer.models.masked import MaskedHTDemucs
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 
@@ -25,10 +26,10 @@ Export = Callable[..., Path]
 
 
 def make_network(kind: str, seed: int = 0, **changes: Any) -> Network:
-    """Return a small network with random weights: 'htdemucs', 'hdemucs' or 'demucs'."""
+    """Return a small network with random weights: 'htdemucs', 'masked', 'hdemucs' or 'demucs'."""
     torch.manual_seed(seed)
     common: dict[str, Any] = {"sources": SOURCES, "channels": 8, "samplerate": 8000}
-    if kind == "htdemucs":
+    if kind in ("htdemucs", "masked"):
         common |= {
             "t_layers": 1,
             "bottom_channels": 16,
@@ -36,6 +37,9 @@ def make_network(kind: str, seed: int = 0, **changes: Any) -> Network:
             "t_hidden_scale": 1.0,
             "segment": Fraction(39, 20),
         }
+        if kind == "masked":
+            masked = {"cac": False, "wiener_iters": -1, "end_iters": -1}
+            return MaskedHTDemucs(**(common | masked | changes)).eval()
         return HTDemucs(**(common | changes)).eval()
     if kind == "hdemucs":
         return HDemucs(**(common | {"segment": 2} | changes)).eval()

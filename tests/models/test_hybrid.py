@@ -13,17 +13,23 @@ from streamer.models.torch_separator import TorchSeparator
 FRAMES = 15600
 APART = {"nfft": 1024, "depth": 3, "use_train_segment": False}
 """Of a network small enough for a test whose branches stay apart, as those of htdemucs do."""
-MAGNITUDES = {"cac": False, "wiener_iters": -1, "end_iters": -1}
 
 
 @pytest.mark.parametrize(
     "wanted", [slice(0, FRAMES), slice(0, 1), slice(9000, 9100), slice(FRAMES - 7, FRAMES)]
 )
 @pytest.mark.parametrize(
-    "changes", [{}, {"bottom_channels": 0}, {"t_layers": 0}, {"context": 2}, MAGNITUDES]
+    ("kind", "changes"),
+    [
+        ("htdemucs", {}),
+        ("htdemucs", {"bottom_channels": 0}),
+        ("htdemucs", {"t_layers": 0}),
+        ("htdemucs", {"context": 2}),
+        ("masked", {}),
+    ],
 )
-def test_a_part_is_what_the_whole_has_there(make, noise, wanted, changes):
-    network = make("htdemucs", **(APART | changes))
+def test_a_part_is_what_the_whole_has_there(make, noise, wanted, kind, changes):
+    network = make(kind, **(APART | changes))
     mix = torch.from_numpy(noise(2, FRAMES).swapaxes(1, 2).copy())
     with torch.inference_mode():
         part = separate_part(network, mix, wanted, halo_columns(network))

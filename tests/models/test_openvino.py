@@ -24,7 +24,6 @@ pytestmark = pytest.mark.skipif(not has_openvino(), reason="needs openvino")
 APART = {"nfft": 1024, "depth": 3}
 FRAMES = 15600
 LIVE = WindowKind(1.0, exact=True)
-MAGNITUDES = {"cac": False, "wiener_iters": -1, "end_iters": -1}
 
 
 class Counted:
@@ -76,8 +75,8 @@ def test_it_gives_what_torch_gives(make, noise, graphs):
     assert not ours(0 * windows).any()
 
 
-def test_a_network_of_magnitudes_gives_what_torch_gives(make, export, noise, tmp_path):
-    network = make("htdemucs", **APART, **MAGNITUDES)
+def test_a_network_of_masks_gives_what_torch_gives(make, export, noise, tmp_path):
+    network = make("masked", **APART)
     path = export(network, "bbbb0000")
     ours = separator(Graphs(path, Counted(path), tmp_path), LIVE)
     network.use_train_segment = False
