@@ -158,8 +158,8 @@ def _own_models() -> tuple[ModelInfo, ...]:
             "a small Hybrid Transformer Demucs (1.9 M parameters) that comes with this package",
             MINI_LICENCE,
             BagFile(("htdemucs_mini",)),
-            3_821_448,
-            sha256="481ebee7ba0541627a381d5a5978ef2fbaeb78d9143cc2674b3772a48708d069",
+            3_818_920,
+            sha256="b9cfe70575be9063df3c0e29512dd25e082e8eefc67cfafdfa59bae4c1d060db",
         ),
         ModelInfo(
             "rt_mini",
