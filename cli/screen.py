@@ -114,5 +114,13 @@ def _bar(meter: Meter, *, dim: bool = False) -> Text:
 
 
 def _clock(status: Status) -> str:
-    seconds = status.played_frames // max(status.samplerate, 1)
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    """Return where in the song it is and how long that is, or else for how long it has run."""
+    if status.song_seconds is None:
+        return _hours(status.played_frames / max(status.samplerate, 1))
+    length = status.song_length_seconds
+    return _hours(status.song_seconds) + (f" of {_hours(length)}" if length is not None else "")
+
+
+def _hours(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"

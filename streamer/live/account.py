@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from streamer.live.degrade import Degrader
 from streamer.live.mixer import Mixer
 from streamer.live.observer import Observer
+from streamer.live.player import Player
 from streamer.live.prepare import Prepared
 from streamer.live.recorder import Recorder
 from streamer.live.rig import Rig
@@ -45,6 +46,7 @@ class Account:
         self._mixer = mixer
         self._tell = tell
         self.recorder: Recorder | None = None
+        self.player: Player | None = None
         self.stopped = Reason.NONE
         self._events: deque[Event] = deque(maxlen=EVENTS)
         self._told: deque[str] = deque(maxlen=REMEMBERED)
@@ -106,7 +108,7 @@ class Account:
     def status(self) -> Status:
         """Return a look at the run."""
         state, reason, detail = self._state()
-        observer, degrader = self._observer, self._degrader
+        observer, degrader, player = self._observer, self._degrader, self.player
         return Status(
             state=state,
             reason=reason,
@@ -123,6 +125,8 @@ class Account:
             rtf=observer.rtf,
             rung=degrader.index,
             rung_name=degrader.rung.name,
+            song_seconds=player.song_seconds(observer.position) if player else None,
+            song_length_seconds=player.length_seconds if player else None,
             stems=observer.stems,
             outputs=observer.outputs,
             recording=self.recorder.status().text if self.recorder is not None else "",

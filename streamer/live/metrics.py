@@ -53,6 +53,8 @@ GAUGES: Final[Mapping[str, tuple[str, str]]] = {
     "delay_seconds": ("announced_delay_seconds", "Announced delay, devices and all."),
     "rtf": ("real_time_factor", "Time in the model over the time of the sound."),
     "rung": ("overload_rung", "Step of the overload ladder that holds; 0 is as planned."),
+    "song_seconds": ("song_position_seconds", "Second of the song that is heard now."),
+    "song_length_seconds": ("song_length_seconds", "Length of the song that is played."),
 }
 
 
@@ -73,7 +75,9 @@ class RunCollector:
         for name, text in COUNTERS.items():
             yield CounterMetricFamily(f"stemstream_{name}", text, getattr(status, name))
         for name, (metric, text) in GAUGES.items():
-            yield GaugeMetricFamily(f"stemstream_{metric}", text, getattr(status, name))
+            value = getattr(status, name)
+            if value is not None:  # where no file is played there is no song
+                yield GaugeMetricFamily(f"stemstream_{metric}", text, value)
         yield from self._delays()
         yield from _meters(status)
 

@@ -20,7 +20,8 @@ BLOCK_FRAMES = 8192
 class Player:
     """Feeds a capture port from a file, as if a device had recorded it.
 
-    Behind the end silence follows, or with ``loop`` the file again.
+    Behind the end silence follows, or with ``loop`` the file again. ``length_seconds`` is how long
+    the song is: as the file states it (None: it does not), and for sure once it was read whole.
     """
 
     def __init__(
@@ -32,6 +33,8 @@ class Player:
         self._engine: ResamplingEngine = engine
         self._queue = Fifo()
         self._blocks = self._stereo()
+        self._pass_seconds: float | None = None
+        self.length_seconds = source.seconds
         self.fed_frames = 0
         self.end_frame: int | None = None
 
@@ -43,6 +46,14 @@ class Player:
             frames = min(until_frame - self.fed_frames, self._queue.frames)
             self._capture.feed(self._queue.pop(frames), now)
             self.fed_frames += frames
+
+    def song_seconds(self, frame: float) -> float:
+        """Return which second of the song that frame of the stream holds."""
+        seconds = max(0.0, frame / self._capture.samplerate)
+        once = self._pass_seconds
+        if not once:  # still in the first pass, or there is nothing in the file
+            return seconds
+        return seconds % once if self._loop else min(seconds, once)
 
     def _read(self) -> bool:
         """Read on; return False where the file has ended for good."""
@@ -63,6 +74,7 @@ class Player:
             for block in self._source.blocks(BLOCK_FRAMES):
                 frames += len(block)
                 yield resampler.feed(to_model(block, 2))
+            self.length_seconds = self._pass_seconds = frames / self._source.samplerate
             if not self._loop or not frames:
                 break
             self._source.reopen()

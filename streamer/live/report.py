@@ -106,6 +106,8 @@ def plain(report: LiveReport) -> Mapping[str, Json]:
         "detail": status.detail,
         "rung": status.rung,
         "rung_name": status.rung_name,
+        "song_seconds": status.song_seconds,
+        "song_length_seconds": status.song_length_seconds,
         "started": report.started.isoformat(),
         "elapsed_seconds": report.elapsed_seconds,
         "planned_parts": dict(report.planned_parts),

@@ -146,7 +146,7 @@ class LiveSession:
             self.load_scene(str(settings.scene))
         self._player: Player | None = None
         if prepared.source is not None:
-            self._player = Player(
+            self._player = self._account.player = Player(
                 prepared.source, self.rig.capture, settings.resampler, loop=settings.loop
             )
         self._recorder: Recorder | None = None

@@ -46,8 +46,9 @@ class Status:
 
     ``delay_frames`` is the announced constant delay between the input and the output callback;
     ``delay_seconds`` adds what the devices say of their own buffers. ``rung`` is the step of the
-    overload ladder that holds (0: as planned). ``stems`` are meters by stem, ``outputs`` by port
-    and channel.
+    overload ladder that holds (0: as planned). ``song_seconds`` is the second of the song that is
+    heard now, where a file is played, else None; ``song_length_seconds`` the length of the song,
+    None where that is not known. ``stems`` are meters by stem, ``outputs`` by port and channel.
     """
 
     state: State = State.STARTING
@@ -65,6 +66,8 @@ class Status:
     rtf: float = 0.0
     rung: int = 0
     rung_name: str = ""
+    song_seconds: float | None = None
+    song_length_seconds: float | None = None
     stems: Mapping[str, Meter] = field(default_factory=dict)
     outputs: Mapping[str, Sequence[Meter]] = field(default_factory=dict)
     recording: str = ""

@@ -58,6 +58,14 @@ def scrape(server):
     }
 
 
+def test_where_a_file_is_played_the_song_has_a_position_and_a_length():
+    song = status(song_seconds=83.5, song_length_seconds=245.0)
+    with MetricsServer(lambda: song, log(), port=0) as server:
+        values = scrape(server)
+    assert values["song_position_seconds",] == 83.5
+    assert values["song_length_seconds",] == 245.0
+
+
 def test_counters_gauges_state_and_meters():
     with MetricsServer(status, log(), port=0) as server:
         values = scrape(server)
@@ -70,6 +78,7 @@ def test_counters_gauges_state_and_meters():
     assert values["announced_delay_seconds",] == 0.3
     assert values["real_time_factor",] == 0.5
     assert values["overload_rung",] == 1
+    assert ("song_position_seconds",) not in values
     assert values["run_info", 'ht"demucs\n'] == 1
     assert values["state", "running"] == 1
     assert sum(value for (name, *_), value in values.items() if name == "state") == 1
