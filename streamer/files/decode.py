@@ -18,6 +18,7 @@ MIXTURE = "mixture"
 """How the mix is called among the stems."""
 SLOWEST_HZ, FASTEST_HZ = 1000, 768_000
 """The sample rates that are taken for true."""
+MOST_CHANNELS = 64
 
 
 def open_source(path: str | Path, stream: int = 0) -> Source:
@@ -28,12 +29,18 @@ def open_source(path: str | Path, stream: int = 0) -> Source:
 
     Raises:
         SourceError: it is missing, a folder, empty, not to be read, holds no audio, or states a
-            sample rate that no audio has.
+            sample rate or a number of channels that no audio has.
     """
     source = _open(path, stream)
+    label = "standard input" if str(path) == STANDARD_INPUT else path
+    if source.channels > MOST_CHANNELS:
+        source.close()
+        raise SourceError(
+            f"{label} states {source.channels} channels, and 1 to {MOST_CHANNELS} can be "
+            "separated; its header is damaged, or split it into files of fewer channels"
+        )
     if not SLOWEST_HZ <= source.samplerate <= FASTEST_HZ:
         source.close()
-        label = "standard input" if str(path) == STANDARD_INPUT else path
         raise SourceError(
             f"{label} states a sample rate of {source.samplerate} Hz, and {SLOWEST_HZ} to "
             f"{FASTEST_HZ} Hz can be separated; its header is damaged, or it is no audio"

@@ -11,10 +11,10 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
-from numpy.typing import NDArray
 
 from streamer.audio import Samples
 from streamer.errors import SourceError
+from streamer.files.av_frames import channels_of, keep_layout, to_float, usual_layout
 from streamer.files.ogg_pages import OGG_PAGE_BYTES, ends_whole
 from streamer.files.source import BLOCK_FRAMES, Source, cut_short, unreadable
 from streamer.files.tags import from_container
@@ -125,6 +125,7 @@ class AvSource(Source):
             self.close()
             raise SourceError(f"{self._label} holds no audio; give a file with sound")
         self._stream = self._container.streams.audio[self._stream_index]
+        channels = channels_of(self._stream.codec_context)
         self._frames = self._decoded()
         # Some codecs say their true rate and channels only with the first frame.
         self._first = next(self._frames, None)
@@ -141,11 +142,10 @@ class AvSource(Source):
             )
         context = self._stream.codec_context
         self.samplerate = self._first.sample_rate if self._first else context.sample_rate
-        self.channels = self._first.layout.nb_channels if self._first else context.channels
+        self.channels = self._first.layout.nb_channels if self._first else channels
         if not self.samplerate or not self.channels:
             self.close()
             raise SourceError(f"{self._label} holds no audio; give a file with sound")
-        self._layout = self._first.layout if self._first else context.layout
 
     def _raise_tapped(self) -> None:
         error = self._tap.error
@@ -183,7 +183,10 @@ class AvSource(Source):
                 self._note_bad_packet(position)
                 continue
             for frame in frames:
-                if isinstance(frame, AudioFrame) and frame.samples:
+                if not isinstance(frame, AudioFrame):
+                    continue
+                keep_layout(frame)
+                if frame.samples:
                     position += frame.samples / frame.sample_rate
                     yield frame
         self._raise_tapped()
@@ -206,7 +209,7 @@ class AvSource(Source):
             else:  # a radio recording that changes between mono and stereo, or its rate
                 kind = (frame.sample_rate, frame.layout.name, frame.format.name)
                 if odd is None or odd[0] != kind:
-                    odd = kind, AudioResampler("fltp", self._layout, self.samplerate)
+                    odd = kind, AudioResampler("fltp", usual_layout(self.channels), self.samplerate)
                 frame.pts = None
                 for converted in odd[1].resample(frame):
                     yield to_float(converted)
@@ -296,18 +299,3 @@ def _without(parts: Iterator[Samples], frames: int) -> Iterator[Samples]:
     for part in parts:
         yield part[frames:]
         frames = max(0, frames - len(part))
-
-
-# The integer formats FFmpeg decodes to: what silence is, and what full scale is.
-_INTEGERS = {"u1": (128, 2.0**7), "i2": (0, 2.0**15), "i4": (0, 2.0**31), "i8": (0, 2.0**63)}
-
-
-def to_float(frame: AudioFrame) -> Samples:
-    """A decoded frame as float32 ``(frames, channels)``, integers divided by 2**(bits - 1)."""
-    raw: NDArray[np.generic] = frame.to_ndarray()
-    shaped = raw.T if frame.format.is_planar else raw.reshape(-1, frame.layout.nb_channels)
-    if shaped.dtype.kind == "f":
-        return np.ascontiguousarray(shaped, dtype=np.float32)
-    silence, full_scale = _INTEGERS[shaped.dtype.str[1:]]
-    centred = shaped.astype(np.float64) - silence
-    return np.ascontiguousarray(centred / full_scale, dtype=np.float32)

@@ -9,11 +9,11 @@ from typing import BinaryIO, NamedTuple
 
 import av
 import numpy as np
-from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
 from streamer.errors import SinkError
+from streamer.files.av_frames import from_planar
 
 # FFmpeg's layout for a number of channels.
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
@@ -138,8 +138,7 @@ class AvWriter:
         if len(streams[0]) == 0:
             return
         for stream, samples in zip(self._streams, streams, strict=True):
-            planes = np.ascontiguousarray(samples.T)
-            frame = AudioFrame.from_ndarray(planes, _FORMATS[self._dtype], self._layout)
+            frame = from_planar(samples, _FORMATS[self._dtype], self._layout)
             frame.sample_rate = self._samplerate
             frame.pts = self._position
             frame.time_base = Fraction(1, self._samplerate)
