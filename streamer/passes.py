@@ -51,6 +51,10 @@ class Pass(Protocol):
         """
         ...
 
+    def begin(self) -> Pass:
+        """Return the same pass over another stream, of which nothing was heard yet."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class MemberStems:
@@ -78,6 +82,10 @@ class MemberStems:
         # one by one the window that fails is known
         return [self([window])[0] for window in windows]
 
+    def begin(self) -> MemberStems:
+        """Return itself: it knows of no stream."""
+        return self
+
     def _kept(self, stems: Samples, start: int, frames: int) -> Samples:
         kept: Samples = stems[list(self.kept), start : start + frames]
         return kept
@@ -87,7 +95,8 @@ class StreamStems:
     """The `Pass.separate` of a member that goes along the stream, and keeps where on it it is.
 
     What was dropped before a window is caught up from the past that the window carries; where that
-    is too short, or another stream begins, nothing of what was heard counts any more.
+    is too short nothing of what was heard counts any more. Each stream has one of its own
+    (`begin`): positions say nothing of whose they are.
     """
 
     def __init__(self, member: Member, kept: tuple[int, ...]) -> None:
@@ -101,39 +110,58 @@ class StreamStems:
 
         Of several windows the last has what is new in all of them, and that is heard in one go.
         """
-        last = windows[-1]
-        if len(windows) > 1 and not self._goes_on(last):
-            return [self([window])[0] for window in windows]
-        stems, first_frame = self._hear(last)
-        kept = []
-        for window in windows:
-            start = window.start_frame - first_frame
-            kept.append(stems[list(self.kept), start : start + window.kept_frames])
+        kept: list[Samples] = []
+        while len(kept) < len(windows):
+            rest = windows[len(kept) :]
+            kept += self._hear(rest if self._goes_on(rest) else rest[:1])
         return kept
 
-    def _goes_on(self, window: Window) -> bool:
-        """Return whether a window reaches back to what was heard last."""
-        first = window.start_frame - window.left_frames
-        return self._stream is not None and first <= self._position < first + len(window.data)
+    def begin(self) -> StreamStems:
+        """Return the same for another stream."""
+        return StreamStems(self.member, self.kept)
 
-    def _hear(self, window: Window) -> tuple[Samples, int]:
-        """Return the stems of all that is new in a window, and of which frame the first are."""
-        separator = self.member.separator
-        assert isinstance(separator, Streaming)
-        first = window.start_frame - window.left_frames
-        if not self._goes_on(window):
+    def _goes_on(self, windows: Sequence[Window]) -> bool:
+        """Return whether the last of some windows reaches back to what was heard last, and nothing
+        that is to be kept of the first was given away before.
+        """
+        first, last = windows[0], windows[-1]
+        reaches_back = last.start_frame - last.left_frames <= self._position
+        given_frames = self._position - self._lookahead_frames
+        return self._stream is not None and reaches_back and given_frames <= first.start_frame
+
+    @property
+    def _lookahead_frames(self) -> int:
+        return self._separator.stride.lookahead_frames
+
+    @property
+    def _separator(self) -> Streaming:
+        assert isinstance(self.member.separator, Streaming)
+        return self.member.separator
+
+    def _hear(self, windows: Sequence[Window]) -> list[Samples]:
+        """Hear what is new in the last of some windows; return what is to be kept of each."""
+        last = windows[-1]
+        first_frame = last.start_frame - last.left_frames
+        if not self._goes_on(windows):
             # what lies before the stream's begin is no silence that was heard
-            self._stream, self._position = separator.begin(), max(0, first)
+            self._stream, self._position = self._separator.begin(), max(0, first_frame)
         assert self._stream is not None
         stream, heard_before = self._stream, self._position
         self._stream = None  # what fails half-way has lost its place
         try:
-            stems = stream(window.data[heard_before - first :])
+            stems = stream(last.data[heard_before - first_frame :])
         except ModelError as error:
-            seconds = max(0, window.start_frame) / separator.samplerate
+            seconds = max(0, last.start_frame) / self._separator.samplerate
             raise ModelError(f"{error} (in the window at {seconds:.1f} s)") from error
-        self._stream, self._position = stream, first + len(window.data)
-        return stems, heard_before - separator.stride.lookahead_frames
+        self._stream, self._position = stream, first_frame + len(last.data)
+        given_frame = heard_before - self._lookahead_frames
+        return [self._kept(stems, w.start_frame - given_frame, w.kept_frames) for w in windows]
+
+    def _kept(self, stems: Samples, start: int, frames: int) -> Samples:
+        # a negative start would count from the end, and be sound of another moment
+        assert 0 <= start <= stems.shape[1] - frames
+        kept: Samples = stems[list(self.kept), start : start + frames]
+        return kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +175,10 @@ class MemberPass:
     def input_frames(self, window_frames: int) -> int:
         """See `Pass.input_frames`."""
         return self.separate.member.separator.input_frames(window_frames)
+
+    def begin(self) -> MemberPass:
+        """See `Pass.begin`."""
+        return replace(self, separate=self.separate.begin())
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +197,10 @@ class JoinedPass:
         assert self.schedule.around is not None
         before, after = self.schedule.around
         return before + window_frames + after
+
+    def begin(self) -> JoinedPass:
+        """See `Pass.begin`."""
+        return replace(self, passes=[one.begin() for one in self.passes])
 
     def separate(self, windows: Sequence[Window]) -> list[Samples]:
         """See `Pass.separate`; here all needed stems are kept."""

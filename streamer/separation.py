@@ -122,7 +122,7 @@ class Separation:
         bag, settings = plan.bag, plan.settings
         self.mix_channels = plan.mix_channels(channels)
         self._plan = plan
-        self._passes = plan.passes
+        self._passes = [one.begin() for one in plan.passes]
         self._live = settings.live_windows
         self._idle = False
         self._gain = np.float32(survey.gain)
@@ -187,13 +187,16 @@ class Separation:
         """
         self._idle = idle
         assert plan.derivation.names == self._plan.derivation.names
-        self._passes = plan.passes
         (joined,) = plan.passes
+        self._passes = [joined.begin()]
         self._windower.switch(PassWindows(0, joined.schedule, joined.input_frames))
 
     def warm_up(self) -> None:
-        """Have the worker separate a quiet window: a network is slow at its first one."""
-        (joined,) = self._passes
+        """Have the worker separate a quiet window: a network is slow at its first one.
+
+        It is a stream of its own, which leaves nothing behind in this one.
+        """
+        joined = self._passes[0].begin()
         frames = joined.schedule.window_frames
         whole = joined.input_frames(frames)
         assert joined.schedule.around is not None

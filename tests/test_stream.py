@@ -15,8 +15,11 @@ from streamer import Processor, Settings, SettingsError
 from streamer.errors import ModelError
 from streamer.gaps import EDGE_FRAMES
 from streamer.models.separator import CONTEXT_HOPS, Stride
+from streamer.passes import StreamStems
 from streamer.processor import Live
+from streamer.schedule import Schedule
 from streamer.separation import Survey
+from streamer.windows import Window
 from streamer.worker import LiveWorker
 
 HOP, LOOKAHEAD = 64, 128
@@ -123,6 +126,71 @@ def test_after_a_failure_it_begins_anew():
     live_run(processor, noise(40 * HOP), clock)
     assert model.begun == 2
     assert model.calls[6:10] == [HOP, 0, 9 * HOP + LOOKAHEAD, HOP]
+
+
+def test_a_warm_up_is_forgotten_before_the_first_window():
+    """The first two windows wait while the warm-up is computed, and come in one batch."""
+    clock, model, mix = VirtualClock(), AlongTheStream(STRIDE, hops=1), noise(60 * HOP)
+    calls = []
+
+    def make(waiting):
+        return SlowWorker(clock, lambda n: calls.append(n) or (0.0 if n else 0.05), waiting)
+
+    processor = Processor(
+        Settings(hop=HOP / RATE, **PLAIN), bag=model.bag(), live=Live(0.06, worker=make)
+    )
+    processor.prepare(RATE, HOP, 2)
+    processor.warm_up()
+    assert model.begun == 1
+    out = live_run(processor, mix, clock)
+    assert len(calls) < 1 + 60, "the first windows came in one batch"
+    assert processor.missing_frames == 0
+    np.testing.assert_allclose(out, expected_of(mix), atol=1e-5)
+
+
+@pytest.mark.parametrize("hops", [1, 5])
+def test_a_reset_forgets_the_stream_before(hops):
+    """Though the windows of the next one come in batches, and it ended where they begin."""
+    mix, model = noise(40 * HOP), AlongTheStream(STRIDE, hops=1)
+    with Processor(Settings(**PLAIN), bag=model.bag(), jobs=1, batch=4) as processor:
+        processor.prepare(RATE, 500, 2)
+        fed(processor, noise(hops * HOP, seed=1), [500])
+        processor.reset()
+        np.testing.assert_allclose(fed(processor, mix, [500]), expected_of(mix), atol=1e-5)
+
+
+def windows_of(mix, count):
+    """The first live windows of a hop each, as they are cut from a stream."""
+    schedule = Schedule.live(STRIDE.window_frames(1), HOP, LOOKAHEAD, 0)
+    before, _ = schedule.around
+    padded = np.concatenate([np.zeros((before, 2), "f4"), mix])
+    return [
+        Window(0, n * HOP, HOP, before, padded[n * HOP :][: STRIDE.window_frames(1)], schedule)
+        for n in range(count)
+    ]
+
+
+def test_a_window_that_was_given_away_before_is_heard_anew():
+    model, mix = AlongTheStream(STRIDE, hops=1), noise(60 * HOP)
+    (member,) = model.bag().members
+    separate, windows = StreamStems(member, (0, 1, 2, 3)), windows_of(mix, 12)
+    expected = expected_of(mix)
+    separate(windows[:6])
+    again = separate(windows[4:9])
+    assert model.begun == 2
+    for window, stems in zip(windows[4:9], again, strict=True):
+        kept = slice(window.start_frame, window.start_frame + HOP)
+        np.testing.assert_allclose(stems, expected[:, kept], atol=1e-5)
+
+
+def test_a_batch_that_reaches_too_far_back_is_heard_in_two_goes():
+    model, mix = AlongTheStream(STRIDE, hops=1), noise(80 * HOP)
+    (member,) = model.bag().members
+    separate, windows = StreamStems(member, (0, 1, 2, 3)), windows_of(mix, 60)
+    separate(windows[:1])
+    stems = separate(windows[40:50])
+    assert len(stems) == 10
+    assert model.calls[1:] == [STRIDE.window_frames(1), 9 * HOP]
 
 
 def test_a_gap_begins_and_ends_without_a_step():
