@@ -47,6 +47,11 @@ def derive(model: str, model_stems: Sequence[str], settings: StreamSettings) -> 
     if settings.conserve:
         return _conserve(every, wanted, picked)
     if settings.residual:
+        if RESIDUAL in map(str.casefold, wanted):
+            raise SettingsError(
+                f"residual=true needs the name {RESIDUAL}, which a stem of {model} has; leave that "
+                "out with --stems"
+            )
         return Derivation(
             every, (*wanted, RESIDUAL), lambda s, mix: _append(s[picked], mix - s.sum(0))
         )

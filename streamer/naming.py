@@ -1,16 +1,99 @@
-"""How the files of a track's stems are named: a template with fields in braces, as in demucs."""
+"""How the files of a track's stems are named: a template with fields in braces, as in demucs.
+
+What fills the fields comes from elsewhere: stem names from a model's file, track names from the
+disk. It is made a `FileName` where it comes in.
+"""
 
 from __future__ import annotations
 
 import string
+import unicodedata
 from collections.abc import Iterable
-from typing import Final
+from pathlib import Path
+from typing import Final, Self
 
 FIELDS: Final = ("track", "trackext", "stem", "ext")
 FILENAME: Final = "{track}/{stem}.{ext}"
 """How demucs names files; a stem.mp4, which holds all stems, is called {track}.{ext}."""
 _SAME: Final = {field: "" for field in FIELDS if field != "stem"}
 """Fields that say the same for all stems of a track."""
+
+MOST_NAME_BYTES: Final = 200
+"""What a name may take of the 255 bytes of a file's: ``minus_`` and an ending want room, too."""
+MOST_NAMES: Final = 64
+"""Stems of a model, at most."""
+_FORBIDDEN: Final = frozenset("/\\:")
+"""What leads out of a folder, here or on Windows."""
+
+
+class FileName(str):
+    """A name for one file or folder that stays in the folder where it is put.
+
+    ``FileName(text)`` checks text that others wrote, such as the stem names in a model's file.
+    `on_disk` takes what a file here is called already.
+
+    Raises:
+        ValueError: the text is no such name; says what it must be.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: object) -> Self:
+        """Check the text; there is no way around it."""
+        if isinstance(text, cls):
+            return text
+        if not isinstance(text, str):
+            raise ValueError(f"{_quoted(text)} must be text; rename it")
+        # isprintable: no codes for a terminal, no line breaks, no halves of surrogate pairs
+        if not text or text.startswith(".") or not text.isprintable() or _FORBIDDEN & {*text}:
+            raise ValueError(
+                f"{_quoted(text)} must be a plain name: not empty, no dot at its start, and no "
+                f"{' '.join(sorted(_FORBIDDEN))} or control characters in it; rename it"
+            )
+        if len(text.encode()) > MOST_NAME_BYTES:
+            raise ValueError(f"{_quoted(text)} must be {MOST_NAME_BYTES} bytes at most; rename it")
+        return super().__new__(cls, text)
+
+    @classmethod
+    def on_disk(cls, name: str) -> Self:
+        """Return a name as a file or a folder has it, whatever characters it is made of."""
+        if Path(name).name != name or not name.strip("."):
+            raise ValueError(f"{_quoted(name)} must be the name of one file; rename it")
+        return str.__new__(cls, name)
+
+
+def distinct_names(names: Iterable[object]) -> tuple[FileName, ...]:
+    """Return names for files that lie side by side, on any disk: case does not tell them apart.
+
+    Raises:
+        ValueError: one is no `FileName`, two are the same, or there are none or too many.
+    """
+    checked = tuple(map(FileName, names))
+    if not 1 <= len(checked) <= MOST_NAMES:
+        raise ValueError(f"there must be 1 to {MOST_NAMES} names, not {len(checked)}")
+    seen: set[str] = set()
+    for name in checked:
+        folded = unicodedata.normalize("NFC", name.casefold())
+        if folded in seen:
+            raise ValueError(f"{_quoted(name)} must be there once only; rename it")
+        seen.add(folded)
+    return checked
+
+
+def track_name(source: str | Path) -> FileName:
+    """Return the name of a track: that of its file without the ending, as demucs.
+
+    Leading dots go where nothing else would be left: ``...wav`` is the track ``wav``.
+    """
+    name = Path(source).name
+    track = name.rpartition(".")[0]
+    return FileName.on_disk(track if track.strip(".") else name.lstrip(".") or "track")
+
+
+def _quoted(text: object) -> str:
+    """Return text for a sentence: short, and nothing that a terminal would take for a command."""
+    shown = ascii(text)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 def check_template(template: str, *, one_file: bool) -> None:

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 import numpy as np
 
 from streamer.audio import Stems
-from streamer.errors import SettingsError, SinkError
+from streamer.errors import ModelError, SettingsError, SinkError
 from streamer.files.decode import STANDARD_INPUT
 from streamer.files.encode import Encoding, FileSink
 from streamer.files.folder import track_lock
@@ -21,7 +21,7 @@ from streamer.files.rescale import RescaleSink
 from streamer.files.sink import Output, Sink
 from streamer.files.source import Source
 from streamer.files.stem_mp4 import StemMp4Sink
-from streamer.naming import FILENAME
+from streamer.naming import FILENAME, FileName, track_name
 from streamer.settings import Settings
 
 PIPE: Final = Path("-")
@@ -33,17 +33,23 @@ def stem_paths(
     """Return the file of each stem, laid out as by `demucs`: ``out/model/track/stem.ext``.
 
     A stem.mp4 holds them all; what goes to standard output has no file.
+
+    Raises:
+        ModelError: no folder can be named as the model.
     """
     if settings.out == PIPE:
         return {}
     folder = settings.out / _folder_name(model)
-    track, _, trackext = Path(source).name.rpartition(".")
-    track = "stdin" if str(source) == STANDARD_INPUT else track or trackext
+    track = "stdin" if str(source) == STANDARD_INPUT else track_name(source)
+    trackext = Path(source).name.rpartition(".")[2]
     fields = {"track": track, "trackext": trackext, "ext": settings.format}
     if settings.format == "stem.mp4":
         template = "{track}.{ext}" if settings.filename == FILENAME else settings.filename
         return dict.fromkeys(names, folder / template.format(**fields))
-    return {name: folder / settings.filename.format(stem=name, **fields) for name in names}
+    return {
+        name: folder / settings.filename.format(stem=name, **fields)
+        for name in map(FileName, names)
+    }
 
 
 class TrackSink(ABC):
@@ -216,9 +222,12 @@ def _refuse_rescale(settings: Settings) -> None:
         )
 
 
-def _folder_name(model: str) -> str:
+def _folder_name(model: str) -> FileName:
     """As demucs: the model's name, less what a folder cannot be called."""
     path = Path(model)
-    if path.suffix in (".safetensors", ".th"):
-        return path.stem
-    return model.removeprefix("hf://").replace("/", "_")
+    file = path.suffix in (".safetensors", ".th")
+    name = path.stem if file else model.removeprefix("hf://").replace("/", "_")
+    try:
+        return FileName(name)
+    except ValueError as error:
+        raise ModelError(f"the stems go to a folder named as the model: {error}") from None

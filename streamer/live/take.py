@@ -23,6 +23,7 @@ from streamer.errors import SettingsError
 from streamer.files.part import sink_errors
 from streamer.files.quantise import SampleFormat
 from streamer.files.wav import RIFF_LIMIT, PcmCoder, WavWriter, frame_bytes
+from streamer.naming import FileName, distinct_names
 
 _TAKE = re.compile(r"take-([0-9]+)")
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
@@ -53,7 +54,7 @@ class Take:
         sample_format: SampleFormat = "int24",
         riff_limit: int = RIFF_LIMIT,
     ) -> None:
-        _check_names(names)
+        files = _checked(names)
         self.frames = 0
         self.second_bytes = len(names) * samplerate * frame_bytes(channels, sample_format)
         self._channels = channels
@@ -64,7 +65,7 @@ class Take:
             part = folder / f".take-{secrets.token_hex(4)}.part"
             part.mkdir()
             try:
-                for name in names:
+                for name in files:
                     # Unbuffered, so that bytes reach the system in the order of the writes.
                     file = (part / f"{name}.wav").open("x+b", buffering=0)
                     self._files.append(file)
@@ -137,15 +138,11 @@ class Take:
             raise errors[0]
 
 
-def _check_names(names: Sequence[str]) -> None:
-    if not names:
-        raise SettingsError("names= must hold at least one stem to record; try vocals")
-    for name in names:
-        if not name or "/" in name or "\0" in name or names.count(name) > 1:
-            raise SettingsError(
-                f"names={','.join(names)} must be file names, each once; "
-                f"rename {name!r} to record it"
-            )
+def _checked(names: Sequence[str]) -> tuple[FileName, ...]:
+    try:
+        return distinct_names(names)
+    except ValueError as error:
+        raise SettingsError(f"names= must be those of files: {error}") from None
 
 
 def _seed(name: str) -> int:

@@ -14,7 +14,8 @@ from typing import Final, Protocol, runtime_checkable
 import numpy as np
 
 from streamer.audio import Samples
-from streamer.errors import SettingsError
+from streamer.errors import ModelError, SettingsError
+from streamer.naming import distinct_names
 
 WHOLE: Final = slice(None)
 CONTEXT_HOPS: Final = 20
@@ -196,6 +197,9 @@ class Bag:
     A member the wanted stems do not need is None (its weights are not even loaded); the place
     stays, so that the random shifts of the others do not depend on what is wanted. ``note`` is what
     the user should know of how the model was chosen, ``backend`` what it runs on.
+
+    Raises:
+        ModelError: the stems' names cannot be files beside each other.
     """
 
     name: str
@@ -205,6 +209,13 @@ class Bag:
     channels: int
     note: str | None = None
     backend: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the names: they become those of files."""
+        try:
+            distinct_names(self.names)
+        except ValueError as error:
+            raise ModelError(f"the stems of {self.name} cannot be files: {error}") from None
 
     @property
     def stride(self) -> Stride | None:
