@@ -44,6 +44,8 @@ VALUES: Final[Mapping[str, str]] = {
     "samplerate": "HZ",
     "blocksize": "FRAMES",
     "latency": "SECONDS",
+    "start": "TIME",
+    "end": "TIME",
     "duration": "SECONDS",
     "scene": "FILE",
     "report": "FILE",
@@ -108,7 +110,7 @@ PANELS: Final[Mapping[str, tuple[str, ...]]] = {
         *("augment", "remix", "mixup", "pitch", "tempo", "equalizer", "reverb", "gain"),
         *("channel_swap", "polarity"),
     ),
-    "Run": ("loop", "duration", "record", "report", "osc", "metrics", "host"),
+    "Run": ("start", "end", "loop", "duration", "record", "report", "osc", "metrics", "host"),
 }
 
 REPEATED: Final = ("output", "route", "data")

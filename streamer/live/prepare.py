@@ -11,6 +11,7 @@ from pathlib import Path
 from streamer.errors import DeviceError, SettingsError
 from streamer.files import Source, open_source
 from streamer.live.devices import Backend, Device, find_device
+from streamer.live.excerpt import open_song
 from streamer.live.plan import DevicePath, LivePlan, PlanRequest
 from streamer.live.routes import parse_route
 from streamer.live.scene import load_scene
@@ -101,19 +102,17 @@ def wire(settings: LiveSettings, backend: Backend) -> tuple[Wiring, Source | Non
     Raises:
         DeviceError: a device is not there.
         SourceError: the file cannot be read.
-        SettingsError: the channels cannot be taken in.
+        SettingsError: the channels cannot be taken in, or the part of the file is not there.
     """
     devices = backend.devices()
-    source = None
-    if settings.input is not None and Path(settings.input).is_file():
-        source = open_source(settings.input)
     outputs = tuple(
         _as_routed(find_device(devices, name, "output"), settings)
         for name in settings.output or (None,)
     )
     if len(set(outputs)) < len(outputs):
         raise SettingsError("an output is named twice; give each device once, and route to it")
-    device = _input_device(devices, settings.input) if source is None else None
+    plays_file = settings.input is not None and Path(settings.input).is_file()
+    device = None if plays_file else _input_device(devices, settings.input)
     channels = settings.input_channels or ()
     if len(channels) > 2 or any(channel < 1 for channel in channels):
         raise SettingsError(
@@ -129,7 +128,7 @@ def wire(settings: LiveSettings, backend: Backend) -> tuple[Wiring, Source | Non
         blocksize=settings.blocksize,
         buffer=settings.buffer,
     )
-    return wiring, source
+    return wiring, open_song(settings)
 
 
 def _input_device(devices: Sequence[Device], wanted: str | None) -> Device:

@@ -147,7 +147,7 @@ class LiveSession:
         self._player: Player | None = None
         if prepared.source is not None:
             self._player = self._account.player = Player(
-                prepared.source, self.rig.capture, settings.resampler, loop=settings.loop
+                prepared.source, self.rig.capture, settings
             )
         self._recorder: Recorder | None = None
         self._block = np.zeros((READ_FRAMES, 2), np.float32)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from streamer.delay import Fallback
-from streamer.settings import StreamSettings
+from streamer.settings import ConflictError, StreamSettings
+
+_CLOCK: Final = re.compile(r"(?:([0-9]{1,3}):)?([0-9]{1,4}):([0-5]?[0-9](?:\.[0-9]*)?)")
+_DAY_SECONDS: Final = 86_400
 
 
 def _several(value: object) -> object:
@@ -20,7 +24,18 @@ def _channels(value: object) -> object:
     return value.split(",") if isinstance(value, str) else value
 
 
-Several = Annotated[tuple[str, ...], BeforeValidator(_several)]
+def _seconds(value: object) -> object:
+    """Make seconds of "1:23.5" or "1:02:03", as FFmpeg writes times."""
+    if not isinstance(value, str) or re.fullmatch(r"\s*[-+]?[0-9.]{1,99}\s*", value):
+        return value
+    clock = _CLOCK.fullmatch(value.strip())
+    if clock is None:
+        raise ValueError("must be seconds, mm:ss or hh:mm:ss")
+    hours, minutes, seconds = clock.groups("0")
+    return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+
+
+Several: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_several)]
 
 
 class LiveSettings(StreamSettings):
@@ -71,7 +86,21 @@ class LiveSettings(StreamSettings):
         None, description="routes and levels in a TOML file, read again when it changes"
     )
     fallback: Fallback = Field("dry", description="what plays where the stems are missing")
-    loop: bool = Field(False, description="play the file again and again")
+    start: Annotated[float, BeforeValidator(_seconds)] = Field(
+        0.0,
+        ge=0,
+        le=_DAY_SECONDS,
+        description="where in the file to begin, in seconds or mm:ss",
+        examples=["1:30"],
+    )
+    end: Annotated[float | None, BeforeValidator(_seconds)] = Field(
+        None,
+        ge=0,
+        le=_DAY_SECONDS,
+        description="where in the file to end, in seconds or mm:ss",
+        examples=["2:45"],
+    )
+    loop: bool = Field(False, description="play the file, or this part of it, again and again")
     duration: float | None = Field(
         None, gt=0, description="stop after so many seconds", examples=[60]
     )
@@ -84,3 +113,12 @@ class LiveSettings(StreamSettings):
         None, ge=1, le=65535, description="port for Prometheus", examples=[9100]
     )
     host: str = Field("127.0.0.1", description="address that both ports are open on")
+
+    @model_validator(mode="after")
+    def _fit_excerpt(self) -> Self:
+        if self.end is not None and self.end <= self.start:
+            raise ConflictError(
+                f"{{end}}={self.end:g} must be after {{start}}={self.start:g} (in seconds); "
+                f"try {{end}}={self.start + 30:g}"
+            )
+        return self
