@@ -18,7 +18,10 @@ PaStreamCallback; their user data is the address of a record that `ports` makes:
 `PLAYBACK`, or the addresses of one of each. `capture` and `playback` do the same from plain
 arguments. The C functions never fail and always go on (paContinue); a block may have any length.
 
-Positions are absolute input frames, times are seconds of the stream's clock. Audio is float32.
+Positions are absolute input frames. Audio is float32. All times are seconds of the run's clock: the
+system's monotonic one, or virtual time. Each stream has a clock of its own, which counts from a
+moment of its own; how far a block's call is from its converter is worked out on that
+(`_from_converter`), and nothing else is.
 """
 
 from __future__ import annotations
@@ -65,6 +68,9 @@ OUTLIER = 5.0
 SPREAD_BLOCKS = 512
 """Over how many blocks that average goes."""
 
+MOST_CONVERTER_SECONDS = 10.0
+"""No device buffers more: what is farther from its call than that is no time of its converter."""
+
 INPUT_UNDERFLOW, INPUT_OVERFLOW, OUTPUT_UNDERFLOW = 1, 2, 4
 
 _TINY = 1e-30  # denormals, which slow a CPU down a hundredfold, are silence
@@ -88,17 +94,16 @@ two slots for another thread, of which the last written is number `sequence % 2`
 
 LOG_RING = _record("capacity records written read dropped", "")
 """A ring of `LOG` at the address `records`: the callback writes, one thread reads."""
-LOG = _record(
-    "frame", "device_seconds stream_seconds begin_seconds duration_seconds position ratio"
-)
-"""A callback: the absolute frame it began with, when the device recorded or plays it (ADC, DAC),
-the stream's clock, the system's monotonic clock, and the time spent. Of playback also the input
-position of the first frame, and the input frames that an output frame takes at the end."""
+LOG = _record("frame", "called_seconds converter_seconds duration_seconds position ratio")
+"""A callback: the absolute frame it began with, when it was called, how long before that the
+converter recorded the frame or how long after that it plays it (nan: not known), and the time
+spent. Of playback also the input position of the first frame, and the input frames that an output
+frame takes at the end."""
 
 CAPTURE = _record(
-    "channels targets target_count gains scratch silence line log clock clock_id system_clock "
+    "channels targets target_count gains scratch silence line log clock clock_id virtual_time "
     "position callbacks gap_frames overflow_flags underflow_flags bad_samples fade_left",
-    "",
+    "uncounted_seconds",
 )
 TARGET_WORDS = 3
 """A ring that the capture callback writes: its header's and data's addresses, and frames lost."""
@@ -106,11 +111,11 @@ TARGET_WORDS = 3
 PLAYBACK = _record(
     "stems outputs stem_header stem_data dry_header dry_data gains targets stem_scratch "
     "dry_scratch levels mixed filter steps meter_header meter_data meter_row line "
-    "source_line seen log clock clock_id system_clock delay_frames fade_frames position "
+    "source_line seen log clock clock_id virtual_time delay_frames fade_frames position "
     "silent_until mixed_from mixed_until jump_frames aligned played_frames callbacks shortfalls "
     "missing_frames dry_missing_frames underflow_flags bad_samples splices",
     "samplerate phase ratio ramp dry_ramp master gain_step knee error_frames settle_seconds "
-    "gear least_gain most_gain most_correction most_error_frames",
+    "gear least_gain most_gain most_correction most_error_frames uncounted_seconds",
 )
 """`position + phase` is the input position of the next output frame. `mixed` holds input frames
 `mixed_from` to `mixed_until` as mixed for the outputs, `(outputs, ROW_FRAMES)`. What lies before
@@ -151,22 +156,37 @@ def playback_at(address: int) -> Any:
     return int64_at(address, _PLAYBACK_WORDS).view(PLAYBACK)
 
 
-@compiled(_REAL(_INT, _INT))
-def seconds_now(clock: int, clock_id: int) -> float:
-    """The system's clock of that number; `clock` is the address of two words to write it to."""
+@compiled(_REAL(_INT, _INT, _INT))
+def seconds_now(clock: int, clock_id: int, virtual_time: int) -> float:
+    """The run's clock: the virtual time at an address, or else the system's clock of that number.
+
+    `clock` is the address of two words to write the system's to.
+    """
+    if virtual_time != 0:
+        return float(int64_at(virtual_time, 1).view(np.float64)[0])
     # The C library reads this clock without entering the kernel.
     _clock_gettime(clock_id, clock)
     now = int64_at(clock, 2)
     return float(now[0] + 1e-9 * now[1])
 
 
-@compiled(_VOID(_INT, _INT, _REAL, _REAL, _REAL, _REAL, _REAL, _REAL))
+@compiled(_REAL(_REAL, _REAL, _REAL))
+def _from_converter(early: float, late: float, uncounted: float) -> float:
+    """The seconds between a call and its block's converter, both on the stream's own clock.
+
+    Less what is `uncounted`. It is nan where the host tells none, or no time that can be.
+    """
+    seconds = late - early
+    told = early != 0 and late != 0 and 0 <= seconds <= MOST_CONVERTER_SECONDS
+    return seconds - uncounted if told else np.nan
+
+
+@compiled(_VOID(_INT, _INT, _REAL, _REAL, _REAL, _REAL, _REAL))
 def _log(
     log: int,
     frame: int,
-    device: float,
-    stream: float,
-    begin: float,
+    called: float,
+    converter: float,
     end: float,
     position: float,
     ratio: float,
@@ -178,10 +198,9 @@ def _log(
     slot = ring.records + ring.written % ring.capacity * (8 * _LOG_WORDS)
     record = int64_at(slot, _LOG_WORDS).view(LOG)[0]
     record.frame = frame
-    record.device_seconds = device
-    record.stream_seconds = stream
-    record.begin_seconds = begin
-    record.duration_seconds = end - begin
+    record.called_seconds = called
+    record.converter_seconds = converter
+    record.duration_seconds = end - called
     record.position = position
     record.ratio = ratio
     store_release(log + _WRITTEN, ring.written + 1)
@@ -335,14 +354,15 @@ def _fade_in(address: int, stereo: Samples) -> None:
 
 @compiled(_VOID(_INT, _INT, _INT, _REAL, _REAL, _INT))
 def capture(
-    address: int, device: int, frames: int, now: float, adc_seconds: float, flags: int
+    address: int, device: int, frames: int, stream_seconds: float, adc_seconds: float, flags: int
 ) -> None:
-    """Take in a block: `frames` interleaved frames at the address `device` (0: silence)."""
+    """Take in a block: `frames` interleaved frames at the address `device` (0: silence).
+
+    Both times are on the stream's clock, 0 where there is none.
+    """
     state = capture_at(address)[0]
-    begin = seconds_now(state.clock, state.clock_id)
+    now = seconds_now(state.clock, state.clock_id, state.virtual_time)
     first = state.position
-    if state.system_clock or not now > 0:
-        now = begin
     state.callbacks += 1
     state.overflow_flags += (flags & INPUT_OVERFLOW) != 0
     state.underflow_flags += (flags & INPUT_UNDERFLOW) != 0
@@ -364,8 +384,9 @@ def capture(
             _push(target, state.position, samples, count)
         state.position += count
         done += count
-    end = seconds_now(state.clock, state.clock_id)
-    _log(state.log, first, adc_seconds, now, begin, end, float(first), 1.0)
+    end = seconds_now(state.clock, state.clock_id, state.virtual_time)
+    converter = _from_converter(adc_seconds, stream_seconds, state.uncounted_seconds)
+    _log(state.log, first, now, converter, end, float(first), 1.0)
 
 
 # Playback: mix
@@ -724,13 +745,14 @@ def _play_resampled(address: int, device: Samples, ratio: float) -> None:
 
 @compiled(_VOID(_INT, _INT, _INT, _REAL, _REAL, _INT))
 def playback(
-    address: int, device: int, frames: int, now: float, dac_seconds: float, flags: int
+    address: int, device: int, frames: int, stream_seconds: float, dac_seconds: float, flags: int
 ) -> None:
-    """Fill a block: `frames` interleaved frames at the address `device`."""
+    """Fill a block: `frames` interleaved frames at the address `device`.
+
+    Both times are on the stream's clock, 0 where there is none.
+    """
     state = playback_at(address)[0]
-    begin = seconds_now(state.clock, state.clock_id)
-    if state.system_clock or not now > 0:
-        now = begin
+    now = seconds_now(state.clock, state.clock_id, state.virtual_time)
     state.underflow_flags += (flags & OUTPUT_UNDERFLOW) != 0
     meter_floats = 1 + 2 * (state.stems + state.outputs)
     row = float32_at(state.meter_row, 1, meter_floats)
@@ -748,8 +770,9 @@ def playback(
         block[:] = 0.0
     _meter_outputs(address, block)
     ring_write_at(state.meter_header, state.meter_data, state.meter_row, 1)
-    end = seconds_now(state.clock, state.clock_id)
-    _log(state.log, state.played_frames, dac_seconds, now, begin, end, position, state.ratio)
+    end = seconds_now(state.clock, state.clock_id, state.virtual_time)
+    converter = _from_converter(stream_seconds, dac_seconds, state.uncounted_seconds)
+    _log(state.log, state.played_frames, now, converter, end, position, state.ratio)
     state.played_frames += frames
     state.callbacks += 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -41,8 +42,9 @@ class ConverterDelay:
             if self._first_frame is None:
                 self._first_frame = frame
             passed = (frame - self._first_frame) / self._samplerate
-            if note["device_seconds"] and passed >= SETTLE_SECONDS:
-                self._heard.append(abs(float(note["device_seconds"] - note["stream_seconds"])))
+            seconds = float(note["converter_seconds"])
+            if passed >= SETTLE_SECONDS and not math.isnan(seconds):
+                self._heard.append(seconds)
             if passed >= LISTEN_SECONDS:
                 self.listening = False
                 if self._heard:

@@ -13,7 +13,7 @@ from streamer.latency import LatencyLog
 from streamer.live.converters import ConverterDelay
 from streamer.live.plan import LivePlan
 from streamer.live.rig import Rig
-from streamer.live.stamps import Stamps, TimeField
+from streamer.live.stamps import Stamps
 from streamer.live.status import Meter
 from streamer.worker import Job
 
@@ -24,18 +24,14 @@ RTF_WINDOWS = 20
 class Observer:
     """Counts what went wrong, measures what went well. See `streamer.live.status.Status`."""
 
-    def __init__(
-        self, rig: Rig, names: Sequence[str], plan: LivePlan, time_field: TimeField
-    ) -> None:
+    def __init__(self, rig: Rig, names: Sequence[str], plan: LivePlan) -> None:
         request = plan.request
         self._rig = rig
         self._names = names
         self._main = next(iter(rig.ports.values()))
         self._rate = request.samplerate / request.model_samplerate
         self.latency = LatencyLog(request.samplerate, plan.delay_seconds)
-        self._stamps = Stamps(
-            self.latency, request.samplerate, request.model_samplerate, time_field
-        )
+        self._stamps = Stamps(self.latency, request.samplerate, request.model_samplerate)
         self._converters = [ConverterDelay(request.samplerate) for _ in range(2)]
         self.deadline_misses = 0
         self.failure = ""

@@ -50,13 +50,13 @@ class Player:
         self.end_frame: int | None = None
         self._read()  # before the devices run: to come to the start takes time
 
-    def play(self, until_frame: int, now: float) -> None:
-        """Feed the file up to that frame of the stream; ``now`` is the time of the run."""
+    def play(self, until_frame: int) -> None:
+        """Feed the file up to that frame of the stream."""
         while self.fed_frames < until_frame:
             if not self._queue.frames and not self._read():
                 self._queue.push(np.zeros((until_frame - self.fed_frames, 2), np.float32))
             frames = min(until_frame - self.fed_frames, self._queue.frames)
-            self._capture.feed(self._queue.pop(frames), now)
+            self._capture.feed(self._queue.pop(frames))
             self.fed_frames += frames
 
     def song_seconds(self, frame: float) -> float:

@@ -31,6 +31,7 @@ from streamer.errors import SettingsError
 from streamer.level import KNEE
 from streamer.live import callbacks as rt
 from streamer.live import drift as clocks
+from streamer.live.run_clock import RunClock
 
 RAMP_SECONDS = 0.005
 """How long a gain takes from 0 to 1: short against a device block, long enough not to click."""
@@ -139,12 +140,10 @@ class _Port:
         """The user data for the callback."""
         return _address(self._state)
 
-    def use_system_clock(self, use: bool) -> None:
-        """Take block times from the system's clock: for devices of two host APIs, before the start.
-
-        Their streams' clocks may count from different moments.
-        """
-        self._state["system_clock"] = use
+    def use_clock(self, clock: RunClock) -> None:
+        """Take the times of blocks from this clock, before the start; else from the system's."""
+        self._clock = clock  # its time is read where it lies, so it must live
+        self._state["virtual_time"] = clock.address
 
     def log(self) -> Record:
         """Return what the callback has noted since the last call, an array of `callbacks.LOG`.
@@ -377,11 +376,10 @@ class CapturePort(_Port):
         """The C callback for an input stream on this port."""
         return int(rt.capture_callback.address)
 
-    def feed(self, block: Samples, now_seconds: float | None = None) -> None:
+    def feed(self, block: Samples) -> None:
         """Take in float32 `(frames, input_channels)` as if a device had recorded it.
 
-        For a file that plays at its own pace; in place of a device, not beside one. The time is
-        the system's if not given.
+        For a file that plays at its own pace; in place of a device, not beside one.
 
         Raises:
             SettingsError: Not of that shape.
@@ -392,8 +390,7 @@ class CapturePort(_Port):
                 "port of as many channels"
             )
         samples = np.ascontiguousarray(block, np.float32)
-        now = time.monotonic() if now_seconds is None else now_seconds
-        rt.capture(self.address, _address(samples), len(samples), now, 0.0, 0)
+        rt.capture(self.address, _address(samples), len(samples), 0.0, 0.0, 0)
 
     def skip(self, frames: int) -> None:
         """Let frames pass that no device recorded: silence, so that positions stay true.
@@ -404,7 +401,7 @@ class CapturePort(_Port):
         self._line["blocks"] = 0  # its rate holds, but the next block may come at any time
 
     def expected_frames(self, now_seconds: float) -> float:
-        """Return the position that the device would be at now, on the stream's clock.
+        """Return the position that the device would be at now, on the run's clock.
 
         How many frames a gap was long: this, less `captured_frames`.
         """

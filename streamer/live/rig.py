@@ -8,8 +8,7 @@ same when it comes back.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from streamer.live.callbacks import FADE_FRAMES
 from streamer.live.devices import Backend, Device, StreamRequest
 from streamer.live.link import Link
 from streamer.live.ports import CapturePort, DuplexPort, PlaybackPort
+from streamer.live.run_clock import SYSTEM_CLOCK, RunClock
 from streamer.live.status import Reason
 from streamer.live.wiring import Wiring
 
@@ -36,9 +36,7 @@ class Rig:
         wiring: Wiring,
         stems: int,
         delay_frames: int,
-        clock: Callable[[], float] = time.monotonic,
-        *,
-        system_clock: bool = True,
+        clock: RunClock = SYSTEM_CLOCK,
     ) -> None:
         self._backend = backend
         self._wiring = wiring
@@ -69,9 +67,8 @@ class Rig:
             capacity_frames=capacity,
             channel_gains=gains,
         )
-        if system_clock and not wiring.one_time:
-            for port in (self.capture, *self.ports.values()):
-                port.use_system_clock(True)
+        for port in (self.capture, *self.ports.values()):
+            port.use_clock(clock)
         self._duplex: DuplexPort | None = None
         self.links = self._make_links()
 

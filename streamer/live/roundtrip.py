@@ -31,12 +31,12 @@ from streamer.live.loopback import Delay
 from streamer.live.plan import LivePlan
 from streamer.live.prepare import POLL_SECONDS, MakeBag, Prepared, prepare, wire
 from streamer.live.rig import Rig
+from streamer.live.run_clock import SYSTEM_CLOCK, RunClock
 from streamer.live.session import LiveSession
 from streamer.live.settings import LiveSettings
-from streamer.live.stamps import TimeField
 from streamer.live.wiring import Wiring
 from streamer.processor import load_bag
-from streamer.worker import Clock, LiveWorker, WindowWorker
+from streamer.worker import LiveWorker, WindowWorker
 
 LEAD_SECONDS = 0.5
 """What is waited before the train: a stream's first blocks come at odd times."""
@@ -54,8 +54,7 @@ class Pace:
     """How time passes: on the machine's clock unless told otherwise. See `LiveSession`."""
 
     sleep: Callable[[float], object] = time.sleep
-    clock: Clock = time.monotonic
-    time_field: TimeField = "begin_seconds"
+    clock: RunClock = SYSTEM_CLOCK
     worker: Callable[[int], WindowWorker] = LiveWorker
 
 
@@ -220,7 +219,7 @@ def _through_devices(
     tell: Callable[[str], None],
 ) -> tuple[Delay, tuple[float, float]]:
     """Return the way through output, cable and input, and what the devices say of it."""
-    rig = Rig(backend, wiring, 1, 0)
+    rig = Rig(backend, wiring, 1, 0, pace.clock)
     port = next(iter(rig.ports.values()))
     gains = np.zeros((4, port.outputs), np.float32)
     gains[0, [channel - 1 for channel in channels]] = 1
@@ -258,7 +257,6 @@ def _through_run(
         tell=tell,
         insert=loop.exchange,
         clock=pace.clock,
-        time_field=pace.time_field,
         worker=pace.worker,
     )
     try:

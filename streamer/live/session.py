@@ -38,13 +38,13 @@ from streamer.live.player import Player
 from streamer.live.prepare import POLL_SECONDS, MakeBag, Prepared, prepare
 from streamer.live.recorder import Recorder
 from streamer.live.rig import Rig
+from streamer.live.run_clock import SYSTEM_CLOCK, RunClock
 from streamer.live.scene import SceneFile
 from streamer.live.settings import LiveSettings
-from streamer.live.stamps import TimeField
 from streamer.live.status import Reason, Status
 from streamer.live.verdict import LiveReport
 from streamer.processor import Live, Processor, load_bag
-from streamer.worker import Clock, Job, LiveWorker, WindowWorker
+from streamer.worker import Job, LiveWorker, WindowWorker
 
 READ_FRAMES = 4096
 WATCH_SECONDS = 0.02
@@ -104,8 +104,7 @@ class LiveSession:
 
     ``tell`` is given what a person should know, a sentence each. ``insert`` is given each block
     that was captured, in order, and may write another in its place. ``clock`` is the time of the
-    run; ``time_field`` says which time of the callbacks' notes is on it, ``worker`` makes what runs
-    the model: all three for runs on virtual time.
+    run, ``worker`` makes what runs the model: both for runs on virtual time.
     """
 
     def __init__(
@@ -115,8 +114,7 @@ class LiveSession:
         *,
         tell: Callable[[str], None] = tell_nobody,
         insert: Callable[[Samples], None] | None = None,
-        clock: Clock = time.monotonic,
-        time_field: TimeField = "begin_seconds",
+        clock: RunClock = SYSTEM_CLOCK,
         worker: Callable[[int], WindowWorker] = LiveWorker,
     ) -> None:
         settings, plan, wiring = prepared.settings, prepared.plan, prepared.wiring
@@ -133,11 +131,10 @@ class LiveSession:
             len(names),
             plan.delay.frames,
             clock,
-            system_clock=time_field == "begin_seconds",
         )
         self._feeds = [StemFeed(port) for port in self.rig.ports.values()]
         degrader = Degrader(prepared, self.processor)
-        self._observer = Observer(self.rig, names, plan, time_field)
+        self._observer = Observer(self.rig, names, plan)
         self.mixer = self._make_mixer()
         self._account = Account(prepared, self.rig, self._observer, degrader, self.mixer, tell)
         self._judge = Judge(wiring.samplerate, self._observer, degrader, self._account)
@@ -237,7 +234,7 @@ class LiveSession:
             port = self.rig.live_port()
             if port is not None:  # as far as a device would have recorded that plays so far
                 position = math.floor(port.counters().position)
-                self._player.play(position + self.plan.delay.frames, now)
+                self._player.play(position + self.plan.delay.frames)
         self._separate()
         if now >= self._next_look:
             self._next_look = now + LOOK_SECONDS

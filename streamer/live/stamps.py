@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 from collections import deque
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -17,10 +17,6 @@ BLOCKS = 8192
 WAITING_WINDOWS = 1024
 """More windows do not wait to be played: the output is away, and the oldest have passed unheard."""
 
-TimeField = Literal["begin_seconds", "stream_seconds"]
-"""Which time of a callback's note is on the run's clock: the system's, or the stream's own where
-that is virtual."""
-
 
 class Stamps:
     """Takes in the notes of the callbacks and the jobs of the worker; feeds a `LatencyLog`.
@@ -28,12 +24,9 @@ class Stamps:
     Positions are input frames of the stream at ``samplerate``, jobs' at ``model_samplerate``.
     """
 
-    def __init__(
-        self, log: LatencyLog, samplerate: int, model_samplerate: int, time_field: TimeField
-    ) -> None:
+    def __init__(self, log: LatencyLog, samplerate: int, model_samplerate: int) -> None:
         self._log = log
         self._rates = samplerate, model_samplerate
-        self._time_field = time_field
         self._adc = BlockClock(samplerate, BLOCKS)
         self._dac = BlockClock(samplerate, BLOCKS)
         self._written_frames: deque[int] = deque(maxlen=BLOCKS)
@@ -43,18 +36,17 @@ class Stamps:
     def captured(self, notes: NDArray[Any]) -> None:
         """Take in what the capture callback noted, an array of `callbacks.LOG`."""
         for note in notes:
-            begin = float(note[self._time_field])
-            if note["device_seconds"]:  # a file has no converter
-                before = float(note["stream_seconds"] - note["device_seconds"])
-                self._adc.feed(int(note["frame"]), begin - before)
+            called, before = float(note["called_seconds"]), float(note["converter_seconds"])
+            if not math.isnan(before):  # a file has no converter
+                self._adc.feed(int(note["frame"]), called - before)
             self._written_frames.append(int(note["frame"]))
-            self._written_at.append(begin)
+            self._written_at.append(called)
 
     def played(self, notes: NDArray[Any]) -> None:
         """Take in what the first output's playback callback noted."""
         for note in notes:
-            ahead = note["device_seconds"] - note["stream_seconds"] if note["device_seconds"] else 0
-            self._dac.feed(float(note["position"]), float(note[self._time_field]) + float(ahead))
+            ahead = 0.0 if math.isnan(note["converter_seconds"]) else note["converter_seconds"]
+            self._dac.feed(float(note["position"]), float(note["called_seconds"] + ahead))
 
     def finished(self, job: Job, stitched: float, *, played: bool) -> None:
         """Take in a window whose stems are in the output ring since ``stitched``, or are not."""

@@ -19,6 +19,7 @@ from ringbuffer.atomics import compiled
 from streamer.audio import Samples
 from streamer.live.callbacks import capture, capture_at, playback, playback_at
 from streamer.live.ports import CapturePort, PlaybackCounters, PlaybackPort
+from streamer.live.run_clock import RunClock
 
 PILOT_SECONDS = 1
 """The pilot repeats after this, so it has whole hertz."""
@@ -96,6 +97,9 @@ def run_two_clocks(
     recorded = np.zeros((len(windows) + 1, window_blocks * block_frames), np.float32)
     steps = np.ones((len(windows) + 1, window_blocks * 3), np.float64)
     addresses = np.array([incoming.address, outgoing.address], np.int64)
+    limits = np.array([seconds, rate, 0.0], np.float64)
+    for port in ports:
+        port.use_clock(RunClock(limits[2:]))
     _run(
         addresses,
         devices,
@@ -104,7 +108,7 @@ def run_two_clocks(
         starts,
         recorded,
         steps,
-        np.array([seconds, rate], np.float64),
+        limits,
     )
     used = bins[bins[:, _BLOCKS] > 0]
     return TwoClocks(
@@ -212,6 +216,7 @@ def _run(
             frames = int(devices[0, _BLOCK])
             samples = pilot[source.position % (PILOT_SECONDS * int(rate)) :]
             now = devices[0, _NEXT]
+            limits[2] = now
             capture(addresses[0], samples.ctypes.data, frames, now, now, 0)
             _say_stems_are_there(addresses[1], source.position)
             _schedule(devices, 0, rate)
@@ -221,6 +226,7 @@ def _run(
         level = float(ring_end_at(state.dry_header) - state.position)
         row[_LOWEST], row[_HIGHEST] = min(row[_LOWEST], level), max(row[_HIGHEST], level)
         ratio, position = state.ratio, state.position + state.phase
+        limits[2] = now
         playback(addresses[1], out.ctypes.data, block, now, now, 0)
         begun[0] = position
         _note(addresses, devices, row, begun)

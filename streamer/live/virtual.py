@@ -36,6 +36,7 @@ from streamer.live.devices import (
     pair_refused,
     rate_refused,
 )
+from streamer.live.run_clock import RunClock
 from streamer.live.virtual_device import VirtualDevice
 
 Hook = tuple[float, Callable[[], object]]
@@ -87,8 +88,8 @@ class VirtualStream:
         return self._running and not (self._lost and self._device.told)
 
     def time(self) -> float:
-        """Virtual time."""
-        return self._device.clock()
+        """Virtual time, on the clock of this stream."""
+        return self._device.clock() + self._device.stream_epoch_seconds
 
     def start(self) -> None:
         """Begin to call."""
@@ -129,15 +130,16 @@ class VirtualStream:
         captured_frame = self._due_frame - frames - converter_frames
         played_frame = self._due_frame + converter_frames
         captured = played = None
-        self._times[:] = 0.0, now, 0.0
+        epoch = device.stream_epoch_seconds
+        self._times[:] = 0.0, epoch + now, 0.0
         if self._request.input:
             captured = device.produce(captured_frame, frames)[:, : self._request.input_channels]
             captured = np.ascontiguousarray(captured)
-            self._times[0] = device.time_of(captured_frame)
+            self._times[0] = epoch + device.time_of(captured_frame)
         if self._request.output:
             # rubbish, as in a real buffer: the callback has to write all of it
             played = np.full((frames, self._request.output_channels), np.nan, np.float32)
-            self._times[2] = device.time_of(played_frame)
+            self._times[2] = epoch + device.time_of(played_frame)
         result = self._callback(
             None if captured is None else captured.ctypes.data,
             None if played is None else played.ctypes.data,
@@ -168,7 +170,7 @@ class VirtualBackend:
     def __init__(self, devices: Sequence[VirtualDevice], *, reopens: bool = False) -> None:
         self.fakes = list(devices)
         self.reopens = reopens
-        self._now = 0.0
+        self.run_clock = RunClock(np.zeros(1))
         self._streams: list[VirtualStream] = []
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._planned = 0
@@ -179,7 +181,11 @@ class VirtualBackend:
 
     def clock(self) -> float:
         """Virtual now, in seconds."""
-        return self._now
+        return self.run_clock()
+
+    def _go_to(self, seconds: float) -> None:
+        assert self.run_clock.virtual is not None
+        self.run_clock.virtual[0] = seconds
 
     def at(self, seconds: float, event: Callable[[], object]) -> None:
         """Have something happen at a virtual time, before the callbacks of that time."""
@@ -191,7 +197,7 @@ class VirtualBackend:
         for fake in self.fakes:
             if fake.hostapi == hostapi:
                 fake.unplug(told=True)
-                self.at(self._now + away_seconds, fake.replug)
+                self.at(self.clock() + away_seconds, fake.replug)
 
     def advance(self, seconds: float, every: Hook | None = None) -> None:
         """Let time pass: run what is planned and all callbacks, in order.
@@ -199,8 +205,8 @@ class VirtualBackend:
         ``every`` is a period and a function to run at each multiple of it, after the callbacks of
         that time.
         """
-        until = self._now + seconds
-        tick = _next_tick(self._now, every[0]) if every else 0
+        until = self.clock() + seconds
+        tick = _next_tick(self.clock(), every[0]) if every else 0
         while True:
             event = self._events[0][0] if self._events else math.inf
             streams = [(stream.next_seconds(), order) for order, stream in self._running()]
@@ -209,15 +215,15 @@ class VirtualBackend:
             soonest = min(event, callback[0], hook)
             if soonest > until:
                 break
-            self._now = max(self._now, soonest)
+            self._go_to(max(self.clock(), soonest))
             if event == soonest:
                 self._events.pop(0)[2]()
             elif callback[0] == soonest:
-                self._streams[callback[1]].call(self._now)
+                self._streams[callback[1]].call(self.clock())
             else:
                 tick += 1
                 cast(Hook, every)[1]()
-        self._now = until
+        self._go_to(until)
 
     def _running(self) -> list[tuple[int, VirtualStream]]:
         return [pair for pair in enumerate(self._streams) if not pair[1].closed]

@@ -23,9 +23,10 @@ class VirtualDevice:
     device's clock, which runs ``ppm`` fast. Another device's `heard` as a source is a cable.
 
     A callback comes up to ``jitter_seconds`` late, and with ``burst_blocks`` above 1 so many come
-    at once. ``converter_seconds`` lie between the callback and the analog world, each way.
-    ``block_frames`` is the block where a stream leaves it to the device. Any of these may be set
-    at any time.
+    at once. ``stream_epoch_seconds`` is what the clock of its streams, which callbacks are told of,
+    is ahead of virtual time. ``converter_seconds`` lie between the callback and the analog world,
+    each way. ``block_frames`` is the block where a stream leaves it to the device. Any of these may
+    be set at any time.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class VirtualDevice:
         burst_blocks: int = 1,
         converter_seconds: float = 0.0,
         block_frames: int = 256,
+        stream_epoch_seconds: float = 0.0,
         hostapi: str = "Virtual",
         seed: int = 0,
     ) -> None:
@@ -49,6 +51,7 @@ class VirtualDevice:
         self.source = source
         self.jitter_seconds, self.burst_blocks = jitter_seconds, burst_blocks
         self.converter_seconds, self.block_frames = converter_seconds, block_frames
+        self.stream_epoch_seconds = stream_epoch_seconds
         self.busy = False
         self.plugged = True
         self.told = False

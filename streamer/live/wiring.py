@@ -32,13 +32,6 @@ class Wiring:
         return self.input is not None and self.input.index == self.outputs[0].index
 
     @property
-    def one_time(self) -> bool:
-        """Whether the times of all callbacks are on one clock: each host API has its own."""
-        if self.input is None:
-            return len(self.outputs) == 1
-        return len({device.hostapi for device in (self.input, *self.outputs)}) == 1
-
-    @property
     def port_names(self) -> tuple[str, ...]:
         """A name for each output, as the mixer knows it."""
         names = [device.name for device in self.outputs]

@@ -6,18 +6,23 @@ import ctypes
 
 import numpy as np
 
+from streamer.live.run_clock import RunClock
+
+VIRTUAL = RunClock(np.zeros(1))
+"""The time of the last call, for ports that were told to `use_clock` this one."""
 _WORD = ctypes.c_ssize_t
 _CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_int, _WORD, _WORD, ctypes.c_ulong, _WORD, ctypes.c_ulong, _WORD
 )
 
 
-def call(port, *, recorded=None, frames=None, channels=0, now=0.0, flags=0):
+def call(port, *, recorded=None, frames=None, channels=0, now=0.0, flags=0, times=None):
     """Give a port `recorded` `(frames, input channels)`, take `(frames, channels)` to play."""
     frames = len(recorded) if recorded is not None else frames
     device_in = None if recorded is None else np.ascontiguousarray(recorded, np.float32)
     device_out = np.full((frames, channels), np.nan, np.float32)
-    times = np.array([now - 0.01, now, now + 0.01])
+    VIRTUAL.virtual[0] = now
+    times = np.array(times or (now - 0.01, now, now + 0.01))  # ADC, now, DAC
     result = _CALLBACK(port.callback_address)(
         0 if device_in is None else device_in.ctypes.data,
         device_out.ctypes.data if channels else 0,

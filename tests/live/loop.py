@@ -67,15 +67,19 @@ class Loop:
         recorded: Samples = np.zeros((2 * frames, 2), np.float32)
         count = heard.ring.read(recorded)
         found = find_delay(train, recorded[:count, 0], rate)
-        dac = _converted(played.log(), "position", rate)
-        adc = _converted(heard.log(), "frame", rate)
+        dac = _converted(played.log(), "position", rate, 1)
+        adc = _converted(heard.log(), "frame", rate, -1)
         return replace(found, exact_frames=found.exact_frames + (adc - dac) * rate)
 
 
-def _converted(notes: Any, frame: str, samplerate: int) -> float:
-    """When the converter had frame 0, as the callbacks were told after the first few."""
+def _converted(notes: Any, frame: str, samplerate: int, side: int) -> float:
+    """When the converter had frame 0, as the callbacks were told after the first few.
+
+    It plays after the call (``side`` 1) or recorded before it (-1).
+    """
     notes = notes[SETTLING_BLOCKS:]
-    return float(np.median(notes["device_seconds"] - notes[frame] / samplerate))
+    seconds = notes["called_seconds"] + side * notes["converter_seconds"]
+    return float(np.nanmedian(seconds - notes[frame] / samplerate))
 
 
 @contextmanager

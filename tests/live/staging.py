@@ -186,8 +186,7 @@ def running(
         ready,
         backend,
         tell=told.append,
-        clock=clock,
-        time_field="stream_seconds",
+        clock=backend.run_clock,
         worker=lambda waiting: SlowWorker(clock, compute, waiting),  # type: ignore[arg-type]
     )
     with session:

@@ -15,9 +15,8 @@ def notes(seconds: float, delay_seconds: float | None) -> np.ndarray:
     """The notes of so many seconds of playback; without a delay it is not told."""
     made = np.zeros(round(seconds * RATE / BLOCK), LOG)
     made["frame"] = np.arange(len(made)) * BLOCK
-    made["stream_seconds"] = 7 + made["frame"] / RATE
-    if delay_seconds is not None:
-        made["device_seconds"] = made["stream_seconds"] + delay_seconds
+    made["called_seconds"] = 7 + made["frame"] / RATE
+    made["converter_seconds"] = np.nan if delay_seconds is None else delay_seconds
     return made
 
 

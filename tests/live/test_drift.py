@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from doubles import noise
-from live.blocks import call, gains_of, play
+from live.blocks import VIRTUAL, call, gains_of, play
 
 from streamer.live.callbacks import HALF_TAPS, LINE, PHASES, TAPS, line_update
 from streamer.live.drift import filter_table, start_line
@@ -18,7 +18,13 @@ SETTLED = 60
 def ports(delay=4800, capacity=1 << 16):
     playback = PlaybackPort(0, 1, RATE, delay, capacity_frames=capacity, drift=True)
     playback.set_gains(*gains_of(playback, mix_l=[1]))
-    return CapturePort(1, RATE, [playback], capacity_frames=1024), playback
+    return on_virtual_time(CapturePort(1, RATE, [playback], capacity_frames=1024), playback)
+
+
+def on_virtual_time(*ports):
+    for port in ports:
+        port.use_clock(VIRTUAL)
+    return ports
 
 
 def run(incoming, outgoing, seconds, delay=4800, capacity=1 << 16, **more):
@@ -107,6 +113,7 @@ def test_stems_and_mix_stay_together_through_the_c_callbacks():
     cells = {"stem0_l": [-1, 0], "stem0_r": [0, -1], "mix_l": [1, 1], "mix_r": [0, 1]}
     playback.set_gains(*gains_of(playback, **cells))
     capture = CapturePort(2, RATE, [playback], capacity_frames=1 << 15)
+    on_virtual_time(capture, playback)
     draw, played = np.random.default_rng(3), []
     samples = noise(600 * block)
     for number in range(600):

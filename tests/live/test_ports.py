@@ -7,7 +7,7 @@ import pytest
 from doubles import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from live.blocks import call, gains_of, play
+from live.blocks import VIRTUAL, call, gains_of, play
 
 from streamer.errors import SettingsError
 from streamer.live.callbacks import FADE_FRAMES, INPUT_OVERFLOW, OUTPUT_UNDERFLOW
@@ -159,12 +159,13 @@ def test_meters_see_stems_before_and_outputs_after_the_gains():
 
 def test_the_log_has_a_record_a_block():
     port = port_with(delay=100)
+    port.use_clock(VIRTUAL)
     play(port, 64, now=5.0)
     play(port, 32, now=6.0)
     log = port.log()
     assert log["frame"].tolist() == [0, 64]
-    assert log["stream_seconds"].tolist() == [5.0, 6.0]
-    assert np.allclose(log["device_seconds"], [5.01, 6.01])
+    assert log["called_seconds"].tolist() == [5.0, 6.0]
+    assert np.allclose(log["converter_seconds"], 0.01)
     assert log["position"].tolist() == [-100, -36]
     assert (log["duration_seconds"] >= 0).all()
     assert len(port.log()) == 0
@@ -173,15 +174,26 @@ def test_the_log_has_a_record_a_block():
     assert len(port.log()) == LOG_RECORDS
 
 
-def test_the_system_clock_stands_in_for_a_stream_without_one():
-    port, before = port_with(), time.monotonic()
-    play(port, 64, now=0.0)
-    play(port, 64, now=5.0)
-    port.use_system_clock(True)
-    play(port, 64, now=6.0)
-    first, own, told = port.log()["stream_seconds"]
-    assert own == 5.0
-    assert before <= first <= told <= time.monotonic()
+@pytest.mark.parametrize("epoch", [0.02, 5.0, 1.8e9])
+def test_blocks_are_timed_by_the_runs_clock_whatever_their_stream_counts_from(epoch):
+    playback, before = port_with(), time.monotonic()
+    capture = CapturePort(2, RATE, [playback], capacity_frames=4096)
+    call(capture, recorded=noise(64), now=epoch)
+    play(playback, 64, now=epoch)
+    for port in (capture, playback):
+        (note,) = port.log()
+        assert before <= note["called_seconds"] <= time.monotonic()
+        assert note["converter_seconds"] == pytest.approx(0.01, abs=1e-6)
+
+
+@pytest.mark.parametrize("times", [(0.0, 0.0, 0.0), (0.02, 1.8e9, 0.02), (9.0, 8.0, 7.0)])
+def test_a_time_that_cannot_be_of_a_converter_is_none(times):
+    playback = port_with()
+    capture = CapturePort(2, RATE, [playback], capacity_frames=4096)
+    call(capture, recorded=noise(64), times=times)
+    play(playback, 64, times=times)
+    for port in (capture, playback):
+        assert np.isnan(port.log()["converter_seconds"]).all()
 
 
 def test_device_flags_are_counted():

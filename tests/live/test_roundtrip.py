@@ -67,9 +67,7 @@ def cable(to: VirtualDevice, source: VirtualDevice, gain: float = 1.0) -> None:
 def trip(*devices: VirtualDevice, channels=None, tell=lambda _: None, **more: object) -> RoundTrip:
     backend = VirtualBackend(devices)
     settings = LiveSettings(**({"model": "passthrough", "hop": 0.2, "lookahead": 0.1} | more))
-    pace = Pace(
-        backend.advance, backend.clock, "stream_seconds", lambda _: PromptWorker(backend.clock)
-    )
+    pace = Pace(backend.advance, backend.run_clock, lambda _: PromptWorker(backend.clock))
     return measure(settings, backend, channels=channels, pace=pace, tell=tell)
 
 

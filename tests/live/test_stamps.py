@@ -24,14 +24,13 @@ def notes(*positions: int) -> np.ndarray:
     """Blocks that were played a second after their position."""
     made = np.zeros(len(positions), LOG)
     made["position"] = made["frame"] = positions
-    made["begin_seconds"] = made["stream_seconds"] = 1 + np.array(positions) / RATE
-    made["device_seconds"] = made["stream_seconds"]
+    made["called_seconds"] = 1 + np.array(positions) / RATE
     return made
 
 
 def test_windows_that_no_output_plays_do_not_pile_up() -> None:
     log = LatencyLog(RATE, 1.0)
-    stamps = Stamps(log, RATE, RATE, "begin_seconds")
+    stamps = Stamps(log, RATE, RATE)
     windows = WAITING_WINDOWS + 10
     for number in range(windows):
         stamps.captured(notes(number * HOP))
