@@ -13,7 +13,8 @@ Where each control acts:
 - ``mix`` and ``mix-STEM`` are direct feeds: they follow the master gain and the route's own gain,
   so a fader does not leak a stem back into a mix without it.
 - the master gain acts on everything.
-- ``dry`` plays what came in, as late as the stems, on every channel that has something to play.
+- ``dry`` is the panic switch: every channel that has a route plays what came in, as late as the
+  stems, as if it had a ``mix`` route: whatever is muted, on solo or faded down.
 
 All values stand in one immutable `MixState` that is replaced whole: a reader in another thread sees
 the old or the new one, never half a change. Setting what is set already changes nothing.
@@ -237,11 +238,13 @@ def matrices(state: MixState, port: str, outputs: int) -> Matrices:
     stems = list(state.stems)
     gains = np.zeros((2 * len(stems) + 2, outputs))
     minus = np.zeros((2, outputs))
+    routed = np.zeros((2, outputs))
     has_mix = np.zeros(outputs, bool)
     for route in state.routes:
         if route.port != port:
             continue
         cells = _cells(route, outputs) * linear(state.master_db) * linear(route.gain_db)
+        routed = np.maximum(routed, cells)
         if route.source in stems:
             controls = state.stems[route.source]
             level = linear(controls.gain_db) * state.heard(route.source)
@@ -253,15 +256,16 @@ def matrices(state: MixState, port: str, outputs: int) -> Matrices:
         if left_out is not None:
             gains[_rows(stems, left_out)] -= cells
             minus += cells
-    # the loudest stem's gain stands in for all; where the mix plays anyway, nothing is missing
-    dry = np.where(has_mix, 0, gains[:-2].reshape(len(stems), 2, outputs).max(0))
     if state.dry:
-        gains[:-2] = 0
-        gains[-2:] += dry
-        dry = np.zeros_like(dry)
+        # no control of a stem counts, and of several routes of a channel the loudest one does
+        gains = np.concatenate([np.zeros_like(gains[:-2]), routed])
+        dry = np.zeros_like(routed)
     elif state.fallback == "silence":
         # a mix that lacks its stem to take away goes silent too: its own gain, taken back
         dry = 0 - minus
+    else:
+        # the loudest stem's gain stands in for all; where the mix plays anyway, nothing is missing
+        dry = np.where(has_mix, 0, gains[:-2].reshape(len(stems), 2, outputs).max(0))
     return Matrices(gains.astype(np.float32), dry.astype(np.float32))
 
 

@@ -178,9 +178,57 @@ def test_what_is_muted_does_not_come_back_as_dry():
     desk = mixer("vocals=1,2", "drums=3,4")
     desk.set_mute("vocals", True)
     assert not played(desk, wet=0)[:, :2].any()
+
+
+def everything_muted(desk):
+    for stem in STEMS:
+        desk.set_mute(stem, True)
+
+
+def everything_faded(desk):
+    for stem in STEMS:
+        desk.set_gain(stem, -90)
+
+
+def another_on_solo(desk):
+    desk.set_solo("drums", True)
+
+
+def all_to_the_left(desk):
+    for stem in STEMS:
+        desk.set_pan(stem, -1)
+
+
+def a_silent_scene(desk):
+    silent = StemState(gain_db=-90, mute=True)
+    desk.apply(Scene(stems=dict.fromkeys(STEMS, silent), fallback="silence"))
+
+
+@pytest.mark.parametrize(
+    "silenced",
+    [everything_muted, everything_faded, another_on_solo, all_to_the_left, a_silent_scene],
+)
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("fallback", ["dry", "silence"])
+def test_dry_plays_the_mix_whatever_is_muted(silenced, before, fallback):
+    desk = mixer("vocals=1,2", "mix-bass=3,4", "mix=5,6@-90", "bass=5,6", fallback=fallback)
+    if before:
+        silenced(desk)
     desk.set_dry(True)
-    assert not played(desk)[:, :2].any()
-    np.testing.assert_allclose(played(desk)[:, 2:4], DRY, atol=1e-6)
+    if not before:
+        silenced(desk)
+    for wet in (0, 1):
+        np.testing.assert_allclose(played(desk, wet=wet)[:, :6], np.tile(DRY, 3), atol=1e-6)
+
+
+def test_dry_is_as_loud_as_the_master_and_the_listeners_own_balance():
+    desk = mixer("vocals=1,2@-6", "drums=1,2@-20", "mix=3,4", "mix-bass=3,4")
+    desk.set_master(-10)
+    desk.set_dry(True)
+    sound = played(desk)
+    np.testing.assert_allclose(sound[:, :2], linear(-16) * DRY, atol=1e-6)
+    np.testing.assert_allclose(sound[:, 2:4], linear(-10) * DRY, atol=1e-6)
+    assert not sound[:, 4:].any()
 
 
 @pytest.mark.parametrize("wet", [0, 0.25, 1])
