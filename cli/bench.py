@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from cli.terminal import print_whole, tell
+from cli.verbose import with_verbose
 from streamer.errors import SettingsError
 
 app = typer.Typer(
@@ -63,6 +64,7 @@ AsJson = Annotated[
 
 
 @app.callback()
+@with_verbose
 def bench(
     context: typer.Context,
     *,
@@ -83,6 +85,7 @@ def bench(
 
 
 @app.command()
+@with_verbose
 def inference(
     *,
     models: Models = None,

@@ -17,6 +17,7 @@ from cli import (
     separate,
     train,
 )
+from cli.verbose import with_verbose
 
 app = typer.Typer(
     name="stemstream",
@@ -29,15 +30,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("separate")(separate.separate)
-app.command("live")(live.live)
-app.command("plan")(live.plan)
-app.command("latency")(latency.latency)
-app.command("train")(train.train)
-app.command("demo")(demo.demo)
+app.command("separate")(with_verbose(separate.separate))
+app.command("live")(with_verbose(live.live))
+app.command("plan")(with_verbose(live.plan))
+app.command("latency")(with_verbose(latency.latency))
+app.command("train")(with_verbose(train.train))
+app.command("demo")(with_verbose(demo.demo))
 app.add_typer(models.app, name="models")
-app.command("presets")(presets.presets)
-app.command("devices")(devices.devices)
+app.command("presets")(with_verbose(presets.presets))
+app.command("devices")(with_verbose(devices.devices))
 app.add_typer(bench.app, name="bench")
-app.command("eval")(evaluate.evaluate)
-app.command("doctor")(doctor.doctor)
+app.command("eval")(with_verbose(evaluate.evaluate))
+app.command("doctor")(with_verbose(doctor.doctor))

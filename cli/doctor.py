@@ -77,7 +77,7 @@ def _attempt(subject: str, look: Callable[[], str], remedy: str) -> Finding:
         return Finding(subject, True, look())
     except Exception as error:  # each library has its own
         told = str(error).strip().splitlines() or [type(error).__name__]
-        return Finding(subject, False, told[0], remedy)
+        return Finding(subject, False, told[0].removesuffix("; see `stemstream doctor`"), remedy)
 
 
 def _torchaudio() -> str:

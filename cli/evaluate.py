@@ -62,12 +62,6 @@ def evaluate(
             metavar="FILE",
         ),
     ] = None,
-    verbose: Annotated[  # noqa: ARG001 (cli.main looks for it when an error is told)
-        bool,
-        typer.Option(
-            "-v", "--verbose", help="show where an unexpected error came from", metavar=""
-        ),
-    ] = False,
     flags: dict[str, object],
 ) -> None:
     """Score stems against the true ones: SDR over the whole, the MDX challenge's, BSS Eval v4.

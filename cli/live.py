@@ -32,12 +32,6 @@ def live(
     *,
     config: Config = None,
     as_json: AsJson = False,
-    verbose: Annotated[  # noqa: ARG001 (cli.main looks for it when an error is told)
-        bool,
-        typer.Option(
-            "-v", "--verbose", help="show where an unexpected error came from", metavar=""
-        ),
-    ] = False,
     flags: dict[str, object],
 ) -> None:
     """Separate what a sound device takes in, or a file, while it plays.

@@ -15,6 +15,7 @@ from rich.table import Table
 from cli.screen import line, show, tell_all
 from cli.terminal import console, output, tell
 from streamer.errors import DeviceError
+from streamer.live.listen import shown
 from streamer.live.metrics import MetricsServer
 from streamer.live.plan import DevicePath, LivePlan
 from streamer.live.portaudio import PortAudioBackend
@@ -81,14 +82,13 @@ def _open_ports(session: LiveSession, stack: ExitStack, said: SimpleQueue[str]) 
             session, session.status, port=settings.osc, host=settings.host, tell=said.put
         )
         stack.enter_context(remote)
-        tell("OSC listens on {}:{}".format(*remote.address))
+        tell(f"OSC listens on {shown(*remote.address)}")
     if settings.metrics is not None:
-        stack.enter_context(
-            MetricsServer(
-                session.status, session.latency(), port=settings.metrics, host=settings.host
-            )
+        server = MetricsServer(
+            session.status, session.latency(), port=settings.metrics, host=settings.host
         )
-        tell(f"metrics are at http://{settings.host}:{settings.metrics}/metrics")
+        stack.enter_context(server)
+        tell(f"metrics are at {server.url}")
 
 
 def show_plan(settings: LiveSettings, *, as_json: bool) -> None:

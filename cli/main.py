@@ -23,6 +23,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from itertools import takewhile
 from types import FrameType
 from typing import Any, Final
 
@@ -106,6 +108,15 @@ def _explain(error: Exception) -> int:
         raise error
     complain(
         f"this should not happen: {type(error).__name__}: {error}; "
-        "please report it with what `stemstream separate --verbose` shows"
+        f"please report it with what `{_command(sys.argv[1:])} --verbose` shows"
     )
     return 1
+
+
+def _command(words: Sequence[str]) -> str:
+    """Return which command a command line is of: "stemstream models path".
+
+    Not from the commands themselves: it may be these that cannot be loaded.
+    """
+    depth = 2 if words[:1] in (["models"], ["bench"]) else 1
+    return " ".join(["stemstream", *takewhile(str.isalpha, words[:depth])])

@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from cli.terminal import output
+from cli.verbose import with_verbose
 from streamer import models
 from streamer.errors import WeightsError
 
@@ -17,6 +18,7 @@ Name = Annotated[str, typer.Argument(metavar="MODEL", help="a name that `stemstr
 
 
 @app.callback()
+@with_verbose
 def listing(context: typer.Context) -> None:
     """List the models, with their stems, size, licence and where the weights are."""
     if context.invoked_subcommand is not None:
@@ -42,6 +44,7 @@ def listing(context: typer.Context) -> None:
 
 
 @app.command()
+@with_verbose
 def download(name: Name) -> None:
     """Fetch a model's weights, so that it works without a network."""
     _needs_weights(name)
@@ -50,6 +53,7 @@ def download(name: Name) -> None:
 
 
 @app.command()
+@with_verbose
 def path(name: Name) -> None:
     """Print where a model's weights are."""
     here = models.available(name)

@@ -31,12 +31,6 @@ def separate(
         bool,
         typer.Option("--json", help="print what was done as JSON on standard output", metavar=""),
     ] = False,
-    verbose: Annotated[  # noqa: ARG001 (cli.main looks for it when an error is told)
-        bool,
-        typer.Option(
-            "-v", "--verbose", help="show where an unexpected error came from", metavar=""
-        ),
-    ] = False,
     flags: dict[str, object],
 ) -> None:
     """Separate songs into stems: OUT/MODEL/TRACK/STEM.wav, as demucs does."""

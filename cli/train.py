@@ -32,12 +32,6 @@ def train(
         ),
     ] = None,
     config: Config = None,
-    verbose: Annotated[  # noqa: ARG001 (cli.main looks for it when an error is told)
-        bool,
-        typer.Option(
-            "-v", "--verbose", help="show where an unexpected error came from", metavar=""
-        ),
-    ] = False,
     flags: dict[str, object],
 ) -> None:
     """Train a model on songs with their stems: OUT/model.safetensors is the best it came to.

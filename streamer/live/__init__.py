@@ -14,6 +14,7 @@
     drift, two_clocks               two devices with two clocks
     mixer, routes, levels, scene    who hears what
     controls, keys, remote, desk    faders at the keyboard and over the network
+    listen                          where remotes and metrics may listen
     recorder, take                  stems to disk while they play
     stamps, observer                what a run sees of itself
     account, status                 what it tells of it

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import io
 import math
+import socket
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from socketserver import TCPServer, ThreadingMixIn
-from threading import Thread
-from typing import Final, Self, TextIO
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from threading import Semaphore, Thread
+from typing import Any, Final, Self, TextIO
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import (
@@ -30,16 +32,17 @@ from prometheus_client.core import (
     StateSetMetricFamily,
 )
 
-from streamer.errors import SettingsError
 from streamer.histogram import DECADES, Histogram
 from streamer.latency import LatencyLog
+from streamer.live.listen import LOOPBACK, Address, find_address, refusal, shown
 from streamer.live.status import Meter, State, Status
 
-LOOPBACK: Final = "127.0.0.1"
 STALLED_SECONDS: Final = 10.0
 POLL_SECONDS: Final = 0.1
+MOST_CONNECTIONS: Final = 16
 BUCKETS: Final = 4 * DECADES
-"""Of the many bins of a histogram, Prometheus gets four a decade."""
+LEAST_BUCKET_SECONDS: Final = 1e-3
+"""Of the many bins of a histogram, Prometheus gets four a decade, from here on."""
 
 COUNTERS: Final[Mapping[str, str]] = {
     "xruns": "Callbacks that found too little to play or no room for what was taken.",
@@ -116,17 +119,14 @@ class MetricsServer:
     ) -> None:
         registry = CollectorRegistry()
         registry.register(RunCollector(look, latency))
-        app = make_wsgi_app(registry)
+        family, address = find_address("metrics", host, port, socket.SOCK_STREAM)
         try:
-            self._server = make_server(host, port, app, _Server, _Handler)
-        except (OSError, OverflowError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "no such port"
-            raise SettingsError(
-                f"metrics={port} cannot be served on {host} ({reason}); "
-                "try another port, or 0 for any that is free"
-            ) from None
+            self._server = _Server(family, address)
+        except OSError as error:
+            raise refusal("metrics", host, port, error) from None
+        self._server.set_app(make_wsgi_app(registry))
         self.port: int = self._server.server_port
-        self.url = f"http://{host}:{self.port}/metrics"
+        self.url = f"http://{shown(host, self.port)}/metrics"
         self._thread = Thread(target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True)
         self._thread.start()
 
@@ -147,6 +147,41 @@ class _Server(ThreadingMixIn, WSGIServer):
     """A thread for each scrape; a client that breaks off is no news for the terminal."""
 
     daemon_threads = True
+
+    def __init__(self, family: socket.AddressFamily, address: Address) -> None:
+        self.address_family = family
+        self._room = Semaphore(MOST_CONNECTIONS)
+        super().__init__(address, _Handler)
+
+    def get_request(self) -> Any:
+        """Take a connection, or wait a little: one that cannot be taken is offered again at once.
+
+        That is so while no file descriptor is left.
+        """
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(POLL_SECONDS)
+            raise
+
+    def verify_request(self, request: object, client_address: object) -> bool:  # noqa: ARG002
+        """Return whether there is room: connections must not eat the descriptors of the run."""
+        return self._room.acquire(blocking=False)
+
+    def process_request(self, request: Any, client_address: object) -> None:
+        """Answer in a thread of its own."""
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread is to be had
+            self._room.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: object) -> None:
+        """Answer, and make room."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
 
     def server_bind(self) -> None:
         """Take the address; the base would look its name up, which may take the network's time."""
@@ -171,7 +206,11 @@ class _Handler(WSGIRequestHandler):
 
 def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:
     step = (len(histogram.edges) - 1) // BUCKETS
-    buckets = [(_bound(edge), float(count)) for edge, count in histogram.cumulative(step)]
+    buckets = [
+        (_bound(edge), float(count))
+        for edge, count in histogram.cumulative(step)
+        if edge > 0.99 * LEAST_BUCKET_SECONDS  # the edges are rounded
+    ]
     family.add_metric(labels, buckets, histogram.total)
 
 

@@ -7,6 +7,7 @@ of a C function, as python-rtmixer does. PortAudio is loaded with the first `Por
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -215,7 +216,13 @@ def _refusal(error: Any, request: StreamRequest) -> DeviceError:
     known = {_INVALID_RATE: rate_refused, _INVALID_PAIR: pair_refused, _INVALID_DEVICE: is_gone}
     if code in known:
         return known[code](request)
-    return is_unusable(request, str(error))
+    return is_unusable(request, _reason(error))
+
+
+def _reason(error: Any) -> str:
+    """Return what the system says, or else PortAudio, without sounddevice's name for a stream."""
+    said, _, host = (*error.args, None, None)[:3]
+    return str(host[2]) if host and host[2] else re.sub(r"^Error \w+ \w+: ", "", str(said))
 
 
 def _is_card(device: Device) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from streamer.errors import DeviceError, SettingsError
+from streamer.errors import DeviceError, SettingsError, SourceError
 from streamer.files import Source, open_source
 from streamer.live.devices import Backend, Device, find_device
 from streamer.live.excerpt import open_song
@@ -27,6 +28,8 @@ from streamer.separation import resampling_frames
 
 POLL_SECONDS = 0.002
 """How often the engine looks for new audio and finished windows."""
+
+_FILE_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
 
 EMBEDDED = "htdemucs_mini"
 EMBEDDED_RATE = 44100
@@ -105,14 +108,14 @@ def wire(settings: LiveSettings, backend: Backend) -> tuple[Wiring, Source | Non
         SettingsError: the channels cannot be taken in, or the part of the file is not there.
     """
     devices = backend.devices()
+    plays_file = settings.input is not None and Path(settings.input).is_file()
+    device = None if plays_file else _input_device(devices, settings.input)
     outputs = tuple(
         _as_routed(find_device(devices, name, "output"), settings)
         for name in settings.output or (None,)
     )
     if len(set(outputs)) < len(outputs):
         raise SettingsError("an output is named twice; give each device once, and route to it")
-    plays_file = settings.input is not None and Path(settings.input).is_file()
-    device = None if plays_file else _input_device(devices, settings.input)
     channels = settings.input_channels or ()
     if len(channels) > 2 or any(channel < 1 for channel in channels):
         raise SettingsError(
@@ -135,8 +138,13 @@ def _input_device(devices: Sequence[Device], wanted: str | None) -> Device:
     try:
         return find_device(devices, wanted, "input")
     except DeviceError:
-        if wanted is not None and os.sep in wanted:
+        if wanted is not None and (os.sep in wanted or Path(wanted).exists()):
             open_source(wanted).close()  # it was meant as a file, so say what is wrong with that
+        if wanted is not None and _FILE_ENDING.search(wanted):
+            raise SourceError(
+                f"there is no file {wanted}, nor an input device of that name; check the path, or "
+                "see `stemstream devices`"
+            ) from None
         raise
 
 

@@ -20,9 +20,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
-from streamer.errors import SettingsError
 from streamer.live.controls import Controls
 from streamer.live.desk import Desk, RemoteCounters, Sender
+from streamer.live.listen import LOOPBACK, find_address, refusal
 from streamer.live.status import Status
 
 PUSH_SECONDS: Final = 0.1
@@ -51,7 +51,7 @@ class Remote:
         status: Callable[[], Status],
         *,
         port: int,
-        host: str = "127.0.0.1",
+        host: str = LOOPBACK,
         tell: Callable[[str], None] = lambda _sentence: None,
     ) -> None:
         self._desk = Desk(controls, status, tell)
@@ -122,7 +122,7 @@ class Remote:
             try:
                 datagram, sender = self._socket.recvfrom(_LARGEST_BYTES)
             except OSError:
-                return
+                break
             for answer in self._desk.receive(datagram, sender, time.monotonic()):
                 self._send(answer, sender)
         time.sleep(_PAUSE_SECONDS)
@@ -138,22 +138,15 @@ class Remote:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    if port not in range(65536):
-        raise SettingsError(f"osc={port} must be between 0 and 65535; try 9000")
+    family, place = find_address("osc", host, port, socket.SOCK_DGRAM)
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-        listening = socket.socket(family, kind, protocol)
-    except (OSError, UnicodeError) as error:
-        raise SettingsError(
-            f"osc: there is no address {host} on this machine ({error}); try 127.0.0.1"
-        ) from None
-    try:
-        listening.bind(place)
+        listening = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            listening.bind(place)
+        except OSError:
+            listening.close()
+            raise
     except OSError as error:
-        listening.close()
-        raise SettingsError(
-            f"osc={port}: cannot listen on {host} ({error.strerror}); "
-            "try another port, or 127.0.0.1"
-        ) from None
+        raise refusal("osc", host, port, error) from None
     listening.setblocking(False)
     return listening

@@ -108,9 +108,19 @@ class LiveSettings(StreamSettings):
     report: Path | None = Field(
         None, description="write what was measured to this .json, .csv or .html"
     )
-    osc: int | None = Field(None, ge=1, le=65535, description="port for OSC", examples=[9000])
+    osc: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="port for OSC; 0 takes a free one and says which",
+        examples=[9000],
+    )
     metrics: int | None = Field(
-        None, ge=1, le=65535, description="port for Prometheus", examples=[9100]
+        None,
+        ge=0,
+        le=65535,
+        description="port for Prometheus; 0 takes a free one and says which",
+        examples=[9100],
     )
     host: str = Field("127.0.0.1", description="address that both ports are open on")
 

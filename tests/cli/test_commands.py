@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from streamer import models
+from streamer.errors import DeviceError
 from streamer.resolve import flag, shown
 from streamer.settings import PRESETS, Settings
 
@@ -151,3 +152,36 @@ def test_importing_streamer_loads_nothing_heavy() -> None:
 
 def test_the_commands_load_neither_torch_nor_the_engine() -> None:
     assert not loaded_by("import cli.commands") & {"torch", "sounddevice", "numba", "demucs"}
+
+
+class Broken:
+    """A backend with a fault of ours in it."""
+
+    def __init__(self) -> None:
+        raise ZeroDivisionError("no")
+
+
+@pytest.mark.parametrize("command", ["devices", "doctor", "plan", "models path", "bench inference"])
+def test_every_command_takes_verbose(command: str, stemstream: Run) -> None:
+    assert stemstream(*command.split(), "-v", "--help").code == 0
+
+
+def test_the_hint_to_use_verbose_names_the_command_that_was_run(
+    stemstream: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.devices.PortAudioBackend", Broken)
+    outcome = stemstream("devices", "--json")
+    assert outcome.code == 1
+    assert "what `stemstream devices --verbose` shows" in outcome.err
+
+
+def test_doctor_does_not_advise_to_see_doctor(
+    stemstream: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise DeviceError("PortAudio does not start (no); see `stemstream doctor`")
+
+    monkeypatch.setattr("cli.doctor.PortAudioBackend", refuse)
+    out = stemstream("doctor").out
+    assert "PortAudio does not start (no)" in words(out)
+    assert "see `stemstream doctor`" not in words(out)

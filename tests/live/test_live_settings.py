@@ -100,7 +100,7 @@ def test_what_a_file_has_wrong_is_said(tmp_path, text, sentence):
 
 @pytest.mark.parametrize(
     "flags",
-    [{"latency": 0}, {"osc": 0}, {"samplerate": 7999}, {"fallback": "wet"}, {"duration": -1}],
+    [{"latency": 0}, {"osc": -1}, {"samplerate": 7999}, {"fallback": "wet"}, {"duration": -1}],
 )
 def test_values_out_of_range_are_refused_with_what_would_do(flags):
     with pytest.raises(SettingsError, match=r"must be .*; try "):

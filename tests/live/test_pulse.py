@@ -249,6 +249,7 @@ def test_the_delay_is_the_announced_one(
         (("--route", "vocals=63,64"), 2, "needs channel 64, and the output wide has 32 channels"),
         (("--output", "wide", "--output", "wide"), 2, "an output is named twice; give each"),
         (("--input", "gone/away.wav"), 3, "gone/away.wav"),
+        (("--input", "nosuch.flac"), 3, "there is no file nosuch.flac, nor an input device of"),
         (("--report", "report.txt"), 2, "must end in .json, .csv or .html; try report.html"),
         (("--latency", "0.001"), 2, "latency=0.001 must be at least 0."),
         (("--record", "/proc/takes"), 4, "/proc/takes"),
