@@ -56,7 +56,7 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
             session.wait()
         except KeyboardInterrupt:
             code = 128 + signal.SIGINT
-        except SystemExit as ended:  # by SIGTERM, see `cli.main`: what was measured is kept too
+        except SystemExit as ended:  # by another signal, see `cli.main`: what was measured is kept
             code = ended.code if isinstance(ended.code, int) else 1
         except Exception as error:  # told when what was measured until then is safe
             failure = error

@@ -9,7 +9,7 @@
     4    an output cannot be written
     5    the model is unknown, its weights cannot be had, or it failed
     6    a sound device is missing, busy or refuses
-    130  stopped by Ctrl-C (143: by a termination signal)
+    130  stopped by Ctrl-C (143: by a termination signal, 129: its terminal was closed)
 
 Of several tracks all that can be separated are; the code is that of the first that could not.
 """
@@ -29,6 +29,7 @@ from types import FrameType
 from typing import Any, Final
 
 from cli.standard import claim
+from streamer.stop_signals import STOP_SIGNALS
 
 HASTE_SECONDS: Final = 1.0
 """A second Ctrl-C so soon after the first would only break into its cleaning up."""
@@ -52,7 +53,7 @@ def run() -> None:
         stops.append(signum)
         raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in STOP_SIGNALS:
         if signal.getsignal(signum) != signal.SIG_IGN:  # as under nohup
             signal.signal(signum, stop)
 
@@ -86,7 +87,7 @@ def run() -> None:
     finally:
         # what is left ends by itself: threads, within the window that they are at, and libraries,
         # which show a traceback or abort where they are broken into
-        for signum in (signal.SIGINT, signal.SIGTERM):
+        for signum in STOP_SIGNALS:
             signal.signal(signum, signal.SIG_IGN)
         sys.unraisablehook = hook
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from cli.report import plain, print_json, print_table
 from cli.standard import refuse_closed
 from cli.terminal import complain, progress_bar, tell
-from streamer.engine import TrackReport, refuse_duplicates, separate_track
+from streamer.engine import TrackReport, check_outputs, separate_track
 from streamer.errors import SettingsError, StemstreamError
 from streamer.files import Source
 from streamer.files.track import PIPE
@@ -31,7 +31,7 @@ def separate_all(inputs: Sequence[str], settings: Settings, *, as_json: bool) ->
     bag = load_model(settings)
     if bag.note:
         tell(bag.note)
-    refuse_duplicates(inputs, settings, bag)
+    check_outputs(inputs, settings, bag)
     outcomes: list[Mapping[str, object]] = []
     code = 0
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,15 @@ from streamer.audio import Samples, Stems
 from streamer.channels import downmix_note, repair, to_mix
 from streamer.errors import SettingsError, SourceError
 from streamer.fifo import Fifo
-from streamer.files import LoudnessMeter, Source, open_source, open_track, stem_paths
+from streamer.files import (
+    LoudnessMeter,
+    Source,
+    left_to_write,
+    open_source,
+    open_track,
+    refuse_inputs,
+    stem_paths,
+)
 from streamer.files.loudness import SILENCE_LUFS
 from streamer.files.track import PIPE
 from streamer.level import TrackStatistics
@@ -103,15 +111,16 @@ def separate(paths: str | Path | Sequence[str | Path], **options: object) -> lis
     bag = load_bag(settings)
     if isinstance(paths, str | Path):
         paths = [paths]
-    refuse_duplicates(paths, settings, bag)
+    check_outputs(paths, settings, bag)
     return [separate_track(path, settings, bag) for path in paths]
 
 
-def refuse_duplicates(paths: Sequence[str | Path], settings: Settings, bag: Bag) -> None:
-    """Make sure that no two stems would go to the same file, nor two inputs to standard output.
+def check_outputs(paths: Sequence[str | Path], settings: Settings, bag: Bag) -> None:
+    """Make sure that each stem gets a file of its own, which is none of the inputs.
 
     Raises:
-        SettingsError: two would.
+        SettingsError: two stems would go to one file, or two inputs to standard output.
+        OutputExistsError: a stem would replace an input.
     """
     if settings.out == PIPE and len(paths) > 1:
         raise SettingsError("standard output takes one track; give each a run of its own")
@@ -133,6 +142,8 @@ def refuse_duplicates(paths: Sequence[str | Path], settings: Settings, bag: Bag)
                     "--out"
                 )
             writers[file] = path
+    if not settings.resume:
+        refuse_inputs(paths, writers)
 
 
 def make_processor(settings: Settings, bag: Bag) -> Processor:
@@ -205,13 +216,17 @@ def separate_track(
         open_source(path) as source,
         make_processor(settings, bag) as p,
     ):
-        paths = stem_paths(settings, bag.name, path, p.names)
-        if settings.resume and paths and all(file.exists() for file in paths.values()):
-            return TrackReport(str(path), bag.name, paths)
+        paths = missing = stem_paths(settings, bag.name, path, p.names)
+        if settings.resume:
+            missing = left_to_write(paths)
+            if paths and not missing:
+                return TrackReport(str(path), bag.name, paths)
+        else:
+            refuse_inputs([path], set(paths.values()))
         measure = TrackMeasure(p.names, bag.names)
         known = {name: _Truth(stem) for name, stem in (truth or {}).items() if name in p.names}
         with open_track(
-            settings, source, p.plan.mix_channels(source.channels), paths, p.names
+            settings, source, p.plan.mix_channels(source.channels), missing, p.names
         ) as sink:
             for stems in run(source, p):
                 measure.feed(stems, {name: one.take(stems.frames) for name, one in known.items()})
@@ -228,7 +243,7 @@ def separate_track(
             frames=p.emitted_frames,
             elapsed_seconds=time.perf_counter() - began,
             residual_db=measure.residual_db if set(p.names) >= set(bag.names) else None,
-            notes=_notes(source, p, sink.notes),
+            notes=[*_notes(source, p, sink.notes), *_kept(paths.keys() - missing.keys())],
         )
 
 
@@ -242,6 +257,11 @@ def _notes(source: Source, processor: Processor, notes: Sequence[str]) -> list[s
             f"{processor.repaired_samples} samples were no finite number and became silence"
         )
     return told
+
+
+def _kept(stems: Collection[str]) -> Iterator[str]:
+    if stems:
+        yield f"{', '.join(sorted(stems))}: left as found, since --resume replaces nothing"
 
 
 class _Truth:

@@ -6,6 +6,8 @@ disk. It is made a `FileName` where it comes in.
 
 from __future__ import annotations
 
+import contextlib
+import re
 import string
 import unicodedata
 from collections.abc import Iterable
@@ -15,6 +17,8 @@ from typing import Final, Self
 FIELDS: Final = ("track", "trackext", "stem", "ext")
 FILENAME: Final = "{track}/{stem}.{ext}"
 """How demucs names files; a stem.mp4, which holds all stems, is called {track}.{ext}."""
+WIDEST: Final = 255
+"""To how many characters a field may be filled up: no disk takes longer names."""
 _SAME: Final = {field: "" for field in FIELDS if field != "stem"}
 """Fields that say the same for all stems of a track."""
 
@@ -104,6 +108,7 @@ def check_template(template: str, *, one_file: bool) -> None:
     """
     made: set[str] = set()
     fields: set[str | None] = set()
+    _check_harmless(template)
     try:
         made = {template.format(stem=stem, **_SAME) for stem in ("vocals", "bass")}
         fields = {field for _, field, _, _ in string.Formatter().parse(template)} - {None}
@@ -118,6 +123,22 @@ def check_template(template: str, *, one_file: bool) -> None:
         )
     if not one_file and len(made) == 1:
         raise ValueError("must hold {stem}, whole, or all stems would go to one file")
+
+
+def _check_harmless(template: str) -> None:
+    """Make sure that filling it in takes no time and that it leads nowhere else."""
+    if "\0" in template:
+        raise ValueError("must hold no NUL character")
+    if template.startswith("/") or ".." in template.split("/"):
+        raise ValueError(
+            "must stay in the folder of --out, so without .. between slashes and / at its start"
+        )
+    specs: list[str | None] = []
+    with contextlib.suppress(ValueError):  # what is no template at all is said of the whole
+        specs = [spec for _, _, spec, _ in string.Formatter().parse(template)]
+    for spec in filter(None, specs):
+        if "{" in spec or any(int(width) > WIDEST for width in re.findall(r"\d{1,9}", spec)):
+            raise ValueError(f"must make no field wider than {WIDEST}, and by a number")
 
 
 def _listed(fields: Iterable[str]) -> str:

@@ -319,7 +319,9 @@ class Settings(StreamSettings):
     mp3_bitrate: int = Field(320, ge=32, le=320, description="kbit/s of an MP3")
     mp3_preset: int = Field(2, ge=2, le=7, description="MP3 encoder: 2 is best, 7 is fastest")
     overwrite: bool = Field(False, description="replace files that exist")
-    resume: bool = Field(False, description="leave out tracks whose files are all there")
+    resume: bool = Field(
+        False, description="go on: keep the files that are there, make those that are missing"
+    )
 
     @model_validator(mode="after")
     def _fit_files(self) -> Self:

@@ -11,7 +11,7 @@ from doubles import RecordingSeparator, noise
 
 import streamer
 from streamer.audio import Stems
-from streamer.engine import refuse_duplicates
+from streamer.engine import check_outputs
 from streamer.files.loudness import SILENCE_LUFS, LoudnessMeter
 from streamer.measure import TrackMeasure
 from streamer.settings import Settings
@@ -120,5 +120,5 @@ def test_stems_that_would_share_a_file_are_refused():
     separator.names = ("bass", "brass", "voice", "rest")
     settings = Settings(filename="{track}-{stem:.1}.{ext}")
     with pytest.raises(streamer.SettingsError, match="several stems would go to one file"):
-        refuse_duplicates(["song.wav"], settings, separator.bag())
-    refuse_duplicates(["song.wav"], Settings(filename="{stem:.2}"), separator.bag())
+        check_outputs(["song.wav"], settings, separator.bag())
+    check_outputs(["song.wav"], Settings(filename="{stem:.2}"), separator.bag())

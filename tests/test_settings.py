@@ -330,6 +330,22 @@ def test_a_filename_that_cannot_be_filled_in(template):
     assert "must hold {stem}" in refusal({"filename": template})
 
 
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{stem}/../x.{ext}", "must stay in the folder of --out"),
+        ("../{stem}.{ext}", "must stay in the folder of --out"),
+        ("/tmp/{stem}.{ext}", "must stay in the folder of --out"),
+        ("{stem:>999999999}", "no field wider than 255"),
+        ("{stem:>{track}}", "no field wider than 255"),
+        ("{stem}\0", "no NUL character"),
+    ],
+)
+def test_a_filename_that_leads_elsewhere_or_never_ends_says_so(template, words):
+    assert words in refusal({"filename": template})
+    assert "--filename" in refusal({"filename": template})
+
+
 def test_a_stem_mp4_is_named_without_a_stem():
     for template in ("{track}", "{trackext}/{track}.{ext}", "one"):
         settings = resolve({"filename": template, "format": "stem.mp4"}, {}).settings

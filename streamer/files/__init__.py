@@ -31,7 +31,7 @@ from streamer.files.rescale import RescaleSink
 from streamer.files.sink import Sink
 from streamer.files.source import Source
 from streamer.files.stem_mp4 import StemMp4Sink
-from streamer.files.track import open_track, stem_paths
+from streamer.files.track import left_to_write, open_track, refuse_inputs, stem_paths
 
 __all__ = [
     "MIXTURE",
@@ -44,9 +44,11 @@ __all__ = [
     "Source",
     "StemMp4Sink",
     "demo_song",
+    "left_to_write",
     "open_source",
     "open_track",
     "reference_stems",
+    "refuse_inputs",
     "remove_stale_parts",
     "stem_paths",
     "stem_streams",

@@ -37,7 +37,9 @@ def track_lock(targets: Iterable[Path]) -> Iterator[None]:
 def _file_lock(path: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
-    key = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
+    with sink_errors(path):
+        # not Path.resolve, which has an error of its own for links in a circle
+        key = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:32]
     user = os.getuid() if hasattr(os, "getuid") else 0
     folder = _temporary_folder() / f"stemstream-locks-{user}"
     with sink_errors(folder):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import secrets
 import zlib
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ _REASONS = {
     errno.EEXIST: "a file stands where its folder should be; move it or write to another folder",
     errno.EISDIR: "a folder stands under that name; move it or write to another folder",
     errno.ENOENT: "its folder is gone; write to another folder",
+    errno.ELOOP: "links there lead to each other in a circle; write to another folder",
 }
 
 
@@ -50,7 +52,7 @@ class PartFile:
         self.target = target
         self.done = False
         self._overwrite = overwrite
-        self._refuse_existing()
+        self.refuse_existing()
         with sink_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             self.path = target.with_name(f"{_prefix(target)}{secrets.token_hex(4)}{_SUFFIX}")
@@ -58,6 +60,7 @@ class PartFile:
             with contextlib.suppress(FileNotFoundError):
                 target.lstat()
             self.file: BinaryIO = self.path.open("x+b")
+            self._identity = identity_of(os.fstat(self.file.fileno()))
 
     def publish(self) -> None:
         """Give the whole file its name.
@@ -67,9 +70,30 @@ class PartFile:
             OSError: the last bytes cannot be written.
         """
         self.file.close()
-        self._refuse_existing()
-        self.path.replace(self.target)
+        self.refuse_existing()
+        if self._overwrite:
+            self.path.replace(self.target)
+        else:
+            self._publish_as_new()
         self.done = True
+
+    def _publish_as_new(self) -> None:
+        try:
+            # unlike a rename it never replaces what came to stand there a moment ago
+            os.link(self.path, self.target)
+        except FileExistsError:
+            self.refuse_existing()
+            raise
+        except OSError:  # disks such as FAT know no second names
+            self.path.replace(self.target)
+        else:
+            self.path.unlink()
+
+    def retract(self) -> None:
+        """Take the name back from a file that replaced none, however far `publish` came."""
+        with contextlib.suppress(OSError):
+            if not self._overwrite and identity_of(self.target.lstat()) == self._identity:
+                self.target.unlink()
 
     def discard(self) -> None:
         """Leave nothing; after `publish` or a second time it does nothing."""
@@ -81,25 +105,54 @@ class PartFile:
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
 
-    def _refuse_existing(self) -> None:
+    def refuse_existing(self) -> None:
+        """Make sure that nothing stands under the name that is not to be replaced.
+
+        Raises:
+            OutputExistsError: something does.
+            SinkError: a folder does, or the place cannot be looked at.
+        """
         with sink_errors(self.target):
             if self.target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "is a folder")
-            if not self._overwrite and self.target.exists():
+            if not self._overwrite and stands(self.target):
                 raise OutputExistsError(
                     f"{self.target} exists; --overwrite replaces it, --resume skips finished tracks"
                 )
 
 
+def identity_of(status: os.stat_result) -> tuple[int, int]:
+    """Return what tells a file from all others, whatever names it has: disk and inode."""
+    return status.st_dev, status.st_ino
+
+
+def stands(target: Path) -> bool:
+    """Whether anything stands under a name, a link that leads nowhere too.
+
+    Raises:
+        SinkError: one may not look there.
+    """
+    with sink_errors(target):
+        try:
+            target.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
+
+
 def remove_stale_parts(target: Path) -> None:
-    """Remove what killed runs left of a target; only for who holds the track's lock."""
+    """Remove what killed runs left of a target; only for who holds the track's lock.
+
+    Raises:
+        SinkError: its folder cannot be looked into, or one of the files cannot be removed.
+    """
     prefix = _prefix(target)
-    if not target.parent.is_dir():
-        return
-    for entry in target.parent.iterdir():
-        rest = entry.name.removeprefix(prefix)
-        if rest != entry.name and rest.endswith(_SUFFIX) and len(rest) == 8 + len(_SUFFIX):
-            with sink_errors(entry):
+    with sink_errors(target):
+        if not target.parent.is_dir():
+            return
+        for entry in target.parent.iterdir():
+            rest = entry.name.removeprefix(prefix)
+            if rest != entry.name and rest.endswith(_SUFFIX) and len(rest) == 8 + len(_SUFFIX):
                 entry.unlink(missing_ok=True)
 
 
@@ -118,6 +171,8 @@ def sink_errors(target: Path) -> Iterator[None]:
         cause = error if isinstance(error, OSError) else error.__context__
         if isinstance(cause, OSError):
             text = _REASONS.get(cause.errno or 0, f"{cause.strerror}; write to another folder")
+        elif isinstance(error, ValueError) and "null" in str(error):
+            text = "its name holds a NUL character; use another name"
         elif type(error).__module__.partition(".")[0] in _CODEC_LIBRARIES:
             text = f"its format does not take such audio ({error}); choose another format"
         else:

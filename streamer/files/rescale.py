@@ -72,6 +72,10 @@ class RescaleSink(Sink):
         self.seal()
         self._sink.commit()
 
+    def retract(self) -> None:
+        """See `Output.retract`."""
+        self._sink.retract()
+
     def abort(self) -> None:
         """See `Output.abort`."""
         # a full disk takes what is still buffered no better now; the spool is closed all the same

@@ -26,6 +26,7 @@ class Output(ABC):
         """Finish all but the name, so that hardly anything is left that `commit` can fail at.
 
         Raises:
+            OutputExistsError: a file has come to stand there meanwhile.
             SinkError: the end cannot be written; nothing is left behind.
         """
 
@@ -41,6 +42,9 @@ class Output(ABC):
     @abstractmethod
     def abort(self) -> None:
         """Leave nothing behind; after `commit` or a second time it does nothing."""
+
+    def retract(self) -> None:  # noqa: B027 (what is written to a pipe cannot be called back)
+        """Take back what `commit` made visible, where it replaced nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -97,6 +101,7 @@ class FileOutput(Output):
             self._encoder.close()
             self._part.file.close()
             self._dress(self._part.path)
+            self._part.refuse_existing()
         self._sealed = True
 
     def commit(self) -> None:
@@ -112,6 +117,10 @@ class FileOutput(Output):
         if not self._part.done and self._encoder is not None:
             self._encoder.drop()
         self._part.discard()
+
+    def retract(self) -> None:
+        """See `Output.retract`."""
+        self._part.retract()
 
     def _dress(self, path: Path) -> None:
         """Add tags and the like to the whole file, before it gets its name."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -12,10 +13,11 @@ from typing import BinaryIO, Final
 import numpy as np
 
 from streamer.audio import Stems
-from streamer.errors import ModelError, SettingsError, SinkError
+from streamer.errors import ModelError, OutputExistsError, SettingsError, SinkError
 from streamer.files.decode import STANDARD_INPUT
 from streamer.files.encode import Encoding, FileSink
 from streamer.files.folder import track_lock
+from streamer.files.part import identity_of, sink_errors
 from streamer.files.pipe import PipeSink
 from streamer.files.rescale import RescaleSink
 from streamer.files.sink import Output, Sink
@@ -52,6 +54,46 @@ def stem_paths(
     }
 
 
+def refuse_inputs(inputs: Iterable[str | Path], outputs: Iterable[Path]) -> None:
+    """Make sure that no output stands where an input does, be it by another name or a link.
+
+    Raises:
+        OutputExistsError: writing it would replace the input.
+    """
+    sources: dict[tuple[int, int], str | Path] = {}
+    for source in inputs:
+        try:
+            status = os.fstat(0) if str(source) == STANDARD_INPUT else Path(source).stat()
+        except (OSError, ValueError):
+            continue  # it cannot be read either, which is said when its turn comes
+        sources[identity_of(status)] = source
+    for output in outputs:
+        try:
+            source = sources.get(identity_of(output.stat()), "")
+        except (OSError, ValueError):
+            continue  # nothing is there, or nothing can be written there either
+        if source:
+            raise OutputExistsError(
+                f"{output} is the input {source} itself and would be replaced; choose another "
+                "folder with --out, or other names with --filename"
+            )
+
+
+def left_to_write(paths: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the files of a track that are not there yet, and clean up after killed runs.
+
+    Raises:
+        SinkError: another run is writing the track, or its folder cannot be looked at.
+    """
+    missing = {}
+    with track_lock(paths.values()):
+        for name, path in paths.items():
+            with sink_errors(path):
+                if not path.is_file():
+                    missing[name] = path
+    return missing
+
+
 class TrackSink(ABC):
     """Takes all stems of a track.
 
@@ -76,6 +118,8 @@ def open_track(
 ) -> Iterator[TrackSink]:
     """Open the outputs of a track; at the end all get their names, after an exception none.
 
+    ``paths`` may be of some stems alone: the others are not written.
+
     Raises:
         SettingsError: the output cannot hold what the settings ask for.
         OutputExistsError: a file stands there that is not to be replaced.
@@ -95,6 +139,7 @@ def open_track(
         except BaseException:
             for output in outputs:
                 output.abort()
+                output.retract()
             raise
 
 
@@ -138,7 +183,7 @@ class _Files(TrackSink):
                     channels,
                     encoding,
                     tags=source.tags,
-                    overwrite=settings.overwrite or settings.resume,
+                    overwrite=settings.overwrite,
                 )
                 self._sinks[name] = sink
                 if settings.clip_mode == "rescale":
@@ -171,7 +216,7 @@ class _StemFile(TrackSink):
             dither=settings.dither,
             seed=settings.seed,
             tags=source.tags,
-            overwrite=settings.overwrite or settings.resume,
+            overwrite=settings.overwrite,
         )
         self.outputs = [self._sink]
         self.notes = [self._sink.note] if self._sink.note else []

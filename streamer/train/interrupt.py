@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from streamer.stop_signals import STOP_SIGNALS
 
 
 class Interrupt:
@@ -22,7 +22,7 @@ class Interrupt:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        for signum in SIGNALS:
+        for signum in STOP_SIGNALS:
             if signal.getsignal(signum) != signal.SIG_IGN:  # as under nohup
                 self._before[signum] = signal.signal(signum, self._note)
         return self

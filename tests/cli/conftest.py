@@ -21,6 +21,7 @@ from doubles import noise, tiny
 
 from cli.main import run
 from streamer.audio import Samples
+from streamer.stop_signals import STOP_SIGNALS
 
 DEADLINE_SECONDS = 60.0
 SETTINGS = ("DEMUCS_MODEL", "DEMUCS_OVERLAP", "DEMUCS_SHIFTS", "USE_FLOAT32", "TORCH_NUM_THREADS")
@@ -81,7 +82,7 @@ def stemstream(
     def call(*words: object) -> Outcome:
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["stemstream", *map(str, words)])
-        before = {sent: signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)}
+        before = {sent: signal.getsignal(sent) for sent in STOP_SIGNALS}
         try:
             with pytest.raises(SystemExit) as ended:
                 run()

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from doubles import noise
 
+from streamer.files.part import PartFile
+
 Run = Callable[..., Any]
 STEMS = ("bass.wav", "vocals.wav")
 FLAGS = ("separate", "-n", "passthrough", "--stems", "bass,vocals", "--float32")
@@ -86,19 +88,34 @@ def test_killed_and_resumed(
     assert stemstream(*FLAGS, "--resume", "a.wav", "b.wav", "c.wav").err.count("left as they") == 3
 
 
-def test_half_finished_track_is_made_anew(
+def test_resume_makes_what_is_missing_and_keeps_an_edited_stem(
     stemstream: Run, song: Run, read: Run, elsewhere: Path
 ) -> None:
-    """Killed while the stems got their names, a track is not taken for a finished one."""
     assert stemstream(*FLAGS, song("a.wav", noise(500))).code == 0
     folder = elsewhere / "separated/passthrough/a"
     (folder / "vocals.wav").unlink()
-    assert stemstream(*FLAGS, "--resume", song("a.wav", noise(600))).code == 0
-    assert [len(read(folder / stem)) for stem in STEMS] == [600, 600]
+    (folder / "bass.wav").write_bytes(b"edited")
+    outcome = stemstream(*FLAGS, "--resume", "a.wav")
+    assert "bass: left as found, since --resume replaces nothing" in outcome.notes
+    assert (folder / "bass.wav").read_bytes() == b"edited"
+    assert len(read(folder / "vocals.wav")) == 500
+
+
+def test_resume_removes_what_a_killed_run_left_beside_a_finished_track(
+    stemstream: Run, song: Run, files: Run, elsewhere: Path
+) -> None:
+    assert stemstream(*FLAGS, song("a.wav")).code == 0
+    folder = elsewhere / "separated/passthrough/a"
+    PartFile(folder / "bass.wav", overwrite=True).file.close()
+    assert len(files(folder)) == 3
+    assert stemstream(*FLAGS, "--resume", "a.wav").err.count("left as they") == 1
+    assert files(folder) == set(STEMS)
 
 
 @pytest.mark.parametrize(
-    ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "terminated"]
+    ("sent", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    ids=["Ctrl-C", "terminated", "terminal closed"],
 )
 def test_stopped(
     sent: signal.Signals,

@@ -18,6 +18,7 @@ from cli.main import run
 from streamer.errors import DeviceError
 from streamer.live.portaudio import PortAudioBackend
 from streamer.live.portaudio_library import library
+from streamer.stop_signals import STOP_SIGNALS
 
 
 @contextmanager
@@ -97,7 +98,7 @@ def refused(
 
     def call(*words: object) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["stemstream", "live", *map(str, words)])
-        before = {sent: signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)}
+        before = {sent: signal.getsignal(sent) for sent in STOP_SIGNALS}
         try:
             with pytest.raises(SystemExit) as ended:
                 run()

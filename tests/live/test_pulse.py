@@ -6,6 +6,7 @@ all came through, it takes the pieces that did, and wants most of them.
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import pty
@@ -28,7 +29,7 @@ from live import servers
 from live.command import LiveRun, free_port, once, read_report, words
 from live.conftest import found
 from live.loop import Loop, pass_through
-from live.servers import WIDE_CHANNELS, Server, wait_until
+from live.servers import PATIENCE_SECONDS, WIDE_CHANNELS, Server, wait_until
 
 from streamer.audio import Samples
 from streamer.errors import DeviceError
@@ -320,6 +321,42 @@ def test_told_to_end_it_reports_and_killed_it_leaves_its_recording(
         kept, _ = soundfile.read(one, always_2d=True)
         assert len(kept) > RATE // 2
         assert np.abs(kept).max() > 0.1
+
+
+def test_a_terminal_that_is_closed_ends_the_run_and_the_report_is_written(
+    pulse: Server, timings: None, tmp_path: Path
+) -> None:
+    report, takes = tmp_path / "r.json", tmp_path / "takes"
+    given = ("live", "-n", "passthrough", "--input", "source", "--output", "wide")
+    main, terminal = pty.openpty()
+
+    def become_the_terminal_s_own() -> None:
+        os.setsid()
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)  # whose closing is told by SIGHUP
+
+    run = subprocess.Popen(
+        words(*given, "--report", report, "--record", takes),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        preexec_fn=become_the_terminal_s_own,
+        env=os.environ | {"TERM": "xterm"},
+    )
+    os.close(terminal)
+    shown = bytearray()
+
+    def running() -> bool:
+        if select.select([main], [], [], 0.1)[0]:
+            shown.extend(os.read(main, 65536))
+        return "running: passthrough" in plain(shown)
+
+    try:
+        wait_until(running, 60)
+    finally:
+        os.close(main)
+    assert run.wait(PATIENCE_SECONDS) == 128 + signal.SIGHUP
+    assert read_report(report)["reason"] == "asked to stop"
+    assert len(list(takes.rglob("*.wav"))) == len(STEMS)
 
 
 def test_the_screen_shows_its_keys_and_nothing_that_libraries_print(
