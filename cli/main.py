@@ -23,12 +23,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from itertools import takewhile
 from types import FrameType
 from typing import Any, Final
 
 from cli.standard import claim
+from cli.stops import asked
 from streamer.stop_signals import STOP_SIGNALS
 
 HASTE_SECONDS: Final = 1.0
@@ -41,7 +40,8 @@ def run() -> None:
     claim()
     # importing makes a great many objects and no garbage; `cli.tracks` turns collection on again
     gc.disable()
-    stops: list[int] = []
+    stops = asked
+    stops.clear()
     stopped_at = -math.inf
 
     def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
@@ -94,30 +94,12 @@ def run() -> None:
 
 def _explain(error: Exception) -> int:
     """Say in one sentence what went wrong, and return what to exit with."""
+    from cli.failures import tell_failure
     from cli.terminal import complain
-    from streamer.errors import StemstreamError
 
-    if isinstance(error, StemstreamError):
-        complain(str(error))
-        return error.exit_code
     if hasattr(error, "format_message"):  # typer's own, of a class that it keeps to itself
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "stemstream"
         complain(f"{error.format_message().rstrip('.')}; see `{command} --help`")
         return 2
-    if "--verbose" in sys.argv or "-v" in sys.argv:
-        raise error
-    complain(
-        f"this should not happen: {type(error).__name__}: {error}; "
-        f"please report it with what `{_command(sys.argv[1:])} --verbose` shows"
-    )
-    return 1
-
-
-def _command(words: Sequence[str]) -> str:
-    """Return which command a command line is of: "stemstream models path".
-
-    Not from the commands themselves: it may be these that cannot be loaded.
-    """
-    depth = 2 if words[:1] in (["models"], ["bench"]) else 1
-    return " ".join(["stemstream", *takewhile(str.isalpha, words[:depth])])
+    return tell_failure(error)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from cli.failures import tell_failure, unexpected
 from cli.report import plain, print_json, print_table
 from cli.standard import refuse_closed
+from cli.stops import asked
 from cli.terminal import complain, progress_bar, tell
 from streamer.engine import TrackReport, check_outputs, separate_track
 from streamer.errors import SettingsError, StemstreamError
@@ -32,22 +34,36 @@ def separate_all(inputs: Sequence[str], settings: Settings, *, as_json: bool) ->
     if bag.note:
         tell(bag.note)
     check_outputs(inputs, settings, bag)
+    outcomes, code = try_all(inputs, lambda path: plain(separate_shown(path, settings, bag)))
+    if as_json:
+        print_json(outcomes)
+    return code
+
+
+def try_all(
+    inputs: Sequence[str], one: Callable[[str], Mapping[str, object]]
+) -> tuple[list[Mapping[str, object]], int]:
+    """Do one after the other, whatever becomes of the others; return outcomes and the exit code.
+
+    The code is that of the first that failed; Ctrl-C ends the rest.
+    """
     outcomes: list[Mapping[str, object]] = []
     code = 0
     try:
         for path in inputs:
             try:
-                outcomes.append(plain(separate_shown(path, settings, bag)))
-            except StemstreamError as error:
-                complain(str(error))
-                outcomes.append({"source": path, "error": str(error)})
-                code = code or error.exit_code
+                outcomes.append(one(path))
+            except Exception as error:
+                if asked and not isinstance(error, StemstreamError):
+                    raise
+                status = tell_failure(error)
+                code = code or status
+                told = str(error) if isinstance(error, StemstreamError) else unexpected(error)
+                outcomes.append({"source": path, "error": told})
     except KeyboardInterrupt:
         complain("stopped; the tracks finished before are whole, and --resume goes on from them")
         code = 128 + signal.SIGINT
-    if as_json:
-        print_json(outcomes)
-    return code
+    return outcomes, code
 
 
 def load_model(settings: StreamSettings) -> Bag:

@@ -164,10 +164,10 @@ def _av_source(path: Path, stream: int) -> Source:
 
 
 def _audio_streams(path: Path) -> int:
-    import av
+    from streamer.files.av_open import Tap, open_container
 
     try:
-        with path.open("rb") as file, av.open(file, metadata_errors="replace") as container:
+        with path.open("rb") as file, open_container(Tap(file)) as container:
             return len(container.streams.audio)
-    except (av.error.FFmpegError, OSError, ValueError):
+    except Exception:  # as damaged as it may be
         return 0

@@ -15,7 +15,8 @@ from av.audio.resampler import AudioResampler
 from streamer.audio import Samples
 from streamer.errors import SourceError
 from streamer.files.av_frames import channels_of, keep_layout, to_float, usual_layout
-from streamer.files.ogg_pages import OGG_PAGE_BYTES, ends_whole
+from streamer.files.av_open import Tap, open_container
+from streamer.files.ogg_pages import ends_whole
 from streamer.files.source import BLOCK_FRAMES, Source, cut_short, unreadable
 from streamer.files.tags import from_container
 
@@ -31,43 +32,6 @@ _ROUNDING_SECONDS = 0.05
 
 # Decoders need what came before the first frame that is wanted; Opus wants most, 80 ms.
 _RUN_UP_SECONDS = 0.2
-
-
-class Tap:
-    """A readable file for FFmpeg that keeps what went wrong, Ctrl-C too, for us to raise.
-
-    An exception cannot pass through FFmpeg, and PyAV drops those that are no `Exception`.
-    ``tail`` is what was read last without a jump, up to the longest page of an Ogg file.
-    """
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.error: BaseException | None = None
-        self.tail = b""
-        self._end = 0
-        self._seekable = stream.seekable()
-        if self._seekable:
-            self.seek = stream.seek
-            self.tell = stream.tell
-
-    def read(self, size: int) -> bytes:
-        """Read up to ``size`` bytes, none after an error."""
-        if self.error is None:
-            try:
-                if self._seekable and self._stream.tell() != self._end:
-                    self.tail, self._end = b"", self._stream.tell()
-                data = self._stream.read(size)
-            except BaseException as error:
-                self.error = error
-            else:
-                self.tail = (self.tail + data)[-OGG_PAGE_BYTES:]
-                self._end += len(data)
-                return data
-        return b""
-
-    def close(self) -> None:
-        """Close the stream underneath."""
-        self._stream.close()
 
 
 class AvSource(Source):
@@ -110,10 +74,11 @@ class AvSource(Source):
         self._bad_packets = 0
         self._bad_since = 0.0
         self._skipped_frames = 0
+        self._odd: tuple[object, AudioResampler] | None = None
         self._tap = Tap(self._opener())
         try:
-            self._container = av.open(self._tap, "r", metadata_errors="replace")
-        except (av.error.FFmpegError, ValueError):
+            self._container = open_container(self._tap)
+        except Exception:
             self._tap.close()
             self._raise_tapped()
             hint = "" if self.rewindable else ", or only by its file name, as some MP4 files are"
@@ -125,6 +90,11 @@ class AvSource(Source):
             self.close()
             raise SourceError(f"{self._label} holds no audio; give a file with sound")
         self._stream = self._container.streams.audio[self._stream_index]
+        if self._stream.codec_context is None:
+            self.close()
+            raise SourceError(
+                f"{self._label} holds audio of a kind that nothing here decodes; convert it to FLAC"
+            )
         channels = channels_of(self._stream.codec_context)
         self._frames = self._decoded()
         # Some codecs say their true rate and channels only with the first frame.
@@ -170,23 +140,24 @@ class AvSource(Source):
         packets = self._container.demux(self._stream)
         position = 0.0
         while True:
+            # a damaged file has FFmpeg and PyAV raise anything, not only errors of their own
             try:
                 packet = next(packets, None)
-            except av.error.FFmpegError:
+            except Exception:
                 packet = None
                 self._note_bad_packet(position)
             if packet is None:
                 break
             try:
                 frames = packet.decode()
-            except av.error.FFmpegError:
+            except Exception:
                 self._note_bad_packet(position)
                 continue
             for frame in frames:
                 if not isinstance(frame, AudioFrame):
                     continue
                 keep_layout(frame)
-                if frame.samples:
+                if frame.samples and frame.sample_rate:
                     position += frame.samples / frame.sample_rate
                     yield frame
         self._raise_tapped()
@@ -198,22 +169,32 @@ class AvSource(Source):
 
     def _samples(self) -> Iterator[Samples]:
         """Every frame as float32 ``(frames, channels)``, at the rate and layout of the first."""
-        odd: tuple[object, AudioResampler] | None = None
         if self._first is None:
             return
         frame: AudioFrame | None = self._first
         self._first = None
+        position = 0
         while frame is not None:
-            if frame.sample_rate == self.samplerate and frame.layout.nb_channels == self.channels:
-                yield to_float(frame)
-            else:  # a radio recording that changes between mono and stereo, or its rate
-                kind = (frame.sample_rate, frame.layout.name, frame.format.name)
-                if odd is None or odd[0] != kind:
-                    odd = kind, AudioResampler("fltp", usual_layout(self.channels), self.samplerate)
-                frame.pts = None
-                for converted in odd[1].resample(frame):
-                    yield to_float(converted)
+            try:
+                converted = self._converted(frame)
+            except Exception:  # a frame that is not what it says, of a file that lies
+                self._note_bad_packet(position / self.samplerate)
+            else:
+                for samples in converted:
+                    position += len(samples)
+                    yield samples
             frame = next(self._frames, None)
+
+    def _converted(self, frame: AudioFrame) -> list[Samples]:
+        if frame.sample_rate == self.samplerate and frame.layout.nb_channels == self.channels:
+            return [to_float(frame)]
+        # a radio recording that changes between mono and stereo, or its rate
+        kind = (frame.sample_rate, frame.layout.name, frame.format.name)
+        if self._odd is None or self._odd[0] != kind:
+            layout = usual_layout(self.channels)
+            self._odd = kind, AudioResampler("fltp", layout, self.samplerate)
+        frame.pts = None
+        return [to_float(one) for one in self._odd[1].resample(frame)]
 
     def blocks(self, block_frames: int = BLOCK_FRAMES) -> Iterator[Samples]:
         """See `Source.blocks`."""
@@ -276,7 +257,7 @@ class AvSource(Source):
         second = Fraction(frame - run_up, self.samplerate)
         try:
             self._container.seek(origin + math.floor(second / base), stream=self._stream)
-        except av.error.FFmpegError:  # it finds no place to go to, as in some FLAC
+        except Exception:  # it finds no place to go to, as in some FLAC
             self._first = None
         else:
             self._frames = self._decoded()

@@ -34,6 +34,10 @@ _MASTERING = {
 }
 
 
+# It holds four names and colours, and some settings.
+_MOST_STEM_BYTES = 1_000_000
+
+
 class Box(NamedTuple):
     """One box: its type and where its header, body and end stand in the file."""
 
@@ -47,13 +51,13 @@ def read_stem_names(path: Path) -> list[str]:
     """The stems' names as the file tells them, empty where it has no ``stem`` box."""
     with path.open("rb") as file:
         box = _find(file, [b"moov", b"udta", b"stem"])
-        if box is None:
+        if box is None or box.end - box.body > _MOST_STEM_BYTES:
             return []
         file.seek(box.body)
         try:
             told = json.loads(file.read(box.end - box.body))
             return [str(stem["name"]) for stem in told["stems"]]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return []
 
 
@@ -104,6 +108,8 @@ def _boxes(file: BinaryIO, outer: Box) -> Iterator[Box]:
         size, kind = struct.unpack(">I4s", file.read(8))
         body = start + 8
         if size == 1:
+            if start + 16 > outer.end:
+                return
             size, body = struct.unpack(">Q", file.read(8))[0], start + 16
         end = outer.end if size == 0 else start + size
         if not body <= end <= outer.end:

@@ -32,14 +32,21 @@ _Set: TypeAlias = Mapping[str, Callable[[Any, str, list[str]], None]]
 
 def read_tags(path: Path) -> dict[str, str]:
     """The tags of a file, as mutagen reads them or else FFmpeg; empty where there are none."""
+    # of damaged tags mutagen raises anything: IndexError, KeyError, struct.error
+    try:
+        tags = _read_with_mutagen(path)
+    except Exception:
+        tags = None
+    return _read_with_ffmpeg(path) if tags is None else tags
+
+
+def _read_with_mutagen(path: Path) -> dict[str, str] | None:
+    """The tags that mutagen finds; None where it finds none, or not under the common keys."""
     import mutagen
 
-    try:
-        file = mutagen.File(path)
-    except (mutagen.MutagenError, OSError, ValueError):
-        file = None
+    file = mutagen.File(path)
     if file is None or not file.tags or type(file.tags).__module__ in _KEYS_OF_THEIR_OWN:
-        return _read_with_ffmpeg(path)
+        return None
     accessors = _accessors(file.tags)
     if accessors is None:
         known = {key.lower(): file.tags[key] for key in file.tags.keys()}  # noqa: SIM118
@@ -52,12 +59,12 @@ def read_tags(path: Path) -> dict[str, str]:
 
 
 def _read_with_ffmpeg(path: Path) -> dict[str, str]:
-    import av
+    from streamer.files.av_open import Tap, open_container
 
     try:
-        with path.open("rb") as file, av.open(file, "r", metadata_errors="replace") as container:
+        with path.open("rb") as file, open_container(Tap(file)) as container:
             return from_container(container.metadata)
-    except (av.error.FFmpegError, OSError, ValueError):
+    except Exception:
         return {}
 
 
@@ -68,7 +75,7 @@ def states_length(path: Path) -> bool:
 
     try:
         file = mutagen.File(path)
-    except (mutagen.MutagenError, OSError, ValueError):
+    except Exception:
         return True
     mode = getattr(file.info, "bitrate_mode", None) if isinstance(file, MP3) else None
     return mode != BitrateMode.UNKNOWN

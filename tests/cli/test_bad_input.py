@@ -3,8 +3,9 @@ than there is to lose."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import pytest
 import soundfile
 from doubles import noise
 
+from cli.tracks import try_all
 from streamer.audio import Samples
+from streamer.errors import SourceError
 
 Run = Callable[..., Any]
 Read = Callable[[Path], Samples]
@@ -99,6 +102,37 @@ def test_all_that_can_be_are_separated(
     assert "none.wav" in outcome.complaint
     made = {"passthrough/a/bass.wav", "passthrough/b/bass.wav"}
     assert files(elsewhere / "separated") == made
+
+
+def test_a_bad_file_does_not_end_the_run(separate: Run, song: Run, elsewhere: Path) -> None:
+    """Each of these once was a traceback that left the rest undone, and ``--json`` empty."""
+    whole = song("good.wav").read_bytes()
+    (elsewhere / "a.w64").write_bytes(b"riff" + b"\xff" * 60)
+    (elsewhere / "b.opus").write_bytes(b"OggS" + bytes(22) + b"\0OpusHead" + bytes(60))
+    (elsewhere / "c.mp4").write_bytes(b"\0\0\0\1moov\0\0")
+    (elsewhere / "z.wav").write_bytes(whole)
+    outcome = separate(*ONE, "--json", "a.w64", "b.opus", "good.wav", "c.mp4", "z.wav")
+    assert outcome.code == SOURCE
+    told = json.loads(outcome.out)
+    assert ["error" in one for one in told] == [True, True, False, True, False]
+    assert (elsewhere / "separated/passthrough/z/vocals.wav").is_file()
+    assert "Traceback" not in outcome.err
+
+
+def test_what_should_not_happen_does_not_end_the_run(capsys: Any) -> None:
+    def one(path: str) -> Mapping[str, object]:
+        if path == "bad":
+            raise IndexError("of some library")
+        if path == "worse":
+            raise SourceError("it is damaged")
+        return {"source": path}
+
+    outcomes, code = try_all(["a", "bad", "worse", "b"], one)
+    assert code == 1
+    assert [one["source"] for one in outcomes] == ["a", "bad", "worse", "b"]
+    assert outcomes[1]["error"] == "this should not happen: IndexError: of some library"
+    assert outcomes[2]["error"] == "it is damaged"
+    assert capsys.readouterr().err.count("stemstream: ") == 2
 
 
 # inputs that are damaged or odd
