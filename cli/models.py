@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cli.terminal import output
+from cli.terminal import output, print_path
 from cli.verbose import with_verbose
 from streamer import models
 from streamer.errors import WeightsError
@@ -49,7 +49,7 @@ def download(name: Name) -> None:
     """Fetch a model's weights, so that it works without a network."""
     _needs_weights(name)
     for file in models.download(name):
-        typer.echo(file)
+        print_path(file)
 
 
 @app.command()
@@ -63,7 +63,7 @@ def path(name: Name) -> None:
             f"the weights of {name} are not on this machine; `stemstream models download {name}` "
             "fetches them"
         )
-    typer.echo(here.path)
+    print_path(here.path)
 
 
 def _needs_weights(name: str) -> None:

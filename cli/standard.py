@@ -8,6 +8,7 @@ import os
 import sys
 from typing import Any
 
+from cli.escapes import EscapedStream
 from streamer.errors import SinkError
 
 OUTPUT = 1
@@ -16,6 +17,8 @@ OUTPUT = 1
 
 def claim() -> None:
     """Have every failure to write to standard output be a `SinkError`, whoever writes.
+
+    What is written to standard error is escaped from now on (`escapes`).
 
     Descriptors of standard streams that are closed are occupied: the next files to be opened would
     get them, and with them whatever a library prints.
@@ -34,6 +37,9 @@ def claim() -> None:
         sys.stdout = io.TextIOWrapper(
             buffer, ours.encoding, ours.errors, line_buffering=ours.line_buffering
         )
+    errors = sys.__stderr__
+    if errors is not None and errors is sys.stderr:
+        sys.stderr = EscapedStream(errors)
 
 
 def refuse_closed() -> None:

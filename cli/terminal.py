@@ -4,15 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import sys
+from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from cli.escapes import escaped
 
-class _Teller(Console):
+
+class SafeConsole(Console):
+    """A terminal or what stands in for one, that obeys no control sequence in a text.
+
+    No markup and no emoji: brackets and colons in the name of a song are part of it.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """See `Console`: escaped before a table measures it."""
+        return super().render_str(escaped(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """See `Console`: all that is shown comes by here."""
+        if isinstance(renderable, Text) and escaped(renderable.plain) != renderable.plain:
+            renderable = Text(escaped(renderable.plain), style=renderable.style)
+        for segment in super().render(renderable, options):
+            text = segment.text
+            yield segment if segment.is_control else Segment(escaped(text), segment.style)
+
+
+class _Teller(SafeConsole):
     """Standard error; where nothing can be told there, as on a full disk, the work goes on."""
 
     def print(self, *objects: Any, **options: Any) -> None:
@@ -23,10 +53,9 @@ class _Teller(Console):
         self.quiet = True
 
 
-# no markup and no emoji: brackets and colons in the name of a song are part of it
-console = _Teller(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+console = _Teller(stderr=True, soft_wrap=True)
 TABLE_WIDTH = 120
-output = Console(highlight=False, markup=False, emoji=False)
+output = SafeConsole()
 """Standard output, for the commands whose result is a table."""
 
 
@@ -35,17 +64,27 @@ def print_whole(table: Table) -> None:
     none.
     """
     width = max(output.width, TABLE_WIDTH)
-    Console(width=width, highlight=False, markup=False, emoji=False).print(table)
+    SafeConsole(width=width).print(table)
+
+
+def print_path(path: str | os.PathLike[str]) -> None:
+    """Print a path on a line of standard output: as it is for a program, escaped for a person."""
+    if sys.stdout.isatty():
+        output.print(os.fsdecode(path), soft_wrap=True)
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(os.fsencode(path) + os.linesep.encode())
+    sys.stdout.flush()
 
 
 def complain(sentence: str) -> None:
     """Say what went wrong, on one line."""
-    console.print(Text(f"stemstream: {' '.join(sentence.split())}"))
+    console.print(f"stemstream: {' '.join(sentence.split())}")
 
 
 def tell(sentence: str) -> None:
-    """Say what a user should know."""
-    console.print(Text(sentence), style="dim")
+    """Say what a user should know, on one line."""
+    console.print(escaped(sentence, keep=""), style="dim")
 
 
 class _Relay(logging.Handler):
