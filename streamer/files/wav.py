@@ -151,17 +151,20 @@ class WavWriter:
         # The next sample takes the place of the pad byte.
         self._file.seek(self._header_bytes + self._data_bytes)
 
-    def close(self) -> None:
+    def close(self, frames: int | None = None) -> None:
         """Pad to an even length and put the sizes right; a frame that was cut short is cut off.
+
+        With ``frames`` the file ends there; it holds at least as many.
 
         Raises:
             OSError: it cannot be done; if all that lacks is room for the pad byte, the file is
                 valid, less its last frame.
         """
+        frames = self.frames if frames is None else frames
         try:
-            self._end(self.frames)
+            self._end(frames)
         except OSError:
-            self._end(self.frames // 2 * 2)
+            self._end(frames // 2 * 2)
             raise
 
     def _end(self, frames: int) -> None:

@@ -28,6 +28,9 @@ from streamer.naming import FileName, distinct_names
 _TAKE = re.compile(r"take-([0-9]+)")
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
+# How far one stem may be ahead of another: that much is lost where the disk is full.
+_IN_STEP_FRAMES = 1024
+
 # macOS has none; there fsync does the same and a little more.
 _sync_data = getattr(os, "fdatasync", os.fsync)
 
@@ -88,9 +91,12 @@ class Take:
         Raises:
             OSError: it cannot be written; `close` saves what can be.
         """
-        for index, writer in enumerate(self._writers):
-            first = index * self._channels
-            writer.write(samples[:, first : first + self._channels])
+        for start in range(0, len(samples), _IN_STEP_FRAMES):
+            piece = samples[start : start + _IN_STEP_FRAMES]
+            for index, writer in enumerate(self._writers):
+                first = index * self._channels
+                writer.write(piece[:, first : first + self._channels])
+        for writer in self._writers:
             # Right behind the samples: what lies beyond the header's count is lost to a kill.
             writer.refresh()
         self.frames = self._writers[0].frames
@@ -124,12 +130,19 @@ class Take:
     def close(self) -> None:
         """Make every file whole, also after an error, and wait until it is on the disk.
 
+        After an error all files end at the same frame: where the shortest one does.
+
         Raises:
             OSError: the first thing that failed; the rest was done all the same.
         """
         errors = []
+        shortest = min(writer.frames for writer in self._writers)
+        if any(writer.frames != self.frames for writer in self._writers):
+            shortest -= shortest % 2  # so that no file needs a pad byte, for which there is no room
+        self.frames = shortest
         for file, writer in zip(self._files, self._writers, strict=True):
-            for step in (writer.close, partial(_sync_data, file.fileno()), file.close):
+            ending = partial(writer.close, shortest)
+            for step in (ending, partial(_sync_data, file.fileno()), file.close):
                 try:
                     step()
                 except OSError as error:

@@ -412,5 +412,5 @@ def test_a_full_disk_does_not_disturb_the_sound(small_disk: Path) -> None:
     out = heard(device)
     first = announced + RATE // 2
     np.testing.assert_allclose(out[first:], signal[RATE // 2 : len(out) - announced], atol=1e-6)
-    recorded, _ = soundfile.read(small_disk / "take-001" / "drums.wav", dtype="float32")
-    assert len(recorded) > 1000
+    (frames,) = {soundfile.info(path).frames for path in small_disk.rglob("*.wav")}
+    assert frames > 1000
