@@ -18,7 +18,8 @@ Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        help="settings file in TOML; without one stemstream.toml, where there is one",
+        help="settings file in TOML; without one stemstream.toml in the current "
+        "folder, of which only sound is taken",
         metavar="FILE",
     ),
 ]

@@ -38,6 +38,8 @@ AGAIN_SECONDS: Final = 0.01
 def run() -> None:
     """Run the command line and exit."""
     claim()
+    # processes that this one starts import nothing that lies in the current folder
+    os.environ["PYTHONSAFEPATH"] = "1"
     # importing makes a great many objects and no garbage; `cli.tracks` turns collection on again
     gc.disable()
     stops = asked

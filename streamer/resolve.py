@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -31,11 +31,15 @@ from streamer.settings import (
     Environment,
     Settings,
     StreamSettings,
+    is_harmless,
     preset_values,
 )
 
 CONFIG_FILE: Final = "stemstream.toml"
-"""The settings file that is read where it stands in the current folder."""
+"""The settings file that is read where it stands in the current folder.
+
+Nobody asked for it, and others may have put it there: it may set what is harmless alone.
+"""
 TABLES: Final[tuple[str, ...]] = ("live", "eval", "train")
 """The tables of a settings file: settings of one command alone."""
 
@@ -99,10 +103,12 @@ def resolve(
     """Return the settings that hold, and the origin of each.
 
     ``flags`` are fields of ``kind``; None is a flag that was not given. ``config`` is a settings
-    file in TOML; without one, `CONFIG_FILE` in the current folder is read where there is one.
+    file in TOML; without one, `CONFIG_FILE` in the current folder is read where there is one, of
+    which only the harmless fields are taken (`streamer.settings.harmless`).
 
     Raises:
-        SettingsError: a value or a name is wrong, or the settings file cannot be read.
+        SettingsError: a value or a name is wrong, the settings file cannot be read, or one that
+            nobody named sets what it may not.
     """
     given = {
         **_from_file(config, kind),
@@ -174,7 +180,19 @@ def _from_file(config: Path | None, kind: type[Checked]) -> dict[str, _Given]:
         raise SettingsError(f"{path}: {kind.table} must be a table; write [{kind.table}] above it")
     _refuse_unknown(own, kind, f"{path}: [{kind.table}] ")
     values.update(own)
+    if config is None:
+        _refuse_harmful([*everywhere, *own], kind)
     return {name: _Given(value, str(path), f"{path}: {name}") for name, value in values.items()}
+
+
+def _refuse_harmful(names: Iterable[str], kind: type[Checked]) -> None:
+    fields = {**Settings.model_fields, **kind.model_fields}
+    for name in names:
+        if not is_harmless(fields[name]):
+            raise SettingsError(
+                f"{CONFIG_FILE}: {name} may not be set by a file that only lies in the folder; "
+                f"give --config {CONFIG_FILE} if you trust the file"
+            )
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from streamer.naming import FIELDS, FILENAME, check_template
 
@@ -133,6 +134,21 @@ class ConflictError(ValueError):
         return re.sub(r"\{(\w+)\}", lambda name: written(name[1]), self._sentence)
 
 
+def harmless(default: Any, **rules: Any) -> Any:
+    """Make a field that a settings file may set which nobody named, but was found in the folder.
+
+    Such fields say how stems sound and how they are computed. What names paths, hosts, ports,
+    devices or models, what replaces files, and above all what is trusted is a plain ``Field``.
+    """
+    return Field(default, json_schema_extra={"harmless": True}, **rules)
+
+
+def is_harmless(field: FieldInfo) -> bool:
+    """Return whether a field was made by `harmless`."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and extra.get("harmless") is True
+
+
 class Checked(BaseModel):
     """Settings of any kind. ``table`` is the table of a settings file that is for this kind alone,
     where it has one.
@@ -151,7 +167,7 @@ class StreamSettings(Checked):
     A preset fills in whatever is not given beside it.
     """
 
-    preset: Annotated[Preset | None, BeforeValidator(_upper)] = Field(
+    preset: Annotated[Preset | None, BeforeValidator(_upper)] = harmless(
         None,
         description="a set of values for model, overlap, shifts and sample format",
         examples=["PRODUCTION"],
@@ -167,88 +183,88 @@ class StreamSettings(Checked):
     trust_checkpoint: bool = Field(
         False, description="load checkpoints that can run code (pickles); only from who you trust"
     )
-    device: Name = Field("auto", description="cpu, cuda, cuda:1, mps; auto takes the fastest")
-    backend: Literal["auto"] | Library = Field(
+    device: Name = harmless("auto", description="cpu, cuda, cuda:1, mps; auto takes the fastest")
+    backend: Literal["auto"] | Library = harmless(
         "auto", description="what runs the model; auto takes what was measured to be fastest here"
     )
-    precision: Precision | None = Field(
+    precision: Precision | None = harmless(
         None,
         description="numbers that the model computes in: float32 is exact, bfloat16 about 48 dB "
         "off and faster where the processor has it, float16 for GPUs [default: float32, of "
         "htdemucs_quantized bfloat16]",
         examples=["bfloat16"],
     )
-    overlap: float = Field(
+    overlap: float = harmless(
         0.25, ge=0, le=0.99, description="how much of a window the next one covers again"
     )
-    shifts: int = Field(
+    shifts: int = harmless(
         1, ge=0, le=100, description="separate so many randomly shifted copies and average them"
     )
-    segment: float | None = Field(
+    segment: float | None = harmless(
         None,
         ge=0.1,
         le=600,
         description="window length in seconds; shorter takes less memory",
         examples=[7.8],
     )
-    hop: float | None = Field(
+    hop: float | None = harmless(
         None,
         gt=0,
         description="live windows instead of overlap: seconds from one window to the next",
         examples=[0.25],
     )
-    lookahead: float | None = Field(
+    lookahead: float | None = harmless(
         None,
         ge=0,
         description="live windows: seconds that the model hears beyond what it gives; this, the "
         "hop and the time to compute are the delay",
         examples=[0.1],
     )
-    crossfade: float | None = Field(
+    crossfade: float | None = harmless(
         None,
         ge=0,
         description="live windows: seconds over which one window blends into the next",
         examples=[0.05],
     )
-    seed: int = Field(0, ge=0, description="start of the random numbers (shifts, dither)")
-    torch_num_threads: int | None = Field(
+    seed: int = harmless(0, ge=0, description="start of the random numbers (shifts, dither)")
+    torch_num_threads: int | None = harmless(
         None, ge=1, le=MOST_THREADS, description="threads that a model may use", examples=[4]
     )
     stems: Annotated[tuple[str, ...] | None, BeforeValidator(_names), AfterValidator(_distinct)] = (
-        Field(None, description="make only these stems", examples=["vocals,bass"])
+        harmless(None, description="make only these stems", examples=["vocals,bass"])
     )
-    two_stems: Annotated[str | None, AfterValidator(_named)] = Field(
+    two_stems: Annotated[str | None, AfterValidator(_named)] = harmless(
         None, description="make this stem and everything but it", examples=["vocals"]
     )
-    other_method: Literal["add", "minus", "none"] = Field(
+    other_method: Literal["add", "minus", "none"] = harmless(
         "add",
         description="make everything but the stem by adding the others, by taking it from the mix, "
         "or not at all",
     )
-    normalize: Literal["rms", "track", "none"] = Field(
+    normalize: Literal["rms", "track", "none"] = harmless(
         "rms",
         description="level that the model hears: even by running RMS, or over the whole track (as "
         "demucs, reads it twice); undone behind it",
     )
-    clip_mode: Literal["soft", "rescale", "clamp", "none"] = Field(
+    clip_mode: Literal["soft", "rescale", "clamp", "none"] = harmless(
         "soft", description="keep stems under full scale"
     )
-    loudness: float | None = Field(
+    loudness: float | None = harmless(
         None,
         ge=-70,
         le=0,
         description="bring the mix to this loudness in LUFS, all stems by one gain",
         examples=[-16],
     )
-    residual: bool = Field(False, description="also give what the stems leave of the mix")
-    conserve: bool = Field(
+    residual: bool = harmless(False, description="also give what the stems leave of the mix")
+    conserve: bool = harmless(
         False, description="give what the stems leave of the mix to the stem other"
     )
-    sample_format: Literal["int16", "int24", "float32"] = Field(
+    sample_format: Literal["int16", "int24", "float32"] = harmless(
         "int16", description="samples in the files"
     )
-    dither: bool = Field(True, description="add TPDF dither to 16 and 24 bit samples")
-    resampler: ResamplingEngine = Field("soxr", description="what converts sample rates")
+    dither: bool = harmless(True, description="add TPDF dither to 16 and 24 bit samples")
+    resampler: ResamplingEngine = harmless("soxr", description="what converts sample rates")
 
     @model_validator(mode="before")
     @classmethod
@@ -297,8 +313,8 @@ class Settings(StreamSettings):
         pydantic.ValidationError: a value is out of its range; `resolve` says it in one sentence.
     """
 
-    jobs: int = Field(0, ge=0, description="windows separated in parallel; takes more memory")
-    batch: int = Field(
+    jobs: int = harmless(0, ge=0, description="windows separated in parallel; takes more memory")
+    batch: int = harmless(
         0,
         ge=0,
         le=MOST_BATCH,
@@ -308,7 +324,7 @@ class Settings(StreamSettings):
     out: Annotated[Path, BeforeValidator(_folder)] = Field(
         Path("separated"), description="folder to write to, or - for standard output"
     )
-    format: Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem.mp4", "raw"] = Field(
+    format: Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem.mp4", "raw"] = harmless(
         "wav",
         description="kind of the files; stem.mp4 is one file for DJ software, raw is for --out -",
     )
@@ -316,8 +332,8 @@ class Settings(StreamSettings):
         FILENAME,
         description=f"names of the files; fields: {', '.join(FIELDS)}",
     )
-    mp3_bitrate: int = Field(320, ge=32, le=320, description="kbit/s of an MP3")
-    mp3_preset: int = Field(2, ge=2, le=7, description="MP3 encoder: 2 is best, 7 is fastest")
+    mp3_bitrate: int = harmless(320, ge=32, le=320, description="kbit/s of an MP3")
+    mp3_preset: int = harmless(2, ge=2, le=7, description="MP3 encoder: 2 is best, 7 is fastest")
     overwrite: bool = Field(False, description="replace files that exist")
     resume: bool = Field(
         False, description="go on: keep the files that are there, make those that are missing"

@@ -7,11 +7,14 @@ from typing import get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from streamer.errors import SettingsError
+from streamer.live.settings import LiveSettings
 from streamer.resolve import allowed, flag, resolve
-from streamer.settings import PRESETS, Environment, Preset, Settings
+from streamer.settings import PRESETS, Environment, Preset, Settings, is_harmless
+from streamer.train.eval_settings import EvalSettings
+from streamer.train.settings import TrainSettings
 
 FIELDS = list(Settings.model_fields)
 
@@ -215,13 +218,12 @@ def test_the_ends_of_the_range_belong_to_it(end):
 
 def test_the_file_in_the_current_folder_is_read(tmp_path):
     (tmp_path / "stemstream.toml").write_text(
-        'preset = "fast"\nshifts = 2\nstems = ["vocals"]\nout = "there"\ndither = false\n'
+        'preset = "fast"\nshifts = 2\nstems = ["vocals"]\ndither = false\n'
     )
     resolved = resolve({}, {})
     assert resolved.settings.model == "htdemucs_quantized"
     assert resolved.settings.shifts == 2
     assert resolved.settings.stems == ("vocals",)
-    assert str(resolved.settings.out) == "there"
     assert resolved.origins["shifts"] == "stemstream.toml"
     assert resolved.origins["preset"] == "stemstream.toml"
     assert resolved.origins["overlap"] == "preset FAST"
@@ -257,6 +259,64 @@ def test_a_file_that_cannot_be_read(tmp_path):
     assert "cannot be read" in refusal(config=tmp_path)
     (tmp_path / "latin.toml").write_bytes(b'out = "\xe4"\n')
     assert "UTF-8" in refusal(config=tmp_path / "latin.toml")
+
+
+KINDS = [Settings, LiveSettings, EvalSettings, TrainSettings]
+HARMFUL = {
+    "": ["model", "repo", "trust_checkpoint", "out", "filename", "overwrite", "resume"],
+    "live": ["input", "output", "scene", "record", "report", "osc", "metrics", "host"],
+    "eval": [],
+    "train": [
+        "data",
+        "validation",
+        "cache",
+        "model",
+        "repo",
+        "trust_checkpoint",
+        "out",
+        "overwrite",
+        "resume",
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_found_file_sets_sound_alone(tmp_path, kind):
+    """What decides on trust, paths, models, hosts and devices needs a flag or a named file."""
+    harmful = set(HARMFUL[""] + HARMFUL[kind.table]) & set(kind.model_fields)
+    assert {n for n, field in kind.model_fields.items() if not is_harmless(field)} == harmful
+    for name in harmful:
+        table = f"[{kind.table}]\n" if kind.table else ""
+        (tmp_path / "stemstream.toml").write_text(f"{table}{name} = 1\n")
+        with pytest.raises(SettingsError) as caught:
+            resolve({}, {}, kind=kind)
+        assert str(caught.value) == (
+            f"stemstream.toml: {name} may not be set by a file that only lies in the folder; "
+            "give --config stemstream.toml if you trust the file"
+        )
+
+
+def test_a_new_field_is_not_set_by_a_found_file(tmp_path):
+    class More(Settings):
+        plugin: str = Field("", description="what nobody has thought about yet")
+
+    (tmp_path / "stemstream.toml").write_text("shifts = 2\n")
+    assert resolve({}, {}, kind=More).settings.shifts == 2
+    (tmp_path / "stemstream.toml").write_text("plugin = 'evil.so'\n")
+    with pytest.raises(SettingsError):
+        resolve({}, {}, kind=More)
+
+
+def test_a_file_that_is_named_may_trust(tmp_path):
+    config = tmp_path / "stemstream.toml"
+    config.write_text("trust_checkpoint = true\nmodel = 'mine.th'\n")
+    assert resolve({}, {}, config).settings.trust_checkpoint
+
+
+def test_the_environment_does_not_trust():
+    environ = {"DEMUCS_MODEL": "mine.th", "TRUST_CHECKPOINT": "1", "DEMUCS_TRUST_CHECKPOINT": "1"}
+    assert not resolve({}, environ).settings.trust_checkpoint
+    assert "trust_checkpoint" not in Environment.model_fields
 
 
 # what is refused -------------------------------------------------------------------------------
@@ -394,9 +454,10 @@ def test_what_excludes_each_other(flags, way_out):
 
 
 def test_what_excludes_each_other_is_called_as_it_was_written(tmp_path):
-    (tmp_path / "stemstream.toml").write_text("resume = true\n")
-    words = "--overwrite replaces what stemstream.toml: resume keeps; give one of them"
-    assert refusal({"overwrite": True}) == words
+    config = tmp_path / "mine.toml"
+    config.write_text("resume = true\n")
+    words = f"--overwrite replaces what {config}: resume keeps; give one of them"
+    assert refusal({"overwrite": True}, config=config) == words
     with pytest.raises(ValidationError, match="overwrite replaces what resume keeps"):
         Settings(overwrite=True, resume=True)
 

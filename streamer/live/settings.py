@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 
 from streamer.delay import Fallback
-from streamer.settings import ConflictError, StreamSettings
+from streamer.settings import ConflictError, StreamSettings, harmless
 
 _CLOCK: Final = re.compile(r"(?:([0-9]{1,3}):)?([0-9]{1,4}):([0-5]?[0-9](?:\.[0-9]*)?)")
 _DAY_SECONDS: Final = 86_400
@@ -48,7 +48,7 @@ class LiveSettings(StreamSettings):
 
     table: ClassVar[str] = "live"
 
-    sample_format: Literal["int16", "int24", "float32"] = Field(
+    sample_format: Literal["int16", "int24", "float32"] = harmless(
         "int24", description="samples in the recorded files"
     )
     input: str | None = Field(
@@ -56,28 +56,32 @@ class LiveSettings(StreamSettings):
         description="sound device to take in (its index or a part of its name), or a file to play",
         examples=["USB"],
     )
-    input_channels: Annotated[tuple[int, ...] | None, BeforeValidator(_channels)] = Field(
+    input_channels: Annotated[tuple[int, ...] | None, BeforeValidator(_channels)] = harmless(
         None,
         description="the channels to take in, one (mono) or two, from 1",
         examples=["1,2"],
     )
     output: Several = Field((), description="sound device to play on; may be given several times")
-    samplerate: int | None = Field(
+    samplerate: int | None = harmless(
         None, ge=8000, le=384_000, description="rate of the devices in Hz", examples=[48000]
     )
-    blocksize: int = Field(512, ge=16, le=16384, description="frames of a device block")
-    buffer: Literal["low", "high"] = Field(
+    blocksize: int = harmless(512, ge=16, le=16384, description="frames of a device block")
+    buffer: Literal["low", "high"] = harmless(
         "high", description="how much the devices buffer: low delays less, high is safer"
     )
-    latency: float | None = Field(
+    latency: float | None = harmless(
         None,
         gt=0,
         description="the whole delay that is promised, in seconds, devices included",
         examples=[0.5],
     )
-    calibrate: bool = Field(False, description="time the model again, though it was timed before")
-    adapt: bool = Field(True, description="where the model is too slow, give up some of its work")
-    route: Several = Field(
+    calibrate: bool = harmless(
+        False, description="time the model again, though it was timed before"
+    )
+    adapt: bool = harmless(
+        True, description="where the model is too slow, give up some of its work"
+    )
+    route: Several = harmless(
         (),
         description="who plays where: STEM=1,2, mix=3,4 or mix-STEM=5,6, with OUTPUT: before it "
         "where there are several; may be given several times",
@@ -85,23 +89,23 @@ class LiveSettings(StreamSettings):
     scene: Path | None = Field(
         None, description="routes and levels in a TOML file, read again when it changes"
     )
-    fallback: Fallback = Field("dry", description="what plays where the stems are missing")
-    start: Annotated[float, BeforeValidator(_seconds)] = Field(
+    fallback: Fallback = harmless("dry", description="what plays where the stems are missing")
+    start: Annotated[float, BeforeValidator(_seconds)] = harmless(
         0.0,
         ge=0,
         le=_DAY_SECONDS,
         description="where in the file to begin, in seconds or mm:ss",
         examples=["1:30"],
     )
-    end: Annotated[float | None, BeforeValidator(_seconds)] = Field(
+    end: Annotated[float | None, BeforeValidator(_seconds)] = harmless(
         None,
         ge=0,
         le=_DAY_SECONDS,
         description="where in the file to end, in seconds or mm:ss",
         examples=["2:45"],
     )
-    loop: bool = Field(False, description="play the file, or this part of it, again and again")
-    duration: float | None = Field(
+    loop: bool = harmless(False, description="play the file, or this part of it, again and again")
+    duration: float | None = harmless(
         None, gt=0, description="stop after so many seconds", examples=[60]
     )
     record: Path | None = Field(None, description="folder to record the stems to")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, model_validator
 
-from streamer.settings import ConflictError, StreamSettings
+from streamer.settings import ConflictError, StreamSettings, harmless
 
 
 def _list_of_seconds(value: object) -> object:
@@ -37,23 +37,23 @@ class EvalSettings(StreamSettings):
 
     table: ClassVar[str] = "eval"
 
-    songs: int | None = Field(
+    songs: int | None = harmless(
         None, ge=1, description="score the first so many songs only", examples=[10]
     )
-    seconds: float | None = Field(
+    seconds: float | None = harmless(
         None, gt=0, description="score so many seconds from the middle of each song", examples=[10]
     )
-    bss_eval: bool = Field(
+    bss_eval: bool = harmless(
         True,
         description="also give SDR, SIR and SAR of BSS Eval v4, which takes its time; --live never "
         "does",
     )
-    live: bool = Field(
+    live: bool = harmless(
         False, description="score live windows of several lengths, hops and lookaheads"
     )
-    windows: Grid = Field((2.0, 4.0), description="with --live: window lengths in seconds")
-    hops: Grid = Field((0.1, 0.2, 0.4), description="with --live: hops in seconds")
-    lookaheads: Grid = Field(
+    windows: Grid = harmless((2.0, 4.0), description="with --live: window lengths in seconds")
+    hops: Grid = harmless((0.1, 0.2, 0.4), description="with --live: hops in seconds")
+    lookaheads: Grid = harmless(
         (0.0, 0.1, 0.2, 0.4, 1.0), description="with --live: lookaheads in seconds"
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from streamer.settings import MOST_THREADS, Checked, Name
+from streamer.settings import MOST_THREADS, Checked, Name, harmless
 
 
 def _folders(value: object) -> object:
@@ -42,7 +42,7 @@ class TrainSettings(Checked):
         description="folder of songs with their stems; may be given several times",
         examples=["songs"],
     )
-    mixing: Annotated[tuple[Share, ...] | None, BeforeValidator(_numbers)] = Field(
+    mixing: Annotated[tuple[Share, ...] | None, BeforeValidator(_numbers)] = harmless(
         None,
         description="how much of what is heard comes from each --data, with commas; without it "
         "each song has the same chance",
@@ -53,7 +53,7 @@ class TrainSettings(Checked):
         description="folder of songs to judge by; without it some of the first --data are held out",
         examples=["held-out"],
     )
-    held_out: float = Field(
+    held_out: float = harmless(
         0.1, ge=0.01, le=0.9, description="share of the songs of the first --data to judge by"
     )
     cache: Path | None = Field(
@@ -67,77 +67,77 @@ class TrainSettings(Checked):
     trust_checkpoint: bool = Field(
         False, description="load checkpoints that can run code (pickles); only from who you trust"
     )
-    from_scratch: bool = Field(
+    from_scratch: bool = harmless(
         False, description="forget what the model has learnt: random weights"
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+    device: Literal["auto", "cpu", "cuda", "mps"] = harmless(
         "auto", description="what computes; auto takes the fastest"
     )
-    devices: int = Field(1, ge=1, description="how many GPUs (or processes on the CPU)")
-    precision: Literal["float32", "bfloat16"] = Field(
+    devices: int = harmless(1, ge=1, description="how many GPUs (or processes on the CPU)")
+    precision: Literal["float32", "bfloat16"] = harmless(
         "float32", description="arithmetic of the network; bfloat16 is faster on most GPUs"
     )
-    torch_num_threads: int | None = Field(
+    torch_num_threads: int | None = harmless(
         None, ge=1, le=MOST_THREADS, description="threads that the network may use", examples=[2]
     )
-    workers: int = Field(
+    workers: int = harmless(
         1, ge=0, le=64, description="processes that make examples; 0: between the steps"
     )
-    learning_rate: float = Field(3e-4, gt=0, description="of AdamW, at its highest")
-    weight_decay: float = Field(0.0, ge=0, le=1, description="of AdamW")
-    batch: int = Field(4, ge=1, le=4096, description="examples a step and device")
-    accumulate: int = Field(1, ge=1, le=4096, description="batches added up to one step")
-    segment: float = Field(10.0, ge=0.1, le=600, description="seconds of an example")
-    epochs: int = Field(50, ge=1, description="validations, and what lies between them")
-    epoch_steps: int | None = Field(
+    learning_rate: float = harmless(3e-4, gt=0, description="of AdamW, at its highest")
+    weight_decay: float = harmless(0.0, ge=0, le=1, description="of AdamW")
+    batch: int = harmless(4, ge=1, le=4096, description="examples a step and device")
+    accumulate: int = harmless(1, ge=1, le=4096, description="batches added up to one step")
+    segment: float = harmless(10.0, ge=0.1, le=600, description="seconds of an example")
+    epochs: int = harmless(50, ge=1, description="validations, and what lies between them")
+    epoch_steps: int | None = harmless(
         None,
         ge=1,
         description="steps of an epoch; without it as many as hear all the music once",
         examples=[200],
     )
-    warmup: int = Field(100, ge=0, description="steps over which the learning rate rises")
-    clip_norm: float = Field(
+    warmup: int = harmless(100, ge=0, description="steps over which the learning rate rises")
+    clip_norm: float = harmless(
         1.0, gt=0, description="norm of the gradient over which it is scaled down"
     )
-    ema: float = Field(
+    ema: float = harmless(
         0.999, ge=0, le=0.99999, description="decay of the moving average of the weights; 0: none"
     )
-    patience: int = Field(
+    patience: int = harmless(
         0, ge=0, description="stop after so many epochs without a better one; 0: never"
     )
-    bss_every: int = Field(
+    bss_every: int = harmless(
         10,
         ge=0,
         description="epochs from one measurement of SIR and SAR to the next, which take as long as "
         "the music; 0: none, not of the best at the end either",
     )
-    loss: Literal["l1", "sdr"] = Field(
+    loss: Literal["l1", "sdr"] = harmless(
         "l1", description="what is made small: L1 on the waveform, or minus the SDR in dB"
     )
-    stft_loss: float = Field(
+    stft_loss: float = harmless(
         0.0, ge=0, le=100, description="weight of the spectral loss beside that one"
     )
-    settle: float = Field(
+    settle: float = harmless(
         0.0,
         ge=0,
         le=60,
         description="seconds at the start of each example that do not count: a causal network "
         "has heard nothing yet",
     )
-    drop_highest: float = Field(
+    drop_highest: float = harmless(
         0.0, ge=0, le=0.5, description="share of a batch's stems to leave out, the worst of it"
     )
-    seed: int = Field(0, ge=0, description="start of the random numbers")
-    augment: bool = Field(True, description="vary the examples")
-    remix: Share = Field(0.7, description="examples whose stems are of different songs")
-    mixup: Share = Field(0.0, description="stems to which one of its kind is added")
-    pitch: Share = Field(0.2, description="shifted by up to 2 semitones")
-    tempo: Share = Field(0.2, description="played at 0.8 to 1.2 of their tempo")
-    equalizer: Share = Field(0.2, description="stems with another balance of frequencies")
-    reverb: Share = Field(0.1, description="stems put in a room")
-    gain: Share = Field(0.8, description="stems with another level, of 0.25 to 1.25")
-    channel_swap: Share = Field(0.5, description="stems with left and right exchanged")
-    polarity: Share = Field(0.5, description="stems turned upside down")
+    seed: int = harmless(0, ge=0, description="start of the random numbers")
+    augment: bool = harmless(True, description="vary the examples")
+    remix: Share = harmless(0.7, description="examples whose stems are of different songs")
+    mixup: Share = harmless(0.0, description="stems to which one of its kind is added")
+    pitch: Share = harmless(0.2, description="shifted by up to 2 semitones")
+    tempo: Share = harmless(0.2, description="played at 0.8 to 1.2 of their tempo")
+    equalizer: Share = harmless(0.2, description="stems with another balance of frequencies")
+    reverb: Share = harmless(0.1, description="stems put in a room")
+    gain: Share = harmless(0.8, description="stems with another level, of 0.25 to 1.25")
+    channel_swap: Share = harmless(0.5, description="stems with left and right exchanged")
+    polarity: Share = harmless(0.5, description="stems turned upside down")
     out: Path = Field(Path("trained"), description="folder to write to")
     overwrite: bool = Field(False, description="replace what a run left there")
     resume: bool = Field(False, description="go on where the run there stopped")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -407,6 +408,7 @@ def test_wrong_environment(
         (b"overlapp = 0.2", "stemstream.toml: overlapp is no setting; try overlap"),
         (b"[table]\noverlap = 0.2", "stemstream.toml: table is no setting"),
         (b"\xff\xfe", "no text in UTF-8"),
+        (b"trust_checkpoint = true", "trust_checkpoint may not be set by a file that only lies"),
     ],
 )
 def test_wrong_settings_file(
@@ -416,6 +418,27 @@ def test_wrong_settings_file(
     outcome = separate(song())
     assert outcome.code == SETTING
     assert said in outcome.complaint
+
+
+class Harm:
+    """Makes a file when it is unpickled."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("harmed"),)
+
+
+@pytest.mark.parametrize("command", ["separate", "plan", "eval", "train"])
+def test_a_settings_file_in_the_folder_runs_no_code(
+    command: str, stemstream: Run, song: Run, elsewhere: Path
+) -> None:
+    (elsewhere / "mine.th").write_bytes(pickle.dumps(Harm()))
+    table = "[train]\n" if command == "train" else ""
+    config = elsewhere / "stemstream.toml"
+    config.write_text(f"{table}trust_checkpoint = true\nmodel = 'mine.th'\n")
+    outcome = stemstream(command, *([str(song())] if command == "separate" else []))
+    assert outcome.code == SETTING
+    assert "give --config stemstream.toml if you trust the file" in outcome.complaint
+    assert not (elsewhere / "harmed").exists()
 
 
 # models

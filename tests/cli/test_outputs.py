@@ -180,8 +180,8 @@ def test_environment_and_file_reach_the_run(
 ) -> None:
     monkeypatch.setenv("DEMUCS_MODEL", "passthrough")
     monkeypatch.setenv("USE_FLOAT32", "true")
-    (elsewhere / "stemstream.toml").write_text('out = "from the file"\nstems = ["bass"]\n')
-    assert stemstream("separate", song()).code == 0
+    (elsewhere / "mine.toml").write_text('out = "from the file"\nstems = ["bass"]\n')
+    assert stemstream("separate", "--config", "mine.toml", song()).code == 0
     file = elsewhere / "from the file/passthrough/song/bass.wav"
     assert soundfile.info(str(file)).subtype == "FLOAT"
     assert Settings().sample_format != "float32"
