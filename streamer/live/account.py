@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from streamer.live.degrade import Degrader
+from streamer.live.link import Link
 from streamer.live.mixer import Mixer
 from streamer.live.observer import Observer
 from streamer.live.player import Player
@@ -50,7 +51,8 @@ class Account:
         self.stopped = Reason.NONE
         self._events: deque[Event] = deque(maxlen=EVENTS)
         self._told: deque[str] = deque(maxlen=REMEMBERED)
-        self._lost: set[int] = set()
+        self._losses_told: dict[Link, int] = {}
+        self._away: set[Link] = set()
         self._announced_seconds = 0.0
         self._started = datetime.now(UTC)
 
@@ -67,21 +69,26 @@ class Account:
             self.note(sentence)
 
     def note_losses(self) -> None:
-        """Note which devices are gone, and which are back."""
-        links = self._rig.links
-        lost = {index for index, link in enumerate(links) if link.away}
-        for index in sorted(lost ^ self._lost):
-            link = links[index]
-            if index in lost:
+        """Note which devices went, and which are back: each loss, however short it was."""
+        for link in self._rig.links:
+            away = link.away  # before the count, which another thread goes on with
+            losses = link.losses
+            for _ in range(losses - self._losses_told.get(link, 0)):
+                if link in self._away:
+                    self._note_back(link)
+                self._away.add(link)
                 self.note(f"{link.lost.value}: {link.device.name}; waiting for it to come back")
-            else:
-                self._observer.reopened()
-                seconds = link.gap_frames / self._rig.samplerate
-                self.note(
-                    f"{link.device.name} is back; {link.gap_frames} frames ({seconds:.3f} s) "
-                    "are missing"
-                )
-        self._lost = lost
+            self._losses_told[link] = losses
+            if link in self._away and not away:
+                self._away.remove(link)
+                self._note_back(link)
+
+    def _note_back(self, link: Link) -> None:
+        self._observer.reopened()
+        seconds = link.gap_frames / self._rig.samplerate
+        self.note(
+            f"{link.device.name} is back; {link.gap_frames} frames ({seconds:.3f} s) are missing"
+        )
 
     def announce(self) -> None:
         """Announce the delay again where the devices turn out to delay by something else."""

@@ -14,7 +14,9 @@ from streamer.live.devices import Device, Kind
 
 SILENT_SECONDS = 1.0
 SILENT_BLOCKS = 4
-START_SECONDS = 2.0
+START_SECONDS = 3.0
+STEADY_SECONDS = 1.0
+STEADY_PAUSE_SECONDS = 0.25
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 1.0
 
@@ -38,15 +40,19 @@ class Verdict(StrEnum):
 class Watchdog:
     """Watches one stream by its number of callbacks.
 
-    A stream is dead after 1 s, or 4 blocks where these are longer, without a callback; its first
-    callback may take 2 s, since servers wake their devices. Only time that is looked at counts: a
-    program that was stopped, with its callbacks, does not find them all dead when it goes on.
+    A stream is dead after 1 s, or 4 blocks where these are longer, without a callback. Until it
+    first runs steadily, for a second without a pause, it has 3 s: servers wake their devices, and
+    some ask for all that they buffer at once and then for nothing until that is played. Only time
+    that is looked at counts: a program that was stopped, with its callbacks, does not find them all
+    dead when it goes on.
     """
 
     def __init__(self, block_seconds: float) -> None:
         self._limit_seconds = max(SILENT_SECONDS, SILENT_BLOCKS * block_seconds)
+        self._pause_seconds = max(STEADY_PAUSE_SECONDS, SILENT_BLOCKS * block_seconds)
         self._callbacks: int | None = None
-        self._seen = False
+        self._running_seconds = 0.0
+        self._steady = False
         self._looked_seconds = 0.0
         self.silent_seconds = 0.0
 
@@ -55,20 +61,27 @@ class Watchdog:
 
         To be asked several times a second. ``now_seconds`` is any clock that does not go back.
         """
-        if callbacks != self._callbacks:
-            self._seen = self._callbacks is not None
-            self._callbacks = callbacks
-            self.silent_seconds = 0.0
-        else:
-            passed = max(0.0, now_seconds - self._looked_seconds)
-            self.silent_seconds += min(passed, self._limit_seconds / 4)
+        passed = max(0.0, now_seconds - self._looked_seconds)
         self._looked_seconds = now_seconds
+        self._count(callbacks, min(passed, self._limit_seconds / 4))
         if not active:
             return Verdict.ENDED
         limit = self._limit_seconds
-        if not self._seen:
+        if not self._steady:
             limit = max(limit, START_SECONDS)
         return Verdict.ALIVE if self.silent_seconds < limit else Verdict.SILENT
+
+    def _count(self, callbacks: int, passed_seconds: float) -> None:
+        first = self._callbacks is None
+        if callbacks == self._callbacks:
+            self.silent_seconds += passed_seconds
+        else:
+            self._callbacks, self.silent_seconds = callbacks, 0.0
+        if first or self.silent_seconds > self._pause_seconds:
+            self._running_seconds = 0.0
+        else:
+            self._running_seconds += passed_seconds
+        self._steady = self._steady or self._running_seconds >= STEADY_SECONDS
 
 
 class Reconnect:

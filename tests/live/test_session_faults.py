@@ -250,6 +250,21 @@ def test_an_output_that_needs_a_new_list_waits_for_silence() -> None:
     assert np.abs(heard(phones, 7.0)).max() == 0  # nothing is routed there
 
 
+@pytest.mark.parametrize("milliseconds", range(0, 50, 7))
+def test_a_loss_always_makes_a_sentence_however_short(milliseconds: int) -> None:
+    """Back before anybody looks: the status counted it, and nobody was told."""
+    device = card(noise_source(seconds=4))
+    with running([device], reopens=True, blocksize=64, **ROUTE) as run:
+        run.backend.at(LEAVES + milliseconds / 1000, device.end_streams)
+        advance_to(run, LEAVES + 1.0)
+        status = run.session.status()
+    assert status.state is State.RUNNING
+    assert status.gaps == 1
+    lost, back = run.told
+    assert lost.startswith(f"{Reason.INPUT_LOST.value}: card")
+    assert back.startswith("card is back; ")
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_file_waits_for_its_output(fault: Fault, tmp_path: Path) -> None:
     signal = noise(4 * RATE) + np.float32(1e-3)

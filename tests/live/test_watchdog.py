@@ -69,11 +69,26 @@ def test_lives_through_jitter_bursts_and_pauses_that_are_short_enough() -> None:
 
 def test_the_first_callback_may_take_longer() -> None:
     dog = Watchdog(0.01)
-    verdicts = [dog.feed(tenth / 10, 0, True) for tenth in range(25)]
-    assert verdicts.index(Verdict.SILENT) == 20
+    verdicts = [dog.feed(tenth / 10, 0, True) for tenth in range(35)]
+    assert verdicts.index(Verdict.SILENT) == 30
+
+
+def test_an_output_that_starts_with_seconds_of_silence_is_not_gone() -> None:
+    """As PulseAudio's may: it fills its buffer at once, and plays that before it asks again."""
     dog = Watchdog(0.01)
-    verdicts = [dog.feed(tenth / 10, int(tenth > 15), True) for tenth in range(40)]
-    assert verdicts.index(Verdict.SILENT) == 26
+    silent = [dog.feed(tenth / 10, 12 * (tenth > 1), True) for tenth in range(25)]
+    assert set(silent) == {Verdict.ALIVE}
+    running = [dog.feed(tenth / 10, 100 + tenth, True) for tenth in range(25, 40)]
+    assert set(running) == {Verdict.ALIVE}
+    # it runs steadily now, so that a second without a callback is a loss
+    gone = [dog.feed(tenth / 10, 139, True) for tenth in range(40, 60)]
+    assert gone.index(Verdict.SILENT) == 9
+
+
+def test_bursts_with_long_pauses_between_do_not_end_the_grace() -> None:
+    dog = Watchdog(0.01)
+    verdicts = [dog.feed(tenth / 10, 12 * (tenth // 20), True) for tenth in range(100)]
+    assert set(verdicts) == {Verdict.ALIVE}
 
 
 def test_time_that_nobody_looked_at_does_not_count() -> None:
