@@ -249,7 +249,7 @@ def separate_track(
 
 def _notes(source: Source, processor: Processor, notes: Sequence[str]) -> list[str]:
     """Return what the user should know of a track, a sentence each."""
-    told = [*source.losses, *notes, *processor.plan.bag.take_notes()]
+    told = [*source.notes, *source.losses, *notes, *processor.plan.bag.take_notes()]
     if note := downmix_note(source.channels):
         told.append(note)
     if processor.repaired_samples:

@@ -8,10 +8,13 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from streamer.errors import SourceError
 from streamer.files.source import Source, unreadable
+
+if TYPE_CHECKING:
+    from streamer.files.pcm_sizes import RightSizes
 
 STANDARD_INPUT = "-"
 MIXTURE = "mixture"
@@ -19,6 +22,15 @@ MIXTURE = "mixture"
 SLOWEST_HZ, FASTEST_HZ = 1000, 768_000
 """The sample rates that are taken for true."""
 MOST_CHANNELS = 64
+PCM_MAGIC = (b"RIFF", b"RF64", b"riff", b"FORM", b".snd", b"caff")
+"""What a file of a type that libsndfile reads begins with."""
+
+# By whether the header states no length at all.
+_NOTES = {
+    False: "{} is longer than it states, as after a crash of its recorder; it is read to its end",
+    True: "{} states no length, as after a crash of its recorder or from a pipe; it is read to its "
+    "end",
+}
 
 
 def open_source(path: str | Path, stream: int = 0) -> Source:
@@ -70,7 +82,11 @@ def _open(path: str | Path, stream: int) -> Source:
         raise unreadable(str(path), error) from None
     except ValueError:
         raise SourceError(f"{str(path)!r} cannot be a file name; check the path") from None
-    return _pcm_source(path, head) or _av_source(path, stream)
+    sizes = _right_sizes(path, head)
+    source = _pcm_source(path, head, sizes) or _av_source(path, stream, sizes)
+    if sizes is not None:
+        source.notes = [*source.notes, _NOTES[sizes.unknown].format(path.name)]
+    return source
 
 
 def reference_stems(path: str | Path) -> dict[str, Source] | None:
@@ -140,27 +156,40 @@ def _stream_source(label: str, opener: Callable[[], BinaryIO]) -> Source:
     return AvSource(label, opener, rewindable=False)
 
 
-def _pcm_source(path: Path, head: bytes) -> Source | None:
+def _right_sizes(path: Path, head: bytes) -> RightSizes | None:
+    from streamer.files.pcm_sizes import right_sizes
+
+    return right_sizes(path) if head.startswith(PCM_MAGIC) else None
+
+
+def _pcm_source(path: Path, head: bytes, sizes: RightSizes | None) -> Source | None:
     """The file as libsndfile reads it, or None if that is not for it."""
     import soundfile
 
-    from streamer.files.decode_pcm import MAGIC, PcmSource
+    from streamer.files.decode_pcm import PcmSource
 
-    if not head.startswith(MAGIC):
+    if not head.startswith(PCM_MAGIC) or (sizes is not None and not sizes.fits):
         return None
     try:
-        return PcmSource(path)
+        return PcmSource(path, sizes)
     except soundfile.LibsndfileError:
         return None
 
 
-def _av_source(path: Path, stream: int) -> Source:
+def _av_source(path: Path, stream: int, sizes: RightSizes | None) -> Source:
     from streamer.files.decode_av import AvSource
     from streamer.files.tags import read_tags, states_length
 
-    source = AvSource(path.name, _opener(path), stream=stream, length_is_stated=states_length(path))
+    opener = _opener(path) if sizes is None else _patcher(path, sizes)
+    source = AvSource(path.name, opener, stream=stream, length_is_stated=states_length(path))
     source.tags = read_tags(path)
     return source
+
+
+def _patcher(path: Path, sizes: RightSizes) -> Callable[[], BinaryIO]:
+    from streamer.files.pcm_sizes import Patched
+
+    return lambda: cast(BinaryIO, Patched(path, sizes.patches))
 
 
 def _audio_streams(path: Path) -> int:

@@ -11,11 +11,9 @@ import soundfile
 
 from streamer.audio import Samples
 from streamer.errors import SourceError
+from streamer.files.pcm_sizes import Patched, RightSizes
 from streamer.files.source import BLOCK_FRAMES, Source, cut_short
 from streamer.files.tags import read_tags
-
-# What a file of a type that this module reads begins with.
-MAGIC = (b"RIFF", b"RF64", b"riff", b"FORM", b".snd", b"caff")
 
 # A program that writes into a pipe cannot know the length, and states one near these limits.
 _UNKNOWN_BYTES = 0x7FFFF000
@@ -26,17 +24,19 @@ _SHORT_FRAMES = re.compile(r"does not match value from 'ds64' chunk of (\d+)")
 
 
 class PcmSource(Source):
-    """An uncompressed file.
+    """An uncompressed file, whose header is read with the ``sizes`` where these are given.
 
     Raises:
         soundfile.LibsndfileError: it is of a kind that libsndfile does not read.
     """
 
     rewindable = True
+    _patched: Patched | None = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sizes: RightSizes | None = None) -> None:
         self._path = path
-        self._file = _open(path)
+        self._sizes = sizes
+        self._file = self._open()
         self.name = path.name.rsplit(".", 1)[0]
         self.samplerate = self._file.samplerate
         self.channels = self._file.channels
@@ -78,7 +78,7 @@ class PcmSource(Source):
         """See `Source.reopen`."""
         self.close()
         try:
-            self._file = _open(self._path)
+            self._file = self._open()
         except (soundfile.LibsndfileError, OSError):
             raise SourceError(f"{self._path} is gone or was changed; start again") from None
         self.losses = []
@@ -87,13 +87,21 @@ class PcmSource(Source):
     def seek(self, frame: int) -> None:
         """See `Source.seek`."""
         self.reopen()
-        self._begin = self._file.seek(min(frame, self.frames))
+        try:
+            self._begin = self._file.seek(min(frame, self.frames))
+        except soundfile.LibsndfileError:
+            raise SourceError(f"{self._path} is damaged; get it anew") from None
 
     def close(self) -> None:
         """See `Source.close`."""
         self._file.close()
+        if self._patched is not None:
+            self._patched.close()
 
-
-def _open(path: Path) -> soundfile.SoundFile:
-    # As bytes: soundfile refuses a name that is not Unicode.
-    return soundfile.SoundFile(os.fsencode(path))
+    def _open(self) -> soundfile.SoundFile:
+        self._patched = None
+        if self._sizes is not None:
+            self._patched = Patched(self._path, self._sizes.patches)
+            return soundfile.SoundFile(self._patched)
+        # As bytes: soundfile refuses a name that is not Unicode.
+        return soundfile.SoundFile(os.fsencode(self._path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -19,8 +19,9 @@ class Source(ABC):
 
     ``name`` is the track's name without its extension, ``frames`` its length where that is certain
     before it is read (None: it is not), ``seconds`` its length for a progress bar (may be a guess,
-    or None), ``tags`` title, artist and so on, ``losses`` one sentence for each
-    thing that could not be read, complete once ``blocks()`` has ended.
+    or None), ``tags`` title, artist and so on, ``notes`` one sentence for each thing about how it
+    is read that the user should know, ``losses`` one for each thing that could not be read,
+    complete once ``blocks()`` has ended.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Source(ABC):
     frames: int | None
     seconds: float | None
     tags: dict[str, str]
+    notes: Sequence[str] = ()
     losses: list[str]
     rewindable: bool
 

@@ -151,6 +151,15 @@ def test_truncated(kind: str, subtype: str, separate: Run, song: Run, read: Read
     assert 80_000 < len(read(path.parent / VOCALS)) < 120_000
 
 
+def test_a_crashed_recording_is_told(separate: Run, song: Run, read: Read) -> None:
+    path = song("song.wav", noise(50_000), subtype="PCM_16")
+    data = bytearray(path.read_bytes())
+    data[4:8] = data[40:44] = bytes(4)
+    path.write_bytes(data)
+    assert "states no length, as after a crash of its recorder" in separate(*ONE, path).notes
+    assert len(read(path.parent / VOCALS)) == 50_000
+
+
 @pytest.mark.parametrize("frames", [0, 1, 2])
 @pytest.mark.parametrize("samplerate", [44100, 48000])
 def test_next_to_no_frames(
