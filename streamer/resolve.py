@@ -29,6 +29,7 @@ from streamer.settings import (
     Checked,
     ConflictError,
     Environment,
+    SampleFormat,
     Settings,
     StreamSettings,
     is_harmless,
@@ -131,7 +132,7 @@ def flag(name: str, value: object = None) -> str:
     """Return how the command line writes a field, or one value of it."""
     if name == "model":
         return "--name"
-    if name == "sample_format" and value is not None:
+    if name == "sample_format" and value in get_args(SampleFormat):
         return f"--{value}"
     return f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
 

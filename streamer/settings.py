@@ -28,6 +28,7 @@ from streamer.naming import FIELDS, FILENAME, check_template
 Preset: TypeAlias = Literal["AUDIOPHILE", "PRODUCTION", "DEVELOPMENT", "FAST"]
 ResamplingEngine: TypeAlias = Literal["soxr", "torchaudio"]
 Library: TypeAlias = Literal["torch", "openvino"]
+SampleFormat: TypeAlias = Literal["int16", "int24", "float32"]
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 
 PRESETS: Final[Mapping[Preset, Mapping[str, object]]] = {
@@ -258,10 +259,14 @@ class StreamSettings(Checked):
     )
     residual: bool = harmless(False, description="also give what the stems leave of the mix")
     conserve: bool = harmless(
-        False, description="give what the stems leave of the mix to the stem other"
+        False,
+        description="give what the stems leave of the mix to the stem other, so that they add up "
+        "to it; a stem.mp4 does so without being told",
     )
-    sample_format: Literal["int16", "int24", "float32"] = harmless(
-        "int16", description="samples in the files"
+    sample_format: SampleFormat | Literal["source"] = harmless(
+        "int16",
+        description="samples in the files; source keeps the depth of the song's own (16 bits of a "
+        "song in a lossy format)",
     )
     dither: bool = harmless(True, description="add TPDF dither to 16 and 24 bit samples")
     resampler: ResamplingEngine = harmless("soxr", description="what converts sample rates")
@@ -338,6 +343,15 @@ class Settings(StreamSettings):
     resume: bool = Field(
         False, description="go on: keep the files that are there, make those that are missing"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_the_mix_of_a_stem_mp4(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """DJ software plays the four stems, never the mix beside them."""
+        splits = any(given.get(name) for name in ("stems", "two_stems", "residual"))
+        if splits or given.get("format") != "stem.mp4":
+            return given
+        return {"conserve": True, **given}
 
     @model_validator(mode="after")
     def _fit_files(self) -> Self:

@@ -28,7 +28,7 @@ class Endless(Source):
     """Mono noise that is made as it is read."""
 
     name, channels, rewindable = "endless", 1, False
-    samplerate = SOURCE_RATE
+    samplerate, sample_format = SOURCE_RATE, "float32"
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds

@@ -17,6 +17,7 @@ from streamer.errors import SourceError
 from streamer.files.av_frames import channels_of, keep_layout, to_float, usual_layout
 from streamer.files.av_open import Tap, open_container
 from streamer.files.ogg_pages import ends_whole
+from streamer.files.quantise import SampleFormat
 from streamer.files.source import BLOCK_FRAMES, Source, cut_short, unreadable
 from streamer.files.tags import from_container
 
@@ -68,6 +69,17 @@ class AvSource(Source):
         self.frames = None
         self.seconds = self._seconds() if rewindable else None
         self.tags = from_container({**self._container.metadata, **self._stream.metadata})
+        self.sample_format = self._depth()
+
+    def _depth(self) -> SampleFormat:
+        """Return what holds the samples of a lossless codec; a lossy one keeps none of them."""
+        context = self._stream.codec_context
+        if not context.codec.lossless or context.format is None:
+            return "int16"
+        kind = context.format.packed.name
+        if kind == "s32" and context.name != "pcm_s32le":
+            return "int24"  # how FFmpeg hands on 24 bits
+        return "int16" if kind in ("u8", "s16") else "float32"
 
     def _open(self) -> None:
         self.losses = []

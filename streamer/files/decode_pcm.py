@@ -12,8 +12,17 @@ import soundfile
 from streamer.audio import Samples
 from streamer.errors import SourceError
 from streamer.files.pcm_sizes import Patched, RightSizes
+from streamer.files.quantise import SampleFormat
 from streamer.files.source import BLOCK_FRAMES, Source, cut_short
 from streamer.files.tags import read_tags
+
+# By libsndfile's names; all others, companded or of 8 bits, fit into 16.
+_DEPTHS: dict[str, SampleFormat] = {
+    "PCM_24": "int24",
+    "PCM_32": "float32",
+    "FLOAT": "float32",
+    "DOUBLE": "float32",
+}
 
 # A program that writes into a pipe cannot know the length, and states one near these limits.
 _UNKNOWN_BYTES = 0x7FFFF000
@@ -43,6 +52,7 @@ class PcmSource(Source):
         self.frames: int = self._file.frames
         self.seconds = self.frames / self.samplerate
         self.tags = read_tags(path)
+        self.sample_format = _DEPTHS.get(self._file.subtype, "int16")
         self.losses = []
         self._begin = 0
 

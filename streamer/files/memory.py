@@ -20,6 +20,7 @@ class MemorySource(Source):
         self.channels = audio.shape[1]
         self.seconds = self.frames / samplerate
         self.tags = {}
+        self.sample_format = "float32"
         self.losses = []
         self._audio = audio
         self._begin = 0

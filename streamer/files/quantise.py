@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.audio import Samples
-
-SampleFormat = Literal["int16", "int24", "float32"]
+from streamer.settings import SampleFormat as SampleFormat  # so that codecs need no settings
 
 
 class Quantiser:

@@ -10,6 +10,7 @@ from typing import Self
 
 from streamer.audio import Samples
 from streamer.errors import SourceError
+from streamer.files.quantise import SampleFormat
 
 BLOCK_FRAMES = 65536
 
@@ -19,9 +20,10 @@ class Source(ABC):
 
     ``name`` is the track's name without its extension, ``frames`` its length where that is certain
     before it is read (None: it is not), ``seconds`` its length for a progress bar (may be a guess,
-    or None), ``tags`` title, artist and so on, ``notes`` one sentence for each thing about how it
-    is read that the user should know, ``losses`` one for each thing that could not be read,
-    complete once ``blocks()`` has ended.
+    or None), ``tags`` title, artist and so on, ``sample_format`` the least that holds its samples
+    (16 bits where a codec keeps none of them as they were), ``notes`` one sentence for each thing
+    about how it is read that the user should know, ``losses`` one for each thing that could not be
+    read, complete once ``blocks()`` has ended.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Source(ABC):
     frames: int | None
     seconds: float | None
     tags: dict[str, str]
+    sample_format: SampleFormat
     notes: Sequence[str] = ()
     losses: list[str]
     rewindable: bool

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from streamer.files.encode import Encoding, FileSink
 from streamer.files.folder import track_lock
 from streamer.files.part import identity_of, sink_errors
 from streamer.files.pipe import PipeSink
+from streamer.files.quantise import SampleFormat
 from streamer.files.rescale import RescaleSink
 from streamer.files.sink import Output, Sink
 from streamer.files.source import Source
@@ -168,7 +169,7 @@ class _Files(TrackSink):
         assert settings.format != "stem.mp4"
         encoding = Encoding(
             format=settings.format,
-            sample_format=settings.sample_format,
+            sample_format=_depth(settings, source),
             mp3_bitrate=settings.mp3_bitrate,
             mp3_preset=settings.mp3_preset,
             dither=settings.dither,
@@ -194,6 +195,8 @@ class _Files(TrackSink):
             raise
         self.outputs = list(self._sinks.values())
         self.notes = sorted({sink.note for sink in self.outputs if sink.note})
+        if settings.format in ("wav", "flac"):
+            self.notes += _lost_bits(settings, source)
 
     def write(self, stems: Stems) -> None:
         for name, sink in self._sinks.items():
@@ -212,7 +215,7 @@ class _StemFile(TrackSink):
             source.samplerate,
             channels,
             list(paths),
-            lossless=None if settings.sample_format == "int16" else "int24",
+            lossless=_lossless(settings, source),
             dither=settings.dither,
             seed=settings.seed,
             tags=source.tags,
@@ -240,17 +243,34 @@ class _Pipe(TrackSink):
             source.samplerate,
             channels * stems,
             settings.format,
-            settings.sample_format,
+            _depth(settings, source),
             frames=source.frames,
             dither=settings.dither,
             seed=settings.seed,
         )
         self.outputs = [self._sink]
-        self.notes = []
+        self.notes = _lost_bits(settings, source)
 
     def write(self, stems: Stems) -> None:
         side_by_side = stems.data.transpose(1, 0, 2).reshape(stems.frames, -1)
         self._sink.write(np.ascontiguousarray(side_by_side))
+
+
+def _depth(settings: Settings, source: Source) -> SampleFormat:
+    wanted = settings.sample_format
+    return source.sample_format if wanted == "source" else wanted
+
+
+def _lossless(settings: Settings, source: Source) -> Literal["int16", "int24"] | None:
+    """What ALAC a stem.mp4 holds; None: AAC, which is what 16 bits are there."""
+    return None if _depth(settings, source) == "int16" else "int24"
+
+
+def _lost_bits(settings: Settings, source: Source) -> list[str]:
+    if _depth(settings, source) != "int16" or source.sample_format == "int16":
+        return []
+    deep = {"int24": "24 bits", "float32": "more than 24 bits"}[source.sample_format]
+    return [f"the song has {deep} and its stems 16; --sample-format source keeps them all"]
 
 
 def _standard_output() -> BinaryIO:

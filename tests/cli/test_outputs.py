@@ -14,7 +14,7 @@ import soundfile
 from doubles import RATE, noise
 
 from streamer.audio import Samples
-from streamer.files import LoudnessMeter
+from streamer.files import LoudnessMeter, open_source, reference_stems
 from streamer.settings import Settings
 
 STEMS = ("drums", "bass", "other", "vocals")
@@ -185,3 +185,66 @@ def test_environment_and_file_reach_the_run(
     file = elsewhere / "from the file/passthrough/song/bass.wav"
     assert soundfile.info(str(file)).subtype == "FLOAT"
     assert Settings().sample_format != "float32"
+
+
+@pytest.mark.parametrize("words", [(), ("--float32",)])
+def test_the_four_stems_of_a_stem_mp4_are_the_mix(
+    words: tuple[str, ...], stemstream: Run, song: Run, repo: Path, elsewhere: Path
+) -> None:
+    """What DJ software plays are the stems alone."""
+    path = song(audio=noise(16_000), samplerate=RATE)
+    model = ("separate", "-n", "tiny", "--repo", repo, "--trust-checkpoint", "--clip-mode", "none")
+
+    def lacks(*more: str) -> float:
+        kind = ("--format", "stem.mp4", "--overwrite", *words, *more)
+        assert stemstream(*model, *kind, path).code == 0
+        file = elsewhere / "separated/tiny/song.stem.mp4"
+        stems = reference_stems(file)
+        assert stems is not None
+        total = sum(np.concatenate(list(stem.blocks())) for stem in stems.values())
+        with open_source(file) as mix:
+            return decibels(np.concatenate(list(mix.blocks())), total)
+
+    assert lacks() < (-100 if words else -15)  # of AAC the codec's own noise is left
+    assert lacks("--no-conserve") > lacks() + 5
+
+
+DEPTHS = {"PCM_U8": 16, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 32}
+
+
+@pytest.mark.parametrize("subtype", DEPTHS)
+def test_sample_format_source_keeps_the_depth_and_16_bits_of_more_are_told(
+    subtype: str, separate: Run, song: Run, elsewhere: Path
+) -> None:
+    path = song(subtype=subtype)
+    one = ("--stems", "bass", "--overwrite")
+    kept = separate(*one, "--sample-format", "source", path)
+    assert "bits" not in kept.notes
+    file = elsewhere / "separated/passthrough/song/bass.wav"
+    wanted = {16: "PCM_16", 24: "PCM_24", 32: "FLOAT"}[DEPTHS[subtype]]
+    assert soundfile.info(str(file)).subtype == wanted
+    told = separate(*one, path)
+    assert ("--sample-format source keeps them" in told.notes) == (DEPTHS[subtype] > 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "coded", "bits"),
+    [
+        ("a.flac", ("-c:a", "flac", "-sample_fmt", "s16"), 16),
+        ("a.flac", ("-c:a", "flac", "-sample_fmt", "s32"), 24),
+        ("a.m4a", ("-c:a", "alac", "-sample_fmt", "s32p"), 24),
+        ("a.m4a", ("-c:a", "aac"), 16),
+        ("a.mp3", (), 16),
+        ("a.wv", ("-c:a", "wavpack", "-sample_fmt", "fltp"), 32),
+        ("a.mkv", ("-c:a", "pcm_s24le"), 24),
+        ("a.mkv", ("-c:a", "pcm_f32le"), 32),
+    ],
+)
+def test_sample_format_source_of_compressed_songs(
+    name: str, coded: tuple[str, ...], bits: int, separate: Run, song: Run, ffmpeg: Run
+) -> None:
+    ffmpeg("-i", song(), *coded, name)
+    outcome = separate("--stems", "bass", "--sample-format", "source", name)
+    assert outcome.code == 0, outcome.err
+    about = soundfile.info("separated/passthrough/a/bass.wav")
+    assert about.subtype == {16: "PCM_16", 24: "PCM_24", 32: "FLOAT"}[bits]
