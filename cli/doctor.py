@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,12 +16,15 @@ from rich.table import Table
 
 from cli.terminal import output
 from streamer import models
+from streamer.cache import cache_folder
 from streamer.live import realtime
 from streamer.live.devices import KINDS
 from streamer.live.portaudio import PortAudioBackend
 
 _NO_SOUND = "plug one in, or start PipeWire, PulseAudio or JACK"
 _LIMITS = "'@audio - rtprio 95' in /etc/security/limits.d/audio.conf, and your user in group audio"
+_CACHES = "set NUMBA_CACHE_DIR and XDG_CACHE_HOME to folders of yours with room in them"
+_CACHE_BYTES = 10_000_000
 PACKAGES = ("torch", "demucs", "numba", "soundfile", "av", "soxr")
 
 
@@ -60,6 +64,8 @@ def examine() -> Iterator[tuple[Finding, bool]]:
     yield _priority(), False
     yield _embedded(), True
     yield _fetched(), False
+    yield _attempt("kept between runs", _kept, _CACHES), False
+    yield _attempt("compiled code", _compiled, _CACHES), False
     yield _attempt("hub", _hub, "connect to the network; only new weights need it"), False
     yield _disk(), True
 
@@ -126,6 +132,33 @@ def _fetched() -> Finding:
     here = [name for name in hub if models.available(name) is not None]
     told = ", ".join(here) or "none fetched yet"
     return Finding("larger models", bool(here), told, "stemstream models download NAME")
+
+
+def _kept() -> str:
+    folder = cache_folder("doctor")
+    if folder is None:
+        raise OSError("nothing: the user has no home folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_CACHE_BYTES))
+            file.flush()
+        folder.rmdir()
+    except OSError as error:
+        raise OSError(
+            f"nothing, so models start slowly: {folder.parent}: {error.strerror}"
+        ) from None
+    return f"in {folder.parent}"
+
+
+def _compiled() -> str:
+    from ringbuffer.compiled import kept_in
+
+    try:
+        return f"kept in {kept_in()}"
+    except OSError as error:
+        told = error.strerror or str(error)
+        raise OSError(f"not kept ({told}), so each start is slow") from None
 
 
 def _hub() -> str:

@@ -96,10 +96,11 @@ class _Relay(logging.Handler):
 
 def relay_log() -> None:
     """Tell what the library logs, from now on."""
-    log = logging.getLogger("streamer")
-    log.setLevel(logging.INFO)
-    if not any(isinstance(one, _Relay) for one in log.handlers):
-        log.addHandler(_Relay())
+    for name in ("streamer", "ringbuffer"):
+        log = logging.getLogger(name)
+        log.setLevel(logging.INFO)
+        if not any(isinstance(one, _Relay) for one in log.handlers):
+            log.addHandler(_Relay())
 
 
 class SpeedColumn(ProgressColumn):

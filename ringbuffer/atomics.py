@@ -1,4 +1,4 @@
-"""Acquire loads and release stores for Numba, and the decorator that compiles this package.
+"""Acquire loads and release stores for Numba.
 
 Numba has no atomics for the CPU; these come straight from LLVM's memory model
 (https://llvm.org/docs/Atomics.html). A release store makes everything written before it visible to
@@ -9,7 +9,7 @@ one reader needs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 import numba.extending
@@ -18,6 +18,8 @@ import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 
+from ringbuffer.compiled import compiled
+
 # Numba's annotations cover a part of it, another part in each version.
 _numba: Any = numba
 carray: Any = _numba.carray
@@ -25,30 +27,6 @@ carray: Any = _numba.carray
 _INT64 = ir.IntType(64)
 _INT64_BYTES = 8
 _BYTES = ir.IntType(8).as_pointer()
-
-_Function = TypeVar("_Function", bound=Callable[..., object])
-
-
-def compiled(signature: Any) -> Callable[[_Function], _Function]:
-    """Compile at import for one Numba signature: releases the GIL, cached on disk.
-
-    The explicit signature means that nothing is compiled later, when audio runs, and that a wrong
-    dtype or memory layout is refused instead of read as something else.
-    """
-
-    def decorate(function: _Function) -> _Function:
-        options = {"nogil": True, "error_model": "numpy"}
-        try:
-            made: _Function = _numba.njit(signature, cache=True, **options)(function)
-        except RuntimeError as error:
-            # A service user without a home, on an installation it may not write to, has no place
-            # for a cache; compiling at each start is slower and still right.
-            if "cannot cache" not in str(error):
-                raise
-            made = _numba.njit(signature, **options)(function)
-        return made
-
-    return decorate
 
 
 def _load_acquire(_typing: Any, _address: Any) -> Any:

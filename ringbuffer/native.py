@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from ringbuffer.atomics import compiled, copy_bytes, int64_at, load_acquire, store_release
+from ringbuffer.atomics import copy_bytes, int64_at, load_acquire, store_release
+from ringbuffer.compiled import compiled
 
 # 128 bytes each: the cache line of Apple's CPUs, and the pair of lines that Intel's fetch at once.
 # A counter alone on its line is not pulled from its owner's cache when the other side writes.

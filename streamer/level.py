@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ringbuffer.compiled import compiled
 from streamer.audio import Samples
 from streamer.fifo import Fifo
 
@@ -96,7 +96,7 @@ class RunningLevel:
         return stems / self._gains.pop(stems.shape[1]) if stems.shape[1] else stems
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _running_gain(
     block: Samples,
     gains: Samples,

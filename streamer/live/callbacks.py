@@ -42,7 +42,8 @@ from ringbuffer import (
     ring_release_at,
     ring_write_at,
 )
-from ringbuffer.atomics import compiled, load_acquire, store_release
+from ringbuffer.atomics import load_acquire, store_release
+from ringbuffer.compiled import c_function, compiled
 
 _numba: Any = numba
 
@@ -783,23 +784,13 @@ _PORTAUDIO = types.int32(_INT, _INT, _INT, _INT, _INT, _INT)
 _ADC, _NOW, _DAC = 0, 1, 2
 
 
-def _c_function(function: Any) -> Any:
-    """Compile at import, cached on disk where there is a place for it."""
-    try:
-        return _numba.cfunc(_PORTAUDIO, cache=True, error_model="numpy")(function)
-    except RuntimeError as error:
-        if "cannot cache" not in str(error):
-            raise
-        return _numba.cfunc(_PORTAUDIO, error_model="numpy")(function)
-
-
 @compiled(_REAL(_INT, _INT))
 def _time(time_info: int, which: int) -> float:
     """One of PaStreamCallbackTimeInfo's three times; 0 where the host gives none."""
     return float(int64_at(time_info, 3).view(np.float64)[which]) if time_info != 0 else 0.0
 
 
-@_c_function
+@c_function(_PORTAUDIO)
 def capture_callback(
     device_in: int, _device_out: int, frames: int, time_info: int, flags: int, user_data: int
 ) -> int:
@@ -809,7 +800,7 @@ def capture_callback(
     return 0
 
 
-@_c_function
+@c_function(_PORTAUDIO)
 def playback_callback(
     _device_in: int, device_out: int, frames: int, time_info: int, flags: int, user_data: int
 ) -> int:
@@ -819,7 +810,7 @@ def playback_callback(
     return 0
 
 
-@_c_function
+@c_function(_PORTAUDIO)
 def duplex_callback(
     device_in: int, device_out: int, frames: int, time_info: int, flags: int, user_data: int
 ) -> int:

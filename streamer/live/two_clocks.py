@@ -15,7 +15,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from ringbuffer import ring_end_at, ring_write_at
-from ringbuffer.atomics import compiled
+from ringbuffer.compiled import compiled
 from streamer.audio import Samples
 from streamer.live.callbacks import capture, capture_at, playback, playback_at
 from streamer.live.ports import CapturePort, PlaybackCounters, PlaybackPort

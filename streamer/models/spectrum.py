@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ringbuffer.compiled import compiled
 from streamer.audio import Samples
 
 Spectra = NDArray[np.complex64]
@@ -91,7 +91,7 @@ def low_delay_windows(fft_frames: int, hop_frames: int) -> tuple[Samples, Sample
     return analysis.astype(np.float32), synthesis.astype(np.float32)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _overlap_add(columns: Samples, window: Samples, hop_frames: int, added: Samples) -> None:
     for index in range(columns.shape[0]):
         begin = index * hop_frames
@@ -111,7 +111,7 @@ def level(values: Samples) -> tuple[float, float]:
     return mean, math.sqrt(max(squares - total * mean, 0.0) / (values.size - 1))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _sums(values: Samples) -> tuple[float, float]:
     total, squares = 0.0, 0.0
     for value in values:

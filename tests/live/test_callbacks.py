@@ -44,7 +44,7 @@ def functions():
 
 def test_every_function_that_runs_in_a_callback_is_compiled_ahead():
     decorators = {ast.unparse(node.decorator_list[0]).split("(")[0] for node in functions()}
-    assert decorators == {"compiled", "_c_function"}
+    assert decorators == {"compiled", "c_function"}
     assert not [node for node in TREE.body if isinstance(node, ast.ClassDef)]
 
 

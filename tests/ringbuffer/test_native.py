@@ -29,7 +29,7 @@ from ringbuffer import (
     ring_write,
     ring_write_at,
 )
-from ringbuffer.atomics import compiled
+from ringbuffer.compiled import compiled
 
 
 @njit

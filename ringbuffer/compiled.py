@@ -1,0 +1,161 @@
+"""How functions are compiled: by Numba, and kept on disk for the next start where that works.
+
+All functions go through here, `compiled` and `c_function`, and nowhere through ``numba.njit``: its
+own cache raises where there is no place for it, on a full disk, and for a file that is damaged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from numba.core import sigutils
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.ccallback import CFunc
+
+from ringbuffer.kept import read_sealed, write_sealed
+
+# Numba's annotations cover a part of it, another part in each version.
+_numba: Any = numba
+_FunctionCache: Any = FunctionCache
+_IndexDataCacheFile: Any = IndexDataCacheFile
+_CFunc: Any = CFunc
+_sigutils: Any = sigutils
+
+_LOG = logging.getLogger(__name__)
+_ROOM_BYTES = 1 << 20
+"""About what all functions of this project take."""
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+
+def compiled(signature: Any = None) -> Callable[[_Function], _Function]:
+    """Compile for one Numba signature at import, or for any when it is first called.
+
+    Compiled code releases the GIL and divides by zero as numpy does.
+
+    An explicit signature means that nothing is compiled later, when audio runs, and that a wrong
+    dtype or memory layout is refused instead of read as something else.
+    """
+
+    def decorate(function: _Function) -> _Function:
+        made = _numba.njit(nogil=True, error_model="numpy")(function)
+        made._cache = _Cache(function)
+        if signature is not None:
+            made.compile(signature)
+            made.disable_compile()
+        compiled_function: _Function = made
+        return compiled_function
+
+    return decorate
+
+
+def c_function(signature: Any) -> Callable[[Any], Any]:
+    """Compile at import to a function that C can call; its ``address`` is what C is given."""
+
+    def decorate(function: Any) -> Any:
+        types = _sigutils.normalize_signature(signature)
+        made = _CFunc(function, types, locals={}, options={"error_model": "numpy"})
+        made._cache = _Cache(function)
+        made.compile()
+        return made
+
+    return decorate
+
+
+def kept_in() -> Path:
+    """Return the folder where compiled code is kept.
+
+    Raises:
+        OSError: it cannot be kept; the message says why.
+    """
+    try:
+        folder = Path(_FunctionCache(kept_in).cache_path)
+    except RuntimeError:
+        raise OSError("there is no folder for it") from None
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(_ROOM_BYTES))
+        file.flush()
+    return folder
+
+
+class _Cache:
+    """What was compiled of one function. That it cannot be kept is no reason not to run."""
+
+    told = False
+    """Whether it was said that compiled code is not kept."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self._kept: Any = None
+        try:
+            self._kept = _FunctionCache(function)
+        except RuntimeError:  # no folder can be written to, as for a service without a home
+            self._tell("there is no folder for it")
+            return
+        impl = self._kept._impl
+        self._kept._cache_file = _SealedFiles(
+            impl.locator.get_cache_path(), impl.filename_base, impl.locator.get_source_stamp()
+        )
+
+    @property
+    def cache_path(self) -> str | None:
+        """See Numba's cache."""
+        return self._kept.cache_path if self._kept is not None else None
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """See Numba's cache."""
+        return self._kept and self._kept.load_overload(signature, context)
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """See Numba's cache."""
+        if self._kept is not None:
+            try:
+                self._kept.save_overload(signature, result)
+            except OSError as error:  # a full disk
+                self._tell(error.strerror or str(error))
+
+    def flush(self) -> None:
+        """See Numba's cache."""
+        if self._kept is not None:
+            self._kept.flush()
+
+    @classmethod
+    def _tell(cls, reason: str) -> None:
+        if not cls.told:
+            cls.told = True
+            _LOG.warning(
+                "compiled code cannot be kept (%s), so each start takes longer; set "
+                "NUMBA_CACHE_DIR to a folder of yours with room in it",
+                reason,
+            )
+
+
+class _SealedFiles(_IndexDataCacheFile):  # type: ignore[misc, unused-ignore]
+    """Numba's files, which end with a checksum: damaged machine code would be run, or worse."""
+
+    def _load_index(self) -> Any:
+        # what follows a pickle is not read, so the checksum is in nobody's way
+        return super()._load_index() if _is_whole(self._index_path) else {}
+
+    def _load_data(self, name: str) -> Any:
+        return super()._load_data(name) if _is_whole(self._data_path(name)) else None
+
+    @contextlib.contextmanager
+    def _open_for_write(self, filepath: str) -> Iterator[BytesIO]:
+        body = BytesIO()
+        yield body
+        write_sealed(Path(filepath), body.getvalue())
+
+
+def _is_whole(path: str) -> bool:
+    try:
+        read_sealed(path)
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,128 @@
+"""Compiled functions are kept where that works, and run where it does not."""
+
+from __future__ import annotations
+
+import ast
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("ringbuffer", "streamer", "cli")
+MODULE = """
+from ringbuffer.compiled import c_function, compiled
+from numba import types
+
+@compiled(types.int64(types.int64))
+def twice(x):
+    return 2 * x
+
+@compiled()
+def thrice(x):
+    return 3 * x
+
+@c_function(types.int64(types.int64))
+def again(x):
+    return twice(x) + 1
+
+print(twice(4), thrice(4), again.ctypes(4), again.cache_hits)
+"""
+
+
+def run(folder, **environment):
+    """Run the module as another process; return what it printed and what it told."""
+    done = subprocess.run(
+        [sys.executable, folder / "module.py"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split(), done.stderr
+
+
+@pytest.fixture
+def module(tmp_path):
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "module.py").write_text(MODULE)
+    return folder
+
+
+def test_every_function_is_compiled_by_our_own_decorator():
+    """Numba's own fail where there is no place for a cache."""
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            if path == ROOT / "ringbuffer" / "compiled.py":
+                continue
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = {getattr(node, "attr", ""), getattr(node, "id", "")}
+                if isinstance(node, ast.ImportFrom):
+                    names |= {alias.name for alias in node.names}
+                assert not names & {"njit", "cfunc", "vectorize", "guvectorize"}, path
+
+
+def test_what_is_compiled_is_kept(module, tmp_path):
+    place = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    assert run(module, **place) == (["8", "12", "9", "0"], "")
+    assert run(module, **place)[0][-1] == "1"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_damaged_file_is_compiled_again(module, tmp_path, seed):
+    draw = random.Random(seed)
+    place = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    run(module, **place)
+    files = sorted((tmp_path / "kept").rglob("module.*.nb?"))
+    assert len(files) == 6
+    for path in files:
+        data = bytearray(path.read_bytes())
+        at = draw.randrange(len(data))
+        damage = draw.choice(["flip", "cut", "empty", "pipe", "loop", "folder"])
+        if damage == "flip":
+            data[at] ^= 1 << draw.randrange(8)
+            path.write_bytes(data)
+        elif damage in ("cut", "empty"):
+            path.write_bytes(data[: at if damage == "cut" else 0])
+        else:
+            path.unlink()
+            if damage == "pipe":
+                os.mkfifo(path)
+            elif damage == "loop":
+                path.symlink_to(path)
+            else:
+                path.mkdir()
+    assert run(module, **place)[0][:3] == ["8", "12", "9"]
+
+
+def test_a_full_disk_is_told_once(module, small_disk):
+    (small_disk / "filler").write_bytes(bytes(240 * 1024))
+    numbers, told = run(module, NUMBA_CACHE_DIR=str(small_disk))
+    assert numbers[:3] == ["8", "12", "9"]
+    assert told.count("compiled code cannot be kept (No space left on device)") == 1
+
+
+def test_nothing_to_write_to_is_told_once(module, read_only_disk):
+    """As for a service: an installation that it may not write to, and no home."""
+    shell = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", shell, module]
+    if subprocess.run([*command, "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to mount: run as root")
+    done = subprocess.run(
+        [*command, sys.executable, module / "module.py"],
+        capture_output=True,
+        text=True,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "HOME": str(read_only_disk),
+            "XDG_CACHE_HOME": str(read_only_disk),
+        },
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[:3] == ["8", "12", "9"]
+    assert done.stderr.count("compiled code cannot be kept (there is no folder for it)") == 1
