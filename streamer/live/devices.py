@@ -90,6 +90,13 @@ class Stream(Protocol):
     def output_latency_seconds(self) -> float:
         """From the callback to the converter, as the device tells."""
 
+    @property
+    def uncounted_seconds(self) -> float:
+        """What the callback's times count each way and the latencies do not; 0 but on JACK.
+
+        Where it is not 0, the latencies are a server's own figures, and right to the frame.
+        """
+
     def time(self) -> float:
         """Now, on the clock of the times that the callback gets."""
 

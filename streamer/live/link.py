@@ -27,7 +27,8 @@ class Link:
     ``away`` says that the device is lost; it is back with the first callback, since some open and
     stay silent. ``cut`` says that a stream was closed whose end is not softened yet. ``losses``
     counts; ``gap_frames`` is how long the device was away the last time, and ``trouble`` why it
-    could not be had when it was last tried. ``latency_seconds``: see `Stream`.
+    could not be had when it was last tried. ``latency_seconds`` and ``uncounted_seconds``: see
+    `Stream`.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Link:
         self.losses = 0
         self.gap_frames = 0
         self.latency_seconds = 0.0, 0.0
+        self.uncounted_seconds = 0.0
         self.trouble = ""
         self._backend = backend
         self._callbacks = callbacks
@@ -75,6 +77,8 @@ class Link:
             DeviceError: the device cannot be had as asked.
         """
         stream = self._backend.open(self.request)
+        self.latency_seconds = stream.input_latency_seconds, stream.output_latency_seconds
+        self.uncounted_seconds = stream.uncounted_seconds
         self._seen_at, self._called = starting(), self._callbacks()
         try:
             stream.start()
@@ -82,7 +86,6 @@ class Link:
             stream.close()
             raise
         self._stream = stream
-        self.latency_seconds = stream.input_latency_seconds, stream.output_latency_seconds
         self._watchdog = Watchdog(self.request.blocksize / self.request.samplerate)
 
     def watch(self, now: float) -> None:

@@ -74,20 +74,23 @@ class Observer:
     def _take_notes(self) -> None:
         taken = self._rig.capture.log()
         self._stamps.captured(taken)
-        self._converters[0].feed(taken)
+        exact = self._rig.exact
+        if not exact[0]:
+            self._converters[0].feed(taken)
         for port in self._rig.ports.values():
             notes = port.log()
             if port is self._main:
                 self._stamps.played(notes)
-                self._converters[1].feed(notes)
+                if not exact[1]:
+                    self._converters[1].feed(notes)
 
     @property
     def device_seconds(self) -> tuple[float, float]:
-        """What the input and the first output delay: as heard, before that as the devices say."""
-        said = self._rig.device_seconds
+        """What the input and the first output delay: as heard, unless what they say is exact."""
+        said, exact = self._rig.device_seconds, self._rig.exact
         taken, played = (
-            claim if heard.seconds is None else heard.seconds
-            for heard, claim in zip(self._converters, said, strict=True)
+            claim if sure or heard.seconds is None else heard.seconds
+            for heard, claim, sure in zip(self._converters, said, exact, strict=True)
         )
         return taken, played
 
@@ -99,7 +102,11 @@ class Observer:
     @property
     def listening(self) -> bool:
         """Whether it is not known yet what the devices delay."""
-        return any(heard.listening for heard in self._converters)
+        exact = self._rig.exact
+        return any(
+            heard.listening and not sure
+            for heard, sure in zip(self._converters, exact, strict=True)
+        )
 
     @property
     def xruns(self) -> int:

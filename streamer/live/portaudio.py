@@ -117,8 +117,22 @@ class PortAudioStream:
             self.input_latency_seconds = float(latency[0] if duplex else latency)
         if request.output:
             self.output_latency_seconds = float(latency[1] if duplex else latency)
+        self.uncounted_seconds = self._period_seconds() if self._jack else 0.0
         if all(_is_card(device) for _, device, _ in request.sides()):
             _ask_for_realtime(library.sounddevice, self._stream)
+
+    def _period_seconds(self) -> float:
+        """Return JACK's period, by which its ports' latencies, as listed, are over the stream's.
+
+        PortAudio leaves it out of these ("one buffer is not counted"), but not out of the times.
+        """
+        request = self._request
+        if request.input:
+            return max(0.0, request.input.input_latency_seconds - self.input_latency_seconds)
+        assert request.output is not None
+        block_seconds = request.blocksize / request.samplerate
+        ports_seconds = request.output.output_latency_seconds + block_seconds
+        return max(0.0, ports_seconds - self.output_latency_seconds)
 
     @property
     def closed(self) -> bool:

@@ -145,6 +145,10 @@ class _Port:
         self._clock = clock  # its time is read where it lies, so it must live
         self._state["virtual_time"] = clock.address
 
+    def leave_out(self, seconds: float) -> None:
+        """Take so much off what a block's times say of its converter, before the start."""
+        self._state["uncounted_seconds"] = seconds
+
     def log(self) -> Record:
         """Return what the callback has noted since the last call, an array of `callbacks.LOG`.
 

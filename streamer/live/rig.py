@@ -133,10 +133,19 @@ class Rig:
                 port.skip(0)  # a device records from the middle of something: it fades in
         try:
             for link in self.links:
-                link.open(self._clock)
+                link.open(lambda link=link: self._starting(link))  # type: ignore[misc]
         except BaseException:
             self.close()
             raise
+
+    def _starting(self, link: Link) -> float:
+        """Tell a stream's ports how to read its times; return now."""
+        if link.request.input is not None:
+            self.capture.leave_out(link.uncounted_seconds)
+        for one, port in self._outputs():
+            if one is link:
+                port.leave_out(link.uncounted_seconds)
+        return self._clock()
 
     def close(self) -> None:
         """Give every device back."""
@@ -148,6 +157,12 @@ class Rig:
         """What the input and the first output said of their own latency, when last opened."""
         first_output, _ = next(self._outputs())
         return self.links[0].latency_seconds[0], first_output.latency_seconds[1]
+
+    @property
+    def exact(self) -> tuple[bool, bool]:
+        """Whether what input and first output say of themselves is right to the frame."""
+        first_output, _ = next(self._outputs())
+        return self.links[0].uncounted_seconds > 0, first_output.uncounted_seconds > 0
 
     @property
     def lost(self) -> list[Link]:
@@ -244,7 +259,7 @@ class Rig:
         """Try to open a stream again; with ``anew`` from a new list of devices."""
 
         def starting() -> float:
-            now = self._clock()
+            now = self._starting(link)
             self._stand_in(link, now)
             return now
 

@@ -76,6 +76,7 @@ class VirtualStream:
         buffered = self._block_frames / request.samplerate if request.input else 0.0
         self.input_latency_seconds = (buffered + device.converter_seconds) * bool(request.input)
         self.output_latency_seconds = device.converter_seconds * bool(request.output)
+        self.uncounted_seconds = device.uncounted_seconds
         self._times = np.zeros(3)  # PaStreamCallbackTimeInfo: input ADC, now, output DAC
 
     @property
@@ -135,11 +136,11 @@ class VirtualStream:
         if self._request.input:
             captured = device.produce(captured_frame, frames)[:, : self._request.input_channels]
             captured = np.ascontiguousarray(captured)
-            self._times[0] = epoch + device.time_of(captured_frame)
+            self._times[0] = epoch + device.time_of(captured_frame) - self.uncounted_seconds
         if self._request.output:
             # rubbish, as in a real buffer: the callback has to write all of it
             played = np.full((frames, self._request.output_channels), np.nan, np.float32)
-            self._times[2] = epoch + device.time_of(played_frame)
+            self._times[2] = epoch + device.time_of(played_frame) + self.uncounted_seconds
         result = self._callback(
             None if captured is None else captured.ctypes.data,
             None if played is None else played.ctypes.data,

@@ -25,8 +25,8 @@ class VirtualDevice:
     A callback comes up to ``jitter_seconds`` late, and with ``burst_blocks`` above 1 so many come
     at once. ``stream_epoch_seconds`` is what the clock of its streams, which callbacks are told of,
     is ahead of virtual time. ``converter_seconds`` lie between the callback and the analog world,
-    each way. ``block_frames`` is the block where a stream leaves it to the device. Any of these may
-    be set at any time.
+    each way; callbacks are told ``uncounted_seconds`` more, as on JACK. ``block_frames`` is the
+    block where a stream leaves it to the device. Any of these may be set at any time.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class VirtualDevice:
         converter_seconds: float = 0.0,
         block_frames: int = 256,
         stream_epoch_seconds: float = 0.0,
+        uncounted_seconds: float = 0.0,
         hostapi: str = "Virtual",
         seed: int = 0,
     ) -> None:
@@ -52,6 +53,7 @@ class VirtualDevice:
         self.jitter_seconds, self.burst_blocks = jitter_seconds, burst_blocks
         self.converter_seconds, self.block_frames = converter_seconds, block_frames
         self.stream_epoch_seconds = stream_epoch_seconds
+        self.uncounted_seconds = uncounted_seconds
         self.busy = False
         self.plugged = True
         self.told = False

@@ -77,6 +77,31 @@ def test_jack_iodelay_measures_the_announced_delay(
     assert told["dropped_frames"] == 0
 
 
+@pytest.mark.parametrize("blocksize", [PERIOD // 4, PERIOD, 2 * PERIOD])
+def test_the_announced_delay_stays_and_is_the_measured_one(
+    jack: Server, portaudio: PortAudioBackend, live: Start, tmp_path: Path, blocksize: int
+) -> None:
+    """By jack_iodelay, which hears through the graph what a cable between its ports would."""
+    try:
+        servers.needs("jack_iodelay", "stdbuf")
+    except servers.UnavailableError as error:
+        pytest.skip(str(error))
+    report = tmp_path / "report.json"
+    options = ("--duration", 10, "--report", report)  # longer than the devices are listened to
+    run = live(*SYSTEM, "--blocksize", blocksize, "--route", "mix=1,2", *options)
+    run.until("running")
+    (opened,) = re.findall(r"delay (\d+) ms", next(line for line in run.told if "delay" in line))
+    measured = iodelay(jack)
+    assert run.wait() == 0
+    told = read_report(report)
+    announced = told["announced_delay_seconds"]
+    assert int(opened) == round(announced * 1000)
+    assert not [line for line in run.told if "the devices delay by" in line]
+    if not told["xruns"]:  # on a busy machine
+        assert measured == pytest.approx(announced * RATE, abs=0.5)
+        assert told["delay"]["p50_seconds"] == pytest.approx(announced, abs=PERIOD / RATE)
+
+
 @pytest.mark.parametrize(
     ("given", "code", "told"),
     [

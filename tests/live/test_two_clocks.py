@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import soundfile
 from doubles import RATE, noise
-from live.staging import delay_between, microphone, noise_source, running, speakers
+from live.staging import card, delay_between, microphone, noise_source, running, speakers
 
 EPOCH_SECONDS = 1_795_816_179.0
 """Where PortAudio's ALSA is by now; its JACK counts from the start of each stream."""
@@ -42,3 +42,16 @@ def test_streams_of_two_epochs_keep_their_announced_delay(epochs: tuple[float, f
     assert log.delay.summary().max == pytest.approx(announced, abs=512 / RATE)
     for second in (3, 7, 10):
         assert abs(delay_between(mic, signal, output, second) - announced) < 128 / RATE
+
+
+@pytest.mark.parametrize("blocksize", [64, 512])
+def test_a_block_is_not_counted_twice_where_the_server_knows_its_latency(blocksize: int) -> None:
+    """As JACK's through PortAudio: a period more each way in the times than in the latencies."""
+    device = card(noise_source(seconds=9), uncounted_seconds=512 / RATE)
+    with running([device], route=["drums=1,2"], blocksize=blocksize) as run:
+        first = run.announced_frames
+        run.advance(7)
+        assert run.announced_frames == first
+        delay = run.session.latency().delay.summary()
+    assert delay.min == pytest.approx(first / RATE, rel=0.003)
+    assert delay.max == pytest.approx(first / RATE, rel=0.003)
