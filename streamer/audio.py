@@ -7,12 +7,16 @@ message carries the absolute position of its first frame, counted since the stre
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Samples: TypeAlias = NDArray[np.float32]
+
+SLOWEST_HZ: Final = 1000
+FASTEST_HZ: Final = 768_000
+"""The sample rates that are taken for true."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,6 +14,9 @@ import numpy as np
 
 from streamer.audio import Samples
 
+LOUDEST: Final = np.float32(1e12)
+"""240 dB over full scale: no sample that anybody recorded."""
+
 _C = 0.5**0.5  # centre and surrounds: 3 dB less
 _B = 0.5  # a single channel at the back: shared by both sides, 3 dB less again
 
@@ -67,11 +70,12 @@ def downmix_note(channels: int) -> str | None:
 def repair(block: Samples) -> tuple[Samples, int]:
     """Return the block with every NaN and infinity made 0, and how many there were.
 
-    A block without any is returned itself, not a copy.
+    So is what lies beyond `LOUDEST`, whose sums and squares would be infinite. A block without any
+    is returned itself, not a copy.
     """
-    finite = np.isfinite(block)
-    count = block.size - int(np.count_nonzero(finite))
-    return (np.where(finite, block, np.float32(0)), count) if count else (block, 0)
+    sound = np.abs(block) <= LOUDEST  # NaN is not
+    count = block.size - int(np.count_nonzero(sound))
+    return (np.where(sound, block, np.float32(0)), count) if count else (block, 0)
 
 
 def _to_stereo(block: Samples) -> Samples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from streamer.arguments import check_kind, check_path
 from streamer.audio import Samples, Stems
 from streamer.channels import downmix_note, repair, to_mix
 from streamer.errors import SettingsError, SourceError
@@ -87,6 +89,7 @@ def stream(path: str | Path, **options: object) -> Iterator[Stems]:
     Raises:
         StemstreamError: see `streamer.errors`.
     """
+    check_path("path", path)
     settings = resolve(options).settings
     with (
         open_source(path) as source,
@@ -107,10 +110,13 @@ def separate(paths: str | Path | Sequence[str | Path], **options: object) -> lis
     Raises:
         StemstreamError: see `streamer.errors`; the tracks before the one that failed are whole.
     """
+    if isinstance(paths, str | os.PathLike):
+        paths = [paths]
+    check_kind("paths", paths, Sequence, "paths=['song.flac']")
+    for path in paths:
+        check_path("paths", path)
     settings = resolve(options).settings
     bag = load_bag(settings)
-    if isinstance(paths, str | Path):
-        paths = [paths]
     check_outputs(paths, settings, bag)
     return [separate_track(path, settings, bag) for path in paths]
 
@@ -254,7 +260,8 @@ def _notes(source: Source, processor: Processor, notes: Sequence[str]) -> list[s
         told.append(note)
     if processor.repaired_samples:
         told.append(
-            f"{processor.repaired_samples} samples were no finite number and became silence"
+            f"{processor.repaired_samples} samples were no finite number, or beyond all sound, and "
+            "became silence"
         )
     return told
 

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Final, get_args
 
-from streamer.audio import Samples, Stems
+from streamer.arguments import as_block, check_callable, check_choice, check_kind, check_number
+from streamer.audio import FASTEST_HZ, SLOWEST_HZ, Samples, Stems
 from streamer.delay import FADE_FRAMES, Delay, Fallback
 from streamer.errors import SettingsError
+from streamer.forked import refuse_forked
 from streamer.models import load
 from streamer.models.separator import Bag
 from streamer.passes import Plan
 from streamer.resolve import resolve
 from streamer.separation import Separation, Survey
-from streamer.settings import StreamSettings
+from streamer.settings import MOST_BATCH, StreamSettings
 from streamer.worker import Job, LiveWorker, WindowWorker, Worker
+
+MOST_SECONDS: Final = 600.0
+"""Of a budget, and of a context: as of a window."""
+MOST_JOBS: Final = 1024
+MOST_FRAMES: Final = 1 << 24
+"""Of a block: minutes."""
+MOST_CHANNELS: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -27,6 +39,9 @@ class Live:
     replaced by the ``fallback`` and counted. ``history_seconds`` is the longest context that a plan
     may have which `Processor.switch` brings later; ``worker`` is given how many windows may wait
     for it; ``on_job`` is told of each window that is done, before its stems come out.
+
+    Raises:
+        SettingsError: a value is out of its range.
     """
 
     compute_seconds: float = 0.25
@@ -34,6 +49,14 @@ class Live:
     history_seconds: float = 0.0
     worker: Callable[[int], WindowWorker] = LiveWorker
     on_job: Callable[[Job], None] | None = None
+
+    def __post_init__(self) -> None:
+        check_number("compute_seconds", self.compute_seconds, 0, MOST_SECONDS, example=0.25)
+        check_choice("fallback", self.fallback, get_args(Fallback))
+        check_number("history_seconds", self.history_seconds, 0, MOST_SECONDS, example=0)
+        check_callable("worker", self.worker, "worker=LiveWorker")
+        if self.on_job is not None:
+            check_callable("on_job", self.on_job, "on_job=print")
 
 
 class Processor:
@@ -52,6 +75,12 @@ class Processor:
     say what the delay is::
 
         p = streamer.Processor(model="htdemucs_mini", hop=0.25, lookahead=0.1, live=Live())
+
+    One thread at a time may use it. It is not for a process that was forked after a model was
+    loaded: that one has not the threads that run models.
+
+    Raises:
+        SettingsError: an argument or an option is wrong.
     """
 
     def __init__(
@@ -64,15 +93,29 @@ class Processor:
         live: Live | None = None,
         **options: object,
     ) -> None:
+        if settings is not None:
+            check_kind("settings", settings, StreamSettings, "settings=streamer.Settings()")
+            if options:
+                raise SettingsError(
+                    f"settings and {', '.join(options)} say the same; give the options, or "
+                    f"Settings({next(iter(options))}=...)"
+                )
+        if bag is not None:
+            check_kind("bag", bag, Bag, "bag=streamer.load('htdemucs_mini')")
+        if live is not None:
+            check_kind("live", live, Live, "live=Live()")
+        check_number("jobs", jobs, 0, MOST_JOBS, whole=True, example=0)
+        check_number("batch", batch, 1, MOST_BATCH, whole=True, example=1)
         self.settings = settings or resolve(options).settings
         if live is not None and not self.settings.live_windows:
             raise SettingsError("a live processor needs live windows; give hop and lookahead")
         self.plan = Plan.make(bag or load_bag(self.settings), self.settings)
         # what goes along the stream goes through it in order
-        self._jobs = jobs if self.plan.bag.stride is None else min(jobs, 1)
-        self._batch = batch
+        self._jobs = int(jobs) if self.plan.bag.stride is None else min(int(jobs), 1)
+        self._batch = int(batch)
         self._live = live
         self._separation: Separation | None = None
+        self._in_use = threading.Lock()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -87,14 +130,21 @@ class Processor:
         ``samplerate`` is in Hz; `process` takes blocks of up to ``blocksize`` frames.
 
         Raises:
-            SettingsError: a setting needs the whole track first, and no survey is given.
+            SettingsError: the shape is none that a stream can have, or a setting needs the whole
+                track first, and no survey is given.
         """
+        hertz = (SLOWEST_HZ, FASTEST_HZ)
+        check_number("samplerate", samplerate, *hertz, whole=True, example=48000)
+        check_number("blocksize", blocksize, 1, MOST_FRAMES, whole=True, example=512)
+        check_number("channels", channels, 1, MOST_CHANNELS, whole=True, example=2)
+        if survey is not None:
+            check_kind("survey", survey, Survey, "survey=None")
         if survey is None and self.settings.needs_survey:
             raise SettingsError(
                 "normalize=track and loudness need the whole track first, and a stream has no "
                 "whole; try normalize=rms and no loudness, or separate a file"
             )
-        self._shape = (samplerate, channels, survey or Survey())
+        self._shape = (int(samplerate), int(channels), survey or Survey())
         self._blocksize = blocksize
         self.reset()
 
@@ -157,25 +207,28 @@ class Processor:
         Positions count from the first frame that went in, so those of the silence are negative.
 
         Raises:
-            SettingsError: the block is not of the prepared shape, the model runs on threads, or
-                the stream has ended.
+            SettingsError: the block is not of the prepared shape or holds no floats, the model
+                runs on threads, the stream has ended, or another thread is at it.
         """
-        stream = self._going_on()
-        if self._jobs:
-            raise SettingsError("process() runs the model in place; make the Processor with jobs=0")
-        if block.ndim != 2 or len(block) > self._blocksize or block.shape[1] != self._shape[1]:
-            raise SettingsError(
-                f"the block is {block.shape}; prepare() was told (at most {self._blocksize}, "
-                f"{self._shape[1]}), so prepare anew or split the block"
-            )
-        if self._delay is None:
-            fallback = self._live.fallback if self._live is not None else None
-            self._delay = Delay(self.names, self.latency_frames, stream.mix_channels, fallback)
-        mix = stream.take_in(block)
-        self._delay.take_in(mix)
-        for stems in stream.advance(mix):
-            self._delay.push(stems)
-        return self._delay.pop(len(block))
+        with self._going_on() as stream:
+            if self._jobs:
+                raise SettingsError(
+                    "process() runs the model in place; make the Processor with jobs=0"
+                )
+            block = as_block(block, self._shape[1])
+            if len(block) > self._blocksize:
+                raise SettingsError(
+                    f"the block is {block.shape}; prepare() was told (at most {self._blocksize}, "
+                    f"{self._shape[1]}), so prepare anew or split the block"
+                )
+            if self._delay is None:
+                fallback = self._live.fallback if self._live is not None else None
+                self._delay = Delay(self.names, self.latency_frames, stream.mix_channels, fallback)
+            mix = stream.take_in(block)
+            self._delay.take_in(mix)
+            for stems in stream.advance(mix):
+                self._delay.push(stems)
+            return self._delay.pop(len(block))
 
     def feed(self, block: Samples) -> list[Stems]:
         """Take ``(frames, channels)`` of any length; return the stems that are ready.
@@ -183,38 +236,53 @@ class Processor:
         A block of 0 frames only asks for them.
 
         Raises:
-            SettingsError: the stream has ended.
+            SettingsError: the block is not of the prepared channels or holds no floats, the stream
+                has ended, or another thread is at it.
         """
-        stream = self._going_on()
-        return list(stream.advance(stream.take_in(block)))
+        with self._going_on() as stream:
+            return list(stream.advance(stream.take_in(as_block(block, self._shape[1]))))
 
     def flush(self) -> list[Stems]:
         """End the stream: return the stems that are still to come. `reset` begins another.
 
         Raises:
-            SettingsError: the stream has ended before.
+            SettingsError: the stream has ended before, or another thread is at it.
         """
-        stream = self._going_on()
-        self._ended = True
-        rest = list(stream.flush())
-        if self._delay is None:
-            return rest
-        for stems in rest:
-            self._delay.push(stems)
-        return [self._delay.pop(self._delay.frames, ending=True)]
+        with self._going_on() as stream:
+            self._ended = True
+            rest = list(stream.flush())
+            if self._delay is None:
+                return rest
+            for stems in rest:
+                self._delay.push(stems)
+            return [self._delay.pop(self._delay.frames, ending=True)]
 
     def switch(self, plan: Plan, *, idle: bool = False) -> None:
         """Go on with other live windows, or another model of the same stems, from the next one on.
 
         The delay stays: the new hop and lookahead must fit into it. ``idle``: no window is
         separated, all are gaps.
+
+        Raises:
+            SettingsError: the processor is not live, or the plan is of other stems.
         """
+        check_kind("plan", plan, Plan, "Plan.make(bag, settings)")
+        stream = self._live_stream()
+        if plan.derivation.names != self.names or not plan.settings.live_windows:
+            raise SettingsError(
+                f"the plan must be of live windows and the stems {', '.join(self.names)}, as the "
+                "processor's own; prepare another processor"
+            )
         self.plan = plan
-        self._stream.switch(plan, idle=idle)
+        stream.switch(plan, idle=idle)
 
     def warm_up(self) -> None:
-        """Of a live processor: separate a quiet window, so that the first one is quick."""
-        self._stream.warm_up()
+        """Of a live processor: separate a quiet window, so that the first one is quick.
+
+        Raises:
+            SettingsError: it is not live.
+        """
+        self._live_stream().warm_up()
 
     def close(self) -> None:
         """End the worker's threads, within the window that they are at."""
@@ -225,13 +293,30 @@ class Processor:
     def _stream(self) -> Separation:
         if self._separation is None:
             raise SettingsError("the processor is not prepared; call prepare() first")
+        refuse_forked()
         return self._separation
 
-    def _going_on(self) -> Separation:
+    def _live_stream(self) -> Separation:
+        if self._live is None:
+            raise SettingsError("this processor is not live; make it with live=Live()")
+        return self._stream
+
+    @contextmanager
+    def _going_on(self) -> Iterator[Separation]:
+        """Enter the stream, for one thread at a time."""
         stream = self._stream
-        if self._ended:
-            raise SettingsError("the stream has ended with flush(); call reset() to begin another")
-        return stream
+        if not self._in_use.acquire(blocking=False):
+            raise SettingsError(
+                "another thread is using this processor; give each thread one of its own"
+            )
+        try:
+            if self._ended:
+                raise SettingsError(
+                    "the stream has ended with flush(); call reset() to begin another"
+                )
+            yield stream
+        finally:
+            self._in_use.release()
 
     def __enter__(self) -> Processor:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -156,36 +157,74 @@ class Worker:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
 
+class _Queue:
+    """Jobs that wait for the thread of a `LiveWorker`, and all that this thread knows.
+
+    Since it does not know the worker, one that nobody holds any more goes, and ends it.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.jobs: deque[Job] = deque()
+        self.closed = False
+        self.changed = threading.Condition()
+
+    def close(self) -> None:
+        """Have the thread end, within the window that it is at."""
+        with self.changed:
+            self.closed = True
+            self.changed.notify_all()
+
+    def run(self) -> None:
+        """Compute what waits, until it is closed: what the thread does."""
+        while True:
+            with self.changed:
+                while not self.jobs and not self.closed:
+                    self.changed.wait()
+                if self.closed:
+                    return
+                jobs = [self.jobs.popleft()]
+                while self.jobs and self.jobs[0].separate == jobs[0].separate:
+                    jobs.append(self.jobs.popleft())
+            compute(jobs, self.clock)
+            with self.changed:
+                for job in jobs:
+                    job.done = True
+                self.changed.notify_all()
+
+
 class LiveWorker:
     """The worker of a live run: `submit` never waits, and a failed window is a value.
 
     While it computes ``waiting`` windows may wait; those that are to be separated alike are then
     separated together. A newer one takes the place of the oldest that waits: its own time is still
     to come, the other's is nearly over. A model that hangs fails with the window that it hangs at,
-    and holds up no other for long (`HUNG_WINDOWS`).
+    and holds up no other for long (`HUNG_WINDOWS`). A worker that is dropped unclosed closes.
     """
 
     def __init__(self, waiting: int = 1, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._pending: deque[Job] = deque()
         self._most_waiting = waiting
-        self._waiting: deque[Job] = deque()
-        self._closed = False
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="stemstream-model", daemon=True)
+        self._queue = _Queue(clock)
+        self._thread = threading.Thread(
+            target=self._queue.run, name="stemstream-model", daemon=True
+        )
         self._thread.start()
+        weakref.finalize(self, self._queue.close)
 
     def submit(self, window: Window, separate: Separate) -> None:
         """Have a window computed, unless a newer one comes before its turn does."""
         job = Job(window, separate, queued_at=self._clock())
-        with self._changed:
-            if len(self._waiting) == self._most_waiting:
-                self._waiting.popleft().done = True
-            self._waiting.append(job)
+        queue = self._queue
+        with queue.changed:
+            if len(queue.jobs) == self._most_waiting:
+                queue.jobs.popleft().done = True
+            queue.jobs.append(job)
             self._pending.append(job)
             if len(self._pending) > HUNG_WINDOWS:
                 self._give_up()
-            self._changed.notify_all()
+            queue.changed.notify_all()
 
     def _give_up(self) -> None:
         """Have the oldest window fail if it hangs. Its thread may still write to its job, so that
@@ -201,35 +240,17 @@ class LiveWorker:
     def finished(self, *, wait: bool = False) -> Iterator[Job]:
         """See `WindowWorker.finished`; nothing is raised."""
         while self._pending:
-            with self._changed:
+            with self._queue.changed:
                 while wait and not self._pending[0].done:
-                    self._changed.wait()
+                    self._queue.changed.wait()
             if not self._pending[0].done:
                 return
             yield self._pending.popleft()
 
     def close(self) -> None:
         """See `WindowWorker.close`."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._queue.close()
         self._thread.join(CLOSE_SECONDS)  # a model that hangs does not keep the run from ending
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not self._waiting and not self._closed:
-                    self._changed.wait()
-                if self._closed:
-                    return
-                jobs = [self._waiting.popleft()]
-                while self._waiting and self._waiting[0].separate == jobs[0].separate:
-                    jobs.append(self._waiting.popleft())
-            compute(jobs, self._clock)
-            with self._changed:
-                for job in jobs:
-                    job.done = True
-                self._changed.notify_all()
 
 
 def compute(jobs: Sequence[Job], clock: Clock) -> None:

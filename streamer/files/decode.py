@@ -10,6 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from streamer.arguments import check_path
+from streamer.audio import FASTEST_HZ, SLOWEST_HZ
 from streamer.errors import SourceError
 from streamer.files.source import Source, unreadable
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 STANDARD_INPUT = "-"
 MIXTURE = "mixture"
 """How the mix is called among the stems."""
-SLOWEST_HZ, FASTEST_HZ = 1000, 768_000
-"""The sample rates that are taken for true."""
 MOST_CHANNELS = 64
 PCM_MAGIC = (b"RIFF", b"RF64", b"riff", b"FORM", b".snd", b"caff")
 """What a file of a type that libsndfile reads begins with."""
@@ -43,6 +43,7 @@ def open_source(path: str | Path, stream: int = 0) -> Source:
         SourceError: it is missing, a folder, empty, not to be read, holds no audio, or states a
             sample rate or a number of channels that no audio has.
     """
+    check_path("path", path)
     source = _open(path, stream)
     label = "standard input" if str(path) == STANDARD_INPUT else path
     if source.channels > MOST_CHANNELS:

@@ -25,6 +25,7 @@ from typing import Self
 
 import numpy as np
 
+from streamer.arguments import check_kind
 from streamer.audio import Samples, Stems
 from streamer.latency import LatencyLog
 from streamer.live.account import Account, tell_nobody
@@ -69,6 +70,7 @@ def open_session(
     Raises:
         StemstreamError: something that is asked for cannot be had.
     """
+    check_kind("settings", settings, LiveSettings, "settings=LiveSettings()")
     device_seconds = None
     while True:
         prepared = prepare(settings, backend, make_bag, device_seconds)

@@ -8,7 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
 
+from streamer.arguments import check_kind
 from streamer.errors import ModelError, SettingsError, WeightsError
+from streamer.forked import note_model
 from streamer.models.backends import Backend, Choices, eligible
 from streamer.models.devices import kind_of
 from streamer.models.graphs import Anatomy
@@ -63,11 +65,12 @@ def load(
         choices: what is known of the backends' speed (None: what is kept on disk).
 
     Raises:
-        SettingsError: if the model has no such stem, or backend, precision and device exclude each
-            other.
+        SettingsError: if the name is no text, the model has no such stem, or backend, precision and
+            device exclude each other.
         ModelError: if the model or the device does not exist, or a package is missing.
         WeightsError: if the weights cannot be had or are not what they should be.
     """
+    check_kind("name", name, str, "load('htdemucs_mini')")
     note = None
     if name == "auto":
         name, note = resolve_auto(repo=repo, trust_checkpoint=trust_checkpoint)
@@ -81,6 +84,7 @@ def load(
     if repo is None:
         _check_packages(known)
 
+    note_model()
     wait_without_spinning()
     networks = Networks(place, trust_checkpoint, threads)
     # Of a model that is not in the registry only its networks know the stems.
