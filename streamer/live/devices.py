@@ -119,6 +119,12 @@ class Backend(Protocol):
     def refresh(self) -> bool:
         """Look for devices again; returns False, without a look, while a stream is open."""
 
+    def channels_behind(self, device: Device, kind: Kind) -> int | None:
+        """How many channels there really are where a device only names as many as it can.
+
+        None: nobody tells. It may open the device for a moment, so no stream may be open on it.
+        """
+
     def open(self, request: StreamRequest) -> Stream:
         """Open a stream.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from streamer.errors import DeviceError
@@ -26,6 +26,7 @@ from streamer.live.devices import (
     rate_refused,
 )
 from streamer.live.portaudio_library import JACK, Library, library
+from streamer.live.sound_server import ServerStream, own_streams
 
 SAFE_OUTPUT_SECONDS = 0.1
 """What "high" latency is for an output of ALSA: with PortAudio's own 35 ms, PulseAudio runs dry on
@@ -85,6 +86,27 @@ class PortAudioBackend:
             return False
         self._library.restart()
         return True
+
+    def channels_behind(self, device: Device, kind: Kind) -> int | None:
+        """Ask the sound server what is behind a plugin; all other devices tell the truth.
+
+        Raises:
+            DeviceError: The sound server does not answer.
+        """
+        if not device.through_plugin:
+            return device.channels(kind)
+        sounddevice = self._library.sounddevice
+        make = sounddevice.RawOutputStream if kind == "output" else sounddevice.RawInputStream
+
+        def ask() -> list[ServerStream]:
+            # only a stream has a place on the server; this one is never started
+            with closing(make(device.samplerate, device=device.index, channels=1)):
+                return own_streams(kind)
+
+        with suppress(sounddevice.PortAudioError):  # told when it is opened in earnest
+            if streams := self._library.call(ask):
+                return streams[-1].channels
+        return None
 
     def open(self, request: StreamRequest) -> PortAudioStream:
         """Open a stream.

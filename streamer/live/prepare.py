@@ -18,7 +18,7 @@ from streamer.live.routes import parse_route
 from streamer.live.scene import load_scene
 from streamer.live.settings import LiveSettings
 from streamer.live.solver import candidate_windows, solve, stream_windows
-from streamer.live.wiring import Wiring
+from streamer.live.wiring import MOST_CHANNELS, Wiring
 from streamer.models.calibration import CalibrationStore, Subject, WindowTiming, calibrate
 from streamer.models.registry import info
 from streamer.models.separator import Bag
@@ -110,12 +110,11 @@ def wire(settings: LiveSettings, backend: Backend) -> tuple[Wiring, Source | Non
     devices = backend.devices()
     plays_file = settings.input is not None and Path(settings.input).is_file()
     device = None if plays_file else _input_device(devices, settings.input)
-    outputs = tuple(
-        _as_routed(find_device(devices, name, "output"), settings)
-        for name in settings.output or (None,)
-    )
-    if len(set(outputs)) < len(outputs):
+    found = [find_device(devices, name, "output") for name in settings.output or (None,)]
+    if len(set(found)) < len(found):
         raise SettingsError("an output is named twice; give each device once, and route to it")
+    outputs = tuple(_opened_for_output(output, settings, backend) for output in found)
+    device = device and _opened_for_input(device, backend)
     channels = settings.input_channels or ()
     if len(channels) > 2 or any(channel < 1 for channel in channels):
         raise SettingsError(
@@ -148,19 +147,35 @@ def _input_device(devices: Sequence[Device], wanted: str | None) -> Device:
         raise
 
 
-def _as_routed(device: Device, settings: LiveSettings) -> Device:
-    """Return an output device with the channels that are wanted of it.
+def _opened_for_input(device: Device, backend: Backend) -> Device:
+    """Return an input device with the channels that there really are, where that is known."""
+    behind = backend.channels_behind(device, "input")
+    return device if behind is None else replace(device, input_channels=behind)
 
-    ALSA's plugins, as those of PulseAudio and PipeWire, offer as many channels as they can name,
-    whatever is behind them, and mix those down that are not there. So without a route they get two.
+
+def _opened_for_output(device: Device, settings: LiveSettings, backend: Backend) -> Device:
+    """Return an output device with the channels that are opened of it.
+
+    A sound server spreads fewer channels than it has over all of them, and mixes more down. So all
+    that there are are opened. Where nobody tells how many that are, only the routes are known.
     """
-    if not device.through_plugin:
-        return device
-    routes = list(map(parse_route, settings.route))
-    if settings.scene is not None:
-        routes += load_scene(settings.scene).routes or ()
-    highest = max((channel for route in routes for channel in route.channels), default=0)
-    return replace(device, output_channels=min(max(highest, 2), device.output_channels))
+    wanted = settings.output_channels
+    if wanted is None:
+        routes = list(map(parse_route, settings.route))
+        if settings.scene is not None:
+            routes += load_scene(settings.scene).routes or ()
+        highest = max((channel for route in routes for channel in route.channels), default=0)
+        behind = backend.channels_behind(device, "output")
+        if behind is None:
+            wanted = min(max(highest, 2), device.output_channels)
+        else:
+            wanted = min(max(highest, MOST_CHANNELS), behind)
+    elif wanted > device.output_channels:
+        raise SettingsError(
+            f"output_channels={wanted} must be at most the {device.output_channels} channels of "
+            f"{device.name}; try {device.output_channels}"
+        )
+    return replace(device, output_channels=wanted)
 
 
 def make_plan(

@@ -62,6 +62,13 @@ class LiveSettings(StreamSettings):
         examples=["1,2"],
     )
     output: Several = Field((), description="sound device to play on; may be given several times")
+    output_channels: int | None = harmless(
+        None,
+        ge=1,
+        le=128,
+        description="how many channels of each output to open [default: all, up to 32]",
+        examples=[8],
+    )
     samplerate: int | None = harmless(
         None, ge=8000, le=384_000, description="rate of the devices in Hz", examples=[48000]
     )

@@ -29,6 +29,7 @@ import numpy as np
 
 from streamer.live.devices import (
     Device,
+    Kind,
     StreamRequest,
     check_channels,
     is_busy,
@@ -244,6 +245,10 @@ class VirtualBackend:
             (_listing(index, fake, here), fake, fake.generation) for index, fake in enumerate(here)
         ]
         return True
+
+    def channels_behind(self, device: Device, kind: Kind) -> int | None:
+        """Return the device's channels: a fake one tells the truth."""
+        return device.channels(kind)
 
     def open(self, request: StreamRequest) -> VirtualStream:
         """Open a stream.

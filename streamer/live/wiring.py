@@ -11,6 +11,9 @@ import numpy as np
 from streamer.audio import Samples
 from streamer.live.devices import Device
 
+MOST_CHANNELS = 32
+"""How many channels of a device are opened unless more are asked for."""
+
 
 @dataclass(frozen=True)
 class Wiring:
@@ -46,7 +49,9 @@ class Wiring:
         if self.input is None:
             return np.eye(2, dtype=np.float32)
         picked: Sequence[int] = self.input_channels
-        gains = np.zeros((max(picked), 2), np.float32)
+        # a sound server mixes what it has down to what is opened, so that is all of it
+        all_of_it = self.input.input_channels if self.input.through_plugin else 0
+        gains = np.zeros((max(*picked, min(all_of_it, MOST_CHANNELS)), 2), np.float32)
         for side in range(2):
             gains[picked[side % len(picked)] - 1, side] = 1
         return gains

@@ -102,6 +102,17 @@ def test_the_announced_delay_stays_and_is_the_measured_one(
         assert told["delay"]["p50_seconds"] == pytest.approx(announced, abs=PERIOD / RATE)
 
 
+@pytest.mark.parametrize(("given", "outputs"), [((), 8), (("--output-channels", 4), 4)])
+def test_all_channels_are_opened_so_that_a_scene_can_add_some_later(
+    jack: Server, live: Start, given: tuple[object, ...], outputs: int
+) -> None:
+    run = live(*SYSTEM, "--route", "vocals=1,2", *given)
+    run.until("running")
+    ports = re.findall(r"^PortAudio.*:out_[0-9]+$", jack.call("jack_lsp") or "", re.MULTILINE)
+    assert run.stop() == 130
+    assert len(ports) == outputs
+
+
 @pytest.mark.parametrize(
     ("given", "code", "told"),
     [
