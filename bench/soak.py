@@ -1,4 +1,4 @@
-"""A long live run under CPU load: xruns, lost frames, late windows, growth of memory.
+"""A long live run under CPU load: xruns, lost frames, missed windows, growth of memory.
 
     python bench/soak.py [--minutes 10] [--model htdemucs_mini] [--hogs 1] [--latency SECONDS]
 
@@ -53,7 +53,7 @@ def soak(settings: LiveSettings, seconds: float) -> None:
         while (passed := time.monotonic() - began) < seconds:
             session.wait(SAMPLE_SECONDS)
             samples.append((passed, resident_mb()))
-            print(f"{passed:6.0f} s  {samples[-1][1]:8.2f} MB  {session.status().rtf:.0%}")
+            print(f"{passed:6.0f} s  {samples[-1][1]:8.2f} MB  {session.status().load:.0%}")
     status, latency = session.status(), session.latency()
     settled = np.array([sample for sample in samples if sample[0] >= SETTLE_SECONDS])
     slope = np.polyfit(*settled.T, 1)[0] if len(settled) > 2 else float("nan")
@@ -61,7 +61,7 @@ def soak(settings: LiveSettings, seconds: float) -> None:
         f"played {status.played_frames / status.samplerate:.0f} s at {status.delay_seconds:.3f} s"
     )
     print(f"xruns {status.xruns}, frames dropped {status.dropped_frames}")
-    print(f"late windows {status.deadline_misses} of {latency.windows}, gaps {status.gaps}")
+    print(f"missed windows {status.deadline_misses} of {latency.windows}, gaps {status.gaps}")
     print(f"memory {settled[-1][1]:.1f} MB, growth {slope * (seconds - SETTLE_SECONDS):.2f} MB")
 
 

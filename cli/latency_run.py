@@ -64,7 +64,7 @@ def plain(trip: RoundTrip) -> dict[str, object]:
             "measured": asdict(trip.total),
         },
         "xruns": trip.xruns,
-        "deadline_misses": trip.late_windows,
+        "deadline_misses": trip.missed_windows,
     }
 
 

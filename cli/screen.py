@@ -63,8 +63,9 @@ def line(status: Status) -> str:
     return (
         f"{status.state.value}{f' ({why})' if why else ''}: {status.model}, delay "
         f"{status.delay_seconds * 1000:.0f} ms, {_clock(status)}, "
-        f"load {status.rtf:.0%}, {status.xruns} xruns, {status.dropped_frames} frames dropped, "
-        f"{status.deadline_misses} late windows, {status.gaps} gaps"
+        f"load {status.load:.0%}, {status.dry_share:.1%} dry, {status.xruns} xruns, "
+        f"{status.dropped_frames} frames dropped, {status.deadline_misses} missed windows, "
+        f"{status.gaps} gaps"
     )
 
 

@@ -22,7 +22,7 @@ class Delay:
 
     With a ``fallback`` stems may be late or have gaps: what is missing when its time comes is
     replaced, and thrown away when it comes after all; `FADE_FRAMES` before the stems run out they
-    begin to fade. Without one they must be there.
+    begin to fade; ``missing_frames`` counts both. Without one they must be there.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class Delay:
             assert taken.shape[1] == frames, "the stems of a file are never late"
             return Stems(start, self._names, taken[:-1], mix)
         missing = frames - taken.shape[1]
-        self.missing_frames += missing
         taken = np.pad(taken, ((0, 0), (0, missing), (0, 0)))
+        self.missing_frames += int(np.count_nonzero(taken[-1, :, 0] < 0.5))
         fading_from = frames if ending else min(max(ready - FADE_FRAMES, 0), frames)
         taken = taken * self._ramp(frames, fading_from)
         wet = taken[-1]

@@ -65,7 +65,8 @@ class WindowTimes:
     ``adc`` and ``dac`` are when the converters took and played it, ``ring`` when it was written to
     the input ring, ``window_full`` when the last frame that its window needs was there, ``queued``
     when the window was handed to the worker, ``stitched`` when its stems were in the output ring.
-    A stamp that is not known is nan; ``dac`` is None where its stems came too late to be played.
+    A stamp that is not known is nan; ``dac`` is None where its stems were
+    missed: late, skipped or failed.
     """
 
     start_frame: int
@@ -104,14 +105,14 @@ class WindowTimes:
 class TimelinePoint:
     """A stretch of the run: what its windows had in common.
 
-    ``start_frame`` is where it begins. Of the ``windows``, ``unplayed`` came too late. The delays
+    ``start_frame`` is where it begins. Of the ``windows``, so many were ``missed``. The delays
     and stages are of the windows all of whose stamps are known, and nan where there are none; the
     mean stages add up to the mean delay.
     """
 
     start_frame: int
     windows: int
-    unplayed: int
+    missed: int
     announced_seconds: float
     delay_min_seconds: float
     delay_mean_seconds: float
@@ -126,7 +127,7 @@ class Timeline:
         assert points % 2 == 0
         self.point_frames = first_frames
         self._points = points
-        # windows, unplayed, announced, windows of known delay, and what their stages add up to
+        # windows, missed, announced, windows of known delay, and what their stages add up to
         self._sums = np.zeros((points, 4 + len(Stage)))
         self._min = np.full(points, math.inf)
         self._max = np.full(points, -math.inf)
@@ -151,12 +152,12 @@ class Timeline:
         return [self._point(int(index)) for index in np.flatnonzero(self._sums[:, 0])]
 
     def _point(self, index: int) -> TimelinePoint:
-        windows, unplayed, announced, known, *sums = self._sums[index].tolist()
+        windows, missed, announced, known, *sums = self._sums[index].tolist()
         means = [total / known if known else math.nan for total in sums]
         return TimelinePoint(
             start_frame=index * self.point_frames,
             windows=int(windows),
-            unplayed=int(unplayed),
+            missed=int(missed),
             announced_seconds=announced / windows,
             delay_min_seconds=float(self._min[index]) if known else math.nan,
             delay_mean_seconds=math.fsum(means),
@@ -179,7 +180,7 @@ class LatencyLog:
 
     ``stages`` and ``delay`` are histograms in seconds; ``deviation`` is of the delay less the one
     that was announced when the window was taken in, as long as that was ``announced_for_sure``.
-    ``unplayed`` counts the windows that came too late.
+    ``missed`` counts the windows whose stems were late, skipped or failed.
     """
 
     def __init__(self, samplerate: int, announced_delay_seconds: float) -> None:
@@ -192,7 +193,7 @@ class LatencyLog:
         self.deviation = Histogram.linear(-DEVIATION_SECONDS, DEVIATION_SECONDS, bins)
         self.timeline = Timeline(samplerate)
         self.windows = 0
-        self.unplayed = 0
+        self.missed = 0
 
     def announce(self, delay_seconds: float) -> None:
         """Say what the delay is from now on: a device that came back may have another."""
@@ -201,7 +202,7 @@ class LatencyLog:
     def feed(self, times: WindowTimes) -> None:
         """Take a window in."""
         self.windows += 1
-        self.unplayed += times.dac is None
+        self.missed += times.dac is None
         for stage, seconds in times.stages().items():
             self.stages[stage].feed(seconds)
         delay = times.delay_seconds

@@ -187,7 +187,7 @@ class Processor:
 
     @property
     def missing_frames(self) -> int:
-        """How many frames of stems `process` had to replace so far, since they were late."""
+        """How many frames of stems `process` had to replace so far: late, skipped or failed."""
         return self._delay.missing_frames if self._delay is not None else 0
 
     @property

@@ -54,7 +54,7 @@ def test_a_device_that_tells_no_time():
     assert set(unknown.stages()) == set(Stage) - {Stage.CAPTURE}
     log = LatencyLog(RATE, 0.4)
     log.feed(unknown)
-    assert (log.windows, log.unplayed, log.delay.count) == (1, 0, 0)
+    assert (log.windows, log.missed, log.delay.count) == (1, 0, 0)
     assert math.isnan(log.timeline.points()[0].delay_mean_seconds)
 
 
@@ -63,7 +63,7 @@ def test_the_log_keeps_stages_delay_and_deviation():
     for index in range(100):
         log.feed(window(index * RATE // 4))
     log.feed(window(100 * RATE // 4, played=False, inference=0.7))
-    assert (log.windows, log.unplayed) == (101, 1)
+    assert (log.windows, log.missed) == (101, 1)
     assert log.delay.summary().p50 == pytest.approx(DELAY)
     assert log.deviation.max == pytest.approx(0, abs=1e-9)
     assert log.stages[Stage.INFERENCE].max == pytest.approx(0.7)
@@ -90,7 +90,7 @@ def test_the_timeline_loses_no_window(frames):
     points = timeline.points()
     assert len(points) <= 8
     assert sum(point.windows for point in points) == len(frames)
-    assert sum(point.unplayed for point in points) == sum(frame % 3 == 0 for frame in frames)
+    assert sum(point.missed for point in points) == sum(frame % 3 == 0 for frame in frames)
     starts = [point.start_frame for point in points]
     assert starts == sorted(set(starts))
     assert all(start % timeline.point_frames == 0 for start in starts)

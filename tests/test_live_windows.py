@@ -210,9 +210,23 @@ def test_a_model_that_fails_leaves_a_gap_and_the_run_goes_on():
     assert not wet[3 * hop + crossfade : 5 * hop].any()
     assert (wet[: 3 * hop] == 1).all()
     assert (wet[5 * hop + crossfade :] == 1).all()
+    assert processor.missing_frames == pytest.approx(2 * hop, abs=crossfade)
     out = joined(parts)[:, processor.latency_frames :]
     np.testing.assert_allclose(out[:, 3 * hop + crossfade : 5 * hop].sum(0),
                                mix[3 * hop + crossfade : 5 * hop], atol=1e-6)  # fmt: skip
+
+
+def test_what_a_model_that_always_fails_leaves_out_is_missing():
+    class Broken(RecordingSeparator):
+        def __call__(self, windows, kept=WHOLE):
+            raise ModelError("no")
+
+    clock, mix = VirtualClock(), noise(2 * RATE)
+    policy = Live(0.05, worker=lambda _: SlowWorker(clock, lambda n: 0.01))
+    processor = Processor(LIVE, bag=Broken(window_frames=2000).bag(), live=policy)
+    processor.prepare(RATE, 40, 2)
+    run(processor, mix, 40, clock)
+    assert processor.missing_frames == len(mix)
 
 
 def test_a_plan_can_be_switched_while_it_runs():

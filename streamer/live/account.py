@@ -125,10 +125,12 @@ class Account:
             played_frames=observer.played_frames,
             delay_frames=self._plan.delay.frames,
             delay_seconds=self.delay_seconds,
+            dry_frames=observer.dry_frames,
             xruns=observer.xruns,
             dropped_frames=observer.dropped_frames,
             deadline_misses=observer.deadline_misses,
             gaps=sum(link.losses for link in self._rig.links),
+            load=observer.load,
             rtf=observer.rtf,
             rung=degrader.index,
             rung_name=degrader.rung.name,
@@ -164,6 +166,8 @@ class Account:
             name.removesuffix("_frames"): frames / rate
             for name, frames in asdict(plan.delay).items()
         }
+        # as they are now: the parts add up to the announced delay
+        parts["device_input"], parts["device_output"] = self._observer.device_seconds
         settings = self._settings
         return LiveReport(
             status=status,

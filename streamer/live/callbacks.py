@@ -114,7 +114,7 @@ PLAYBACK = _record(
     "dry_scratch levels mixed filter steps meter_header meter_data meter_row line "
     "source_line seen log clock clock_id virtual_time delay_frames fade_frames position "
     "silent_until mixed_from mixed_until jump_frames aligned played_frames callbacks shortfalls "
-    "missing_frames dry_missing_frames underflow_flags bad_samples splices",
+    "missing_frames dry_missing_frames dry_frames underflow_flags bad_samples splices",
     "samplerate phase ratio ramp dry_ramp master gain_step knee error_frames settle_seconds "
     "gear least_gain most_gain most_correction most_error_frames uncounted_seconds",
 )
@@ -416,6 +416,7 @@ def _levels(address: int, first: int, frames: int, stem_end: int, dry_end: int) 
         levels[0:2] = 1.0
         for frame in range(frames):
             levels[2, frame] = np.float32(1.0) - stems[frame, wet]
+            state.dry_frames += stems[frame, wet] < 0.5 and first + frame >= 0
         return
     fade = 1.0 / state.fade_frames
     master_step = (-1.0 if state.jump_frames != 0 else 1.0) / FADE_FRAMES
@@ -430,6 +431,7 @@ def _levels(address: int, first: int, frames: int, stem_end: int, dry_end: int) 
         levels[0, frame] = state.ramp * state.master
         levels[1, frame] = mix
         levels[2, frame] = mix * (1.0 - state.ramp * stems[frame, wet])
+        state.dry_frames += state.ramp * stems[frame, wet] < 0.5 and position >= 0
 
 
 @compiled(_VOID(_INT, _INT))

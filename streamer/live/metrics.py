@@ -47,14 +47,16 @@ LEAST_BUCKET_SECONDS: Final = 1e-3
 COUNTERS: Final[Mapping[str, str]] = {
     "xruns": "Callbacks that found too little to play or no room for what was taken.",
     "dropped_frames": "Frames that were lost.",
-    "deadline_misses": "Windows whose stems came too late to be played.",
+    "deadline_misses": "Windows that were missed: late, skipped or failed.",
     "gaps": "Times that a device was away.",
     "played_frames": "Frames that were played.",
+    "dry_frames": "Frames that were played without stems.",
 }
 GAUGES: Final[Mapping[str, tuple[str, str]]] = {
     "samplerate": ("samplerate_hertz", "Sample rate of the stream."),
     "delay_seconds": ("announced_delay_seconds", "Announced delay, devices and all."),
-    "rtf": ("real_time_factor", "Time in the model over the time of the sound."),
+    "load": ("load", "Time in the model over that of the sound, in the last seconds."),
+    "rtf": ("real_time_factor", "Time in the model over that of the sound, in the whole run."),
     "rung": ("overload_rung", "Step of the overload ladder that holds; 0 is as planned."),
     "song_seconds": ("song_position_seconds", "Second of the song that is heard now."),
     "song_length_seconds": ("song_length_seconds", "Length of the song that is played."),

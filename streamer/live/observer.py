@@ -15,10 +15,10 @@ from streamer.live.plan import LivePlan
 from streamer.live.rig import Rig
 from streamer.live.stamps import Stamps
 from streamer.live.status import Meter
-from streamer.worker import Job
+from streamer.worker import Job, leave_out
 
-RTF_WINDOWS = 20
-"""The real-time factor is a running mean over about so many windows."""
+LOAD_SECONDS = 2.0
+"""The load is a running mean over about so long."""
 
 
 class Observer:
@@ -33,30 +33,47 @@ class Observer:
         self.latency = LatencyLog(request.samplerate, plan.delay_seconds)
         self._stamps = Stamps(self.latency, request.samplerate, request.model_samplerate)
         self._converters = [ConverterDelay(request.samplerate) for _ in range(2)]
-        self.deadline_misses = 0
         self.failure = ""
-        self.rtf = 0.0
+        self.load = 0.0
+        self._compute_seconds = self._sound_seconds = 0.0
         self.stems: Mapping[str, Meter] = {}
         self.outputs: Mapping[str, Sequence[Meter]] = {}
 
     def finished(self, job: Job, now: float) -> bool:
-        """Take in a window whose stems, if any, are in the rings; return whether they came late.
+        """Take in a window whose stems, if any, are in the rings; return whether it was missed:
+        late, skipped or failed. One that was left out, since the run is dry, is none of that.
 
         ``failure`` is what the model said of the last window, where it failed.
         """
         self._take_notes()
+        self._count_load(job)
+        if job.separate is leave_out:
+            return False
         first_frame = math.floor(job.window.start_frame * self._rate)
         late = self._main.counters().position > first_frame - self._main.fade_frames
         missed = job.dropped or job.error is not None or late
-        self.deadline_misses += missed
         if job.began_at:
             self.failure = "" if job.error is None else told(job.error)
-        self._stamps.finished(job, now, played=job.stems is not None and not late)
-        if job.began_at:
-            hop_seconds = job.window.schedule.hop_frames * self._rate / self._rig.samplerate
-            share = job.compute_seconds / hop_seconds
-            self.rtf += (share - self.rtf) / (RTF_WINDOWS if self.rtf else 1)
+        self._stamps.finished(job, now, played=not missed)
         return missed
+
+    def _count_load(self, job: Job) -> None:
+        hop_seconds = job.window.schedule.hop_frames * self._rate / self._rig.samplerate
+        weight = min(1.0, hop_seconds / LOAD_SECONDS) if self.load else 1.0
+        self.load += weight * (job.compute_seconds / hop_seconds - self.load)
+        if job.separate is not leave_out:
+            self._compute_seconds += job.compute_seconds
+            self._sound_seconds += hop_seconds
+
+    @property
+    def rtf(self) -> float:
+        """The model's time over that of the sound that it was asked for, in the whole run."""
+        return self._compute_seconds / self._sound_seconds if self._sound_seconds else 0.0
+
+    @property
+    def deadline_misses(self) -> int:
+        """How many windows were missed."""
+        return self.latency.missed
 
     def look(self) -> None:
         """Take in what the callbacks have noted since the last look."""
@@ -120,6 +137,11 @@ class Observer:
         """Frames of the input that were lost, and frames of the first output that stayed silent."""
         played = self._main.counters()
         return self._rig.capture.counters().lost_frames + played.dry_missing_frames
+
+    @property
+    def dry_frames(self) -> int:
+        """Frames that the first output has played without stems."""
+        return self._main.counters().dry_frames
 
     @property
     def position(self) -> float:

@@ -45,6 +45,7 @@ _PLAYBACK_COUNTS = (
     "shortfalls",
     "missing_frames",
     "dry_missing_frames",
+    "dry_frames",
     "underflow_flags",
     "bad_samples",
     "splices",
@@ -77,6 +78,7 @@ class PlaybackCounters:
 
     `position` is the input frame that the next output frame plays, `ratio` how many input frames
     an output frame takes. A shortfall is one time that the stems ran out; missing frames had none.
+    Dry frames are those at which the stems were less than half there, for whatever reason.
     `splices` are jumps of the position where two clocks were too far apart.
     """
 
@@ -85,6 +87,7 @@ class PlaybackCounters:
     shortfalls: int
     missing_frames: int
     dry_missing_frames: int
+    dry_frames: int
     underflow_flags: int
     bad_samples: int
     splices: int

@@ -11,13 +11,13 @@ from streamer.histogram import Histogram
 from streamer.latency import MEANINGS
 from streamer.live import report_plots as plots
 from streamer.live.verdict import (
+    DRY_LIMIT,
     LOAD_LIMIT,
     LiveReport,
     Outcome,
     Verdict,
     inference_load,
     judge,
-    late_windows,
     milliseconds,
     over_promise,
     signed,
@@ -29,6 +29,7 @@ HEADLINES: Final = {
     Outcome.KEPT: ("kept", "&#10003;", "Promise kept"),
     Outcome.NARROW: ("narrow", "!", "Promise kept, but narrowly"),
     Outcome.BROKEN: ("broken", "&#10007;", "Promise broken"),
+    Outcome.UNSTEADY: ("narrow", "!", "The delay was not constant"),
     Outcome.UNKNOWN: ("unknown", "?", "Nothing was measured"),
 }
 
@@ -130,8 +131,11 @@ def _tiles(report: LiveReport) -> Iterator[str]:
     seconds = status.dropped_frames / max(status.samplerate, 1)
     lost = f"{seconds:.2f} s" if status.dropped_frames else ""
     yield _tile("dropped frames", f"{status.dropped_frames:,}", lost, bad=status.dropped_frames > 0)
-    late, share = late_windows(report), f"of {latency.windows:,} windows"
-    yield _tile("deadline misses", f"{late:,}", share, bad=late > 0)
+    misses, share = status.deadline_misses, f"of {latency.windows:,} windows"
+    yield _tile("missed windows", f"{misses:,}", share, bad=misses > 0)
+    yield _tile(
+        "without stems", f"{status.dry_share:.1%}", "of the time", bad=status.dry_share > DRY_LIMIT
+    )
     away = "a device was away" if status.gaps else ""
     yield _tile("gaps", f"{status.gaps:,}", away, bad=status.gaps > 0)
     load = inference_load(report)

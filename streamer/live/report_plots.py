@@ -187,13 +187,13 @@ def _delay_curves(
 
 
 def _breaks(axes: Axes, points: Sequence[TimelinePoint], rate: int, report: LiveReport) -> None:
-    """Mark windows that came too late at the bottom, and events at the top."""
+    """Mark where windows were missed at the bottom, and events at the top."""
     along = axes.get_xaxis_transform()
-    late = [point.start_frame / rate for point in points if point.unplayed]
+    missed = [point.start_frame / rate for point in points if point.missed]
     events = [event.seconds for event in report.events]
-    if late:
-        low = [0.04] * len(late)
-        axes.plot(late, low, "|", color=RED, ms=9, transform=along, label="came too late")
+    if missed:
+        low = [0.04] * len(missed)
+        axes.plot(missed, low, "|", color=RED, ms=9, transform=along, label="missed")
     if events:
         high = [0.96] * len(events)
         axes.plot(events, high, "v", color=AMBER, ms=6, transform=along, label="event, see below")

@@ -72,7 +72,7 @@ class RoundTrip:
     device: Delay
     total: Delay
     xruns: int
-    late_windows: int
+    missed_windows: int
 
     @property
     def samplerate(self) -> int:
@@ -270,7 +270,7 @@ def _through_run(
             device=device,
             total=total,
             xruns=status.xruns,
-            late_windows=status.deadline_misses,
+            missed_windows=status.deadline_misses,
         )
     finally:
         session.close()

@@ -73,7 +73,7 @@ class Stamps:
             return
         self._waiting.append((first, times))
         if len(self._waiting) > WAITING_WINDOWS:
-            self._log.feed(self._waiting.popleft()[1])
+            self._log.feed(replace(self._waiting.popleft()[1], dac=math.nan))
 
     def settle(self) -> None:
         """Give the log the windows that have been played meanwhile."""

@@ -45,7 +45,10 @@ class Status:
     """One look at a live run. Counters count since its start.
 
     ``delay_frames`` is the announced constant delay between the input and the output callback;
-    ``delay_seconds`` adds what the devices say of their own buffers. ``rung`` is the step of the
+    ``delay_seconds`` adds what the devices say of their own buffers. ``dry_frames`` were played
+    without stems, ``deadline_misses`` are the windows that were late, skipped or failed. ``load``
+    is the model's time over that of the sound in the last seconds, ``rtf`` in the whole run, as
+    long as it was asked. ``rung`` is the step of the
     overload ladder that holds (0: as planned). ``song_seconds`` is the second of the song that is
     heard now, where a file is played, else None; ``song_length_seconds`` the length of the song,
     None where that is not known. ``stems`` are meters by stem, ``outputs`` by port and channel.
@@ -59,10 +62,12 @@ class Status:
     played_frames: int = 0
     delay_frames: int = 0
     delay_seconds: float = 0.0
+    dry_frames: int = 0
     xruns: int = 0
     dropped_frames: int = 0
     deadline_misses: int = 0
     gaps: int = 0
+    load: float = 0.0
     rtf: float = 0.0
     rung: int = 0
     rung_name: str = ""
@@ -71,3 +76,8 @@ class Status:
     stems: Mapping[str, Meter] = field(default_factory=dict)
     outputs: Mapping[str, Sequence[Meter]] = field(default_factory=dict)
     recording: str = ""
+
+    @property
+    def dry_share(self) -> float:
+        """How much of what was played had no stems in it, from 0 to 1."""
+        return self.dry_frames / max(self.played_frames, 1)

@@ -15,6 +15,9 @@ from streamer.live.status import Status
 LOAD_LIMIT: Final = 0.8
 """How much of a hop the slowest hundredth of the windows may take: what a plan allows for."""
 
+DRY_LIMIT: Final = 0.01
+"""A run that played without stems for more of its time kept nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -47,11 +50,12 @@ class LiveReport:
 
 
 class Outcome(StrEnum):
-    """What became of the promise of a constant delay without a break."""
+    """What became of the promise of a constant delay without a break; unsteady: none was asked."""
 
     KEPT = "kept"
     NARROW = "kept narrowly"
     BROKEN = "broken"
+    UNSTEADY = "delay not constant"
     UNKNOWN = "nothing measured"
 
 
@@ -64,10 +68,15 @@ class Verdict:
 
 
 def judge(report: LiveReport) -> Verdict:
-    """Return whether every frame came out, and after the announced delay."""
-    broken = (*_interruptions(report), *_strays(report))
-    if broken:
-        return Verdict(Outcome.BROKEN, broken)
+    """Return whether every frame came out with its stems, and after the announced delay.
+
+    A delay that wanders breaks a promise only where one was asked for.
+    """
+    lost, strays = tuple(_interruptions(report)), tuple(_strays(report))
+    if lost or (strays and report.promised_delay_seconds is not None):
+        return Verdict(Outcome.BROKEN, lost + strays)
+    if strays:
+        return Verdict(Outcome.UNSTEADY, strays)
     if not report.latency.deviation.count:
         return Verdict(Outcome.UNKNOWN, ("No window was played whose delay is known for sure.",))
     narrow = tuple(_warnings(report))
@@ -79,11 +88,6 @@ def judge(report: LiveReport) -> Verdict:
         f"{milliseconds(report.tolerance_seconds)} are allowed."
     )
     return Verdict(Outcome.KEPT, (kept,))
-
-
-def late_windows(report: LiveReport) -> int:
-    """Return how many windows came too late to be played, by whoever counted more of them."""
-    return max(report.status.deadline_misses, report.latency.unplayed)
 
 
 def over_promise(report: LiveReport) -> bool:
@@ -103,7 +107,7 @@ def signed(seconds: float) -> str:
 
 
 def _interruptions(report: LiveReport) -> Iterator[str]:
-    status, late = report.status, late_windows(report)
+    status = report.status
     if status.xruns:
         yield (
             f"{_count(status.xruns, 'xrun')}: a device found too little to play, or no room for "
@@ -112,11 +116,13 @@ def _interruptions(report: LiveReport) -> Iterator[str]:
     if status.dropped_frames:
         seconds = status.dropped_frames / max(status.samplerate, 1)
         yield f"{seconds:.2f} s of sound were lost ({_count(status.dropped_frames, 'frame')})."
-    if late:
+    if status.deadline_misses:
         yield (
-            f"{_count(late, 'deadline miss', 'deadline misses')}: stems that "
-            "came too late to be played; a longer --latency or a smaller model helps."
+            f"{_count(status.deadline_misses, 'missed window')}: late, skipped or failed; a longer "
+            "--latency or a smaller model helps."
         )
+    if status.dry_share > DRY_LIMIT:
+        yield f"There were no stems for {status.dry_share:.1%} of the time."
     if status.gaps:
         yield f"{_count(status.gaps, 'gap')} in which a device was away."
 

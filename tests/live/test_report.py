@@ -34,13 +34,13 @@ RATE = 48000
 DELAY = 0.3
 
 
-def log(windows=400, *, off=lambda index: 0.0, inference_seconds=0.1, unplayed=0):
+def log(windows=400, *, off=lambda index: 0.0, inference_seconds=0.1, missed=0):
     """A log of windows, four a second, ``off(index)`` seconds off the announced delay."""
     latency = LatencyLog(RATE, DELAY)
     for index in range(windows):
         adc = index / 4
         ends = [0.005, 0.105, 0.106, 0.107, 0.107 + inference_seconds, 0.11 + inference_seconds]
-        dac = None if index < unplayed else adc + DELAY + off(index)
+        dac = None if index < missed else adc + DELAY + off(index)
         stamps = [adc, *(adc + end for end in ends), dac]
         latency.feed(WindowTimes(round(adc * RATE), *stamps))
     return latency
@@ -85,7 +85,7 @@ class TestJudge:
             ({"xruns": 1}, "1 xrun: "),
             ({"xruns": 3}, "3 xruns: .* --blocksize"),
             ({"dropped_frames": 24000}, r"0.50 s of sound were lost \(24,000 frames\)"),
-            ({"deadline_misses": 2}, "2 deadline misses: .* --latency"),
+            ({"deadline_misses": 2}, "2 missed windows: late, skipped or failed; .* --latency"),
             ({"gaps": 1}, "1 gap in which"),
             ({"delay_seconds": 0.36}, r"announced delay, 360.0 ms, is over the promised 350.0 ms"),
         ],
@@ -106,9 +106,19 @@ class TestJudge:
         assert "between +0.0 and +20.0 ms off" in verdict.reasons[0]
         assert judge(report(log(off=lambda index: -0.02))).outcome is Outcome.BROKEN
 
-    def test_windows_that_only_the_log_saw_come_too_late(self):
-        assert judge(report(log(unplayed=3))).outcome is Outcome.BROKEN
-        assert judge(report(log(unplayed=400))).outcome is Outcome.BROKEN
+    def test_a_promise_that_nobody_asked_for_is_not_broken_where_nothing_was_lost(self):
+        wanders = log(off=lambda index: 0.02 * (index > 380))
+        verdict = judge(report(wanders, promised_delay_seconds=None))
+        assert verdict.outcome is Outcome.UNSTEADY
+        assert "between +0.0 and +20.0 ms off" in verdict.reasons[0]
+
+    def test_a_run_that_was_dry_for_over_a_hundredth_of_its_time_kept_nothing(self):
+        played = 100 * RATE
+        kept = judge(report(status={"played_frames": played, "dry_frames": played // 100}))
+        assert kept.outcome is Outcome.KEPT
+        dry = judge(report(status={"played_frames": played, "dry_frames": played // 50}))
+        assert dry.outcome is Outcome.BROKEN
+        assert dry.reasons == ("There were no stems for 2.0% of the time.",)
 
     def test_a_single_stray_is_narrow(self):
         verdict = judge(report(log(off=lambda index: 0.02 * (index == 7))))
@@ -330,7 +340,7 @@ class TestPage:
         assert page.tags["svg"] == 0
 
     @pytest.mark.parametrize(
-        "latency", [log(1), log(40, off=lambda index: 7.0 * (index == 3), unplayed=2)]
+        "latency", [log(1), log(40, off=lambda index: 7.0 * (index == 3), missed=2)]
     )
     def test_odd_runs_have_a_page_too(self, tmp_path, latency):
         assert Page(html(tmp_path, report(latency))).tags["svg"] == 4

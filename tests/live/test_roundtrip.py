@@ -83,7 +83,7 @@ def test_one_device_to_the_frame(blocksize: int) -> None:
     assert got.total.frames == round(got.announced_frames) + CABLE_FRAMES
     assert got.total.confidence == 1
     assert sum(got.parts().values()) == got.announced_separator_frames
-    assert got.late_windows == got.xruns == 0
+    assert got.missed_windows == got.xruns == 0
 
 
 def test_an_inverted_cable_on_other_channels() -> None:
