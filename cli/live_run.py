@@ -17,6 +17,7 @@ from cli.terminal import console, output, tell
 from streamer.errors import DeviceError
 from streamer.live.listen import shown
 from streamer.live.metrics import MetricsServer
+from streamer.live.moves import watching
 from streamer.live.plan import DevicePath, LivePlan
 from streamer.live.portaudio import PortAudioBackend
 from streamer.live.portaudio_library import quiet_libraries
@@ -50,6 +51,8 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
         gc.enable()
         stack.callback(gc.unfreeze)  # soxr complains at the exit of what it finds then
         _open_ports(session, stack, said)
+        devices = [link.device for link in session.rig.links]
+        stack.enter_context(watching(devices, session.note))
         session.start()
         try:
             show(session, said)

@@ -9,8 +9,10 @@
     wiring, rig, link, watchdog     ports and streams, and devices that go and come
     devices, portaudio, virtual     the devices of this machine, and fake ones on virtual time
     callbacks                       all real-time code: what a device calls for each block
+    excerpt                         which part of a file is played
     ports, feed, player             the rings, gains and counters that it works on, for Python
     run_clock                       the one clock that all times of a run are on
+    sound_server, moves             what PulseAudio says of this process's streams
     drift, two_clocks               two devices with two clocks
     mixer, routes, levels, scene    who hears what
     controls, keys, remote, desk    faders at the keyboard and over the network

@@ -341,6 +341,10 @@ class LiveSession:
         scene.recall(self.mixer)
         self._scene = scene
 
+    def note(self, sentence: str) -> None:
+        """Keep an event for the report, and tell it. From any thread."""
+        self._account.note(sentence)
+
     def quit(self, reason: Reason = Reason.ASKED) -> None:
         """End the run, with the engine's next step."""
         self._account.stopped = self._account.stopped or reason

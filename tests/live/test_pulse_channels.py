@@ -1,7 +1,8 @@
-"""Channels on PulseAudio: what is not routed is silent, and what is taken in is not mixed down."""
+"""Channels on PulseAudio, and where they are: no route is silence, nothing is mixed down, moves."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,12 +12,14 @@ import pytest
 import soundfile
 from doubles import noise
 from live import servers
-from live.command import LiveRun
+from live.command import LiveRun, read_report
 from live.conftest import found
 from live.servers import WIDE_CHANNELS, WIDE_MAP, Server, wait_until
 
 from streamer.audio import Samples
+from streamer.live.moves import Moves
 from streamer.live.portaudio import PortAudioBackend
+from streamer.live.sound_server import ServerStream
 
 RATE = 44100
 Start = Callable[..., LiveRun]
@@ -131,3 +134,44 @@ def test_without_pactl_the_routes_say_how_many_channels_to_open(
     monkeypatch.setenv("PATH", "")
     (device,) = [one for one in portaudio.devices() if one.name == "wide"]
     assert portaudio.channels_behind(device, "output") is None
+
+
+@pytest.mark.parametrize(
+    ("streams", "move", "told"),
+    [
+        ("sink-inputs", ("move-sink-input", "source"), "output from wide to source, which has 2"),
+        (
+            "source-outputs",
+            ("move-source-output", "wide.monitor"),
+            "input from source.monitor to wide.monitor, which has 8",
+        ),
+    ],
+)
+def test_a_stream_that_the_server_moved_elsewhere_is_told(
+    pulse: Server, live: Start, tmp_path: Path, streams: str, move: tuple[str, str], told: str
+) -> None:
+    report = tmp_path / "report.json"
+    given = ("--input", "source", "--output", "wide", "--report", report)
+    run = live("-n", "passthrough", *given)
+    run.until("running")
+    listed = json.loads(pulse.call("pactl", "--format=json", "list", streams) or "[]")
+    own = str(run.process.pid)
+    (index,) = [
+        one["index"] for one in listed if one["properties"].get("application.process.id") == own
+    ]
+    command, place = move
+    assert pulse.call("pactl", command, str(index), place) is not None
+    run.until(f"the sound server moved the {told} channels; move it back")
+    assert run.stop() == 130
+    assert [line for line in read_report(report)["events"] if told in line["text"]]
+
+
+def test_moves_are_told_once_and_a_new_stream_is_where_it_is() -> None:
+    moves = Moves()
+    here, there = (ServerStream("output", 7, place, 1) for place in ("here", "there"))
+    assert moves.feed([here]) == moves.feed([here]) == moves.feed([]) == []
+    assert moves.feed([ServerStream("output", 8, "there", 2)]) == []
+    assert moves.feed([ServerStream("input", 7, "there", 2)]) == []
+    (sentence,) = moves.feed([there])
+    assert "from here to there, which has 1 channel;" in sentence
+    assert moves.feed([there]) == []
