@@ -7,16 +7,21 @@ networks' own).
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 from streamer.errors import WeightsError
+from streamer.models.arguments import MOST_SEGMENT_SECONDS
 
-_SIGNATURE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_SIGNATURE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_MOST_BYTES = 65_536
+_MOST_DEPTH = 8
+_MOST_MEMBERS = 64
+_MOST_WEIGHT = 1e6
 
 Weights = tuple[tuple[float, ...], ...]
 
@@ -54,30 +59,51 @@ def read_bag(path: Path | Traversable) -> BagFile:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
+        content = _load(path)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise WeightsError(
             f"the bag file {path} cannot be read ({reason}); fetch it again"
         ) from error
     try:
         return _parse(content)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise WeightsError(
             f"{path} is not a bag file of Demucs: {error}; see docs/models.md"
         ) from error
+
+
+def _load(path: Path | Traversable) -> object:
+    """Read YAML in which nothing refers to anything, so that it is as large as it looks."""
+    import yaml
+
+    if not path.is_file():
+        raise ValueError("it is no file")
+    with path.open("rb") as file:
+        text = file.read(_MOST_BYTES + 1).decode("utf-8")
+    if len(text) > _MOST_BYTES:
+        raise ValueError(f"it has over {_MOST_BYTES} bytes")
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise ValueError("it has aliases")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MOST_DEPTH:
+            raise ValueError("it is nested too deeply")
+    return yaml.safe_load(text)
 
 
 def _parse(content: object) -> BagFile:
     if not isinstance(content, Mapping):
         raise TypeError("it holds no 'models: [...]'")
     members = content.get("models")
-    if not isinstance(members, list) or not members:
-        raise TypeError("'models' must be a list of signatures")
+    if not isinstance(members, list) or not 1 <= len(members) <= _MOST_MEMBERS:
+        raise TypeError(f"'models' must be a list of signatures, 1 to {_MOST_MEMBERS}")
     for member in members:
         # A signature becomes part of a file name, so it may not lead out of the folder.
         if not isinstance(member, str) or not _SIGNATURE.fullmatch(member):
-            raise ValueError(f"{member!r} is no signature")
+            raise ValueError(f"{ascii(member)[:100]} is no signature")
     segment = content.get("segment")
     if segment is not None:
         segment = _positive(segment, "segment")
@@ -97,13 +123,13 @@ def _parse_weights(rows: object, members: int) -> Weights | None:
     return tuple(weights)
 
 
-def _is_weight(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and value >= 0
+def _is_weight(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= _MOST_WEIGHT
 
 
 def _positive(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name!r} must be a number of seconds")
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name!r} must be more than 0 seconds")
+    if not 0 < value <= MOST_SEGMENT_SECONDS:
+        raise ValueError(f"{name!r} must be more than 0 seconds and at most {MOST_SEGMENT_SECONDS}")
     return value

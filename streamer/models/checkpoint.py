@@ -1,27 +1,31 @@
 """Make a demucs network from a file of weights, without running anything the file brings along.
 
 A safetensors file holds numbers, and text that names the class to build; `demucs.hf` imports that
-name whatever it is, so it is checked here first. A pickle (``.th``) can run code when it is opened,
-and is opened only where the user says that it is trusted.
+name whatever it is, so it is checked here first. So are the arguments (`arguments`), and the shapes
+of the tensors against those of the network that they describe, before anything is built. A pickle
+(``.th``) can run code when it is opened, and is opened only where the user says that it is trusted.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
+import torch
 from demucs.demucs import Demucs
 from demucs.hdemucs import HDemucs
-from demucs.hf import load_safetensors_model
+from demucs.hf import _decode_json, load_safetensors_model
 from demucs.htdemucs import HTDemucs
 from demucs.states import load_model
 
 from streamer.errors import ModelError, WeightsError
+from streamer.models.arguments import checked_arguments
 from streamer.models.causal import CausalBandSplit
 from streamer.models.masked import MaskedHTDemucs
 
@@ -32,6 +36,9 @@ _CLASSES = frozenset(f"{network.__module__}.{network.__name__}" for network in N
 _QUANTIZERS = frozenset(
     {"diffq.diffq.DiffQuantizer", "diffq.lsq.LSQ", "diffq.uniform.UniformQuantizer"}
 )
+_LONGEST_ARGUMENTS: Final = 100_000  # characters
+_MOST_QUANTIZED: Final = 8
+"""Numbers in a byte of diffq's form, at most: a bit each."""
 
 
 def read_network(path: Path, *, trust_checkpoint: bool = False) -> Network:
@@ -109,12 +116,13 @@ def diffq_missing(what: str) -> ModelError:
 
 
 def _check_metadata(path: Path) -> None:
-    """Check that a safetensors file names nothing to import but classes that are known."""
+    """Check that a safetensors file names classes, arguments and shapes that fit each other."""
     from safetensors import safe_open
 
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         structure = json.loads(metadata.get("structure", "null"))
         classes = list(_classes(structure))
     except Exception as error:  # SafetensorError, OSError, JSON that is none or is too deep
@@ -129,6 +137,45 @@ def _check_metadata(path: Path) -> None:
     _check_classes(path, classes, _QUANTIZERS)
     if structure is not None and find_spec("diffq") is None:
         raise diffq_missing(str(path))
+    try:
+        sketch = _sketch(metadata)
+        if structure is None:
+            _compare(shapes, sketch)
+        elif sum(map(math.prod, sketch.values())) > _MOST_QUANTIZED * path.stat().st_size:
+            raise ValueError("it is too small for the network that it describes")
+    except Exception as error:  # demucs's own assertions, and numbers too large for a tensor
+        raise _unreadable(path, error) from error
+
+
+def _sketch(metadata: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors of the network that is described, without any memory."""
+    if max(len(metadata["args"]), len(metadata["kwargs"])) > _LONGEST_ARGUMENTS:
+        raise ValueError("its arguments are too long")
+    klass = next(n for n in NETWORKS if f"{n.__module__}.{n.__name__}" == metadata["klass"])
+    args, kwargs = (
+        _decode_json(json.loads(metadata[key]))  # type: ignore[no-untyped-call]
+        for key in ("args", "kwargs")
+    )
+    if not isinstance(args, list) or not isinstance(kwargs, dict):
+        raise ValueError("its arguments are no list and no table")
+    arguments = checked_arguments(klass, args, kwargs)
+    with torch.device("meta"):
+        network = klass(**arguments)
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def _compare(there: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> None:
+    """Compare the shapes in a file with those of its network."""
+    for name, shape in wanted.items():
+        if there.get(name) != shape:
+            raise ValueError(f"{name} should be {_by(shape)}, and is {_by(there.get(name))}")
+    foreign = there.keys() - wanted.keys()
+    if foreign:
+        raise ValueError(f"{min(foreign)!a} is no part of the network that it describes")
+
+
+def _by(shape: tuple[int, ...] | None) -> str:
+    return "not there" if shape is None else " by ".join(map(str, shape)) or "one number"
 
 
 def _check_classes(path: Path, named: list[str], allowed: frozenset[str]) -> None:

@@ -103,7 +103,11 @@ class FolderPlace:
             WeightsError: if there are two, or the folder cannot be read.
         """
         for suffix in CHECKPOINTS:
-            found = [p for p in self._files() if p.suffix == suffix and split_name(p)[0] == member]
+            found = [
+                path
+                for path in self._files()
+                if path.suffix == suffix and split_name(path)[0] == member and path.is_file()
+            ]
             if len(found) > 1:
                 raise WeightsError(
                     f"{self.folder} has both {found[0].name} and {found[1].name}; keep one of them"
