@@ -65,6 +65,7 @@ class Screen:
             disable=not console.is_terminal,
         )
         self._songs = self._bar.add_task("songs", visible=False, loss="")
+        self._judged = self._bar.add_task("judging", visible=False, loss="")
         self._steps = self._bar.add_task("steps", visible=False, loss="")
 
     def __enter__(self) -> Self:
@@ -92,6 +93,12 @@ class Screen:
         self._bar.update(
             self._steps, completed=step, total=of, visible=True, loss=f"loss {loss:.4f}"
         )
+
+    def judged(self, songs: int, of: int) -> None:
+        """See `Listener`."""
+        if not songs:
+            self._bar.reset(self._judged)
+        self._bar.update(self._judged, completed=songs, total=of, visible=songs < of)
 
     def validated(self, row: Row, *, better: bool) -> None:
         """See `Listener`."""

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from streamer.audio import Samples
 from streamer.train.augment import AUGMENTATIONS, Generator, draw_warp
 from streamer.train.corpus import Track
+from streamer.train.interrupt import stay_deaf
 from streamer.train.settings import TrainSettings
 
 RECIPE: Final = ("remix", "mixup", "pitch", "tempo", *AUGMENTATIONS)
@@ -130,5 +131,6 @@ def load(examples: Examples, course: Course, workers: int) -> Iterator[torch.Ten
         # a fork would inherit the locks of threads that it has not
         multiprocessing_context="spawn" if workers else None,
         prefetch_factor=4 if workers else None,
+        worker_init_fn=stay_deaf,
     )
     return iter(loader)

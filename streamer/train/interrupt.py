@@ -1,4 +1,4 @@
-"""Ctrl-C and termination as a wish: the step that is being made is made to its end."""
+"""Signals that ask for the end as a wish: the step that is being made is made to its end."""
 
 from __future__ import annotations
 
@@ -42,9 +42,18 @@ class Interrupt:
 
 @contextmanager
 def deaf() -> Iterator[None]:
-    """Have the processes that are started meanwhile take no notice of Ctrl-C, which goes to all."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Have the processes that are started meanwhile take no notice of such signals: Ctrl-C goes to
+    all, and so does what is sent to a whole group.
+    """
+    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in STOP_SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def stay_deaf(worker: int) -> None:  # noqa: ARG001
+    """Do in a process that makes examples what `deaf` did: torch has set a handler of its own."""
+    for signum in STOP_SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)

@@ -42,6 +42,9 @@ class Listener(Protocol):
     def stepped(self, step: int, of: int, loss: float) -> None:
         """Take what a step came to."""
 
+    def judged(self, songs: int, of: int) -> None:
+        """Take how many songs are judged; each takes seconds to minutes."""
+
     def validated(self, row: Row, *, better: bool) -> None:
         """Take what an epoch came to."""
 
@@ -133,7 +136,7 @@ class Training:
 
         Raises:
             Stopped: it was asked to stop, and what was learnt is saved.
-            ModelError: the loss is no number.
+            ModelError: the loss is no number, or a process that makes examples was killed.
             SinkError: something cannot be written.
         """
         progress = self.state.progress
@@ -151,6 +154,15 @@ class Training:
             except Stopped:
                 self._save()
                 raise
+            except RuntimeError as error:
+                # torch raises it wherever the loop is, be it half-way through a step
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise ModelError(
+                    "a process that makes examples was killed, as it is where memory runs out; "
+                    "try the same command with --resume, which goes on from the last epoch, and "
+                    "fewer --workers"
+                ) from None
 
     @property
     def is_over(self) -> bool:
@@ -249,14 +261,19 @@ class Training:
 
     def _judge(self, interrupt: Interrupt, *, with_bss: bool) -> Scores:
         """Return the scores of the averaged network on the songs to judge by."""
+        network, songs = self.state.average.module, self._corpora.validation
+        judged = 0
 
-        def heed() -> None:
+        def note() -> None:
+            nonlocal judged
+            judged += 1
+            self._listener.judged(judged, len(songs))
             # where there are several processes, the others wait for what comes of this
             if interrupt.signum is not None and self._fabric.world_size == 1:
                 raise Stopped
 
-        network, songs = self.state.average.module, self._corpora.validation
-        return validate(network, songs, self._fabric.device, with_bss=with_bss, after_each=heed)
+        self._listener.judged(0, len(songs))
+        return validate(network, songs, self._fabric.device, with_bss=with_bss, after_each=note)
 
     def finish(self, interrupt: Interrupt) -> Outcome:
         """Score the best network, and store it in half precision where that costs little.

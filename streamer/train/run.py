@@ -102,6 +102,9 @@ class _Nobody:
     def stepped(self, step: int, of: int, loss: float) -> None:
         """See `Listener`."""
 
+    def judged(self, songs: int, of: int) -> None:
+        """See `Listener`."""
+
     def validated(self, row: Row, *, better: bool) -> None:
         """See `Listener`."""
 

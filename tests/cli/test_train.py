@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -75,20 +77,55 @@ def test_preview(train, files):
     assert "written to heard" in outcome.err
 
 
-def test_ctrl_c_saves(process, ended, until, songs, tiny):
-    command = ("train", "--data", songs, *tiny, "--device", "cpu", "--segment", 0.5, "--batch", 1)
-    run = process(*command, "--epochs", 1000, "--epoch-steps", 1, "--bss-every", 0, "-o", "out")
-    until(lambda: run.poll() is not None or Path("out/log.csv").exists())
-    assert run.poll() is None, run.stderr.read()
-    run.send_signal(signal.SIGINT)
-    outcome = ended(run)
-    assert outcome.code == 130
+@pytest.fixture
+def midway(until, songs, tiny):
+    """A long training that has made steps, in a process group of its own."""
+    words = ("train", "--data", songs, *tiny, "--device", "cpu", "--segment", 0.5, "--batch", 1)
+    more = ("--workers", 1, "--epochs", 1000, "--epoch-steps", 1, "--bss-every", 0, "-o", "out")
+    run = subprocess.Popen(
+        [sys.executable, "-c", "from cli.main import run; run()", *map(str, (*words, *more))],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        log = Path("out/log.csv")
+        until(lambda: run.poll() is not None or (log.exists() and log.read_text().count("\n") > 2))
+        assert run.poll() is None, run.stderr.read()
+        yield run
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+        run.communicate()
+
+
+@pytest.mark.parametrize("to", ["the process", "the whole group"])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_and_says_how_to_go_on(sent, to, midway, ended):
+    (os.killpg if to == "the whole group" else os.kill)(midway.pid, sent)
+    outcome = ended(midway)
+    assert outcome.code == 128 + sent
     assert "stopped and saved" in outcome.complaint
     assert "--resume goes on" in outcome.complaint
     assert "out/model.safetensors is the best so far" in outcome.complaint
     with safe_open("out/state.safetensors", "pt") as file:
         assert json.loads(file.metadata()["progress"])["step"] > 0
     assert not list(Path("out").glob("*.part"))
+
+
+def test_a_worker_that_is_killed_is_one_sentence(midway, ended):
+    children = Path(f"/proc/{midway.pid}/task/{midway.pid}/children")
+    if not children.exists():
+        pytest.skip("needs /proc to find the worker")
+    for child in children.read_text().split():
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+            os.kill(int(child), signal.SIGKILL)
+    outcome = ended(midway)
+    assert outcome.code == 5
+    assert "a process that makes examples was killed" in outcome.complaint
+    assert "--resume, which goes on from the last epoch" in outcome.complaint
 
 
 def test_two_processes_learn_what_one_does(train, songs, tiny):

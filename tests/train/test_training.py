@@ -32,7 +32,7 @@ class Recorder:
     """Remembers what it is told, and sends itself a signal after a step."""
 
     def __init__(self, stop_after=None):
-        self.sentences, self.losses, self.rows = [], [], []
+        self.sentences, self.losses, self.rows, self.judgements = [], [], [], []
         self._stop_after = stop_after
 
     def told(self, sentence):
@@ -45,6 +45,9 @@ class Recorder:
         self.losses.append(loss)
         if step == self._stop_after:
             signal.raise_signal(signal.SIGINT)
+
+    def judged(self, songs, of):
+        self.judgements.append((songs, of))
 
     def validated(self, row, *, better):
         self.rows.append((row, better))
@@ -123,6 +126,13 @@ def test_what_it_writes(song, settings, tmp_path):
     assert list((tmp_path / "out/tensorboard").glob("events.*"))
     assert outcome.model == tmp_path / "out/model.safetensors"
     assert not list((tmp_path / "out").rglob("*.part"))
+
+
+def test_validation_tells_how_far_it_is(settings):
+    _, recorder = run(settings(epochs=1, epoch_steps=1, held_out=0.5))
+    once = [(0, 2), (1, 2), (2, 2)]
+    # before the first step, after the epoch, and of the best as it is and in half precision
+    assert recorder.judgements == once * 4
 
 
 def test_what_is_kept_is_the_best(settings):
