@@ -41,6 +41,8 @@ CONFIG_FILE: Final = "stemstream.toml"
 
 Nobody asked for it, and others may have put it there: it may set what is harmless alone.
 """
+_LARGEST_BYTES: Final = 1 << 20
+_LONGEST_SHOWN: Final = 80
 TABLES: Final[tuple[str, ...]] = ("live", "eval", "train")
 """The tables of a settings file: settings of one command alone."""
 
@@ -198,7 +200,11 @@ def _refuse_harmful(names: Iterable[str], kind: type[Checked]) -> None:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        with path.open("rb") as file:
+            text = file.read(_LARGEST_BYTES + 1)
+        if len(text) > _LARGEST_BYTES:
+            raise SettingsError(f"{path} is too large for a settings file; give one in TOML")
+        return tomllib.loads(text.decode("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is no valid TOML: {error}; mend that line") from None
     except UnicodeDecodeError:
@@ -206,6 +212,13 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise SettingsError(
             f"{path} cannot be read ({error.strerror}); give --config a settings file in TOML"
+        ) from None
+    except SettingsError:
+        raise
+    except (RecursionError, ValueError):  # nesting, a number of thousands of digits, a NUL in path
+        raise SettingsError(
+            f"{path!s:.200} is nested deeply, or has a number of thousands of digits; give "
+            "--config a settings file in TOML"
         ) from None
 
 
@@ -236,6 +249,8 @@ def _in_one_sentence(
     field = model.model_fields[name]
     must = own_words or f"must be {allowed(field)}"
     value = shown(first["input"])
+    if len(value) > _LONGEST_SHOWN:
+        value = f"{value[:_LONGEST_SHOWN]}..."
     way_out = _example(field, kind.model_fields[name], value)
     return SettingsError(f"{written.get(name, called)}={value} {must}; try {way_out}")
 
@@ -253,6 +268,8 @@ def allowed(field: FieldInfo) -> str:
         for limit in ("ge", "gt", "le")
     )
     whole = "a whole number " if kind is int else ""
+    if high is not None and over is not None:
+        return f"{whole}over {over:g} and at most {high:g}"
     if high is not None:
         return f"{whole}between {low:g} and {high:g}"
     return f"{whole}over {over:g}" if over is not None else f"{whole}from {low:g} up"

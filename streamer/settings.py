@@ -65,6 +65,8 @@ CROSSFADE_SECONDS: Final = 0.05
 
 MOST_THREADS: Final = 1024
 MOST_BATCH: Final = 256
+MOST_COUNT: Final = 10**15
+"""Of what has no limit of its own: libraries take whole numbers of 64 bits at most."""
 
 
 def _upper(value: object) -> object:
@@ -211,12 +213,14 @@ class StreamSettings(Checked):
     hop: float | None = harmless(
         None,
         gt=0,
+        le=600,
         description="live windows instead of overlap: seconds from one window to the next",
         examples=[0.25],
     )
     lookahead: float | None = harmless(
         None,
         ge=0,
+        le=600,
         description="live windows: seconds that the model hears beyond what it gives; this, the "
         "hop and the time to compute are the delay",
         examples=[0.1],
@@ -224,10 +228,13 @@ class StreamSettings(Checked):
     crossfade: float | None = harmless(
         None,
         ge=0,
+        le=600,
         description="live windows: seconds over which one window blends into the next",
         examples=[0.05],
     )
-    seed: int = harmless(0, ge=0, description="start of the random numbers (shifts, dither)")
+    seed: int = harmless(
+        0, ge=0, le=MOST_COUNT, description="start of the random numbers (shifts, dither)"
+    )
     torch_num_threads: int | None = harmless(
         None, ge=1, le=MOST_THREADS, description="threads that a model may use", examples=[4]
     )
@@ -318,7 +325,9 @@ class Settings(StreamSettings):
         pydantic.ValidationError: a value is out of its range; `resolve` says it in one sentence.
     """
 
-    jobs: int = harmless(0, ge=0, description="windows separated in parallel; takes more memory")
+    jobs: int = harmless(
+        0, ge=0, le=MOST_THREADS, description="windows separated in parallel; takes more memory"
+    )
     batch: int = harmless(
         0,
         ge=0,

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 
 from streamer.delay import Fallback
-from streamer.settings import ConflictError, StreamSettings, harmless
+from streamer.settings import MOST_COUNT, ConflictError, StreamSettings, harmless
 
 _CLOCK: Final = re.compile(r"(?:([0-9]{1,3}):)?([0-9]{1,4}):([0-5]?[0-9](?:\.[0-9]*)?)")
 _DAY_SECONDS: Final = 86_400
@@ -79,6 +79,7 @@ class LiveSettings(StreamSettings):
     latency: float | None = harmless(
         None,
         gt=0,
+        le=600,
         description="the whole delay that is promised, in seconds, devices included",
         examples=[0.5],
     )
@@ -113,7 +114,7 @@ class LiveSettings(StreamSettings):
     )
     loop: bool = harmless(False, description="play the file, or this part of it, again and again")
     duration: float | None = harmless(
-        None, gt=0, description="stop after so many seconds", examples=[60]
+        None, gt=0, le=MOST_COUNT, description="stop after so many seconds", examples=[60]
     )
     record: Path | None = Field(None, description="folder to record the stems to")
     report: Path | None = Field(

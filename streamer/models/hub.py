@@ -12,6 +12,7 @@ import re
 import socket
 import urllib.request
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from streamer.errors import ModelError, WeightsError
@@ -49,20 +50,52 @@ def reachable(seconds: float = PROBE_SECONDS) -> bool:
     huggingface_hub itself retries for most of a minute before it gives up on a hub that is not
     there. Where the system sends HTTPS through a proxy it is the proxy that is tried.
     """
-    from huggingface_hub import constants
-
+    constants = _library().constants
     if constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in _TRUE:
         return False
-    target = urlsplit(constants.ENDPOINT)
-    proxy = urllib.request.getproxies().get(target.scheme)
-    if proxy and target.hostname and not urllib.request.proxy_bypass(target.hostname):
-        target = urlsplit(proxy if "//" in proxy else f"//{proxy}")
-    port = target.port or (80 if target.scheme == "http" else 443)
+    host, port = _address(constants.ENDPOINT)
     try:
-        with socket.create_connection((target.hostname or "", port), timeout=seconds):
+        with socket.create_connection((host, port), timeout=seconds):
             return True
-    except OSError:
+    except (OSError, UnicodeError):  # the latter of a host that is no name
         return False
+
+
+def _address(endpoint: str) -> tuple[str, int]:
+    """Return the host and port that are tried: those of the hub, or of the proxy before it.
+
+    Raises:
+        WeightsError: they are no addresses.
+    """
+    try:
+        target = urlsplit(endpoint)
+        proxy = urllib.request.getproxies().get(target.scheme)
+        if proxy and target.hostname and not urllib.request.proxy_bypass(target.hostname):
+            target = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+        return target.hostname or "", target.port or (80 if target.scheme == "http" else 443)
+    except ValueError as error:
+        raise _bad_environment(error) from None
+
+
+def _library() -> Any:
+    """Import huggingface_hub, which reads the environment then.
+
+    Raises:
+        WeightsError: the environment holds what it cannot read.
+    """
+    try:
+        import huggingface_hub
+        from huggingface_hub import constants, file_download  # noqa: F401
+    except ValueError as error:
+        raise _bad_environment(error) from None
+    return huggingface_hub
+
+
+def _bad_environment(error: ValueError) -> WeightsError:
+    return WeightsError(
+        f"the hub has no usable address ({error}); correct the environment variables that begin "
+        "with HF_, and those for proxies"
+    )
 
 
 class HubPlace:
@@ -87,8 +120,7 @@ class HubPlace:
         cache: Path | None = None,
         pickles: bool = False,
     ) -> None:
-        from huggingface_hub import constants
-
+        constants = _library().constants
         self.name = name
         self.repo_id = f"{namespace}/{repo_name(name)}"
         self._bag = bag
@@ -103,10 +135,21 @@ class HubPlace:
         Raises:
             ModelError: if it is written otherwise.
         """
+        from huggingface_hub.errors import HFValidationError
+        from huggingface_hub.utils._validators import validate_repo_id
+
         match = _NAME.fullmatch(name)
-        if match is None:
-            raise ModelError(f"{name!r} must be hf://NAME or hf://NAMESPACE/NAME")
-        return cls(match["name"], namespace=match["namespace"] or NAMESPACE)
+        try:
+            if match is None:
+                raise HFValidationError
+            namespace = match["namespace"] or NAMESPACE
+            validate_repo_id(f"{namespace}/{repo_name(match['name'])}")
+        except HFValidationError:
+            shown = ascii(name) if len(name) <= 100 else f"{name[:100]!a}..."
+            raise ModelError(
+                f"{shown} must be hf://NAME or hf://NAMESPACE/NAME, with names as the hub has them"
+            ) from None
+        return cls(match["name"], namespace=namespace)
 
     @property
     def bag(self) -> BagFile:
@@ -140,9 +183,7 @@ class HubPlace:
         return self.find(member) or self._get(f"{member}.safetensors", _torch_hub_file(member))
 
     def _cached(self, filename: str) -> Path | None:
-        from huggingface_hub import try_to_load_from_cache
-
-        found = try_to_load_from_cache(self.repo_id, filename, cache_dir=self._cache)
+        found = _library().try_to_load_from_cache(self.repo_id, filename, cache_dir=self._cache)
         return Path(found) if isinstance(found, str) else None
 
     def _get(self, filename: str, pickle: Path | None = None) -> Path:
@@ -186,8 +227,11 @@ class HubPlace:
 
 def _torch_hub_file(member: str) -> Path | None:
     """Return the whole pickle that an older Demucs left in torch.hub's cache, if it did."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-    home = Path(os.environ.get("TORCH_HOME", caches / "torch")).expanduser()
+    try:
+        caches = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+        home = Path(os.environ.get("TORCH_HOME", caches / "torch")).expanduser()
+    except RuntimeError:  # no such home folder
+        return None
     for path in sorted((home / "hub" / "checkpoints").glob(f"{member}-*.th")):
         if split_name(path)[0] == member and promised(path):
             return path

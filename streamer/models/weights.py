@@ -67,7 +67,10 @@ class FilePlace:
 
     def find(self, member: str) -> Path | None:  # noqa: ARG002
         """Return the file if it is there."""
-        return self._path if self._path.is_file() else None
+        try:
+            return self._path if self._path.is_file() else None
+        except OSError:  # a name that is too long
+            return None
 
     def get(self, member: str) -> Path:
         """Return the file.
@@ -159,7 +162,7 @@ def holds(repo: Path, name: str) -> bool:
     bag_file = f"{name}.yaml"
     return any(
         path.name == bag_file or (path.suffix in CHECKPOINTS and split_name(path)[0] == name)
-        for path in _entries(repo.expanduser())
+        for path in _entries(_expanded(repo))
     )
 
 
@@ -180,7 +183,7 @@ def place_of(
         WeightsError: if ``repo`` cannot be read.
     """
     if repo is not None and holds(repo, name):
-        return FolderPlace(name, repo.expanduser())
+        return FolderPlace(name, _expanded(repo))
     known = info(name) if name in names() else None
     if known is not None and known.origin == "none":
         return None
@@ -189,11 +192,11 @@ def place_of(
     if name.startswith("hf://"):
         return hub.HubPlace.parse(name)
     if Path(name).suffix in CHECKPOINTS:
-        return FilePlace(Path(name).expanduser())
+        return FilePlace(_expanded(Path(name)))
     if known is not None and known.origin == "embedded":
         return _embedded(known)
     if repo is not None:
-        return FolderPlace(name, repo.expanduser())
+        return FolderPlace(name, _expanded(repo))
     if known is not None:
         return hub.HubPlace(name, known.bag, pickles=trust_checkpoint)
     holder = holder_of(name)
@@ -277,9 +280,22 @@ def resolve_auto(
     )
 
 
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # ~ of somebody who is not known here, or has no home
+        raise WeightsError(
+            f"{path} begins with a home folder that is not here; write it out"
+        ) from None
+
+
 def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
+    except ValueError:
+        raise WeightsError(
+            f"repo={str(folder)!a} is no folder; give one that has checkpoints"
+        ) from None
     except OSError as error:
         raise WeightsError(
             f"the folder {folder} cannot be read ({error.strerror}); give one that has checkpoints"

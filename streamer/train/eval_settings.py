@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, model_validator
 
-from streamer.settings import ConflictError, StreamSettings, harmless
+from streamer.settings import MOST_COUNT, ConflictError, StreamSettings, harmless
 
 
 def _list_of_seconds(value: object) -> object:
@@ -38,10 +38,14 @@ class EvalSettings(StreamSettings):
     table: ClassVar[str] = "eval"
 
     songs: int | None = harmless(
-        None, ge=1, description="score the first so many songs only", examples=[10]
+        None, ge=1, le=MOST_COUNT, description="score the first so many songs only", examples=[10]
     )
     seconds: float | None = harmless(
-        None, gt=0, description="score so many seconds from the middle of each song", examples=[10]
+        None,
+        gt=0,
+        le=MOST_COUNT,
+        description="score so many seconds from the middle of each song",
+        examples=[10],
     )
     bss_eval: bool = harmless(
         True,

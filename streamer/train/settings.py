@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from streamer.settings import MOST_THREADS, Checked, Name, harmless
+from streamer.settings import MOST_COUNT, MOST_THREADS, Checked, Name, harmless
 
 
 def _folders(value: object) -> object:
@@ -73,7 +73,9 @@ class TrainSettings(Checked):
     device: Literal["auto", "cpu", "cuda", "mps"] = harmless(
         "auto", description="what computes; auto takes the fastest"
     )
-    devices: int = harmless(1, ge=1, description="how many GPUs (or processes on the CPU)")
+    devices: int = harmless(
+        1, ge=1, le=MOST_THREADS, description="how many GPUs (or processes on the CPU)"
+    )
     precision: Literal["float32", "bfloat16"] = harmless(
         "float32", description="arithmetic of the network; bfloat16 is faster on most GPUs"
     )
@@ -83,31 +85,40 @@ class TrainSettings(Checked):
     workers: int = harmless(
         1, ge=0, le=64, description="processes that make examples; 0: between the steps"
     )
-    learning_rate: float = harmless(3e-4, gt=0, description="of AdamW, at its highest")
+    learning_rate: float = harmless(3e-4, gt=0, le=1000, description="of AdamW, at its highest")
     weight_decay: float = harmless(0.0, ge=0, le=1, description="of AdamW")
     batch: int = harmless(4, ge=1, le=4096, description="examples a step and device")
     accumulate: int = harmless(1, ge=1, le=4096, description="batches added up to one step")
     segment: float = harmless(10.0, ge=0.1, le=600, description="seconds of an example")
-    epochs: int = harmless(50, ge=1, description="validations, and what lies between them")
+    epochs: int = harmless(
+        50, ge=1, le=MOST_COUNT, description="validations, and what lies between them"
+    )
     epoch_steps: int | None = harmless(
         None,
         ge=1,
+        le=MOST_COUNT,
         description="steps of an epoch; without it as many as hear all the music once",
         examples=[200],
     )
-    warmup: int = harmless(100, ge=0, description="steps over which the learning rate rises")
+    warmup: int = harmless(
+        100, ge=0, le=MOST_COUNT, description="steps over which the learning rate rises"
+    )
     clip_norm: float = harmless(
-        1.0, gt=0, description="norm of the gradient over which it is scaled down"
+        1.0, gt=0, le=MOST_COUNT, description="norm of the gradient over which it is scaled down"
     )
     ema: float = harmless(
         0.999, ge=0, le=0.99999, description="decay of the moving average of the weights; 0: none"
     )
     patience: int = harmless(
-        0, ge=0, description="stop after so many epochs without a better one; 0: never"
+        0,
+        ge=0,
+        le=MOST_COUNT,
+        description="stop after so many epochs without a better one; 0: never",
     )
     bss_every: int = harmless(
         10,
         ge=0,
+        le=MOST_COUNT,
         description="epochs from one measurement of SIR and SAR to the next, which take as long as "
         "the music; 0: none, not of the best at the end either",
     )
@@ -127,7 +138,7 @@ class TrainSettings(Checked):
     drop_highest: float = harmless(
         0.0, ge=0, le=0.5, description="share of a batch's stems to leave out, the worst of it"
     )
-    seed: int = harmless(0, ge=0, description="start of the random numbers")
+    seed: int = harmless(0, ge=0, le=MOST_COUNT, description="start of the random numbers")
     augment: bool = harmless(True, description="vary the examples")
     remix: Share = harmless(0.7, description="examples whose stems are of different songs")
     mixup: Share = harmless(0.0, description="stems to which one of its kind is added")
