@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import soundfile
 from streamer.audio import Samples
 from streamer.errors import OutputExistsError, SinkError
 from streamer.files import Encoding, FileSink, open_source, remove_stale_parts
+from streamer.settings import SampleFormat
 
 Tone = Callable[..., Samples]
 TAGS = {"title": "Für Elise – 乐", "artist": "A"}
@@ -89,11 +91,20 @@ def test_a_full_disk_is_one_sentence(
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "ogg", "opus", "m4a"])
-def test_a_disk_that_fills_at_the_very_end(small_disk: Path, tone: Tone, kind: str) -> None:
+ENCODINGS = [
+    *(Encoding("wav", depth) for depth in get_args(SampleFormat)),
+    *(Encoding("flac", depth) for depth in ("int16", "int24")),
+    *(Encoding(kind) for kind in ("mp3", "ogg", "opus", "m4a")),
+]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda one: f"{one.format} {one.sample_format}")
+def test_a_disk_that_fills_at_the_very_end(
+    small_disk: Path, tone: Tone, encoding: Encoding
+) -> None:
     """Whatever space is left, the file is whole or not there."""
-    samples = tone(30_000)
-    encoding = Encoding(kind)  # type: ignore[arg-type]
+    kind = encoding.format
+    samples = tone(20_000)
     whole = small_disk / f"whole.{kind}"
     write(whole, samples, encoding)
     size = whole.stat().st_size

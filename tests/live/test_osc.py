@@ -1,5 +1,6 @@
 import contextlib
 import logging
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -89,6 +90,23 @@ def test_rubbish_is_one_kind_of_error(datagram, caplog):
 def test_any_bytes_are_messages_or_that_error(datagram):
     with contextlib.suppress(OscError):
         parse(datagram)
+
+
+def test_four_thousand_damaged_datagrams_are_messages_or_that_error():
+    draw = random.Random(0)
+    sound = [
+        build("/stem/vocals/gain", -3.5),
+        build("/scene", "a.toml", 1, True),
+        bundle(build_msg("/a", [1, [2.0]]), bundle(build_msg("/b", [b"x"]))).dgram,
+        build("/subscribe", 9001),
+    ]
+    for _ in range(4000):
+        data = bytearray(draw.choice(sound))
+        for _ in range(draw.randint(1, 4)):
+            at = draw.randrange(len(data) + 1)
+            data[at : at + draw.randint(0, 4)] = draw.randbytes(draw.randint(0, 8))
+        with contextlib.suppress(OscError):
+            assert all(isinstance(one, Message) for one in parse(bytes(data)))
 
 
 @given(st.data())
