@@ -362,7 +362,7 @@ def test_the_way_out_of_one_name(separate: Run, song: Run, files: Run, elsewhere
         (("--shifts", "-1"), "--shifts=-1 must be a whole number between 0 and 100"),
         (("--shifts", "1.5"), "--shifts=1.5 must be a whole number"),
         (("--segment", "0"), "--segment=0 must be between 0.1 and 600"),
-        (("--jobs", "-1"), "--jobs=-1 must be a whole number from 0 up"),
+        (("--jobs", "-1"), "--jobs=-1 must be a whole number between 0 and 1024"),
         (("--clip-mode", "hard"), "--clip-mode=hard must be one of soft"),
         (("--preset", "BEST"), "--preset=BEST must be one of AUDIOPHILE"),
         (("--filename", "{track}"), "must hold {stem}"),
