@@ -205,3 +205,24 @@ def test_the_public_names_are_there() -> None:
     assert [name for name in streamer.__all__ if not hasattr(streamer, name)] == []
     with pytest.raises(AttributeError):
         _ = streamer.nothing
+
+
+@pytest.mark.parametrize("way", ["residual", "conserve", "minus", "add"])
+@pytest.mark.parametrize("normalize", ["rms", "none"])
+@pytest.mark.parametrize(("samplerate", "channels"), [(RATE, 2), (11025, 1), (RATE, 1), (7350, 6)])
+@pytest.mark.parametrize("shifts", [0, 2])
+def test_sixty_four_sums_are_exact(
+    way: str, normalize: str, samplerate: int, channels: int, shifts: int, tiny_bag: Bag
+) -> None:
+    options = {"residual": {"residual": True}, "conserve": {"conserve": True}}.get(
+        way, {"two_stems": "vocals", "other_method": way}
+    )
+    wish = Settings(clip_mode="none", normalize=normalize, shifts=shifts, **options)
+    processor = Processor(wish, bag=tiny_bag)
+    processor.prepare(samplerate, 4000, channels)
+    *stems, mix = fed(processor, noise(6000, channels), [4000, 77])
+    if way == "add":  # the others added up are the model's, so what is lost of the mix stays lost
+        four = Processor(wish.model_copy(update={"two_stems": None}), bag=tiny_bag)
+        four.prepare(samplerate, 4000, channels)
+        mix = sum(fed(four, noise(6000, channels), [4000, 77])[:-1])
+    np.testing.assert_allclose(sum(stems), mix, atol=1e-6)
