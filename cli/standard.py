@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
+import locale
 import os
 import sys
 from typing import Any
@@ -13,6 +15,21 @@ from streamer.errors import SinkError
 
 OUTPUT = 1
 """Its descriptor."""
+
+IN_ASCII = "stemstream"
+GLYPHS = {
+    **dict.fromkeys("█▓", "#"),
+    **dict.fromkeys("░▒", "."),
+    **dict.fromkeys("│┃▌▏", "|"),
+    **dict.fromkeys("─━╸╺═", "-"),
+    **dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+"),
+    "…": "~",
+    "•": "*",
+    "×": "x",
+    "–": "-",
+    "—": "-",
+}
+"""What stands for a sign where a terminal has none but ASCII's; each is one cell wide."""
 
 
 def claim() -> None:
@@ -37,9 +54,37 @@ def claim() -> None:
         sys.stdout = io.TextIOWrapper(
             buffer, ours.encoding, ours.errors, line_buffering=ours.line_buffering
         )
+    codecs.register_error(IN_ASCII, _in_ascii)
+    for stream, original in ((sys.stdout, ours), (sys.stderr, sys.__stderr__)):
+        if isinstance(stream, io.TextIOWrapper) and original is not None:
+            _speak_plainly(stream)
     errors = sys.__stderr__
     if errors is not None and errors is sys.stderr:
         sys.stderr = EscapedStream(errors)
+
+
+def _speak_plainly(stream: io.TextIOWrapper) -> None:
+    """Have what a stream's encoding lacks be written in ASCII, and all of it where the locale is C.
+
+    Python itself takes such a terminal for one of UTF-8.
+    """
+    wishes = "PYTHONIOENCODING" in os.environ or "PYTHONUTF8" in os.environ
+    told = codecs.lookup(locale.getencoding()).name
+    if stream.isatty() and not wishes and told != "utf-8":
+        stream.reconfigure(encoding=told, errors=IN_ASCII)
+    elif not stream.encoding.lower().startswith("utf"):
+        stream.reconfigure(errors=IN_ASCII)
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return what stands for signs that cannot be encoded: see `codecs.register_error`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end]
+    plain = (
+        GLYPHS.get(sign) or sign.encode("ascii", "backslashreplace").decode() for sign in signs
+    )
+    return "".join(plain), error.end
 
 
 def refuse_closed() -> None:

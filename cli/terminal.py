@@ -17,6 +17,9 @@ from rich.text import Text
 
 from cli.escapes import escaped
 
+SCREEN_LINE_END = "\n\r"
+"""Between the lines of a picture that fills the terminal; rich does not mark it as a control."""
+
 
 class SafeConsole(Console):
     """A terminal or what stands in for one, that obeys no control sequence in a text.
@@ -39,7 +42,8 @@ class SafeConsole(Console):
             renderable = Text(escaped(renderable.plain), style=renderable.style)
         for segment in super().render(renderable, options):
             text = segment.text
-            yield segment if segment.is_control else Segment(escaped(text), segment.style)
+            ours = segment.is_control or text == SCREEN_LINE_END
+            yield segment if ours else Segment(escaped(text), segment.style)
 
 
 class _Teller(SafeConsole):
@@ -57,6 +61,13 @@ console = _Teller(stderr=True, soft_wrap=True)
 TABLE_WIDTH = 120
 output = SafeConsole()
 """Standard output, for the commands whose result is a table."""
+
+
+def is_screen() -> bool:
+    """Return whether a picture can be drawn over: not on a pipe, though colours may be forced on
+    it, and not on a terminal that cannot move its cursor.
+    """
+    return console.is_terminal and console.file.isatty() and not console.is_dumb_terminal
 
 
 def print_whole(table: Table) -> None:
@@ -123,5 +134,5 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(compact=True),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not is_screen(),
     )

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from cli.terminal import complain, console, output, tell
+from cli.terminal import complain, console, is_screen, output, tell
 from streamer.train.journal import Row
 from streamer.train.loop import Outcome
 from streamer.train.run import preview, train
@@ -62,7 +62,7 @@ class Screen:
             TimeRemainingColumn(compact=True),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not is_screen(),
         )
         self._songs = self._bar.add_task("songs", visible=False, loss="")
         self._judged = self._bar.add_task("judging", visible=False, loss="")

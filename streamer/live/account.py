@@ -148,12 +148,12 @@ class Account:
             return State.WAITING, lost[0].lost, lost[0].trouble or lost[0].device.name
         if self._observer.failure:
             return State.DEGRADED, Reason.MODEL_FAILED, self._observer.failure
+        if self._mixer.state.dry:
+            return State.DEGRADED, Reason.DRY_WANTED, ""
         if self._degrader.index:
             return State.DEGRADED, Reason.OVERLOAD, self._degrader.rung.name
         if self.recorder is not None and (failure := self.recorder.status().failure):
             return State.DEGRADED, Reason.RECORDER_FAILED, failure
-        if self._mixer.state.dry:
-            return State.DEGRADED, Reason.DRY_WANTED, ""
         if self._observer.position < 0:
             return State.STARTING, Reason.NONE, ""
         return State.RUNNING, Reason.NONE, ""

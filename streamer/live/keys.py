@@ -4,7 +4,7 @@
 
     1-6             mute a stem, and select it      shift 1-6    solo it
     left right      select a stem                   m s          mute or solo the selected one
-    up down         its gain, by 1 dB               + -          the master gain
+    up down         its gain, by 1 dB               + = -        the master gain
     d               dry                             q            quit
 
 Shift with a number is another sign on every keyboard; those of the usual Latin layouts are known,
@@ -67,8 +67,8 @@ KEYS: Final[Mapping[str, Action]] = {
     "right": Action(Act.SELECT, step=1),
     "up": Action(Act.GAIN, step=1),
     "down": Action(Act.GAIN, step=-1),
-    "+": Action(Act.MASTER, step=1),
-    "-": Action(Act.MASTER, step=-1),
+    **dict.fromkeys("+=", Action(Act.MASTER, step=1)),  # = is + without shift
+    **dict.fromkeys("-_", Action(Act.MASTER, step=-1)),
     "d": Action(Act.DRY),
     "q": Action(Act.QUIT),
 }

@@ -151,7 +151,8 @@ def quiet_libraries() -> Iterator[None]:
         return
     kept = sys.stderr
     kept.flush()
-    with open(os.dup(2), "w", buffering=1) as own, _quiet():  # noqa: PTH123
+    encoding, errors = kept.encoding, kept.errors
+    with open(os.dup(2), "w", 1, encoding, errors) as own, _quiet():  # noqa: PTH123
         sys.stderr = own
         try:
             yield

@@ -21,7 +21,7 @@ class Reason(StrEnum):
     """Why it is in that state."""
 
     NONE = ""
-    OVERLOAD = "the model is too slow"
+    OVERLOAD = "windows came too late"
     MODEL_FAILED = "the model failed"
     DRY_WANTED = "dry by request"
     INPUT_LOST = "the input device is gone"

@@ -136,7 +136,7 @@ def test_quit(run, desk):
 def test_status(desk):
     answers = {address: args for address, *args in send(desk, "/status")}
     assert answers["/status/state"] == ["degraded"]
-    assert answers["/status/reason"] == ["the model is too slow"]
+    assert answers["/status/reason"] == ["windows came too late"]
     assert answers["/status/played_frames"] == [2**33]
     assert answers["/status/delay_seconds"] == [0.25]
     assert not any(address.endswith(("stems", "outputs")) for address in answers)
