@@ -25,7 +25,7 @@ class Networks:
     Args:
         place: where they are.
         trust_checkpoint: read pickles too, which can run code.
-        threads: how many threads one may use (None: as torch does).
+        threads: how many threads one may use (None: as torch does; one along a stream).
     """
 
     def __init__(self, place: Place, trust_checkpoint: bool, threads: int | None) -> None:
@@ -76,6 +76,7 @@ class Networks:
             )
         from streamer.models.devices import pick_device
         from streamer.models.quantized import TYPES, round_layers
+        from streamer.models.threads import use_threads
         from streamer.models.torch_separator import TorchSeparator
         from streamer.models.torch_stream import TorchStreamSeparator
 
@@ -84,6 +85,7 @@ class Networks:
         if key not in self._read:
             self._read[key] = self._fresh(member)
         network, anatomy = self._read[key], self.anatomy(member)
+        use_threads(self.threads, stream=anatomy.stride is not None)
         if anatomy.stride is not None:
             return TorchStreamSeparator(
                 network, target, autocast=TYPES[backend.precision], segment=windows.segment

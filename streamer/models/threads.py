@@ -16,6 +16,30 @@ def wait_without_spinning() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+STREAM_THREADS = 1
+"""A hop of a streaming network is too small to share: of paced calls the slowest in a hundred took
+41 to 112 ms on two threads, 6 ms on one."""
+
+_left_alone: list[int] = []  # how many torch had before a streaming network took fewer
+
+
+def use_threads(threads: int | None, *, stream: bool) -> None:
+    """Have torch use so many threads; None: as many as suit a network of this kind.
+
+    That holds for the process: the network that is made last has its way.
+    """
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    elif stream:
+        if torch.get_num_threads() != STREAM_THREADS:
+            _left_alone[:] = [torch.get_num_threads()]
+        torch.set_num_threads(STREAM_THREADS)
+    elif _left_alone:
+        torch.set_num_threads(_left_alone.pop())
+
+
 def set_up_torch(threads: int | None = None) -> None:
     """Set what else holds for all networks; before they are made."""
     import torch

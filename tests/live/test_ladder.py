@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.live.ladder import (
-    BAD_IN_A_ROW,
+    DRY_SECONDS,
+    MOST_DRY_SECONDS,
     MOST_QUIET_SECONDS,
+    OVERLOAD_SECONDS,
     QUIET_SECONDS,
-    RECENT_WINDOWS,
-    SETTLING_WINDOWS,
     Ladder,
     make_rungs,
     widened,
@@ -22,12 +23,18 @@ from streamer.live.ladder import (
 from streamer.live.plan import DevicePath, PlanRequest
 from streamer.live.solver import solve
 from streamer.models.calibration import WindowTiming
+from streamer.models.separator import Stride
 
 RATE = 44100
 BASE = WindowTiming(2 * RATE, 0.03, 0.04)
 SMALL = ("small", WindowTiming(2 * RATE, 0.01, 0.012))
 PLAN = solve(
     PlanRequest("big", 48000, RATE, latency_seconds=0.7, shifts=4, path=DevicePath(480)), [BASE]
+)
+STRIDE = Stride(512, 512)
+ALONG = solve(
+    PlanRequest("along", RATE, RATE, stride=STRIDE, path=DevicePath(512)),
+    [WindowTiming(STRIDE.window_frames(1), 0.003, 0.005)],
 )
 NAMES = ["as planned", "wider hop", "2 shifts", "1 shift", "model small", "dry"]
 
@@ -49,11 +56,12 @@ class Machine:
         small = 1 if rung.model == "big" else SMALL[1].p50_seconds / BASE.p50_seconds
         return self.round_seconds * small * max(1, rung.shifts)
 
-    def window(self, compute_seconds=None, missed=None):
+    def window(self, compute_seconds=None, missed=None, *, waits=True):
         plan = self.ladder.rung.plan
         took_seconds = self.compute_seconds if compute_seconds is None else compute_seconds
         late = took_seconds > plan.budget_seconds if missed is None else missed
-        self.now_seconds += max(plan.hop_seconds, took_seconds)
+        if waits:
+            self.now_seconds += max(plan.hop_seconds, took_seconds)
         change = self.ladder.feed(self.now_seconds, took_seconds, late)
         if change is not None:
             self.changes.append((self.now_seconds, change))
@@ -139,47 +147,72 @@ def test_a_machine_that_keeps_up_stays(machine):
     assert machine.ladder.index == 0
 
 
-def test_a_few_bad_windows_in_a_row_step_down_one_rung(machine):
-    for _ in range(BAD_IN_A_ROW - 1):
-        assert machine.window(missed=True) is None
-    change = machine.window(missed=True)
+def test_misses_that_go_on_for_seconds_step_down_one_rung(machine):
+    begun = machine.now_seconds
+    while not machine.changes:
+        machine.window(missed=True)
+    ((now, change),) = machine.changes
+    assert OVERLOAD_SECONDS <= now - begun < 2 * OVERLOAD_SECONDS
     assert (change.index, change.rung, change.before) == (1, *machine.ladder.rungs[1::-1])
-    assert change.told == "3 of the last 3 windows took too long: as planned -> wider hop"
+    assert re.fullmatch(
+        r"(\d+) of the last \1 windows were missed: as planned -> wider hop", change.told
+    )
     assert machine.ladder.rung is change.rung
 
 
-def test_a_window_longer_than_the_hop_is_bad_though_nothing_was_missed(machine):
-    hop_seconds = PLAN.hop_seconds
-    for _ in range(10):
-        assert machine.window(hop_seconds, missed=False) is None
-    steps = [machine.window(hop_seconds * 1.01, missed=False) for _ in range(BAD_IN_A_ROW)]
-    assert [step is not None for step in steps] == [False, False, True]
+def test_a_window_longer_than_its_hop_that_is_in_time_is_not_given_up(machine):
+    for _ in range(1000):
+        assert machine.window(PLAN.hop_seconds * 1.05, missed=False) is None
 
 
-def test_over_one_in_a_hundred_bad_windows_step_down(machine):
-    for _ in range(BAD_IN_A_ROW - 1):
-        machine.window(missed=True)
-        for _ in range(60):
-            assert machine.window() is None
-    assert machine.window(missed=True) is not None
+def test_a_load_over_the_time_there_is_steps_at_the_first_miss_after_seconds(machine):
+    for _ in range(100):
+        assert machine.window(PLAN.hop_seconds * 1.05, missed=False) is None
+    assert machine.window(PLAN.hop_seconds * 1.05, missed=True) is not None
 
 
-def test_a_bad_window_now_and_then_is_borne(machine):
-    for _ in range(20):
-        machine.window(missed=True)
-        for _ in range(RECENT_WINDOWS // 2):
-            machine.window()
+HICCUPS = st.lists(st.tuples(st.floats(0.02, 1.2), st.floats(1.0, 20.0)), min_size=1, max_size=20)
+
+
+@given(hiccups=HICCUPS)
+@settings(max_examples=50, deadline=None)
+@pytest.mark.parametrize("plan", [PLAN, ALONG], ids=["windows", "stream"])
+def test_hiccups_take_no_step(plan, hiccups):
+    """Each stops the machine for its time; what comes meanwhile is late or skipped, all of it."""
+    machine = Machine(Ladder(make_rungs(plan)))
+    for seconds, quiet_seconds in hiccups:
+        machine.window(seconds, missed=True)
+        for _ in range(round(seconds / plan.hop_seconds)):
+            machine.window(0.0, missed=True, waits=False)
+        machine.run(quiet_seconds)
     assert machine.changes == []
 
 
-def test_windows_of_the_rung_before_are_not_held_against_the_next(machine):
-    for _ in range(BAD_IN_A_ROW):
+def test_a_miss_now_and_then_is_borne_for_ever(machine):
+    for _ in range(1000):
         machine.window(missed=True)
-    for _ in range(SETTLING_WINDOWS):
-        assert machine.window(missed=True) is None
-    for _ in range(BAD_IN_A_ROW - 1):
-        assert machine.window(missed=True) is None
-    assert machine.window(missed=True).index == 2
+        machine.run(1.0)
+    assert machine.changes == []
+
+
+def test_it_does_not_go_dry_where_most_windows_are_in_time():
+    machine = Machine(Ladder(make_rungs(ALONG)))
+    assert [rung.name for rung in machine.ladder.rungs] == ["as planned", "dry"]
+    for number in range(5000):
+        machine.window(missed=number % 3 == 0)
+    assert machine.changes == []
+    for number in range(5000):
+        machine.window(missed=number % 3 != 0)
+    assert machine.changes[0][1].rung.dry
+
+
+def test_windows_of_the_rung_before_are_not_held_against_the_next(machine):
+    while not machine.changes:
+        machine.window(missed=True)
+    stepped = machine.now_seconds
+    while len(machine.changes) == 1:
+        machine.window(missed=True)
+    assert machine.now_seconds - stepped >= OVERLOAD_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -198,7 +231,7 @@ def test_a_hopeless_machine_ends_dry(machine):
     while not machine.ladder.rung.dry:
         machine.window()
     assert [change.rung.name for _, change in machine.changes] == NAMES[1:]
-    for _ in range(20):
+    for _ in range(2):
         assert machine.window(missed=True) is None, "there is nothing below"
 
 
@@ -207,14 +240,14 @@ def test_a_hopeless_machine_ends_dry(machine):
 
 def test_down_and_up_again_one_rung_at_a_time(machine):
     machine.round_seconds = 0.25
-    assert machine.run(15) == NAMES[1:4]
+    assert machine.run(15) == NAMES[1:4], "a step every few seconds"
     machine.round_seconds = 0.03
     assert machine.run(80) == NAMES[2::-1]
     assert machine.run(600) == []
     up = [now for now, _ in machine.changes[3:]]
     assert all(later - earlier > QUIET_SECONDS for earlier, later in itertools.pairwise(up))
     assert machine.changes[-1][1].told == (
-        "no window took too long for 20 s: wider hop -> as planned"
+        "the model has kept up for 20 s: wider hop -> as planned"
     )
 
 
@@ -225,13 +258,18 @@ def test_no_way_up_that_would_lead_down_at_once(machine):
     assert machine.run(3600) == []
 
 
-def test_a_bad_window_begins_the_quiet_time_anew(machine):
-    for _ in range(BAD_IN_A_ROW):
+def test_misses_begin_the_quiet_time_anew_and_hiccups_do_not(machine):
+    while not machine.changes:
         machine.window(missed=True)
     machine.run(QUIET_SECONDS - 2)
     machine.window(missed=True)
-    assert machine.run(QUIET_SECONDS - 2) == []
     assert machine.run(4) == ["as planned"]
+    while machine.ladder.index == 0:
+        machine.window(missed=True)
+    for _ in range(60):
+        machine.window(missed=True)
+        machine.run(1.0)
+    assert machine.ladder.index > 0
 
 
 def waits_on_dry(machine):
@@ -247,21 +285,21 @@ def test_failed_attempts_come_ever_more_rarely(machine, round_seconds):
     machine.round_seconds = round_seconds
     machine.run(2 * 3600)
     waits = waits_on_dry(machine)
-    assert waits[:5] == pytest.approx([20, 40, 80, 160, 320], abs=2)
-    assert waits[5:] == pytest.approx([MOST_QUIET_SECONDS] * len(waits[5:]), abs=2)
+    assert waits[:4] == pytest.approx([1, 2, 4, 8], abs=6 * PLAN.hop_seconds)
+    assert waits[4:] == pytest.approx([MOST_DRY_SECONDS] * len(waits[4:]), abs=6 * PLAN.hop_seconds)
 
 
 def test_an_attempt_that_held_makes_the_wait_short_again(machine):
     machine.round_seconds = 2.0
     machine.run(500)
-    assert waits_on_dry(machine)[-1] > 2 * QUIET_SECONDS
+    assert waits_on_dry(machine)[-1] > 2 * DRY_SECONDS
     machine.round_seconds = 0.03
     machine.run(1000)
     assert machine.ladder.index == 0
     seen = len(waits_on_dry(machine))
     machine.round_seconds = 2.0
     machine.run(300)
-    assert waits_on_dry(machine)[seen] == pytest.approx(QUIET_SECONDS, abs=2)
+    assert waits_on_dry(machine)[seen] == pytest.approx(DRY_SECONDS, abs=6 * PLAN.hop_seconds)
 
 
 @given(
@@ -288,6 +326,7 @@ def test_a_ladder_without_lower_rungs_than_dry():
     machine = Machine(Ladder(make_rungs(replace(bare, request=replace(bare.request, shifts=0)))))
     assert [rung.name for rung in machine.ladder.rungs] == ["as planned", "dry"]
     machine.round_seconds = 2.0
-    assert machine.run(10) == ["dry"]
+    assert machine.run(10)[0] == "dry"
     machine.round_seconds = 0.03
-    assert machine.run(30) == ["as planned"]
+    machine.run(30)
+    assert machine.ladder.index == 0

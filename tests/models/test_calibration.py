@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from doubles import AlongTheStream
 
 from streamer.errors import ModelError
 from streamer.models.calibration import (
@@ -21,7 +22,7 @@ from streamer.models.calibration import (
     calibrate,
     time_bag,
 )
-from streamer.models.separator import WHOLE, Bag, Member
+from streamer.models.separator import WHOLE, Bag, Member, Stride
 
 RATE = 8000
 SUBJECT = Subject("slow", "made up", 1)
@@ -270,3 +271,27 @@ def test_a_user_without_a_home_has_no_store(monkeypatch, clock):
     store = CalibrationStore()
     assert not calibrate(Factory(clock), [1.0], SUBJECT, store=store, clock=clock).cached
     assert not store.read(SUBJECT)
+
+
+def test_a_streaming_model_is_timed_at_its_own_pace(clock):
+    stride, begun = Stride(64, 64), []
+    model = AlongTheStream(stride, hops=2, samplerate=RATE)
+    begin = model.begin
+
+    def slow():
+        stream = begin()
+
+        def go_on(heard):
+            begun.append(clock.seconds)
+            clock.seconds += 0.003
+            return stream(heard)
+
+        return go_on
+
+    def sleep(seconds):
+        clock.seconds += seconds
+
+    model.begin = slow
+    timing = time_bag(model.bag(), clock=clock, sleep=sleep)
+    assert timing.p50_seconds == pytest.approx(0.003)
+    np.testing.assert_allclose(np.diff(begun), 2 * 64 / RATE)

@@ -133,3 +133,17 @@ def test_what_is_no_number_is_said(network):
     stream = TorchStreamSeparator(network, CPU).begin()
     with pytest.raises(ModelError, match="no numbers"):
         stream(np.full((HOP, 2), np.nan, np.float32))
+
+
+def test_a_stream_runs_on_one_thread_unless_told_otherwise():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        load("rt_mini", device="cpu", backend="torch")
+        assert torch.get_num_threads() == 1
+        load("htdemucs_mini", device="cpu", backend="torch", segment=1)
+        assert torch.get_num_threads() == 3, "windows have theirs again"
+        load("rt_mini", device="cpu", backend="torch", threads=2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
