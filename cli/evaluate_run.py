@@ -14,7 +14,7 @@ from rich.table import Table
 from cli.terminal import print_whole, tell
 from cli.tracks import load_model
 from streamer.errors import SettingsError, SinkError
-from streamer.files.part import sink_errors
+from streamer.files.part import refuse_unwritable, sink_errors
 from streamer.models.separator import Bag
 from streamer.train import evaluate
 from streamer.train.bounds import BOUNDS
@@ -151,6 +151,8 @@ def _refuse_unwritable(path: Path | None) -> None:
     """Refuse what cannot be written, before an hour of work."""
     if path is not None and not path.absolute().parent.is_dir():
         raise SinkError(f"{path} cannot be written: {path.parent} is no folder; make it first")
+    if path is not None:
+        refuse_unwritable(path)
 
 
 def _write_json(path: Path, result: Mapping[str, object]) -> None:

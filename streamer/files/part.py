@@ -140,6 +140,15 @@ def stands(target: Path) -> bool:
     return True
 
 
+def refuse_unwritable(target: Path) -> None:
+    """Refuse a file that is to be written, or replaced, at the end of a long work: before it.
+
+    Raises:
+        SinkError: it cannot be.
+    """
+    PartFile(target, overwrite=True).discard()
+
+
 def remove_stale_parts(target: Path) -> None:
     """Remove what killed runs left of a target; only for who holds the track's lock.
 

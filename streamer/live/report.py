@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from streamer.errors import SettingsError
-from streamer.files.part import PartFile, sink_errors
+from streamer.files.part import PartFile, refuse_unwritable, sink_errors
 from streamer.histogram import Histogram
 from streamer.latency import TimelinePoint
 from streamer.live.verdict import Event, LiveReport, Outcome, Verdict, judge
@@ -44,13 +44,15 @@ SUFFIXES: Final = (".json", ".csv", ".html")
 
 
 def check_report_path(path: Path) -> None:
-    """Refuse a file that `write_report` would not know how to write.
+    """Refuse a file that `write_report` could not write.
 
     Raises:
         SettingsError: its ending is not one of those that are known.
+        SinkError: it cannot be written.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise SettingsError(f"report={path} must end in .json, .csv or .html; try report.html")
+    refuse_unwritable(path)
 
 
 def write_report(path: Path, report: LiveReport) -> None:

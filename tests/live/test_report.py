@@ -393,3 +393,17 @@ def test_only_a_page_loads_matplotlib():
         "assert not {'matplotlib', 'torch', 'sounddevice', 'prometheus_client'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unwritable_report_is_found_before_the_show(tmp_path):
+    (tmp_path / "r.html").mkdir()
+    (tmp_path / "file").touch()
+    for path in (
+        tmp_path / "r.html",
+        tmp_path / "file" / "r.html",
+        tmp_path / ("x" * 255 + ".csv"),
+    ):
+        with pytest.raises(SinkError, match="cannot be written"):
+            check_report_path(path)
+    check_report_path(tmp_path / "new.html")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "r.html"]
