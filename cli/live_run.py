@@ -101,16 +101,16 @@ def show_plan(settings: LiveSettings, *, as_json: bool) -> None:
         StemstreamError: the model cannot be had, or the promise cannot be kept.
     """
     try:
-        wiring, source = wire(settings, PortAudioBackend())
+        backend = PortAudioBackend()
+        wiring, source = wire(settings, backend)
+        if source is not None:
+            source.close()
+        rate, path = wiring.samplerate, device_path(wiring, backend)
     except DeviceError as error:
         if settings.input is not None or settings.output:
             raise
         tell(f"without sound devices: {error}")
         rate, path = settings.samplerate or FILE_RATE, DevicePath(settings.blocksize)
-    else:
-        if source is not None:
-            source.close()
-        rate, path = wiring.samplerate, device_path(wiring)
     _, _, plan = make_plan(settings, rate, path)
     if as_json:
         json.dump(_plain_plan(plan), sys.stdout, indent=2)
@@ -120,6 +120,8 @@ def show_plan(settings: LiveSettings, *, as_json: bool) -> None:
     for row in plan.rows():
         table.add_row(*row)
     output.print(table)
+    if plan.note is not None:
+        tell(plan.note)
 
 
 def _plain_plan(plan: LivePlan) -> dict[str, object]:

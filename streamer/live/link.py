@@ -70,6 +70,16 @@ class Link:
         kind, _, _ = next(self.request.sides())
         return kind
 
+    def ask(self) -> tuple[float, float]:
+        """Return what the device says of its latency, in and out, when it is open: see `Stream`.
+
+        Raises:
+            DeviceError: the device cannot be had as asked.
+        """
+        stream = self._backend.open(self.request)
+        stream.close()
+        return stream.input_latency_seconds, stream.output_latency_seconds
+
     def open(self, starting: Callable[[], float]) -> None:
         """Open and start the stream; ``starting`` is called in between, and tells the time.
 

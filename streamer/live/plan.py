@@ -14,6 +14,7 @@ from typing import Final
 from streamer.models.calibration import WindowTiming
 from streamer.models.separator import Stride
 
+PROMISE_NEAR_SECONDS: Final = 0.005
 ROUNDING_FRAMES: Final = 1e-6
 """What a product of seconds and a rate may be off a whole number and still count as it."""
 
@@ -25,7 +26,7 @@ class DevicePath:
     ``block_frames`` is the block of a duplex stream, or the sum of both blocks of two streams.
     ``fade_frames`` is how far ahead the playback callback looks for a gap; ``resampling_frames`` is
     the delay of both resamplers, at the devices' rate. The latencies are what PortAudio says of the
-    streams.
+    streams; with ``less_buffer`` the devices can be asked for shorter ones (``--buffer low``).
     """
 
     block_frames: int = 512
@@ -34,6 +35,7 @@ class DevicePath:
     resampling_frames: int = 0
     input_latency_seconds: float = 0.0
     output_latency_seconds: float = 0.0
+    less_buffer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,17 @@ class LivePlan:
     def peak_load(self) -> float:
         """The p99 of the compute time over the hop."""
         return self.timing.p99_seconds / self.hop_seconds
+
+    @property
+    def note(self) -> str | None:
+        """Why the delay is shorter than the promised one, in a sentence, where it is."""
+        promise = self.request.latency_seconds
+        if promise is None or promise - self.delay_seconds < PROMISE_NEAR_SECONDS:
+            return None
+        return (
+            f"the delay is {self.delay_seconds:.3f} s, not the promised {promise:g} s: a longer "
+            f"one would gain nothing, since {self.request.model} has a whole hop for each window"
+        )
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Return what was chosen, its value and what it means, as words for a table."""

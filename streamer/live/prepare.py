@@ -14,6 +14,7 @@ from streamer.files import Source, open_source
 from streamer.live.devices import Backend, Device, find_device
 from streamer.live.excerpt import open_song
 from streamer.live.plan import DevicePath, LivePlan, PlanRequest
+from streamer.live.rig import Rig
 from streamer.live.routes import parse_route
 from streamer.live.scene import load_scene
 from streamer.live.settings import LiveSettings
@@ -80,22 +81,35 @@ def prepare(
             "try normalize=rms and no loudness"
         )
     wiring, source = wire(settings, backend)
-    path = device_path(wiring)
-    if device_seconds is not None:
-        taken, played = device_seconds
-        path = replace(path, input_latency_seconds=taken, output_latency_seconds=played)
+    path = device_path(wiring, backend, device_seconds)
     chosen, bag, plan = make_plan(settings, wiring.samplerate, path, make_bag)
     smaller = stand_in(chosen, bag, plan, make_bag) if settings.adapt else None
     return Prepared(chosen, wiring, source, bag, plan, smaller)
 
 
-def device_path(wiring: Wiring) -> DevicePath:
-    """Return what lies between the devices and the model, as far as the devices' list tells."""
+def device_path(
+    wiring: Wiring, backend: Backend, device_seconds: tuple[float, float] | None = None
+) -> DevicePath:
+    """Return what lies between the devices and the model.
+
+    What the devices delay, they only say when they are open: if ``device_seconds`` is not given,
+    they are opened for that as a run opens them, and given back.
+
+    Raises:
+        DeviceError: a device cannot be had as asked.
+    """
+    if device_seconds is None:
+        device_seconds = Rig(backend, wiring, 1, 0).ask()
+        backend.refresh()  # else PortAudio gives its JACK ports other names the second time
+    listed_seconds = wiring.outputs[0].output_latency_seconds
+    if wiring.input is not None:
+        listed_seconds += wiring.input.input_latency_seconds
     return DevicePath(
         block_frames=wiring.blocksize,
         poll_seconds=POLL_SECONDS,
-        input_latency_seconds=wiring.input.input_latency_seconds if wiring.input else 0.0,
-        output_latency_seconds=wiring.outputs[0].output_latency_seconds,
+        input_latency_seconds=device_seconds[0],
+        output_latency_seconds=device_seconds[1],
+        less_buffer=wiring.buffer == "high" and listed_seconds < sum(device_seconds),
     )
 
 

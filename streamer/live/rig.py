@@ -122,6 +122,16 @@ class Rig:
             owner=(port, self.capture),
         )
 
+    def ask(self) -> tuple[float, float]:
+        """Return what input and first output say of their latency; opens them, and starts nothing.
+
+        Raises:
+            DeviceError: a device cannot be had as asked.
+        """
+        seconds = [link.ask() for link in self.links]
+        first_output = seconds[len(self.links) - len(self.ports)]
+        return seconds[0][0], first_output[1]
+
     def open(self) -> None:
         """Open and start every stream.
 

@@ -83,8 +83,9 @@ def open_session(
                 undo.pop_all()
                 break
             device_seconds = session.rig.device_seconds
-    if prepared.bag.note:
-        tell(prepared.bag.note)
+    for note in (prepared.bag.note, prepared.plan.note):
+        if note:
+            tell(note)
     return session
 
 

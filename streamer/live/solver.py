@@ -121,9 +121,10 @@ def solve(request: PlanRequest, timings: Sequence[WindowTiming]) -> LivePlan:
         _refuse_misfit(request, timings)
     least_seconds = min(draft.delay_seconds for draft in drafts)
     least_seconds = math.ceil(least_seconds * 1000 - ROUNDING_FRAMES) / 1000
+    less = ", --buffer low" if request.path.less_buffer else ""
     raise SettingsError(
         f"latency={latency_seconds:g} must be at least {least_seconds:g} seconds with "
-        f"{request.model} on this machine; try {least_seconds:g}, or a smaller model"
+        f"{request.model} on this machine; try {least_seconds:g}{less}, or a smaller model"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import threading
 import weakref
 from pathlib import Path
@@ -29,7 +30,7 @@ from live.staging import (
 
 from streamer import Processor, Settings
 from streamer.audio import Samples
-from streamer.errors import StemstreamError
+from streamer.errors import SettingsError, StemstreamError
 from streamer.live.callbacks import FADE_FRAMES
 from streamer.live.prepare import prepare
 from streamer.live.session import open_session
@@ -306,18 +307,54 @@ def test_a_run_ends_after_its_duration(tmp_path: Path) -> None:
 # Opening and closing
 
 
-def test_a_promise_is_planned_anew_with_what_the_open_devices_say(tmp_path: Path) -> None:
+def test_a_promise_is_planned_with_what_the_open_devices_say(tmp_path: Path) -> None:
     device = card(noise_source(seconds=1))  # when open it says that its input delays a block more
     settings = LiveSettings(
         model="tiny", normalize="none", latency=0.6, record=tmp_path, blocksize=1000
     )
     with known_timing():
         wish = prepare(settings, VirtualBackend([device]), scaled)
-        assert wish.plan.delay_seconds + 1000 / RATE > 0.6
+        assert wish.plan.delay.device_input_frames == 32 + 1000
+        assert wish.plan.delay_seconds <= 0.6
         with open_session(settings, VirtualBackend([device]), scaled) as session:
-            assert session.delay_seconds <= 0.6 + 1e-9
+            assert session.delay_seconds == pytest.approx(wish.plan.delay_seconds)
             assert session.status().delay_seconds == session.delay_seconds
     assert [path.name for path in tmp_path.iterdir()] == ["take-001"]
+
+
+def test_a_run_keeps_what_a_plan_promises_and_names_what_delays_less() -> None:
+    device = card(noise_source(seconds=1))
+
+    def plan(latency: float, **more: object) -> float:
+        settings = LiveSettings(**{**PLAN, "latency": latency, "blocksize": 500, **more})
+        with known_timing():
+            return prepare(settings, VirtualBackend([device]), scaled).plan.delay_seconds
+
+    with pytest.raises(SettingsError, match=r"must be at least .* --buffer low, or") as refused:
+        plan(0.1)
+    least = float(re.search(r"try ([\d.]+),", str(refused.value))[1])
+    with pytest.raises(SettingsError, match=r"try [\d.]+, or a smaller model"):
+        plan(0.1, buffer="low")
+    settings = LiveSettings(**{**PLAN, "latency": least, "blocksize": 500})
+    with known_timing(), open_session(settings, VirtualBackend([device]), scaled) as session:
+        assert session.delay_seconds == pytest.approx(plan(least))
+        assert session.delay_seconds <= least + 1e-9
+
+
+def test_a_promise_that_is_longer_than_what_helps_says_why_the_delay_is_shorter() -> None:
+    told: list[str] = []
+    settings = LiveSettings(**{**PLAN, "latency": 1.2})
+    device = card(noise_source(seconds=1))
+    with (
+        known_timing(),
+        open_session(settings, VirtualBackend([device]), scaled, tell=told.append) as session,
+    ):
+        seconds = session.delay_seconds
+    assert seconds < 1
+    assert told == [
+        f"the delay is {seconds:.3f} s, not the promised 1.2 s: a longer one would gain nothing, "
+        "since tiny has a whole hop for each window"
+    ]
 
 
 @pytest.mark.parametrize("wrong", ["busy", "record", "route", "scene"])
