@@ -45,6 +45,7 @@ VALUES: Final[Mapping[str, str]] = {
     "samplerate": "HZ",
     "blocksize": "FRAMES",
     "latency": "SECONDS",
+    "stream": "N",
     "start": "TIME",
     "end": "TIME",
     "duration": "SECONDS",
@@ -119,7 +120,8 @@ PANELS: Final[Mapping[str, tuple[str, ...]]] = {
         *("augment", "remix", "mixup", "pitch", "tempo", "equalizer", "reverb", "gain"),
         *("channel_swap", "polarity"),
     ),
-    "Run": ("start", "end", "loop", "duration", "record", "report", "osc", "metrics", "host"),
+    "Song": ("stream", "start", "end", "loop"),
+    "Run": ("duration", "record", "report", "osc", "metrics", "host"),
 }
 
 REPEATED: Final = ("output", "route", "data")

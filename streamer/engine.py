@@ -34,7 +34,7 @@ from streamer.passes import Plan
 from streamer.processor import Processor, load_bag
 from streamer.resolve import resolve
 from streamer.separation import Front, Survey
-from streamer.settings import Settings
+from streamer.settings import Settings, stream_index
 
 BLOCK_FRAMES = 65536
 
@@ -92,7 +92,7 @@ def stream(path: str | Path, **options: object) -> Iterator[Stems]:
     check_path("path", path)
     settings = resolve(options).settings
     with (
-        open_source(path) as source,
+        open_source(path, stream_index(settings.stream)) as source,
         make_processor(settings, load_bag(settings)) as processor,
     ):
         yield from run(source, processor)
@@ -219,7 +219,7 @@ def separate_track(
     """
     began = time.perf_counter()
     with (
-        open_source(path) as source,
+        open_source(path, stream_index(settings.stream)) as source,
         make_processor(settings, bag) as p,
     ):
         paths = missing = stem_paths(settings, bag.name, path, p.names)

@@ -67,6 +67,7 @@ MOST_THREADS: Final = 1024
 MOST_BATCH: Final = 256
 MOST_COUNT: Final = 10**15
 """Of what has no limit of its own: libraries take whole numbers of 64 bits at most."""
+MOST_AUDIO_STREAMS: Final = 64
 
 
 def _upper(value: object) -> object:
@@ -318,6 +319,23 @@ class StreamSettings(Checked):
         return self.normalize == "track" or self.loudness is not None
 
 
+StreamNumber: TypeAlias = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        le=MOST_AUDIO_STREAMS,
+        description="which of a file's several streams of audio to read, from 1 [default: the one "
+        "that the file calls its default]",
+        examples=[2],
+    ),
+]
+
+
+def stream_index(number: int | None) -> int | None:
+    """Return a `StreamNumber` counted from 0."""
+    return None if number is None else number - 1
+
+
 class Settings(StreamSettings):
     """What a separation of files is told.
 
@@ -325,6 +343,7 @@ class Settings(StreamSettings):
         pydantic.ValidationError: a value is out of its range; `resolve` says it in one sentence.
     """
 
+    stream: StreamNumber = harmless(None)
     jobs: int = harmless(
         0, ge=0, le=MOST_THREADS, description="windows separated in parallel; takes more memory"
     )

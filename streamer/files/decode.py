@@ -33,15 +33,16 @@ _NOTES = {
 }
 
 
-def open_source(path: str | Path, stream: int = 0) -> Source:
+def open_source(path: str | Path, stream: int | None = None) -> Source:
     """Open a file, a named pipe, or ``"-"`` for standard input, to be read in a stream.
 
-    Uncompressed files are read by libsndfile, all else by FFmpeg. Of several audio streams one is
-    taken, by default the first, which in a stem file is the mix.
+    Uncompressed files are read by libsndfile, all else by FFmpeg. Of several audio streams number
+    ``stream`` is taken, from 0; None is the mix of a stem file, and of any other file the stream
+    that it calls its default, else its first.
 
     Raises:
-        SourceError: it is missing, a folder, empty, not to be read, holds no audio, or states a
-            sample rate or a number of channels that no audio has.
+        SourceError: it is missing, a folder, empty, not to be read, holds no audio or no such
+            stream, or states a sample rate or a number of channels that no audio has.
     """
     check_path("path", path)
     source = _open(path, stream)
@@ -61,11 +62,11 @@ def open_source(path: str | Path, stream: int = 0) -> Source:
     return source
 
 
-def _open(path: str | Path, stream: int) -> Source:
+def _open(path: str | Path, stream: int | None) -> Source:
     if path == "":
         raise SourceError("An empty name was given for an input; name a file")
     if str(path) == STANDARD_INPUT:
-        source = _stream_source("standard input", _open_stdin)
+        source = _stream_source("standard input", _open_stdin, stream)
         source.name = "stdin"
         return source
     path = Path(path)
@@ -74,7 +75,7 @@ def _open(path: str | Path, stream: int) -> Source:
         if stat.S_ISDIR(status.st_mode):
             raise SourceError(f"{path} is a folder; name the files in it, as in {path}/*")
         if not stat.S_ISREG(status.st_mode):
-            return _stream_source(path.name, _opener(path))
+            return _stream_source(path.name, _opener(path), stream)
         if status.st_size == 0:
             raise SourceError(f"{path} is empty, 0 bytes long; get the file anew")
         with path.open("rb") as file:
@@ -84,7 +85,8 @@ def _open(path: str | Path, stream: int) -> Source:
     except ValueError:
         raise SourceError(f"{str(path)!r} cannot be a file name; check the path") from None
     sizes = _right_sizes(path, head)
-    source = _pcm_source(path, head, sizes) or _av_source(path, stream, sizes)
+    pcm = None if stream else _pcm_source(path, head, sizes)
+    source = pcm or _av_source(path, stream, sizes)
     if sizes is not None:
         source.notes = [*source.notes, _NOTES[sizes.unknown].format(path.name)]
     return source
@@ -151,10 +153,10 @@ def _opener(path: Path) -> Callable[[], BinaryIO]:
     return opener
 
 
-def _stream_source(label: str, opener: Callable[[], BinaryIO]) -> Source:
+def _stream_source(label: str, opener: Callable[[], BinaryIO], stream: int | None) -> Source:
     from streamer.files.decode_av import AvSource
 
-    return AvSource(label, opener, rewindable=False)
+    return AvSource(label, opener, stream=stream, rewindable=False)
 
 
 def _right_sizes(path: Path, head: bytes) -> RightSizes | None:
@@ -177,14 +179,32 @@ def _pcm_source(path: Path, head: bytes, sizes: RightSizes | None) -> Source | N
         return None
 
 
-def _av_source(path: Path, stream: int, sizes: RightSizes | None) -> Source:
+def _av_source(path: Path, stream: int | None, sizes: RightSizes | None) -> Source:
     from streamer.files.decode_av import AvSource
     from streamer.files.tags import read_tags, states_length
 
     opener = _opener(path) if sizes is None else _patcher(path, sizes)
-    source = AvSource(path.name, opener, stream=stream, length_is_stated=states_length(path))
+    is_stems = _is_stem_file(path)
+    source = AvSource(
+        path.name,
+        opener,
+        stream=0 if is_stems and stream is None else stream,
+        length_is_stated=states_length(path),
+    )
+    if is_stems:
+        source.notes = []  # everybody knows what their streams are
     source.tags = read_tags(path)
     return source
+
+
+def _is_stem_file(path: Path) -> bool:
+    """Whether a file says that it is one of stems, by its name or by what it holds."""
+    from streamer.files.mp4_boxes import read_stem_names
+
+    name = path.name.lower()
+    return name.endswith(".stem.mp4") or (
+        name.endswith((".mp4", ".m4a")) and bool(read_stem_names(path))
+    )
 
 
 def _patcher(path: Path, sizes: RightSizes) -> Callable[[], BinaryIO]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import BinaryIO
 
@@ -11,6 +11,8 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.stream import Disposition
 
 from streamer.audio import Samples
 from streamer.errors import SourceError
@@ -39,10 +41,11 @@ class AvSource(Source):
     """One audio stream of whatever FFmpeg reads.
 
     ``label`` names the input in messages, ``opener`` opens it from its start, ``stream`` counts
-    audio streams, ``length_is_stated`` tells that an MP3 carries its length in a header.
+    audio streams from 0 (None: the one that the file calls its default, else the first),
+    ``length_is_stated`` tells that an MP3 carries its length in a header.
 
     Raises:
-        SourceError: FFmpeg finds no audio in it that it can decode.
+        SourceError: FFmpeg finds no audio in it that it can decode, or no such stream.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class AvSource(Source):
         label: str,
         opener: Callable[[], BinaryIO],
         *,
-        stream: int = 0,
+        stream: int | None = None,
         rewindable: bool = True,
         length_is_stated: bool = True,
     ) -> None:
@@ -60,6 +63,7 @@ class AvSource(Source):
         self.name = label.rsplit(".", 1)[0]
         self.rewindable = rewindable
         self._open()
+        self.notes = self._stream_notes(stream)
         claimed = self._claimed_frames()
         if not length_is_stated or self._container.format.name not in _STATES_LENGTH:
             claimed = None
@@ -98,10 +102,7 @@ class AvSource(Source):
                 f"{self._label} is not audio that can be read{hint};"
                 " give an audio or video file, such as WAV, FLAC, MP3 or M4A"
             ) from None
-        if len(self._container.streams.audio) <= self._stream_index:
-            self.close()
-            raise SourceError(f"{self._label} holds no audio; give a file with sound")
-        self._stream = self._container.streams.audio[self._stream_index]
+        self._stream = self._chosen_stream()
         if self._stream.codec_context is None:
             self.close()
             raise SourceError(
@@ -128,6 +129,33 @@ class AvSource(Source):
         if not self.samplerate or not self.channels:
             self.close()
             raise SourceError(f"{self._label} holds no audio; give a file with sound")
+
+    def _chosen_stream(self) -> AudioStream:
+        streams = self._container.streams.audio
+        if not streams:
+            self.close()
+            raise SourceError(f"{self._label} holds no audio; give a file with sound")
+        if self._stream_index is None:
+            self._stream_index = _default_index(streams) or 0
+        if self._stream_index >= len(streams):
+            self.close()
+            raise SourceError(
+                f"stream={self._stream_index + 1} is not in {self._label}, which has {len(streams)}"
+                f" of audio; try stream={len(streams)}"
+            )
+        return streams[self._stream_index]
+
+    def _stream_notes(self, given: int | None) -> list[str]:
+        streams = self._container.streams.audio
+        if len(streams) == 1:
+            return []
+        kind = "first" if _default_index(streams) is None else "default"
+        kind = kind if given is None else "given"
+        number = streams.index(self._stream) + 1
+        return [
+            f"{self._label} has {len(streams)} streams of audio; number {number}, the {kind} one, "
+            "is read, and --stream takes another"
+        ]
 
     def _raise_tapped(self) -> None:
         error = self._tap.error
@@ -285,6 +313,12 @@ class AvSource(Source):
         """See `Source.close`."""
         self._container.close()
         self._tap.close()
+
+
+def _default_index(streams: Sequence[AudioStream]) -> int | None:
+    """Which stream a file calls its default, None where it calls none so."""
+    defaults = (i for i, one in enumerate(streams) if Disposition.default in one.disposition)
+    return next(defaults, None)
 
 
 def _without(parts: Iterator[Samples], frames: int) -> Iterator[Samples]:

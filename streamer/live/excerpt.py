@@ -8,6 +8,7 @@ from streamer.errors import SettingsError
 from streamer.files import Source, open_source
 from streamer.live.settings import LiveSettings
 from streamer.resolve import shown
+from streamer.settings import stream_index
 
 
 def open_song(settings: LiveSettings) -> Source | None:
@@ -20,7 +21,7 @@ def open_song(settings: LiveSettings) -> Source | None:
     if settings.input is None or not Path(settings.input).is_file():
         _refuse_for_devices(settings)
         return None
-    source = open_source(settings.input)
+    source = open_source(settings.input, stream_index(settings.stream))
     try:
         _check(settings, source)
     except BaseException:
@@ -44,7 +45,7 @@ def _check(settings: LiveSettings, source: Source) -> None:
 
 
 def _refuse_for_devices(settings: LiveSettings) -> None:
-    for name in ("start", "end", "loop"):
+    for name in ("stream", "start", "end", "loop"):
         if value := getattr(settings, name):
             raise SettingsError(
                 f"{name}={shown(value)} must go with a file that is played, and a sound device is "

@@ -83,7 +83,8 @@ def open_session(
                 undo.pop_all()
                 break
             device_seconds = session.rig.device_seconds
-    for note in (prepared.bag.note, prepared.plan.note):
+    from_song = prepared.source.notes if prepared.source is not None else ()
+    for note in (prepared.bag.note, prepared.plan.note, *from_song):
         if note:
             tell(note)
     return session

@@ -9,7 +9,13 @@ from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 
 from streamer.delay import Fallback
-from streamer.settings import MOST_COUNT, ConflictError, StreamSettings, harmless
+from streamer.settings import (
+    MOST_COUNT,
+    ConflictError,
+    StreamNumber,
+    StreamSettings,
+    harmless,
+)
 
 _CLOCK: Final = re.compile(r"(?:([0-9]{1,3}):)?([0-9]{1,4}):([0-5]?[0-9](?:\.[0-9]*)?)")
 _DAY_SECONDS: Final = 86_400
@@ -98,6 +104,7 @@ class LiveSettings(StreamSettings):
         None, description="routes and levels in a TOML file, read again when it changes"
     )
     fallback: Fallback = harmless("dry", description="what plays where the stems are missing")
+    stream: StreamNumber = harmless(None)
     start: Annotated[float, BeforeValidator(_seconds)] = harmless(
         0.0,
         ge=0,

@@ -42,10 +42,10 @@ MARGIN_SECONDS: Final = 0.1
 
 @dataclass(frozen=True)
 class Recording:
-    """One audio stream of a file."""
+    """One audio stream of a file, None for its default one."""
 
     path: Path
-    stream: int = 0
+    stream: int | None = None
 
     def read(self, start_frame: int, frames: int) -> Samples:
         """Return as many of these frames as there are, ``(frames, channels)``, float32.

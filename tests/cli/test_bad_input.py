@@ -160,6 +160,22 @@ def test_a_crashed_recording_is_told(separate: Run, song: Run, read: Read) -> No
     assert len(read(path.parent / VOCALS)) == 50_000
 
 
+def test_stream_of_a_film_is_separated_and_told(
+    separate: Run, read: Read, ffmpeg: Callable[..., bytes], elsewhere: Path, song: Run
+) -> None:
+    inputs = [word for name in ("a.wav", "b.wav") for word in ("-i", song(name, noise(9_000)))]
+    song("b.wav", noise(9_000) * 0)
+    ffmpeg(*inputs, "-map", "0:a", "-map", "1:a", "-c:a", "flac", "song.mka")
+    assert "number 1, the default one, is read" in separate(*ONE, "song.mka").notes
+    assert read(elsewhere / VOCALS).any()
+    again = separate(*ONE, "--overwrite", "--stream", "2", "song.mka")
+    assert "number 2, the given one, is read" in again.notes
+    assert not read(elsewhere / VOCALS).any()
+    outcome = separate(*ONE, "--overwrite", "--stream", "3", "song.mka")
+    assert outcome.code == SOURCE
+    assert "stream=3 is not in song.mka, which has 2 of audio" in outcome.complaint
+
+
 @pytest.mark.parametrize("frames", [0, 1, 2])
 @pytest.mark.parametrize("samplerate", [44100, 48000])
 def test_next_to_no_frames(
