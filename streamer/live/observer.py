@@ -34,6 +34,7 @@ class Observer:
         self._stamps = Stamps(self.latency, request.samplerate, request.model_samplerate)
         self._converters = [ConverterDelay(request.samplerate) for _ in range(2)]
         self.failure = ""
+        self._dry_at_end = -1
         self.load = 0.0
         self._compute_seconds = self._sound_seconds = 0.0
         self.stems: Mapping[str, Meter] = {}
@@ -140,8 +141,12 @@ class Observer:
 
     @property
     def dry_frames(self) -> int:
-        """Frames that the first output has played without stems."""
-        return self._main.counters().dry_frames
+        """Frames that the first output has played without stems, as long as any were made."""
+        return self._dry_at_end if self._dry_at_end >= 0 else self._main.counters().dry_frames
+
+    def ending(self) -> None:
+        """Take note that no more stems will come: what plays out without them is the end."""
+        self._dry_at_end = self._main.counters().dry_frames
 
     @property
     def position(self) -> float:

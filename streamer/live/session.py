@@ -349,6 +349,8 @@ class LiveSession:
 
     def quit(self, reason: Reason = Reason.ASKED) -> None:
         """End the run, with the engine's next step."""
+        if not self._account.stopped:
+            self._observer.ending()
         self._account.stopped = self._account.stopped or reason
 
     def wait(self, seconds: float | None = None) -> bool:

@@ -7,7 +7,9 @@ import pytest
 from doubles import RATE, SmallDevice
 from live.staging import Run, Scaled, begun, card, delay_between, noise_source, one, running, tone
 
+from streamer.live.report import plain
 from streamer.live.status import Reason, State
+from streamer.live.verdict import Outcome, judge
 from streamer.models.sparing import SparingSeparator
 
 FADE_STEP = 1 / 256
@@ -101,6 +103,36 @@ def test_one_slow_window_is_a_gap_and_no_step_of_the_ladder() -> None:
     assert_no_step(out, smooth)
 
 
+def test_all_counts_of_a_run_agree_with_what_was_heard() -> None:
+    """It is late, skips and fails; then it is dry; then it ends, and plays out without stems."""
+    device = card(noise_source(seconds=40))
+    slow = [False]
+    with running(
+        [device], compute=lambda n: 0.45 if slow[0] else 0.05, lookahead=0.0, route=["bass=1,2"]
+    ) as run:
+        run.advance(10)
+        assert run.session.status().dry_frames == 0
+        assert run.session.status().rtf == pytest.approx(0.5, rel=0.1)
+        slow[0] = True
+        run.advance(6)
+        run.session.quit()
+        asked = run.session.report().status
+        run.advance(1)  # the devices play on
+        report = run.session.report()
+    told, status = plain(report), report.status
+    assert "dry" in rungs_of(run)
+    assert told["deadline_misses"] == report.latency.missed == status.deadline_misses > 5
+    assert sum(point.missed for point in report.latency.timeline.points()) == status.deadline_misses
+    assert told["dry_share"] == status.dry_share
+    assert 0.15 < status.dry_share < 0.4
+    assert status.dry_frames == pytest.approx(asked.dry_frames, abs=0.1 * RATE)
+    assert status.rtf > 0.5, "what was dry does not make it less"
+    assert sum(report.planned_parts.values()) == pytest.approx(status.delay_seconds)
+    (reason,) = (one for one in judge(report).reasons if "missed" in one)
+    assert reason.startswith(f"{status.deadline_misses} missed windows")
+    assert judge(report).outcome is Outcome.BROKEN
+
+
 def test_without_adapting_a_slow_model_is_heard_where_it_is_in_time() -> None:
     device = card(noise_source(seconds=12))
     with running([device], compute=lambda _: 0.25, adapt=False, route=["bass=1,2"]) as run:
@@ -114,7 +146,7 @@ def test_without_adapting_a_slow_model_is_heard_where_it_is_in_time() -> None:
 
 def test_a_budget_shorter_than_a_block_is_no_hold_up() -> None:
     device = card(noise_source(seconds=12))
-    wish = {"lookahead": 0.15, "latency": 0.4, "route": ["bass=1,2"], "blocksize": 512}
+    wish = {"lookahead": 0.15, "latency": 0.46, "route": ["bass=1,2"], "blocksize": 512}
     with running([device], compute=lambda _: 0.35, **wish) as run:
         assert run.session.plan.budget_seconds < 512 / RATE
         run.advance(6)
