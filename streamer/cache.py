@@ -1,7 +1,12 @@
-"""What is kept between runs in the user's cache folder: small JSON files, one for each subject.
+"""What is kept between runs in the user's cache folder: small values, and folders of files.
 
-All of it is a convenience: a file that is damaged or of another layout counts as not there, and a
-folder that is not there or not to be written to is done without.
+All of it is a convenience: what is damaged, another user's or of another layout counts as not
+there, and a folder that is not there or not to be written to is done without. Whatever is kept goes
+through here, so that all of it carries checksums (`ringbuffer.kept`)::
+
+    JsonStore         a value of JSON for each subject
+    keep, is_intact   a folder with files that a library reads by their paths
+    digest            the checksum of a large file, whose owner keeps it
 """
 
 from __future__ import annotations
@@ -11,10 +16,18 @@ import hashlib
 import json
 import os
 import platform
+import shutil
+import stat
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from ringbuffer.kept import is_own, open_own, read_sealed, write_sealed
+
+SUMS: Final = "checksums"
+"""The file in a kept folder that tells the checksums of the others."""
 
 
 def cache_folder(kind: str) -> Path | None:
@@ -48,14 +61,16 @@ class JsonStore:
         self._layout = layout
 
     def read(self, identity: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what was kept; empty if nothing was."""
+        """Return what was kept; empty if nothing was, or if it is damaged."""
         path = self._path(identity)
         if path is None:
             return {}
         try:
-            stored = json.loads(path.read_text("utf-8"))
-            return dict(stored["value"]) if stored["layout"] == self._layout else {}
-        except (OSError, ValueError, TypeError, KeyError):
+            stored = json.loads(read_sealed(path))
+            wanted = {"layout": self._layout, "identity": _plain(identity)}
+            found = {name: stored[name] for name in wanted}
+            return dict(stored["value"]) if found == wanted else {}
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return {}
 
     def write(self, identity: Mapping[str, Any], value: Mapping[str, Any]) -> None:
@@ -63,18 +78,84 @@ class JsonStore:
         path = self._path(identity)
         if path is None:
             return
-        part = path.with_suffix(f".{os.getpid()}.part")
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            text = {"layout": self._layout, **identity, "value": value}
-            part.write_text(json.dumps(text, indent=1), "utf-8")
-            part.replace(path)  # whole or not at all, for whoever reads at the same time
+            stored = {"layout": self._layout, "identity": _plain(identity), "value": value}
+            if path.is_dir():  # which no file can replace
+                remove(path)
+            write_sealed(path, json.dumps(stored, indent=1).encode())
 
     def _path(self, identity: Mapping[str, Any]) -> Path | None:
         if self._folder is None:
             return None
         text = json.dumps(identity, sort_keys=True)
         return self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+
+
+def keep(folder: Path, identity: str, fill: Callable[[Path], None]) -> None:
+    """Make a folder whose files are kept, in place of what is there, whole or not at all.
+
+    Args:
+        folder: its path.
+        identity: what the files are; `is_intact` must be asked for the same.
+        fill: writes them into the folder that it is given, which is renamed after it.
+
+    Raises:
+        OSError: it cannot be written, or what is there cannot be removed.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}.", suffix=".part"))
+    try:
+        fill(part)
+        sums = {"identity": identity, "sums": {one.name: digest(one) for one in part.iterdir()}}
+        write_sealed(part / SUMS, json.dumps(sums, indent=1).encode())
+        remove(folder)
+        try:
+            part.rename(folder)
+        except OSError:
+            if not is_intact(folder, identity):  # else another process was faster
+                raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def is_intact(folder: Path, identity: str) -> bool:
+    """Return whether `keep` made this folder, of this identity, and nothing in it has changed."""
+    try:
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or not is_own(status):
+            return False
+        stored = json.loads(read_sealed(folder / SUMS))
+        there = {one.name for one in folder.iterdir()} - {SUMS}
+        sums = {name: digest(folder / name) for name in there}
+        return bool(stored == {"identity": identity, "sums": sums})
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a regular file of this user's: a second takes 1.6 GB.
+
+    Raises:
+        OSError: see `open_own`.
+    """
+    with open_own(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove(path: Path) -> None:
+    """Remove a folder, a file or a link, so far as that can be done."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISDIR(path.lstat().st_mode):
+            path.chmod(0o700)  # one that cannot be read cannot be emptied
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+
+
+def _plain(identity: Mapping[str, Any]) -> Any:
+    """Return an identity as JSON gives it back, where a tuple is a list."""
+    return json.loads(json.dumps(identity))
 
 
 def _processor() -> str:

@@ -7,22 +7,22 @@ import logging
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from streamer.cache import JsonStore, cache_folder
-from streamer.errors import WeightsError
+from streamer.cache import JsonStore, cache_folder, is_intact, keep, remove
+from streamer.errors import ModelError, WeightsError
 from streamer.models.crop import Crop
 from streamer.models.separator import Stride
 
 if TYPE_CHECKING:
     from streamer.models.checkpoint import Network
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 """Goes up when the graphs that are made of a network change."""
 GRAPH: Final = "graph.xml"
 HOP_GRAPH: Final = "hop"
@@ -91,7 +91,7 @@ class Graphs:
         self.digest = _digest(path)
         self._temporary: Path | None = None
         folder = folder or cache_folder("graphs")
-        self._folder = folder / self.digest if folder is not None else self._scratch()
+        self._folder = None if folder is None else folder / self.digest
 
     def anatomy(self) -> Anatomy:
         """Return what is to be known of the network.
@@ -110,38 +110,63 @@ class Graphs:
     def get(self, wanted: Wanted, *, afresh: bool = False) -> Path:
         """Return the graph; ``afresh`` makes one that is there too.
 
-        What else OpenVINO keeps of it belongs into the same folder.
-
         Raises:
-            ModelError: OpenVINO does not take the network.
+            ModelError: OpenVINO does not take the network, or the graph cannot be stored anywhere.
         """
         name = f"{LAYOUT}-{_name_of(wanted)}"
-        there = self._folder / name
-        if afresh:
-            shutil.rmtree(there, ignore_errors=True)
-        if not (there / GRAPH).is_file():
-            try:
-                there = self._make(wanted, there)
-            except OSError:  # a folder that cannot be written to, or a full disk
-                there = self._make(wanted, self._scratch() / name)
-        return there / GRAPH
+        if self._folder is not None:
+            there = self._folder / name
+            if not afresh and is_intact(there, self._identity(name)):
+                return there / GRAPH
+            # a folder that cannot be written to, or a full disk
+            with suppress(OSError):
+                return self._make(wanted, there)
+        try:
+            return self._make(wanted, self._scratch() / name)
+        except OSError as error:
+            raise ModelError(
+                f"the model cannot be stored for OpenVINO ({error.strerror or error}); free some "
+                "space in the folder for temporary files, or try --backend torch"
+            ) from error
+
+    def compiled(
+        self, graph: Path, options: Mapping[str, Any], load: Callable[[Path | None], Any]
+    ) -> Any:
+        """Return what ``load`` makes of a graph; what it keeps for next time is checked, too.
+
+        Args:
+            graph: what `get` gave.
+            options: what else decides over what is made.
+            load: loads the graph; it may keep files in the folder that it is given (None: in none).
+        """
+        text = repr(sorted(options.items()))
+        name = f"{graph.parent.name}.{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        folder, identity = graph.parent.with_name(name), self._identity(f"{name} {text}")
+        if is_intact(folder, identity):
+            return load(folder)
+        loaded: list[Any] = []
+        with suppress(OSError):
+            keep(folder, identity, lambda part: loaded.append(load(part)))
+        return loaded[0] if loaded else load(None)
 
     def _make(self, wanted: Wanted, folder: Path) -> Path:
         from streamer.models.openvino_graph import write_graph, write_hop_graph
 
-        _LOG.info("the model is made ready for OpenVINO, which is kept for next time")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}.", suffix=".part"))
-        try:
+        def fill(part: Path) -> None:
             if wanted == HOP_GRAPH:
                 write_hop_graph(self._read(), part / GRAPH)
             else:
                 write_graph(self._read(), wanted, part / GRAPH)
-            with suppress(OSError):  # another process was faster: its graph is the same
-                part.rename(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-        return folder
+
+        _LOG.info("the model is made ready for OpenVINO")
+        keep(folder, self._identity(folder.name), fill)
+        for old in folder.parent.glob(f"{folder.name}.*"):  # made of the graph that was there
+            if not old.name.endswith(".part"):
+                remove(old)
+        return folder / GRAPH
+
+    def _identity(self, name: str) -> str:
+        return f"{self.digest} {name}"
 
     def _scratch(self) -> Path:
         """Return a folder that goes when this object does."""

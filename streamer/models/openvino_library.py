@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import sys
 import threading
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from streamer.cache import machine
 from streamer.errors import ModelError
 from streamer.models.graphs import HOP_GRAPH, Graphs, Wanted
 
@@ -72,28 +74,29 @@ def load_graph(graphs: Graphs, wanted: Wanted, numbers: str, threads: int) -> An
     # OPTIMIZE_SIZE leaves the weights in the graph's own file. But the graph of a hop came back
     # from that with two taps for three (2026.4.1), so it is kept whole; it is small.
     keeping = "OPTIMIZE_SPEED" if wanted == HOP_GRAPH else "OPTIMIZE_SIZE"
+    options = {
+        "INFERENCE_PRECISION_HINT": numbers,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        "ENABLE_CPU_PINNING": False,  # the callbacks of a live run want those cores too
+        "CACHE_MODE": keeping,
+    }
     try:
-        return _compile(graphs.get(wanted), numbers, threads, keeping)
-    except RuntimeError:  # perhaps what is on disk is damaged
+        return _compile(graphs, graphs.get(wanted), options)
+    except RuntimeError:  # another version of OpenVINO may have written what is there
         try:
-            return _compile(graphs.get(wanted, afresh=True), numbers, threads, keeping)
+            return _compile(graphs, graphs.get(wanted, afresh=True), options)
         except RuntimeError as error:
             raise failure(error) from error
 
 
-def _compile(graph: Path, numbers: str, threads: int, keeping: str) -> Any:
-    return openvino_core().compile_model(
-        str(graph),
-        "CPU",
-        {
-            "INFERENCE_PRECISION_HINT": numbers,
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads,
-            "ENABLE_CPU_PINNING": False,  # the callbacks of a live run want those cores too
-            "CACHE_DIR": str(graph.parent / "compiled"),
-            "CACHE_MODE": keeping,
-        },
-    )
+def _compile(graphs: Graphs, graph: Path, options: Mapping[str, Any]) -> Any:
+    def load(kept: Path | None) -> Any:
+        place = {} if kept is None else {"CACHE_DIR": str(kept)}
+        return openvino_core().compile_model(str(graph), "CPU", {**options, **place})
+
+    of = {**options, "openvino": load_openvino().__version__, "machine": machine()}
+    return graphs.compiled(graph, of, load)
 
 
 def failure(error: Exception) -> ModelError:

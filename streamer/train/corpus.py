@@ -1,17 +1,18 @@
 """Songs decoded once, into files that examples are cut from without reading the rest.
 
 A song becomes ``NAME KEY.npy``, float16 ``(stems, frames, channels)``, and ``NAME KEY.json``, what
-was measured on the way; the latter is written last, so a song that has it is whole. The key tells
-the song's files as they were, the sample rate and the stems. Half precision keeps 66 dB and more
-between a sample and its rounding, and takes what is over full scale.
+was measured on the way, with the checksum of the former. It is written last, and a song whose files
+do not agree is decoded again. The key tells the song's files as they were, the sample rate and the
+stems. Half precision keeps 66 dB and more between a sample and its rounding, and takes what is over
+full scale.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -21,8 +22,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ringbuffer.kept import read_sealed, write_sealed
 from streamer.audio import Samples
-from streamer.errors import SinkError
+from streamer.cache import digest
 from streamer.files.part import sink_errors
 from streamer.train.songs import Song
 
@@ -116,18 +118,24 @@ def _track(song: Song, samplerate: int, cache: Path) -> Track:
     path = cache / f"{name}.npy"
     notes = cache / f"{name}.json"
     frames = song.frames_at(samplerate)
-    if not notes.is_file():
+    survey = _kept_survey(notes, path)
+    if survey is None:
         with sink_errors(path):
             survey = _decode(song, samplerate, path)
-            part = notes.with_suffix(f".{os.getpid()}.part")
-            part.write_text(json.dumps(asdict(survey)), "utf-8")
-            part.replace(notes)
-    try:
-        known = json.loads(notes.read_text("utf-8"))
-        survey = Survey(**{field: tuple(values) for field, values in known.items()})
-    except (OSError, ValueError, TypeError) as error:
-        raise SinkError(f"{notes} is damaged ({error}); delete it and {path.name}") from None
+            kept = {"sha256": digest(path), "survey": asdict(survey)}
+            write_sealed(notes, json.dumps(kept).encode())
     return Track(song, path, samplerate, frames, survey)
+
+
+def _kept_survey(notes: Path, path: Path) -> Survey | None:
+    """Return what was measured of a song; None where it or the samples are gone or damaged."""
+    try:
+        kept = json.loads(read_sealed(notes))
+        if digest(path) != kept["sha256"]:
+            return None
+        return Survey(**{field: tuple(values) for field, values in kept["survey"].items()})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _key(song: Song, samplerate: int) -> str:
@@ -143,7 +151,8 @@ def _key(song: Song, samplerate: int) -> str:
 def _decode(song: Song, samplerate: int, path: Path) -> Survey:
     """Write a song's samples, a stretch at a time, and measure them."""
     frames = song.frames_at(samplerate)
-    part = path.with_suffix(f".{os.getpid()}.part")  # other processes may be at it as well
+    # other processes may be at it as well, and nobody can have put a link there
+    part = path.with_suffix(f".{secrets.token_hex(4)}.part")
     measure = _Measure(len(song.stems), samplerate)
     first = song.read(samplerate, 0, 1)
     shape = (len(song.stems), frames, first.shape[2])
