@@ -15,8 +15,8 @@ import hashlib
 import os
 import secrets
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _SEAL = b"\nsha256 "
 _SEAL_BYTES = len(_SEAL) + 64 + 1
@@ -46,7 +46,7 @@ def unseal(data: bytes) -> bytes:
     return body
 
 
-def open_own(path: str | os.PathLike[str]) -> BinaryIO:
+def open_own(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a regular file of this user's for reading; it does not wait, as for a pipe's writer.
 
     Raises:

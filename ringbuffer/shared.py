@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ringbuffer.kept import is_own
 from ringbuffer.native import HEADER_WORDS, ring_format, ring_is_formatted, ring_shape
 from ringbuffer.ring import Ring, checked_shape
 
@@ -64,6 +65,7 @@ class SharedRing(Ring):
 
         Raises:
             FileNotFoundError: There is no such shared memory.
+            PermissionError: It is another user's.
             ValueError: It is not a ring, or not yet one.
         """
         mapping = _map(name, 0)
@@ -121,6 +123,8 @@ def _map(name: str, reserve_bytes: int) -> mmap.mmap:
 
     handle = _posixshmem.shm_open(f"/{name}", os.O_RDWR, mode=0o600)
     try:
+        if not is_own(os.fstat(handle)):
+            raise PermissionError(f"expected shared memory of one's own, got {name!r}")
         if reserve_bytes and hasattr(os, "posix_fallocate"):
             # A full /dev/shm is an OSError here; left to the first write it kills the process.
             os.posix_fallocate(handle, 0, reserve_bytes)

@@ -12,6 +12,7 @@ through here, so that all of it carries checksums (`ringbuffer.kept`)::
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -36,6 +37,40 @@ def cache_folder(kind: str) -> Path | None:
         return _cache_home() / "stemstream" / kind
     except RuntimeError:  # as in some containers
         return None
+
+
+def private_folder(kind: str) -> Path:
+    """Return a folder that is this user's alone, made if need be: in the cache, else in ``/tmp``.
+
+    It does not follow TMPDIR, so that all runs of a user agree on it.
+
+    Raises:
+        OSError: there is no such folder, and none can be made.
+    """
+    folders = [cache_folder(kind)]
+    if hasattr(os, "geteuid"):
+        shared = Path("/tmp")  # noqa: S108 (whose folder there it is, is looked at)
+        folders.append(shared / f"stemstream-{os.geteuid()}-{kind}")
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            if folder is not None and _made_private(folder):
+                return folder
+    raise OSError(errno.EACCES, "there is no folder of one's own")
+
+
+def _made_private(folder: Path) -> bool:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()  # another user may have been there first, with a link
+    if not stat.S_ISDIR(status.st_mode):
+        return False
+    if hasattr(os, "geteuid"):
+        if status.st_uid != os.geteuid():
+            return False
+        if stat.S_IMODE(status.st_mode) != 0o700:
+            folder.chmod(0o700)
+    return os.access(folder, os.W_OK)
 
 
 def machine() -> str:

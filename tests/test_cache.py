@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ringbuffer.kept import seal
 from streamer.cache import JsonStore, cache_folder, machine, processors
 
 IDENTITY = {"model": "tiny", "threads": 2}
@@ -28,6 +29,53 @@ def test_a_damaged_file_counts_as_none(tmp_path, text):
     (file,) = tmp_path.iterdir()
     file.write_text(text)
     assert store.read(IDENTITY) == {}
+
+
+def test_no_flipped_byte_of_a_value_passes(tmp_path):
+    store = JsonStore(tmp_path, 1)
+    store.write(IDENTITY, {"seconds": 0.5})
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    for at in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        file.write_bytes(damaged)
+        assert store.read(IDENTITY) == {}, at
+        file.write_bytes(whole[:at])
+        assert store.read(IDENTITY) == {}, at
+    file.write_bytes(whole)
+    assert store.read(IDENTITY) == {"seconds": 0.5}
+
+
+def test_a_value_under_another_values_name_is_not_taken(tmp_path):
+    store = JsonStore(tmp_path, 1)
+    store.write(IDENTITY, {"seconds": 0.5})
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    file.unlink()
+    store.write({**IDENTITY, "threads": 1}, {"seconds": 9.0})
+    (other,) = tmp_path.iterdir()
+    other.write_bytes(whole)
+    assert store.read({**IDENTITY, "threads": 1}) == {}
+
+
+@pytest.mark.parametrize("what", ["pipe", "loop", "folder", "deep"])
+def test_what_is_no_file_of_ours_is_replaced(tmp_path, what):
+    store = JsonStore(tmp_path, 1)
+    store.write(IDENTITY, {"seconds": 0.5})
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    if what == "pipe":
+        os.mkfifo(file)
+    elif what == "loop":
+        file.symlink_to(file)
+    elif what == "folder":
+        file.mkdir()
+    else:
+        file.write_bytes(seal(b"[" * 100_000))
+    assert store.read(IDENTITY) == {}
+    store.write(IDENTITY, {"seconds": 0.6})
+    assert store.read(IDENTITY) == {"seconds": 0.6}
 
 
 def test_a_folder_that_cannot_be_is_done_without(tmp_path):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from streamer.cache import private_folder
 from streamer.errors import SinkError
 from streamer.files.part import remove_stale_parts, sink_errors
 
@@ -17,12 +17,12 @@ from streamer.files.part import remove_stale_parts, sink_errors
 def track_lock(targets: Iterable[Path]) -> Iterator[None]:
     """Hold the sole right to write the files of a track, and remove their stale part files.
 
-    Each has a lock of its own, since another run may write only some of them. It is a file in the
-    temporary folder, named after the resolved output path, so that output folders hold nothing but
-    stems. The system lets go of it when the process ends, however it ends.
+    Each has a lock of its own, since another run may write only some of them. It is a file in a
+    folder of this user's alone, named after the resolved output path, so that output folders hold
+    nothing but stems. The system lets go of it when the process ends, however it ends.
 
     Raises:
-        SinkError: another run holds one, or the temporary folder cannot be written.
+        SinkError: another run holds one, or there is no folder for them.
     """
     with ExitStack() as locks:
         every = sorted(set(targets))
@@ -40,10 +40,8 @@ def _file_lock(path: Path) -> Iterator[None]:
     with sink_errors(path):
         # not Path.resolve, which has an error of its own for links in a circle
         key = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:32]
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    folder = _temporary_folder() / f"stemstream-locks-{user}"
+    folder = _lock_folder()
     with sink_errors(folder):
-        folder.mkdir(mode=0o700, exist_ok=True)
         lock = FileLock(folder / f"{key}.lock")
         try:
             lock.acquire(timeout=0)
@@ -57,10 +55,11 @@ def _file_lock(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _temporary_folder() -> Path:
+def _lock_folder() -> Path:
     try:
-        return Path(tempfile.gettempdir())
-    except FileNotFoundError:
+        return private_folder("locks")
+    except OSError:
         raise SinkError(
-            "No temporary folder can be written to; free some space, or set TMPDIR to a folder"
+            "There is no folder of yours for locks: your cache folder cannot be written to, nor "
+            "can /tmp; free some space, or set XDG_CACHE_HOME to a folder of yours"
         ) from None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from streamer.cache import private_folder
 from streamer.errors import SinkError
 from streamer.files import track_lock
 
 
 @pytest.fixture(autouse=True)
-def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
-    monkeypatch.setattr(tempfile, "tempdir", None)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 def test_a_second_run_is_refused_and_the_next_is_not(tmp_path: Path) -> None:
@@ -61,14 +61,66 @@ def test_an_error_lets_go_of_the_lock(tmp_path: Path) -> None:
         pass
 
 
-def test_no_temporary_folder_is_one_sentence(
+def test_locks_are_in_a_folder_of_ones_own(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locks = cache / "stemstream" / "locks"
+    for temporary in ("one", "other"):  # a run that sees another TMPDIR is kept out all the same
+        monkeypatch.setenv("TMPDIR", str(tmp_path / temporary))
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        assert private_folder("locks") == locks
+    assert stat.S_IMODE(locks.stat().st_mode) == 0o700
+    locks.chmod(0o777)
+    with track_lock([tmp_path / "song"]):
+        assert stat.S_IMODE(locks.stat().st_mode) == 0o700
+        assert len(list(locks.iterdir())) == 1
+
+
+@pytest.mark.parametrize("foreign", ["owner", "link", "file"])
+def test_a_folder_that_another_user_put_there_is_not_used(
+    cache: Path, tmp_path: Path, foreign: str
+) -> None:
+    locks = cache / "stemstream" / "locks"
+    locks.parent.mkdir(parents=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if foreign == "owner":
+        if os.geteuid() != 0:
+            pytest.skip("needs root, to give a folder away")
+        locks.mkdir()
+        os.chown(locks, 12345, 12345)
+    elif foreign == "link":
+        locks.symlink_to(elsewhere)
+    else:
+        locks.touch()
+    with track_lock([tmp_path / "song"]):
+        assert not list(elsewhere.iterdir())
+        assert foreign == "file" or not list(locks.iterdir())
+    used = private_folder("locks")
+    assert used == Path(f"/tmp/stemstream-{os.geteuid()}-locks")
+    assert (used.stat().st_uid, stat.S_IMODE(used.stat().st_mode)) == (os.geteuid(), 0o700)
+
+
+def test_a_link_in_place_of_a_lock_empties_no_file(tmp_path: Path, cache: Path) -> None:
+    victim, song = tmp_path / "victim", tmp_path / "song"
+    victim.write_text("precious")
+    with track_lock([song]):
+        (lock,) = (cache / "stemstream" / "locks").iterdir()
+    lock.unlink(missing_ok=True)
+    lock.symlink_to(victim)
+    with pytest.raises(SinkError), track_lock([song]):
+        pass
+    assert victim.read_text() == "precious"
+
+
+def test_no_folder_for_locks_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def none() -> str:
-        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+    def none(kind: str) -> Path:
+        raise OSError
 
-    monkeypatch.setattr(tempfile, "gettempdir", none)
-    with pytest.raises(SinkError, match="set TMPDIR"), track_lock([tmp_path / "song"]):
+    monkeypatch.setattr("streamer.files.folder.private_folder", none)
+    with pytest.raises(SinkError, match="set XDG_CACHE_HOME"), track_lock([tmp_path / "song"]):
         pass
 
 

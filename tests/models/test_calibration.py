@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from doubles import AlongTheStream
 
+from ringbuffer.kept import read_sealed, write_sealed
 from streamer.errors import ModelError
 from streamer.models.calibration import (
     ENOUGH_SECONDS,
@@ -243,9 +244,9 @@ def test_an_entry_that_cannot_be_is_timed_anew(clock, tmp_path, field, value):
     store = CalibrationStore(tmp_path)
     calibrate(Factory(clock), [2.0, 1.0], SUBJECT, store=store, clock=clock)
     (file,) = tmp_path.iterdir()
-    stored = json.loads(file.read_text())
+    stored = json.loads(read_sealed(file))
     stored["value"]["1.0"][field] = value
-    file.write_text(json.dumps(stored))
+    write_sealed(file, json.dumps(stored).encode())
     assert list(store.read(SUBJECT)) == [2.0]
 
 

@@ -129,6 +129,15 @@ def test_other_memory_is_no_ring():
             segment.unlink()
 
 
+def test_another_users_ring_is_refused():
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to give shared memory away")
+    with SharedRing.create(8, 2) as ring:
+        os.chown(f"/dev/shm/{ring.name}", 12345, 12345)
+        with pytest.raises(PermissionError, match="shared memory of one's own"):
+            SharedRing.attach(ring.name)
+
+
 def test_a_ring_that_does_not_fit_is_refused_and_leaves_nothing():
     name = f"stem-{os.getpid()}-large"
     with pytest.raises(OSError, match=r"No space left|File too large|Cannot allocate"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import random
+
 import numpy as np
 import pytest
 from doubles import RATE, SOURCES, noise
@@ -142,3 +145,28 @@ def test_the_cache_is_read_again_and_not_written(songs, tmp_path):
     assert [track.survey for track in again.training] == [track.survey for track in first.training]
     track = again.training[0]
     np.testing.assert_allclose(track.whole(), track.song.read(RATE), atol=2e-4)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".json"])
+@pytest.mark.parametrize("kind", ["flip", "cut", "gone", "pipe", "loop"])
+def test_a_damaged_song_of_the_cache_is_decoded_again(songs, tmp_path, suffix, kind):
+    draw = random.Random(kind + suffix)
+    settings = TrainSettings(data=songs, out=tmp_path / "out")
+    whole = gather(settings, SOURCES, RATE).training[0]
+    expected = whole.whole()
+    path = whole.path.with_suffix(suffix)
+    data = bytearray(path.read_bytes())
+    at = draw.randrange(len(data))
+    path.unlink()
+    if kind == "flip":
+        data[at] ^= 1 << draw.randrange(8)
+        path.write_bytes(data)
+    elif kind == "cut":
+        path.write_bytes(data[:at])
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "loop":
+        path.symlink_to(path)
+    again = gather(settings, SOURCES, RATE).training[0]
+    assert again.survey == whole.survey
+    np.testing.assert_array_equal(again.whole(), expected)
