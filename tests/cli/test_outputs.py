@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -201,8 +202,10 @@ def test_the_four_stems_of_a_stem_mp4_are_the_mix(
         file = elsewhere / "separated/tiny/song.stem.mp4"
         stems = reference_stems(file)
         assert stems is not None
-        total = sum(np.concatenate(list(stem.blocks())) for stem in stems.values())
-        with open_source(file) as mix:
+        with ExitStack() as files:
+            opened = [files.enter_context(stem) for stem in stems.values()]
+            total = sum(np.concatenate(list(stem.blocks())) for stem in opened)
+            mix = files.enter_context(open_source(file))
             return decibels(np.concatenate(list(mix.blocks())), total)
 
     assert lacks() < (-100 if words else -15)  # of AAC the codec's own noise is left
