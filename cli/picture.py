@@ -70,7 +70,7 @@ def picture(
     ]
     foot = [Text(f"master {shown_db(mix.master_db)}   {'DRY   ' if mix.dry else ''}{done}")]
     if status.recording:
-        foot += map(Text, flowed(status.recording.split(" "), width, " "))
+        foot += map(Text, flowed(["recording", *status.recording.split(" ")], width, " "))
     keys = [Text(line, style="dim") for line in flowed(_keys(len(mix.stems)), width, "   ")]
     room = max(0, height - len(head) - len(stems) - len(foot) - len(keys))
     lines = [line for one in told[-MOST_TOLD:] for line in flowed(one.split(" "), width, " ")]

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -176,14 +177,55 @@ def _delay_curves(
     axes.fill_between(seconds, low, high, color=BLUE, alpha=0.3, lw=0, label="least to largest")
     axes.plot(seconds, mean, color=BLUE, lw=1.3, marker=few, ms=3, label="measured, mean")
     axes.plot(seconds, announced, color=INK, ls="--", lw=1, label="announced")
-    # as high as twice what is allowed, so that a delay that is constant looks constant
-    values = [value for value in (*low, *high, *under, *over) if math.isfinite(value)]
-    bottom, top = min(values) - allowed, max(values) + allowed
+    bottom, top = scale((*low, *high, *under, *over), allowed)
+    _beyond(axes, seconds, low, high, (bottom, top))
     promised = report.promised_delay_seconds
     if promised is not None and bottom - (top - bottom) < 1000 * promised < top + (top - bottom):
         axes.axhline(1000 * promised, color=RED, lw=1.2, label="promised at most")
         bottom, top = min(bottom, 1000 * promised), max(top, 1000 * promised + allowed)
     axes.set_ylim(bottom, top)
+
+
+def scale(values: Sequence[float], allowed: float) -> tuple[float, float]:
+    """Return the least and the largest value of a scale on which most of the values can be told.
+
+    A few that are far from the others, by Tukey's outer fences, are left out. It is as high as
+    twice what is allowed, so that a delay that is constant looks constant.
+    """
+    known = [value for value in values if math.isfinite(value)]
+    first, third = np.quantile(known, (0.25, 0.75))
+    fence = 3 * max(third - first, 2 * allowed)
+    near = [value for value in known if first - fence <= value <= third + fence]
+    return min(near) - allowed, max(near) + allowed
+
+
+def _beyond(
+    axes: Axes,
+    seconds: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    limits: tuple[float, float],
+) -> None:
+    """Mark what is beyond the scale at its edge, and write the farthest value there."""
+    bottom, top = limits
+    above = [one for one in zip(seconds, high, strict=True) if one[1] > top]
+    below = [one for one in zip(seconds, low, strict=True) if one[1] < bottom]
+    along = axes.get_xaxis_transform()
+    for found, farthest, marker, height in ((above, max, "^", 0.88), (below, min, "v", 0.12)):
+        if not found:
+            continue
+        label = f"{'above' if found is above else 'below'} the scale"
+        heights = [height] * len(found)
+        axes.plot([at for at, _ in found], heights, marker, color=RED, transform=along, label=label)
+        at, value = farthest(found, key=lambda one: one[1])
+        axes.annotate(
+            f"{value:.0f} ms",
+            (at, height),
+            xytext=(6, 0),
+            xycoords=along,
+            textcoords="offset points",
+            va="center",
+        )
 
 
 def _breaks(axes: Axes, points: Sequence[TimelinePoint], rate: int, report: LiveReport) -> None:

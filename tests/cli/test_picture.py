@@ -54,7 +54,7 @@ def test_the_screen_wraps_and_cuts_no_counter(width: int) -> None:
     text = "\n".join(lines)
     for fact in facts(STATUS):
         assert fact in text
-    for words in ("q quit", "+ - master", "1-4 mute", "left", TOLD[-1], "bass muted"):
+    for words in ("q quit", "+ - master", "1-4 mute", "left", TOLD[-1], "bass muted", "recording"):
         assert words in text
 
 

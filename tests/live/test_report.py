@@ -27,7 +27,7 @@ from streamer.live.report import (
     write_report,
 )
 from streamer.live.report_page import HEADLINES, page
-from streamer.live.report_plots import _without_holes
+from streamer.live.report_plots import _without_holes, scale
 from streamer.live.status import Reason, State, Status
 
 RATE = 48000
@@ -344,6 +344,16 @@ class TestPage:
     )
     def test_odd_runs_have_a_page_too(self, tmp_path, latency):
         assert Page(html(tmp_path, report(latency))).tags["svg"] == 4
+
+    def test_a_spike_does_not_flatten_the_delay_plot_and_is_told(self, tmp_path):
+        delays = [1642.0, *[300.0, 301.0, 299.5] * 20]
+        bottom, top = scale(delays, 10)
+        assert 270 < bottom < 299.5
+        assert 301 < top < 330
+        assert scale([290, 310] * 20, 10) == (280, 320)
+        spiky = Page(html(tmp_path, report(log(off=lambda index: 1.342 * (index == 0)))))
+        assert "above the scale" in spiky.text
+        assert "1642 ms" in spiky.text
 
     def test_no_curve_over_a_hole(self):
         latency = log(8)
