@@ -16,28 +16,58 @@ reader; who, stands at each function.
     ring.release(window_start + hop_frames)    # the reader: what no later window needs
 """
 
-from ringbuffer.atomics import float32_at, int64_at
-from ringbuffer.native import (
-    ring_end,
-    ring_end_at,
-    ring_peek,
-    ring_peek_at,
-    ring_read,
-    ring_read_at,
-    ring_readable,
-    ring_readable_at,
-    ring_release,
-    ring_release_at,
-    ring_reset,
-    ring_start,
-    ring_start_at,
-    ring_writable,
-    ring_writable_at,
-    ring_write,
-    ring_write_at,
-)
-from ringbuffer.ring import Ring
-from ringbuffer.shared import SharedRing
+import importlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ringbuffer.atomics import float32_at, int64_at
+    from ringbuffer.native import (
+        ring_end,
+        ring_end_at,
+        ring_peek,
+        ring_peek_at,
+        ring_read,
+        ring_read_at,
+        ring_readable,
+        ring_readable_at,
+        ring_release,
+        ring_release_at,
+        ring_reset,
+        ring_start,
+        ring_start_at,
+        ring_writable,
+        ring_writable_at,
+        ring_write,
+        ring_write_at,
+    )
+    from ringbuffer.ring import Ring
+    from ringbuffer.shared import SharedRing
+
+# Where each name lives, by module: `streamer.cache` needs files alone, and no Numba.
+_HOMES: Final = {
+    "ringbuffer.atomics": ("float32_at", "int64_at"),
+    "ringbuffer.native": (
+        "ring_end",
+        "ring_end_at",
+        "ring_peek",
+        "ring_peek_at",
+        "ring_read",
+        "ring_read_at",
+        "ring_readable",
+        "ring_readable_at",
+        "ring_release",
+        "ring_release_at",
+        "ring_reset",
+        "ring_start",
+        "ring_start_at",
+        "ring_writable",
+        "ring_writable_at",
+        "ring_write",
+        "ring_write_at",
+    ),
+    "ringbuffer.ring": ("Ring",),
+    "ringbuffer.shared": ("SharedRing",),
+}
 
 __all__ = [
     "Ring",
@@ -62,3 +92,14 @@ __all__ = [
     "ring_write",
     "ring_write_at",
 ]
+
+
+def __getattr__(name: str) -> object:
+    for home, members in _HOMES.items():
+        if name in members:
+            return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
