@@ -46,8 +46,7 @@ def callback(heard, played, frames, times, flags):
     out.write(heard.tobytes())
     part = song[at : at + frames]
     played[: len(part)], played[len(part) :], at = part, 0, (at + frames) % (len(song) - frames)
-with sounddevice.Stream(48000, device="system", channels=(4, 2), dtype="float32",
-                        callback=callback):
+with sounddevice.Stream(48000, device="system", channels=2, dtype="float32", callback=callback):
     print("here", flush=True)
     sys.stdin.read()
 out.close()
@@ -106,8 +105,8 @@ def _start(servers: Any, model: str, name: str, song: Path, wish: argparse.Names
     if not report.exists():
         return [str(run.returncode), complaint.strip().splitlines()[-1][:80], *["-"] * 6]
     status = json.loads(report.read_text())
-    channels = servers.WIDE_CHANNELS if name == "pulse" else 4
-    first, silent = _silence(heard, channels, servers.RATE)
+    layout = (servers.WIDE_CHANNELS, 0, 2) if name == "pulse" else (2, 0, 1)
+    first, silent = _silence(heard, servers.RATE, *layout)
     return [
         str(run.returncode),
         f"{running_seconds:.1f} s",
@@ -142,7 +141,8 @@ def _music(
         stderr=subprocess.DEVNULL,
     )
     assert program.stdout is not None
-    program.stdout.readline()
+    if not program.stdout.readline():
+        raise SystemExit("the program that plays on JACK did not start")
     try:
         yield
     finally:
@@ -161,22 +161,26 @@ def _connect(server: Any) -> None:
         kind, _, number = own.rpartition("_")
         if kind == "in" and int(number) < 2:
             server.call("jack_connect", f"{ours}:out_{number}", port)
-        elif kind == "out" and int(number) < 4:
-            server.call("jack_connect", port, f"{ours}:in_{number}")
+        elif kind == "out" and number in ("0", "2"):  # a channel of the stems, one of the mix
+            server.call("jack_connect", port, f"{ours}:in_{int(number) // 2}")
 
 
-def _silence(heard: Path, channels: int, rate: int) -> tuple[float, float]:
-    """Return when the stems began after the mix, and how long they were missing after that."""
+def _silence(heard: Path, rate: int, channels: int, stem: int, mix: int) -> tuple[float, float]:
+    """Return when the stems began after the mix, and how long they were missing after that.
+
+    ``stem`` and ``mix`` are the channels of the recording that are listened to.
+    """
     samples = np.fromfile(heard, np.float32)
     samples = samples[: len(samples) // channels * channels].reshape(-1, channels)
     frames = round(BLOCK_SECONDS * rate)
     blocks = samples[: len(samples) // frames * frames].reshape(-1, frames, channels)
     rms = np.sqrt(np.mean(blocks**2, axis=1))
-    stems, mix = rms[:, :2].max(axis=1) > SILENT, rms[:, 2:4].max(axis=1) > SOUNDS
-    if not stems.any() or not mix.any():
-        return float("nan"), float(mix.sum() * BLOCK_SECONDS)
-    begin, first = int(np.argmax(mix)), int(np.argmax(stems & mix))
-    missing = int((mix[first:] & ~stems[first:]).sum())
+    stems_sound, mix_sounds = rms[:, stem] > SILENT, rms[:, mix] > SOUNDS
+    both = stems_sound & mix_sounds
+    if not both.any():
+        return float("nan"), float(mix_sounds.sum() * BLOCK_SECONDS)
+    begin, first = int(np.argmax(mix_sounds)), int(np.argmax(both))
+    missing = int((mix_sounds[first:] & ~stems_sound[first:]).sum())
     return (first - begin) * BLOCK_SECONDS, missing * BLOCK_SECONDS
 
 
