@@ -101,9 +101,11 @@ def test_tensors_of_another_network_are_told(tmp_path, change, said):
 
 def test_mutated_arguments_end_in_one_sentence_and_take_little_memory(tmp_path):
     """Seeded: each value replaced by absurd ones, in a process that has 1.5 GB for all of it."""
+    caches = {"XDG_CACHE_HOME": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, str(TESTS / "mutated_arguments.py"), "200"],
-        env=os.environ | {"PYTHONPATH": str(TESTS), "XDG_CACHE_HOME": str(tmp_path)},
+        # the packages first: tests has folders of the same names
+        env=os.environ | caches | {"PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"},
         capture_output=True,
         text=True,
         check=False,
