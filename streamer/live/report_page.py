@@ -25,6 +25,18 @@ from streamer.live.verdict import (
 
 MOST_EVENTS: Final = 200
 
+WORDS: Final = {
+    "hop": "hop: new sound of a window",
+    "lookahead": "lookahead: sound after it",
+    "compute": "time for the model",
+    "overhead": "handing over",
+    "resampling": "conversion of the rate",
+    "device_input": "input device",
+    "device_output": "output device",
+    "window_seconds": "window",
+}
+"""The names in a report's JSON that people say in other words."""
+
 HEADLINES: Final = {
     Outcome.KEPT: ("kept", "&#10003;", "Promise kept"),
     Outcome.NARROW: ("narrow", "!", "Promise kept, but narrowly"),
@@ -47,7 +59,8 @@ h2 { margin: 2rem 0 .4rem; font-size: 1.05rem; }
 .verdict p { margin: .2rem 0 0; }
 .kept { background: #1a7f37; } .narrow { background: #9a6700; }
 .broken { background: #cf222e; } .unknown { background: #57606a; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: .6rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(13rem, 47%), 1fr));
+  gap: .6rem; }
 .tile { border: 1px solid var(--line); border-radius: 8px; padding: .55rem .8rem; }
 .tile b { display: block; font-size: 1.45rem; line-height: 1.3; font-variant-numeric: tabular-nums;
   white-space: nowrap; }
@@ -55,13 +68,15 @@ h2 { margin: 2rem 0 .4rem; font-size: 1.05rem; }
 .tile.bad { border-color: #cf222e; background: #ffebe9; } .tile.bad b { color: #cf222e; }
 .tile.near { border-color: #bf8700; background: #fff8c5; } .tile.near b { color: #7d4e00; }
 figure { margin: 0; } svg { width: 100%; height: auto; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr));
+  gap: 1rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .22rem .8rem .22rem 0; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child, td.text, th.text { text-align: left; }
 th { font-weight: 600; color: var(--soft); font-size: .85rem; }
-td.text { color: var(--soft); overflow-wrap: anywhere; }
+td.text { color: var(--soft); min-width: 12rem; overflow-wrap: anywhere; }
+@media (max-width: 40rem) { body { padding: .7rem; } figure.wide svg { width: 42rem; } }
 @media print { body { max-width: none; } .verdict, .tile { print-color-adjust: exact; } }
 """
 
@@ -86,22 +101,27 @@ def _body(report: LiveReport) -> Iterator[str]:
     yield _banner(judge(report))
     yield '<div class="tiles">\n' + "".join(_tiles(report)) + "</div>\n"
     if report.latency.delay.count:
-        yield "<h2>Delay over time</h2>\n" + _figure(plots.delay_over_time(report))
+        yield "<h2>Delay over time</h2>\n" + _figure(plots.delay_over_time(report), wide=True)
         yield '<div class="pair">\n<div>\n<h2>How constant it was</h2>\n'
         known = report.latency.deviation.count
         yield _figure(plots.deviation_histogram(report)) if known else "<p>not known</p>\n"
         yield "</div>\n<div>\n<h2>What the model needed</h2>\n"
         yield _figure(plots.inference_histogram(report)) + "</div>\n</div>\n"
-        yield "<h2>Where the time goes</h2>\n" + _figure(plots.stage_breakdown(report))
+        yield "<h2>Where the time goes</h2>\n"
+        yield _figure(plots.stage_breakdown(report), wide=True)
         yield _stage_table(report)
     if report.planned_parts:
         yield "<h2>The announced delay, as planned</h2>\n"
-        yield _pairs((name, milliseconds(value)) for name, value in report.planned_parts.items())
+        yield _pairs(
+            (_in_words(name), milliseconds(value)) for name, value in report.planned_parts.items()
+        )
     if report.events:
         yield "<h2>What happened</h2>\n" + _events(report)
     if report.settings:
         yield "<h2>Settings</h2>\n"
-        yield _pairs((name, str(value)) for name, value in report.settings.items())
+        yield _pairs(
+            (_in_words(name), _setting(name, value)) for name, value in report.settings.items()
+        )
 
 
 def _banner(verdict: Verdict) -> str:
@@ -176,6 +196,17 @@ def _events(report: LiveReport) -> str:
     return note + _table(("time", "event"), rows)
 
 
+def _in_words(name: str) -> str:
+    return WORDS.get(name, name.replace("_", " "))
+
+
+def _setting(name: str, value: str | float) -> str:
+    """Return the value of a setting with its unit."""
+    if name == "window_seconds":
+        return f"{value} s" if value else "as long as the model wants it"
+    return str(value)
+
+
 def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
     return _table((), list(pairs))
 
@@ -195,5 +226,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f'<div class="wide"><table>\n{head}{body}</table></div>\n'
 
 
-def _figure(svg: str) -> str:
-    return f"<figure>{svg}</figure>\n"
+def _figure(svg: str, *, wide: bool = False) -> str:
+    """Return a plot; a wide one is moved sideways on a phone, where it could not be read."""
+    look = ' class="wide"' if wide else ""
+    return f"<figure{look}>{svg}</figure>\n"

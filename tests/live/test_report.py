@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import fields
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -17,6 +18,7 @@ import pytest
 
 from streamer.errors import SettingsError, SinkError
 from streamer.latency import LatencyLog, Stage, WindowTimes
+from streamer.live.plan import Delay
 from streamer.live.report import (
     Event,
     LiveReport,
@@ -308,7 +310,7 @@ class TestPage:
             "of 400 windows",
             "real-time factor 0.40 p99: 40% of a hop",
             "inference 100.00 100.00 100.00 100.00 100.00 100.00 100.00 in the model",
-            "lookahead 30.0 ms",
+            "lookahead: sound after it 30.0 ms",
             "1:02:05 it is back",
             "blocksize 480",
             "measured, mean",
@@ -333,6 +335,26 @@ class TestPage:
         page = Page(html(tmp_path, one))
         assert page.tags["script"] == 0
         assert page.text.count("<script>alert(1)</script>") == 6
+
+    def test_names_of_fields_are_words_with_units(self, tmp_path):
+        parts = {field.name.removesuffix("_frames"): 0.01 for field in fields(Delay)}
+        settings = {"model": "htdemucs_mini", "window_seconds": 7.8}
+        text = Page(html(tmp_path, report(NO_PLOTS, planned_parts=parts, settings=settings))).text
+        assert "_" not in text.replace("htdemucs_mini", "")
+        assert "input device 10.0 ms output device 10.0 ms" in text
+        assert "window 7.8 s" in text
+        own = report(NO_PLOTS, settings={"window_seconds": 0.0})
+        assert "window as long as the model wants it" in Page(html(tmp_path, own)).text
+
+    def test_a_table_fits_a_phone(self, kept):
+        """Text that may break anywhere is a letter wide beside numbers unless it has a width."""
+        (text,) = re.findall(r"td\.text {([^}]*)}", kept)
+        assert "min-width" in text
+        # no column asks for more than the screen has
+        assert all("min(" in columns for columns in re.findall(r"auto-fi\w+, ([^;]*);", kept))
+        tables = kept.count("<table>")
+        assert tables == kept.count('<div class="wide"><table>') > 0
+        assert kept.count('<figure class="wide">') == 2
 
     def test_nothing_measured(self, tmp_path):
         page = Page(html(tmp_path, report(NO_PLOTS, settings={}, planned_parts={})))
