@@ -14,6 +14,7 @@ from rich.table import Table
 from cli.terminal import print_whole, tell
 from cli.verbose import with_verbose
 from streamer.errors import SettingsError
+from streamer.files.part import refuse_unwritable
 
 app = typer.Typer(
     help="Time the models on this machine: compute time, load, least delay, memory.",
@@ -119,6 +120,9 @@ def _run(
     for name in backend_names:
         backend_named(name)
     lengths = _lengths(windows) or (benchmark.QUICK_WINDOWS if quick else benchmark.WINDOWS)
+    if out is not None:
+        for name in benchmark_report.FILES:
+            refuse_unwritable(out / name)
     results: list[benchmark.Result] = []
     for job in benchmark.jobs(names, backend_names, lengths):
         tell(f"{job.model}, {job.backend}")

@@ -40,6 +40,7 @@ NOTES: Final = (
     "memory: the most that a process with this model and backend had held",
 )
 PROBLEM_LETTERS: Final = 60
+FILES: Final = ("bench.json", "bench.md", "bench.png", "bench.svg")
 
 
 def cells(result: Result) -> tuple[str, ...]:
@@ -86,18 +87,17 @@ def notes(results: Sequence[Result]) -> list[str]:
 
 
 def write(folder: Path, results: Sequence[Result]) -> list[Path]:
-    """Write bench.json, bench.md, bench.png and bench.svg; return where they are.
+    """Write each of `FILES`; return where they are.
 
     Raises:
         SinkError: they cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        plain, table = folder / "bench.json", folder / "bench.md"
+        plain, table, *pictures = (folder / name for name in FILES)
         plain.write_text(json.dumps(as_json(results), indent=2, allow_nan=False) + "\n", "utf-8")
         table.write_text(_markdown(results), "utf-8")
         figure = plot(results)
-        pictures = [folder / "bench.png", folder / "bench.svg"]
         for picture in pictures:
             figure.savefig(picture, dpi=150)
     except OSError as error:

@@ -49,6 +49,19 @@ def test_bench_refuses(wrong: tuple[str, ...], said: str, stemstream: Run) -> No
     assert said in outcome.complaint
 
 
+def test_an_out_that_cannot_be_written_is_found_before_the_benchmark(
+    stemstream: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "out" / "bench.svg").mkdir(parents=True)
+    for out in (tmp_path / "file", tmp_path / "out"):
+        outcome = stemstream("bench", "--quick", "--models", "passthrough", "--out", out)
+        assert outcome.code != 0
+        assert "cannot be written" in outcome.complaint
+        assert "passthrough" not in outcome.err  # each part is told as it begins
+    assert [one.name for one in (tmp_path / "out").iterdir()] == ["bench.svg"]
+
+
 def test_latency_refuses(stemstream: Run) -> None:
     outcome = stemstream("latency", "--output-channels", "left")
     assert outcome.code == 2
