@@ -21,6 +21,7 @@ from streamer.train.bounds import BOUNDS
 from streamer.train.curve import Curve, trace
 from streamer.train.eval_settings import EvalSettings
 from streamer.train.scores import SongScore, Summary, summarize
+from streamer.words import counted
 
 COLUMNS = {
     "median_sdr_db": "SDR, median",
@@ -118,12 +119,13 @@ def _print_scores(title: str, summaries: Mapping[str, Summary]) -> None:
     print_whole(table)
     for stem, summary in summaries.items():
         if summary.silent and stem != "mean":
-            tell(f"note: {stem} is silent in {summary.silent} songs, not scored there")
+            tell(f"note: {stem} is silent in {counted(summary.silent, 'song')}, not scored there")
 
 
 def _print_curve(curve: Curve) -> None:
     title = (
-        f"{curve.model}, {curve.songs} songs, {curve.seconds:.0f} s; SDR in dB, medians over songs"
+        f"{curve.model}, {counted(curve.songs, 'song')}, {curve.seconds:.0f} s; "
+        "SDR in dB, medians over songs"
     )
     table = Table(title=title, title_justify="left", box=None)
     stems = list(curve.file_run)

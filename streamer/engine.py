@@ -35,6 +35,7 @@ from streamer.processor import Processor, load_bag
 from streamer.resolve import resolve
 from streamer.separation import Front, Survey
 from streamer.settings import Settings, stream_index
+from streamer.words import counted
 
 BLOCK_FRAMES = 65536
 
@@ -259,10 +260,8 @@ def _notes(source: Source, processor: Processor, notes: Sequence[str]) -> list[s
     if note := downmix_note(source.channels):
         told.append(note)
     if processor.repaired_samples:
-        told.append(
-            f"{processor.repaired_samples} samples were no finite number, or beyond all sound, and "
-            "became silence"
-        )
+        repaired = counted(processor.repaired_samples, "sample was", "samples were")
+        told.append(f"{repaired} no finite number, or beyond all sound, and became silence")
     return told
 
 

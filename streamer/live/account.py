@@ -17,6 +17,7 @@ from streamer.live.recorder import Recorder
 from streamer.live.rig import Rig
 from streamer.live.status import Reason, State, Status
 from streamer.live.verdict import Event, LiveReport
+from streamer.words import counted
 
 EVENTS = 1000
 REMEMBERED = 100
@@ -87,7 +88,8 @@ class Account:
         self._observer.reopened()
         seconds = link.gap_frames / self._rig.samplerate
         self.note(
-            f"{link.device.name} is back; {link.gap_frames} frames ({seconds:.3f} s) are missing"
+            f"{link.device.name} is back; {counted(link.gap_frames, 'frame')} ({seconds:.3f} s) "
+            f"{'is' if link.gap_frames == 1 else 'are'} missing"
         )
 
     def announce(self) -> None:

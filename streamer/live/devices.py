@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from streamer.errors import DeviceError
+from streamer.words import counted
 
 Kind = Literal["input", "output"]
 KINDS: tuple[Kind, Kind] = ("input", "output")
@@ -189,9 +190,10 @@ def check_channels(request: StreamRequest) -> None:
     """
     for kind, device, channels in request.sides():
         if not 1 <= channels <= device.channels(kind):
+            there = counted(device.channels(kind), f"{kind} channel")
             raise DeviceError(
-                f"{device.name!r} has {device.channels(kind)} {kind} channels, {channels} are "
-                "wanted; try fewer, or another device of `stemstream devices`"
+                f"{device.name!r} has {there}, {channels} are wanted; try fewer, or "
+                "another device of `stemstream devices`"
             )
 
 

@@ -26,6 +26,7 @@ from streamer.models.separator import Bag
 from streamer.passes import check_stream
 from streamer.processor import load_bag
 from streamer.separation import resampling_frames
+from streamer.words import counted
 
 POLL_SECONDS = 0.002
 """How often the engine looks for new audio and finished windows."""
@@ -186,8 +187,9 @@ def _opened_for_output(device: Device, settings: LiveSettings, backend: Backend)
             wanted = min(max(highest, MOST_CHANNELS), behind)
     elif wanted > device.output_channels:
         raise SettingsError(
-            f"output_channels={wanted} must be at most the {device.output_channels} channels of "
-            f"{device.name}; try {device.output_channels}"
+            f"output_channels={wanted} must be at most the "
+            f"{counted(device.output_channels, 'channel')} of {device.name}; "
+            f"try {device.output_channels}"
         )
     return replace(device, output_channels=wanted)
 

@@ -30,6 +30,7 @@ from streamer.files.part import sink_errors
 from streamer.files.quantise import SampleFormat
 from streamer.files.wav import RIFF_LIMIT
 from streamer.live.take import Take
+from streamer.words import counted
 
 RING_SECONDS = 8
 SYNC_SECONDS = 2.0
@@ -61,7 +62,9 @@ class RecorderStatus:
         recorded = _clock(self.recorded_frames / self.samplerate)
         if self.failure:
             return f"recording stopped after {recorded}: {self.failure}"
-        dropped = f", {self.dropped_frames} frames dropped" if self.dropped_frames else ""
+        dropped = (
+            f", {counted(self.dropped_frames, 'frame')} dropped" if self.dropped_frames else ""
+        )
         return f"{self.folder.name} {recorded}, {_clock(self.left_seconds)} left{dropped}"
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from streamer.latency import LatencyLog, Stage
 from streamer.live.status import Status
+from streamer.words import counted
 
 LOAD_LIMIT: Final = 0.8
 """How much of a hop the slowest hundredth of the windows may take: what a plan allows for."""
@@ -110,21 +111,21 @@ def _interruptions(report: LiveReport) -> Iterator[str]:
     status = report.status
     if status.xruns:
         yield (
-            f"{_count(status.xruns, 'xrun')}: a device found too little to play, or no room for "
+            f"{counted(status.xruns, 'xrun')}: a device found too little to play, or no room for "
             "what it took; a larger --blocksize helps."
         )
     if status.dropped_frames:
         seconds = status.dropped_frames / max(status.samplerate, 1)
-        yield f"{seconds:.2f} s of sound were lost ({_count(status.dropped_frames, 'frame')})."
+        yield f"{seconds:.2f} s of sound were lost ({counted(status.dropped_frames, 'frame')})."
     if status.deadline_misses:
         yield (
-            f"{_count(status.deadline_misses, 'missed window')}: late, skipped or failed; a longer "
-            "--latency or a smaller model helps."
+            f"{counted(status.deadline_misses, 'missed window')}: late, skipped or failed; a "
+            "longer --latency or a smaller model helps."
         )
     if status.dry_share > DRY_LIMIT:
         yield f"There were no stems for {status.dry_share:.1%} of the time."
     if status.gaps:
-        yield f"{_count(status.gaps, 'gap')} in which a device was away."
+        yield f"{counted(status.gaps, 'gap')} in which a device was away."
 
 
 def _strays(report: LiveReport) -> Iterator[str]:
@@ -170,7 +171,3 @@ def inference_load(report: LiveReport) -> float:
 def _largest_deviation(report: LiveReport) -> float:
     deviation = report.latency.deviation
     return max(-deviation.min, deviation.max)
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

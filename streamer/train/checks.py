@@ -12,6 +12,7 @@ from scipy.signal import correlate
 
 from streamer.train.corpora import Corpora
 from streamer.train.corpus import ENVELOPE_HZ, Track
+from streamer.words import counted
 
 FEW_SONGS = 10
 FEW_JUDGES = 5
@@ -47,7 +48,8 @@ def _summary(corpora: Corpora) -> str:
     names = ", ".join(track.song.name for track in corpora.validation[:SHOWN])
     more = len(corpora.validation) - SHOWN
     return (
-        f"{len(corpora.training)} songs to learn from, {corpora.seconds / 60:.1f} minutes; "
+        f"{counted(len(corpora.training), 'song')} to learn from, "
+        f"{corpora.seconds / 60:.1f} minutes; "
         f"{len(corpora.validation)} to judge by: {names}{f' and {more} more' if more > 0 else ''}"
     )
 
@@ -155,7 +157,7 @@ def _means(values: NDArray[np.float64], span: int) -> NDArray[np.float64]:
 
 
 def _count(tracks: Sequence[Track]) -> str:
-    return "1 song is" if len(tracks) == 1 else f"{len(tracks)} songs are"
+    return counted(len(tracks), "song is", "songs are")
 
 
 def _songs(tracks: Sequence[Track]) -> str:

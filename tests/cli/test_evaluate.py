@@ -64,7 +64,7 @@ def test_silent_references_are_left_out_and_told(score: Run, songs: Path) -> Non
     assert (told["stems"]["bass"]["songs"], told["stems"]["bass"]["silent"]) == (1, 1)
     assert told["songs"][1]["stems"]["bass"]["sdr_db"] is None
     assert told["stems"]["mean"]["median_sdr_db"] == pytest.approx(0)
-    assert "bass is silent in 1 songs, not scored there" in told["told"]
+    assert "bass is silent in 1 song, not scored there" in told["told"]
     rows = {line.split()[0]: line.split()[1:] for line in told["table"].splitlines()[2:]}
     assert rows["bass"] == ["0.00", "0.00", "1"]
     assert rows["mean"] == ["0.00", "0.00"]

@@ -225,7 +225,7 @@ def test_what_does_not_fit_is_dropped_and_the_rest_stays_in_step(
     np.testing.assert_array_equal(recorded(recorder), expected)
     status = recorder.status()
     assert (status.dropped_frames, status.silent_frames) == (5000, 5000)
-    assert status.text.endswith(", 5000 frames dropped")
+    assert status.text.endswith(", 5,000 frames dropped")
 
 
 def test_the_rings_wrap_with_gaps(record: Callable[..., Recorder]) -> None:

@@ -132,7 +132,7 @@ def test_a_duplex_device_that_goes_away_comes_back(fault: Fault, tmp_path: Path)
     played = signal[: len(out) - announced]
     np.testing.assert_allclose(out[-RATE:], played[-RATE:], atol=1e-6)
     # the gap is told to the frame, and what is recorded is true to time
-    assert f" {missing} frames" in run.told[1]
+    assert f" {missing:,} frame" in run.told[1]
     recorded, _ = soundfile.read(tmp_path / "take-001" / "drums.wav", dtype="float32")
     silence = np.flatnonzero((recorded == 0).all(axis=1))
     if fault is silent:  # it is opened anew with its first block, to count what was missed

@@ -45,6 +45,13 @@ def test_few_songs(songs, found):
     assert "rough" in sentence(found(), "1 song is few to judge by")
 
 
+def test_one_song_is_not_songs(song, found):
+    song("songs/one")
+    song("songs/two")
+    assert any(each.startswith("1 song to learn from, ") for each in found())
+    assert sentence(found(), "few to learn from").startswith("1 song is few")
+
+
 def test_rates(songs, song, found):
     song("songs/faster", samplerate=16000)
     assert sentence(found(), "converted").startswith("1 song is (faster) converted")
