@@ -29,23 +29,26 @@ _CFunc: Any = CFunc
 _sigutils: Any = sigutils
 
 _LOG = logging.getLogger(__name__)
+_ANY_ORDER = {"contract", "reassoc", "nsz", "arcp"}  # what is no number stays none
 _ROOM_BYTES = 1 << 20
 """About what all functions of this project take."""
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
-def compiled(signature: Any = None) -> Callable[[_Function], _Function]:
+def compiled(signature: Any = None, *, any_order: bool = False) -> Callable[[_Function], _Function]:
     """Compile for one Numba signature at import, or for any when it is first called.
 
-    Compiled code releases the GIL and divides by zero as numpy does.
+    Compiled code releases the GIL and divides by zero as numpy does. ``any_order``: it may add and
+    multiply in another order than the source says, so that several numbers are computed at a time.
 
     An explicit signature means that nothing is compiled later, when audio runs, and that a wrong
     dtype or memory layout is refused instead of read as something else.
     """
 
     def decorate(function: _Function) -> _Function:
-        made = _numba.njit(nogil=True, error_model="numpy")(function)
+        fastmath = _ANY_ORDER if any_order else False
+        made = _numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
         made._cache = _Cache(function)
         if signature is not None:
             made.compile(signature)

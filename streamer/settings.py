@@ -27,7 +27,7 @@ from streamer.naming import FIELDS, FILENAME, check_template
 
 Preset: TypeAlias = Literal["AUDIOPHILE", "PRODUCTION", "DEVELOPMENT", "FAST"]
 ResamplingEngine: TypeAlias = Literal["soxr", "torchaudio"]
-Library: TypeAlias = Literal["torch", "openvino"]
+Library: TypeAlias = Literal["torch", "openvino", "native"]
 SampleFormat: TypeAlias = Literal["int16", "int24", "float32"]
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 

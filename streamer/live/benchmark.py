@@ -102,7 +102,7 @@ def jobs(
             continue
         streaming = name in models.names() and models.info(name).streaming
         for backend_name in backend_names:
-            if not streaming or backend_name != "openvino bfloat16":
+            if backend_name != ("openvino bfloat16" if streaming else "native float32"):
                 yield Job(name, backend_name, ordered)
 
 

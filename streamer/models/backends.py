@@ -4,7 +4,8 @@
 
     torch     float32             the reference
     torch     bfloat16, float16   products in half the digits (`quantized`)
-    openvino  float32, bfloat16   HTDemucs on a CPU; an extra
+    openvino  float32, bfloat16   HTDemucs and the causal network on a CPU; an extra
+    native    float32             the causal network on a CPU: this project's own code
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ BACKENDS: Final = (
     Backend("torch", "bfloat16"),
     Backend("openvino", "float32"),
     Backend("openvino", "bfloat16"),
+    Backend("native", "float32"),
 )
 """Those of a CPU, of which `fastest` chooses."""
 
@@ -75,7 +77,7 @@ def backend_named(name: str) -> Backend:
 
 
 def eligible(library: Library | None, precision: Precision, device: str) -> tuple[Backend, ...]:
-    """Return the backends that may run a network (an HTDemucs, for those other than torch).
+    """Return the backends that may run a network, if it is one of a kind that they know.
 
     Args:
         library: the only one that may (None: any that is installed).
@@ -88,9 +90,9 @@ def eligible(library: Library | None, precision: Precision, device: str) -> tupl
     """
     if precision == "float16" and device == "cpu":
         raise SettingsError("precision=float16 needs a GPU; try bfloat16")
-    if library == "openvino" and device != "cpu":
+    if library in ("openvino", "native") and device != "cpu":
         raise SettingsError(
-            f"backend=openvino runs on the CPU alone, not on {device}; try --device cpu"
+            f"backend={library} runs on the CPU alone, not on {device}; try --device cpu"
         )
     if library == "openvino" and not has_openvino():
         raise openvino_missing()
@@ -102,7 +104,7 @@ def eligible(library: Library | None, precision: Precision, device: str) -> tupl
         for one in BACKENDS
         if one.precision in allowed
         and (library in (None, one.library))
-        and (library is not None or one.library == "torch" or has_openvino())
+        and (library is not None or one.library != "openvino" or has_openvino())
     )
 
 
@@ -143,7 +145,8 @@ class Choices:
                 best[one] = self._time(separators[one], windows)
             except ModelError as error:
                 failure = error
-            if best and min(best.values()) < NOT_WORTH_IT * _window_seconds(separators[one]):
+                continue
+            if min(best.values()) < NOT_WORTH_IT * _window_seconds(separators[one]):
                 break
         if failure is not None and not best:
             raise failure
@@ -177,7 +180,8 @@ def _window_seconds(separator: Separator) -> float:
 
 
 def _identity(subject: Mapping[str, Any], backends: Sequence[Backend]) -> dict[str, Any]:
-    libraries = sorted({one.library for one in backends})
+    # the code of native is this project's; Numba makes it run
+    libraries = sorted({"numba" if o.library == "native" else o.library for o in backends})
     return {
         "machine": machine(),
         "subject": dict(subject),

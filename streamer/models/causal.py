@@ -17,47 +17,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import torch
 from demucs.states import capture_init
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (everyone's name for it)
 
-from streamer.models.causal_layers import HEADS, TAPS, BandLinear, Layer
+from streamer.models.causal_layers import BandLinear, Layer
+from streamer.models.causal_shape import (
+    BAND_HEADS,
+    BANDS,
+    COMPRESSION,
+    FFT,
+    GROUPS,
+    HOP,
+    LEVEL_RMS,
+    MASK_FLOOR,
+    POWER_FLOOR,
+    TAPS,
+)
 from streamer.models.separator import Stride
 from streamer.models.spectrum import low_delay_windows
-
-HOP: Final = 512
-FFT: Final = 2048
-LEVEL_RMS: Final = 0.15
-"""The median of MUSDB18's mixtures. With other levels the first weights lose: 0.1 dB SDR at a third
-less, 0.6 dB at a third of it, 1 dB at 1."""
-COMPRESSION: Final = 0.3
-"""The power of magnitudes that the network sees: what is 40 dB quieter seems 12 dB quieter."""
-_FLOOR: Final = 1e-10  # of a power
-
-
-@dataclass(frozen=True)
-class BandGroup:
-    """So many bands beside each other, of ``width`` bins, that are masked at ``points`` of each."""
-
-    bands: int
-    width: int
-    points: int
-
-
-GROUPS: Final = (
-    BandGroup(8, 2, 2),
-    BandGroup(6, 4, 4),
-    BandGroup(6, 8, 8),
-    BandGroup(5, 16, 16),
-    BandGroup(5, 32, 16),
-    BandGroup(3, 64, 16),
-    BandGroup(1, 505, 1),
-)
-"""From 0 Hz up; the last band, from 11.2 kHz at 44.1 kHz, has one mask."""
-BANDS: Final = sum(group.bands for group in GROUPS)
 
 
 @dataclass
@@ -102,8 +82,8 @@ class CausalBandSplit(nn.Module):
         samplerate: int = 44100,
         segment: float = 10.0,
     ) -> None:
-        if width % HEADS:
-            raise ValueError(f"width={width} must be a multiple of {HEADS}")
+        if width % BAND_HEADS:
+            raise ValueError(f"width={width} must be a multiple of {BAND_HEADS}")
         super().__init__()
         self.sources = list(sources)
         self.audio_channels = audio_channels
@@ -195,7 +175,7 @@ class CausalBandSplit(nn.Module):
 
     def _encoded(self, spectrum: torch.Tensor) -> torch.Tensor:
         """Return the bands of a spectrum, ``(times, batch, bands, width)``."""
-        power = spectrum.square().sum(-1, keepdim=True) + _FLOOR
+        power = spectrum.square().sum(-1, keepdim=True) + POWER_FLOOR
         parts = spectrum * power.pow((COMPRESSION - 1) / 2)
         parts = parts.permute(2, 0, 3, 1, 4).flatten(3)
         times, batch = parts.shape[:2]
@@ -210,7 +190,7 @@ class CausalBandSplit(nn.Module):
 
 def _adding_up(masks: torch.Tensor) -> torch.Tensor:
     """Share what masks ``(batch, stems, ..., 2)`` lack of 1 among the stems, by their power."""
-    power = masks.square().sum(-1, keepdim=True) + 1e-4
+    power = masks.square().sum(-1, keepdim=True) + MASK_FLOOR
     one = torch.tensor([1.0, 0.0], device=masks.device)
     lacking = one - masks.sum(dim=1, keepdim=True)
     return masks + lacking * (power / power.sum(dim=1, keepdim=True))

@@ -9,13 +9,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (everyone's name for it)
 
+from streamer.models.causal_shape import BAND_HEADS, SHARPNESS, TAPS, TIME_HEADS
 from streamer.models.recurrence import recur
 
-TAPS: Final = 4
-HEADS: Final = 8
 _SHORTEST_MEMORY: Final = 2.0  # in hops
 _LONGEST_MEMORY: Final = 120.0
-_SHARPNESS: Final = 8.0  # how far a gate may shorten a memory, as in Griffin
 
 
 class Layer(nn.Module):
@@ -38,7 +36,7 @@ class Layer(nn.Module):
 class OverTime(nn.Module):
     """What a band remembers: a short convolution and a gated linear recurrence (Griffin)."""
 
-    def __init__(self, width: int, heads: int = 4) -> None:
+    def __init__(self, width: int, heads: int = TIME_HEADS) -> None:
         super().__init__()
         self._heads = heads
         self.norm = nn.LayerNorm(width)
@@ -50,7 +48,7 @@ class OverTime(nn.Module):
         spread = math.log(_LONGEST_MEMORY / _SHORTEST_MEMORY) * torch.rand(width)
         rate = torch.exp(-spread) / _SHORTEST_MEMORY
         # half-open gates then leave the memories as they are spread here
-        self.rate = nn.Parameter(torch.log(torch.expm1(2 * rate / _SHARPNESS)))
+        self.rate = nn.Parameter(torch.log(torch.expm1(2 * rate / SHARPNESS)))
 
     def forward(
         self, x: torch.Tensor, taps: torch.Tensor, memory: torch.Tensor
@@ -66,7 +64,7 @@ class OverTime(nn.Module):
         split = value.reshape(-1, self._heads, width // self._heads)
         gates = torch.sigmoid(self.gates(split).float())
         forget, take = gates.reshape(times, batch * bands, self._heads, 2, -1).unbind(-2)
-        log_kept = -_SHARPNESS * F.softplus(self.rate) * forget.flatten(-2)
+        log_kept = -SHARPNESS * F.softplus(self.rate) * forget.flatten(-2)
         new = torch.sqrt(1 + 1e-6 - torch.exp(2 * log_kept)) * take.flatten(-2) * value.float()
         remembered = recur(torch.exp(log_kept), new, memory)
         memory = remembered[-1]
@@ -77,7 +75,7 @@ class OverTime(nn.Module):
 class OverBands(nn.Module):
     """What a band takes from the others, each of which has its place (gMLP, Liu and others)."""
 
-    def __init__(self, width: int, bands: int, heads: int = HEADS) -> None:
+    def __init__(self, width: int, bands: int, heads: int = BAND_HEADS) -> None:
         super().__init__()
         self._bands = bands
         self._heads = heads

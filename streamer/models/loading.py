@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -138,22 +138,34 @@ def _choose(
     else:
         library = None if wish.backend == "auto" else wish.backend
         backends = eligible(library, wish.precision, wish.device)
-    anatomies = {member: networks.anatomy(member) for member in members}
-    others = [name for name, one in anatomies.items() if not one.hybrid and one.stride is None]
-    if others:
-        backends = tuple(one for one in backends if one.library == "torch")
-    if not backends:
-        raise ModelError(
-            f"backend=openvino runs networks of the classes HTDemucs and CausalBandSplit alone, "
-            f"which {others[0]} is not; try --backend torch"
-        )
-    if anatomies[members[0]].stride is not None:
+    for member in members:
+        anatomy = networks.anatomy(member)
+        able = tuple(one for one in backends if _runs(one.library, anatomy))
+        if not able:
+            raise ModelError(
+                f"backend={backends[0].library} runs {_CLASSES[backends[0].library]} alone, which "
+                f"{member} is not; try --backend torch"
+            )
+        backends = able
+    if networks.anatomy(members[0]).stride is not None:
         # what it remembers is to be computed in float32, of which torch takes care by itself
         exact = Backend("openvino", "float32")
         backends = tuple(dict.fromkeys(exact if o.library == "openvino" else o for o in backends))
     if len(backends) == 1:
         return backends[0]
     return _fastest(choices, networks, members[0], backends, windows)
+
+
+_CLASSES: Final[Mapping[Library, str]] = {
+    "openvino": "networks of the classes HTDemucs and CausalBandSplit",
+    "native": "networks of the class CausalBandSplit",
+}
+
+
+def _runs(library: Library, anatomy: Anatomy) -> bool:
+    """Return whether a library knows networks of that kind."""
+    causal = anatomy.stride is not None
+    return library == "torch" or causal or (library == "openvino" and anatomy.hybrid)
 
 
 def _fastest(

@@ -64,6 +64,12 @@ class Networks:
             ModelError: the device is not there.
             WeightsError: see `anatomy`.
         """
+        if backend.library == "native":
+            from streamer.models.native_stream import NativeStreamSeparator
+
+            return NativeStreamSeparator(
+                self._file(member), self.anatomy(member), segment=windows.segment
+            )
         if backend.library == "openvino":
             from streamer.models.openvino_separator import OpenVinoSeparator
             from streamer.models.openvino_stream import OpenVinoStreamSeparator

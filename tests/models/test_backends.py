@@ -23,7 +23,7 @@ from streamer.models.separator import WHOLE, WindowKind
 
 pytestmark = pytest.mark.skipif(not has_openvino(), reason="needs openvino")
 
-TORCH, TORCH16, VINO, VINO16 = BACKENDS
+TORCH, TORCH16, VINO, VINO16, NATIVE = BACKENDS
 APART = {"nfft": 1024, "depth": 3}
 FILE = WindowKind()
 SUBJECT = {"network": "abc", "threads": 2}
@@ -99,22 +99,26 @@ def test_one_that_fails_is_passed_over(clock, tmp_path):
 
     choices, broken = Choices(JsonStore(tmp_path, 1), clock), {VINO}
     assert choices.measure(SUBJECT, [VINO, TORCH], make, WindowKind()) == TORCH
+    assert choices.measure(SUBJECT, [TORCH, VINO], make, WindowKind()) == TORCH
     broken.add(TORCH)
     with pytest.raises(ModelError, match="torch float32 cannot"):
         choices.measure(SUBJECT, [VINO, TORCH], make, WindowKind())
 
 
 def test_what_may_run():
-    assert eligible(None, "float32", "cpu") == (TORCH, VINO)
+    assert eligible(None, "float32", "cpu") == (TORCH, VINO, NATIVE)
     assert eligible(None, "bfloat16", "cpu") == BACKENDS
     assert eligible("torch", "bfloat16", "cpu") == (TORCH, TORCH16)
     assert eligible("openvino", "float32", "cpu") == (VINO,)
+    assert eligible("native", "bfloat16", "cpu") == (NATIVE,)
     assert eligible(None, "float16", "cuda") == (Backend("torch", "float16"),)
     assert eligible("torch", "float32", "mps") == (TORCH,)
     with pytest.raises(SettingsError, match="precision=float16 needs a GPU"):
         eligible(None, "float16", "cpu")
     with pytest.raises(SettingsError, match="backend=openvino runs on the CPU alone, not on cuda"):
         eligible("openvino", "float32", "cuda")
+    with pytest.raises(SettingsError, match="backend=native runs on the CPU alone, not on mps"):
+        eligible("native", "float32", "mps")
     assert backend_named("openvino bfloat16") == VINO16
     with pytest.raises(SettingsError, match="no backend is named 'x'; there are torch float32"):
         backend_named("x")
@@ -122,7 +126,7 @@ def test_what_may_run():
 
 def test_without_the_package_there_is_no_openvino(monkeypatch):
     monkeypatch.setattr("streamer.models.backends.has_openvino", lambda: False)
-    assert eligible(None, "float32", "cpu") == (TORCH,)
+    assert eligible(None, "float32", "cpu") == (TORCH, NATIVE)
     with pytest.raises(ModelError, match="openvino, which is not here; `pip install openvino`"):
         eligible("openvino", "float32", "cpu")
 
@@ -140,8 +144,11 @@ def test_a_model_runs_on_what_is_asked_for(make, export, noise):
 def test_networks_that_openvino_does_not_take_run_on_torch(make, export):
     path = export(make("hdemucs"), "aaaa0000")
     assert load(str(path), device="cpu").backend == "torch float32 cpu"
-    with pytest.raises(ModelError, match=r"alone, which .*aaaa0000.* is not"):
-        load(str(path), backend="openvino", device="cpu")
+    for library in ("openvino", "native"):
+        with pytest.raises(
+            ModelError, match=rf"={library} runs .* alone, which .*aaaa0000.* is not"
+        ):
+            load(str(path), backend=library, device="cpu")
 
 
 def test_choices_are_asked_once(make, export, clock, tmp_path):

@@ -8,7 +8,8 @@ import torch
 
 from streamer.errors import ModelError, SettingsError
 from streamer.models import load
-from streamer.models.causal import BANDS, FFT, GROUPS, HOP, CausalBandSplit
+from streamer.models.causal import CausalBandSplit
+from streamer.models.causal_shape import BANDS, FFT, GROUPS, HOP
 from streamer.models.checkpoint import read_network, write_network
 from streamer.models.recurrence import recur
 from streamer.models.separator import Streaming

@@ -8,7 +8,8 @@ import torch
 
 from streamer.errors import ModelError
 from streamer.models.backends import Backend
-from streamer.models.causal import HOP, CausalBandSplit
+from streamer.models.causal import CausalBandSplit
+from streamer.models.causal_shape import HOP
 from streamer.models.checkpoint import read_network, write_network
 from streamer.models.graphs import Graphs
 from streamer.models.loading import load
@@ -80,9 +81,14 @@ def test_it_is_chosen_where_it_is_faster_and_never_in_half_the_digits(path):
     class Asked:
         def known(self, subject, backends):
             asked.append(backends)
-            return backends[-1]
+            return Backend("openvino", "float32")
 
     load(str(path), precision="bfloat16", choices=Asked())
     assert asked == [
-        (Backend("torch", "float32"), Backend("torch", "bfloat16"), Backend("openvino", "float32"))
+        (
+            Backend("torch", "float32"),
+            Backend("torch", "bfloat16"),
+            Backend("openvino", "float32"),
+            Backend("native", "float32"),
+        )
     ]
