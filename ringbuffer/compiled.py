@@ -36,19 +36,28 @@ _ROOM_BYTES = 1 << 20
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
-def compiled(signature: Any = None, *, any_order: bool = False) -> Callable[[_Function], _Function]:
+def compiled(
+    signature: Any = None, *, any_order: bool = False, inlined: bool = False
+) -> Callable[[_Function], _Function]:
     """Compile for one Numba signature at import, or for any when it is first called.
 
     Compiled code releases the GIL and divides by zero as numpy does. ``any_order``: it may add and
     multiply in another order than the source says, so that several numbers are computed at a time.
+    ``inlined``: it becomes a part of the functions that call it. Where that is one, this takes half
+    the time to compile.
 
     An explicit signature means that nothing is compiled later, when audio runs, and that a wrong
     dtype or memory layout is refused instead of read as something else.
     """
 
     def decorate(function: _Function) -> _Function:
-        fastmath = _ANY_ORDER if any_order else False
-        made = _numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
+        made = _numba.njit(
+            nogil=True,
+            error_model="numpy",
+            fastmath=_ANY_ORDER if any_order else False,
+            inline="always" if inlined else "never",
+            no_cfunc_wrapper=True,
+        )(function)
         made._cache = _Cache(function)
         if signature is not None:
             made.compile(signature)

@@ -1,9 +1,8 @@
 """Numba's loops that the native network is made of: products, activations, a Fourier transform.
 
 Compiled code only: no allocation, no lock, no Python object, so that a real-time thread may call
-it. All arrays are float32 and contiguous. The loops are written so that LLVM puts them into vector
-instructions; a BLAS is twice as fast at these sizes, but takes locks, threads and memory of its
-own.
+it. All arrays are float32, and their rows are contiguous. The loops are written so that LLVM puts
+them into vector instructions.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import numpy as np
 
 from ringbuffer.compiled import compiled
 from streamer.audio import Samples
+from streamer.models.native_tiles import LANES, TALL, WIDE, narrow, tall, wide
 
 _NORM_EPSILON: Final = np.float32(1e-5)  # torch.nn.LayerNorm's
 
@@ -76,43 +76,30 @@ def norm(x: Samples, weights: Samples, out: Samples) -> None:
 
 @compiled(any_order=True)
 def product(x: Samples, weight: Samples, bias: Samples, out: Samples) -> None:
-    """Write ``x @ weight + bias``: of ``(rows, inputs)`` and ``(inputs, outputs)``."""
-    rows, inputs = x.shape
-    outputs = weight.shape[1]
-    for row in range(rows):
-        for column in range(outputs):
-            out[row, column] = bias[column]
-    fours = rows - rows % 4
-    for row in range(0, fours, 4):  # so that a row of weights serves four
-        for k in range(inputs):
-            x0, x1, x2, x3 = x[row, k], x[row + 1, k], x[row + 2, k], x[row + 3, k]
-            for column in range(outputs):
-                factor = weight[k, column]
-                out[row, column] += x0 * factor
-                out[row + 1, column] += x1 * factor
-                out[row + 2, column] += x2 * factor
-                out[row + 3, column] += x3 * factor
-    for row in range(fours, rows):
-        vector_product(x[row], weight, out[row])
+    """Write ``x @ weight + bias``: of ``(rows, inputs)`` and ``(inputs, outputs)``.
 
-
-@compiled(any_order=True)
-def vector_product(x: Samples, weight: Samples, out: Samples) -> None:
-    """Add ``x @ weight`` to ``out``: of ``(inputs,)`` and ``(inputs, outputs)``."""
-    inputs, outputs = weight.shape
-    fours = inputs - inputs % 4
-    for k in range(0, fours, 4):  # so that ``out`` is loaded and stored once for four
-        x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
-        for column in range(outputs):
-            out[column] += (
-                x0 * weight[k, column]
-                + x1 * weight[k + 1, column]
-                + x2 * weight[k + 2, column]
-                + x3 * weight[k + 3, column]
-            )
-    for k in range(fours, inputs):
-        for column in range(outputs):
-            out[column] += x[k] * weight[k, column]
+    ``out`` may have more columns. The last tiles overlap those before; they write the same again.
+    """
+    rows, columns = x.shape[0], weight.shape[1]
+    if columns < LANES:
+        for row in range(rows):
+            for column in range(columns):
+                total = bias[column]
+                for k in range(weight.shape[0]):
+                    total += x[row, k] * weight[k, column]
+                out[row, column] = total
+    elif rows >= TALL:
+        for column in range(0, columns, LANES):
+            for row in range(0, rows, TALL):
+                tall(x, weight, bias, out, min(row, rows - TALL), min(column, columns - LANES))
+    else:
+        for row in range(rows):
+            done = 0
+            while columns - done >= WIDE:
+                wide(x, weight, bias, out, row, done)
+                done += WIDE
+            for column in range(done, columns, LANES):
+                narrow(x, weight, bias, out, row, min(column, columns - LANES))
 
 
 @compiled(any_order=True)

@@ -19,7 +19,8 @@ import numpy as np
 from ringbuffer.compiled import compiled
 from streamer.audio import Samples
 from streamer.models.causal_shape import COMPRESSION, MASK_FLOOR, POWER_FLOOR
-from streamer.models.native_kernels import exp, fourier, gate, norm, product, vector_product
+from streamer.models.native_kernels import exp, fourier, gate, norm, product
+from streamer.models.native_tiles import LANES, TALL, tall
 from streamer.models.native_weights import Layers, NativeNetwork
 
 _SHRINK = np.float32((COMPRESSION - 1) / 2)
@@ -53,6 +54,7 @@ class Workspace(NamedTuple):
     x: Samples
     normed: Samples
     wide: Samples
+    gathered: Samples
     gated: Samples
     gates: Samples
     mix_wide: Samples
@@ -83,15 +85,16 @@ def workspace(network: NativeNetwork) -> Workspace:
     bins = fft // 2 + 1
     return Workspace(
         spectrum=_room(bins, parts),
-        parts=_room(bins * parts),
+        parts=_room(1, bins * parts),
         x=_room(bands, width),
         normed=_room(bands, width),
-        wide=_room(bands, 2 * width),
+        wide=_room(bands, max(2 * width, width + LANES)),
+        gathered=_room(bands, width + LANES),
         gated=_room(bands, width),
         gates=_room(bands, 2 * width),
         mix_wide=_room(bands, 2 * inner),
         mix_gated=_room(bands, inner),
-        hidden=_room(network.hidden.shape[2]),
+        hidden=_room(1, network.hidden.shape[2]),
         masks=_room(network.heads_bias.size // (network.stems * parts), network.stems * parts),
         real=_room(fft),
         imaginary=_room(fft),
@@ -112,7 +115,7 @@ def forget(state: State) -> None:
     state.memories[:] = _ZERO
 
 
-@compiled()
+@compiled(any_order=True)
 def hop(
     network: NativeNetwork, state: State, room: Workspace, frames: Samples, stems: Samples
 ) -> bool:
@@ -150,7 +153,7 @@ def hop(
     return finite
 
 
-@compiled(any_order=True)
+@compiled(any_order=True, inlined=True)
 def _hear(network: NativeNetwork, state: State, room: Workspace, frames: Samples) -> None:
     """Write the spectrum of the last frames, ``(bins, channels * 2)``.
 
@@ -181,12 +184,12 @@ def _hear(network: NativeNetwork, state: State, room: Workspace, frames: Samples
                 room.spectrum[k, 2 * second + 1] = _audible(_HALF * (c - a))
 
 
-@compiled(any_order=True)
+@compiled(any_order=True, inlined=True)
 def _audible(x: Any) -> Any:
     return _ZERO if abs(x) < _SILENT else x
 
 
-@compiled(any_order=True)
+@compiled(any_order=True, inlined=True)
 def _encode(network: NativeNetwork, room: Workspace) -> None:
     """Write the features of each band to ``room.x``."""
     (bands, width), parts = room.x.shape, 2 * network.channels
@@ -194,18 +197,17 @@ def _encode(network: NativeNetwork, room: Workspace) -> None:
         for part in range(0, parts, 2):
             real, imaginary = room.spectrum[k, part], room.spectrum[k, part + 1]
             scale = (real * real + imaginary * imaginary + _POWER_FLOOR) ** _SHRINK
-            room.parts[parts * k + part] = real * scale
-            room.parts[parts * k + part + 1] = imaginary * scale
+            room.parts[0, parts * k + part] = real * scale
+            room.parts[0, parts * k + part + 1] = imaginary * scale
     for band in range(bands):
         first, bins, _, _, at, _ = network.table[band]
         inputs = bins * parts
         weight = network.encoders[at : at + inputs * width].reshape(inputs, width)
-        for column in range(width):
-            room.x[band, column] = network.bands[band, column]
-        vector_product(room.parts[parts * first : parts * first + inputs], weight, room.x[band])
+        heard = room.parts[:, parts * first : parts * first + inputs]
+        product(heard, weight, network.bands[band], room.x[band : band + 1])
 
 
-@compiled(any_order=True)
+@compiled(any_order=True, inlined=True)
 def _over_time(layers: Layers, layer: int, state: State, room: Workspace) -> None:
     """`causal_layers.OverTime`, for one hop."""
     (bands, width), value = room.x.shape, room.normed
@@ -229,21 +231,22 @@ def _over_time(layers: Layers, layer: int, state: State, room: Workspace) -> Non
     _add(room.normed, room.x)
 
 
-@compiled(any_order=True)
+@compiled(any_order=True, inlined=True)
 def _remember(layers: Layers, layer: int, memories: Samples, room: Workspace) -> None:
     """Bring the memories up to date with the values in ``room.normed``."""
     bands, width = room.x.shape
     heads = layers.gates.shape[1]
     each = width // heads
+    for head in range(heads):
+        first, last = head * each, (head + 1) * each
+        product(
+            room.normed[:, first:last],
+            layers.gates[layer, head],
+            layers.gates_bias[layer, head],
+            room.gates[:, 2 * first : 2 * last],
+        )
     for band in range(bands):
         gates = room.gates[band]
-        for head in range(heads):
-            first = 2 * head * each
-            for column in range(2 * each):
-                gates[first + column] = layers.gates_bias[layer, head, column]
-            values = room.normed[band, head * each : (head + 1) * each]
-            into = gates[first : first + 2 * each]
-            vector_product(values, layers.gates[layer, head], into)
         for column in range(2 * width):
             gates[column] = _ONE / (_ONE + exp(-gates[column]))
         for head in range(heads):
@@ -258,28 +261,32 @@ def _remember(layers: Layers, layer: int, memories: Samples, room: Workspace) ->
                 memories[band, at] = _audible(exp(log_kept) * memories[band, at] + new)
 
 
-@compiled(any_order=True)
+@compiled(any_order=True, inlined=True)
 def _over_bands(layers: Layers, layer: int, room: Workspace) -> None:
     """`causal_layers.OverBands`, for one hop."""
-    (bands, width), value = room.x.shape, room.normed
-    heads = layers.across.shape[1]
+    (bands, width), heads = room.x.shape, layers.across.shape[1]
     each = width // heads
     norm(room.x, layers.band_norm[layer], room.normed)
     product(room.normed, layers.band_in[layer], layers.band_in_bias[layer], room.wide)
-    for band in range(bands):
-        for column in range(width):
-            value[band, column] = layers.across_bias[layer, band, column]
-        for other in range(bands):
-            for head in range(heads):
-                share = layers.across[layer, head, band, other]
-                for column in range(head * each, (head + 1) * each):
-                    value[band, column] += share * room.wide[other, column]
-    gate(value, room.wide, width, room.gated)
+    for head in range(heads):
+        share = layers.across[layer, head]
+        for column in range(head * each, (head + 1) * each, LANES):
+            for row in range(0, bands, TALL):
+                # what lies beyond the head is overwritten by the next, and after the last no value
+                tall(
+                    share,
+                    room.wide,
+                    layers.across_bias[layer],
+                    room.gathered,
+                    min(row, bands - TALL),
+                    column,
+                )
+    gate(room.gathered, room.wide, width, room.gated)
     product(room.gated, layers.band_out[layer], layers.band_out_bias[layer], room.normed)
     _add(room.normed, room.x)
 
 
-@compiled(any_order=True)
+@compiled(any_order=True, inlined=True)
 def _mix(layers: Layers, layer: int, room: Workspace) -> None:
     """`causal_layers.Mixed`, for one hop."""
     norm(room.x, layers.mix_norm[layer], room.normed)
@@ -289,36 +296,33 @@ def _mix(layers: Layers, layer: int, room: Workspace) -> None:
     _add(room.normed, room.x)
 
 
-@compiled(any_order=True)
+@compiled(any_order=True, inlined=True)
 def _add(more: Samples, x: Samples) -> None:
     for row in range(x.shape[0]):
         for column in range(x.shape[1]):
             x[row, column] += more[row, column]
 
 
-@compiled(any_order=True)
+@compiled(any_order=True, inlined=True)
 def _make_masks(network: NativeNetwork, room: Workspace) -> None:
     """Write the masks of each point, ``(points, stems * channels * 2)``."""
     norm(room.x, network.norm, room.normed)
     hidden, half = room.hidden, room.hidden.size // 2
-    masks = room.masks.reshape(room.masks.size)
+    masks = room.masks.reshape(1, room.masks.size)
     each = room.masks.shape[1]
     for band in range(room.x.shape[0]):
-        for column in range(2 * half):
-            hidden[column] = network.hidden_bias[band, column]
-        vector_product(room.normed[band], network.hidden[band], hidden)
+        of_band = room.normed[band : band + 1]
+        product(of_band, network.hidden[band], network.hidden_bias[band], hidden)
         for column in range(half):
-            hidden[column] = hidden[column] / (_ONE + exp(-hidden[half + column]))
+            hidden[0, column] = hidden[0, column] / (_ONE + exp(-hidden[0, half + column]))
         _, _, point, points, _, at = network.table[band]
         outputs = points * each
-        into = masks[point * each : point * each + outputs]
-        for column in range(outputs):
-            into[column] = network.heads_bias[point * each + column]
+        begins, ends = point * each, point * each + outputs
         weight = network.heads[at : at + half * outputs].reshape(half, outputs)
-        vector_product(hidden[:half], weight, into)
+        product(hidden[:, :half], weight, network.heads_bias[begins:ends], masks[:, begins:ends])
 
 
-@compiled(any_order=True)
+@compiled(any_order=True, inlined=True)
 def _add_up(network: NativeNetwork, masks: Samples) -> None:
     """Share what masks lack of 1 among the stems, by their power, so that they add up to it."""
     each = 2 * network.channels
@@ -338,7 +342,7 @@ def _add_up(network: NativeNetwork, masks: Samples) -> None:
                 row[stem * each + part + 1] = b + imaginary * share
 
 
-@compiled(any_order=True)
+@compiled(any_order=True, inlined=True)
 def _sound(network: NativeNetwork, state: State, room: Workspace, stems: Samples) -> None:
     """Write the frames of the stems, two channels of them at a time.
 
@@ -361,7 +365,7 @@ def _sound(network: NativeNetwork, state: State, room: Workspace, stems: Samples
                 tail[at] = signal[begins + new + at] * scale * network.synthesis[new + at]
 
 
-@compiled(any_order=True)
+@compiled(any_order=True, inlined=True)
 def _masked(network: NativeNetwork, room: Workspace, first: int, second: int) -> None:
     """Write the spectrum of one real source, and i times that of another, for all frequencies."""
     channels, fft = network.channels, room.real.size
@@ -387,7 +391,7 @@ def _masked(network: NativeNetwork, room: Workspace, first: int, second: int) ->
                 room.real[fft - k], room.imaginary[fft - k] = a + d, c - b
 
 
-@compiled(any_order=True)
+@compiled(any_order=True, inlined=True)
 def _is_finite(values: Samples) -> bool:
     wrong = 0
     for value in values:

@@ -25,6 +25,7 @@ from streamer.models.causal_shape import (
     TAPS,
     TIME_HEADS,
 )
+from streamer.models.native_tiles import LANES
 from streamer.models.spectrum import low_delay_windows
 
 
@@ -32,7 +33,8 @@ class Layers(NamedTuple):
     """The weights of all layers, ``(depth, ...)``. Linear ones are ``(inputs, outputs)``.
 
     A norm is ``(2, width)``: weight and bias. ``decay`` is what a gate that is wholly open adds to
-    the logarithm of what is kept of a memory.
+    the logarithm of what is kept of a memory. ``across_bias`` has `LANES` columns more than there
+    are features, for tiles that reach beyond the last.
     """
 
     time_norm: Samples
@@ -144,7 +146,7 @@ def _layers(weights: Mapping[str, NDArray[Any]]) -> Layers:
         band_in=stacked("over_bands.inward.weight", np.transpose),
         band_in_bias=stacked("over_bands.inward.bias"),
         across=stacked("over_bands.across"),
-        across_bias=stacked("over_bands.bias"),
+        across_bias=stacked("over_bands.bias", lambda bias: np.pad(bias, ((0, 0), (0, LANES)))),
         band_out=stacked("over_bands.outward.weight", np.transpose),
         band_out_bias=stacked("over_bands.outward.bias"),
         mix_norm=norms("mixed.norm"),
