@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from ringbuffer import Ring
-from streamer.live.ports import CapturePort, PlaybackPort
+from streamer.live.realtime.ports import CapturePort, PlaybackPort
 
 RATE = 48000
 BLOCK_FRAMES = 512

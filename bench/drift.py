@@ -18,8 +18,8 @@ import time
 
 import numpy as np
 
-from streamer.live.ports import CapturePort, PlaybackPort
-from streamer.live.two_clocks import VirtualClock, run_two_clocks
+from streamer.live.realtime.ports import CapturePort, PlaybackPort
+from streamer.testing.two_clocks import VirtualClock, run_two_clocks
 
 RATE = 48000
 BLOCK_FRAMES = 512

@@ -4,8 +4,8 @@
 
 The embedded model in torch, float32, on the song of the package stempeg. Of each window a hop and a
 crossfade of 0.05 s are wanted, which end a lookahead before its end. "Whole" computes all of it and
-cuts; "part" computes the decoder for what is wanted alone (`streamer.models.hybrid`). Turn about;
-medians; the deviation is that of the wanted stems. Less than a minute.
+cuts; "part" computes the decoder for what is wanted alone (`streamer.models.networks.hybrid`).
+Turn about; medians; the deviation is that of the wanted stems. Less than a minute.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from whole_process import introduction, markdown, parser
 from streamer import models
 from streamer.audio import Samples
 from streamer.files import demo_song, open_source
-from streamer.models.backends import BACKENDS
+from streamer.models.choice import BACKENDS
 from streamer.models.separator import WHOLE, Separator
 
 CROSSFADE_SECONDS = 0.05

@@ -28,7 +28,7 @@ import soundfile
 
 from streamer.errors import StemstreamError
 from streamer.files import Encoding, StemMp4Sink, open_source, reference_stems
-from streamer.files.encode import FileSink
+from streamer.files.encode.file_sink import FileSink
 
 HANG_SECONDS = 10.0
 MOST_MB = 600

@@ -21,11 +21,11 @@ from whole_process import introduction, parser, stempeg_song, table
 
 from streamer.audio import Samples
 from streamer.files import Source, open_source, reference_stems
-from streamer.level import TrackStatistics
 from streamer.models import load
 from streamer.models.separator import Bag
+from streamer.pipeline.level import TrackStatistics
+from streamer.pipeline.separation import Survey
 from streamer.processor import Processor
-from streamer.separation import Survey
 from streamer.settings import Settings
 
 STEMS = ("drums", "bass", "other", "vocals")

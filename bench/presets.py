@@ -47,8 +47,8 @@ from streamer.audio import Samples
 from streamer.files import reference_stems
 from streamer.measure import StemMeasure
 from streamer.models import load
-from streamer.models.random_network import write_random_htdemucs
-from streamer.models.registry import info
+from streamer.models.networks.random import write_random_htdemucs
+from streamer.models.weights.registry import info
 from streamer.settings import PRESETS, Preset
 
 SCORED_MODEL = "htdemucs_mini"

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from streamer.audio import Samples
 from streamer.models.torchaudio_resample import KAISER_BEST, load_torchaudio
-from streamer.resample import make_resampler
+from streamer.pipeline.resample import make_resampler
 
 torchaudio = load_torchaudio()
 

@@ -41,7 +41,7 @@ from whole_process import (
     take_turns,
 )
 
-from streamer.models.registry import FOUR_STEMS
+from streamer.models.weights.registry import FOUR_STEMS
 
 MODEL = "htdemucs_mini"
 PARTS = ("length", "stems", "threads", "files", "jobs", "startup")

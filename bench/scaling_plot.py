@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from whole_process import parser
 
-from streamer.live.report_plots import AMBER, BLUE, GREEN, INK, STYLE
+from streamer.plots import AMBER, BLUE, GREEN, INK, STYLE
 
 COLUMNS = 4
 TICKS = 4

@@ -21,12 +21,12 @@ from types import ModuleType
 
 import numpy as np
 
-from streamer.live.portaudio import PortAudioBackend
+from streamer.live.devices.portaudio import PortAudioBackend
 from streamer.live.session import open_session
 from streamer.live.settings import LiveSettings
 from streamer.resolve import resolve
 
-SERVERS = Path(__file__).parent.parent / "tests" / "live" / "servers.py"
+SERVERS = Path(__file__).parent.parent / "tests" / "live" / "support" / "servers.py"
 PAGE_MB = 4096 / 1e6
 SAMPLE_SECONDS = 5.0
 SETTLE_SECONDS = 60.0

@@ -23,7 +23,7 @@ from whole_process import introduction, markdown, parser
 from streamer import models
 from streamer.audio import Samples
 from streamer.files import demo_song, open_source, reference_stems
-from streamer.models.backends import Backend
+from streamer.models.choice import Backend
 from streamer.models.separator import Streaming, along
 
 HOPS = (1, 2, 4, 8, 64)

@@ -25,7 +25,7 @@ from demucs.hf import load_safetensors_model
 
 from streamer.audio import Samples
 from streamer.files import Source, open_source
-from streamer.models.random_network import write_random_htdemucs
+from streamer.models.networks.random import write_random_htdemucs
 
 MODELS = ("mini", "full")
 RATE = 44100
@@ -112,7 +112,7 @@ def take_turns(
 def export_model(name: str, repo: Path) -> None:
     """Write a model as `demucs --repo` reads it: ``mini``, the embedded, or ``full``, random."""
     if name == "mini":
-        embedded = resources("streamer.models.embedded") / "htdemucs_mini.safetensors"
+        embedded = resources("streamer.models.weights.embedded") / "htdemucs_mini.safetensors"
         with as_file(embedded) as path:
             model = load_safetensors_model(path)
     else:

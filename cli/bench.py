@@ -110,9 +110,10 @@ def _run(
     as_json: bool,
 ) -> None:
     # imported here, since help and wrong flags need not wait for it
-    from streamer.live import benchmark, benchmark_report
-    from streamer.models.backends import BACKENDS, backend_named
-    from streamer.models.random_network import RANDOM
+    from streamer.benchmark import inference as benchmark
+    from streamer.benchmark import report as benchmark_report
+    from streamer.models.choice import BACKENDS, backend_named
+    from streamer.models.networks.random import RANDOM
 
     usual = [name for name in benchmark.models_here() if not (quick and name == RANDOM)]
     names = _words(models) or usual

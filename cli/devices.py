@@ -10,8 +10,8 @@ import typer
 from rich.table import Table
 
 from cli.terminal import output, tell
-from streamer.live.devices import Device
-from streamer.live.portaudio import PortAudioBackend
+from streamer.live.devices.device import Device
+from streamer.live.devices.portaudio import PortAudioBackend
 
 
 def devices(

@@ -17,9 +17,9 @@ from rich.table import Table
 from cli.terminal import output
 from streamer import models
 from streamer.cache import cache_folder
-from streamer.live import realtime
-from streamer.live.devices import KINDS
-from streamer.live.portaudio import PortAudioBackend
+from streamer.live.devices.device import KINDS
+from streamer.live.devices.portaudio import PortAudioBackend
+from streamer.live.realtime import priority as realtime
 
 _NO_SOUND = "plug one in, or start PipeWire, PulseAudio or JACK"
 _LIMITS = "'@audio - rtprio 95' in /etc/security/limits.d/audio.conf, and your user in group audio"
@@ -162,7 +162,7 @@ def _compiled() -> str:
 
 
 def _hub() -> str:
-    from streamer.models.hub import reachable
+    from streamer.models.weights.hub import reachable
 
     if not reachable():
         raise OSError("cannot be reached")

@@ -9,8 +9,8 @@ import typer
 
 from cli.options import with_settings
 from streamer.errors import SettingsError
+from streamer.evaluation.settings import EvalSettings
 from streamer.resolve import resolve
-from streamer.train.eval_settings import EvalSettings
 
 MEANINGLESS = (
     "two_stems",

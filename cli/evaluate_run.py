@@ -14,13 +14,13 @@ from rich.table import Table
 from cli.terminal import print_whole, tell
 from cli.tracks import load_model
 from streamer.errors import SettingsError, SinkError
+from streamer.evaluation import evaluate
+from streamer.evaluation.bounds import BOUNDS
+from streamer.evaluation.curve import Curve, trace
+from streamer.evaluation.scores import SongScore, Summary, summarize
+from streamer.evaluation.settings import EvalSettings
 from streamer.files.part import refuse_unwritable, sink_errors
 from streamer.models.separator import Bag
-from streamer.train import evaluate
-from streamer.train.bounds import BOUNDS
-from streamer.train.curve import Curve, trace
-from streamer.train.eval_settings import EvalSettings
-from streamer.train.scores import SongScore, Summary, summarize
 from streamer.words import counted
 
 COLUMNS = {
@@ -80,7 +80,7 @@ def show_curve(
         ]
         _write_json(json_file, {**asdict(curve), "points": points})
     if plot is not None:
-        from streamer.train.curve_plot import write_plot
+        from streamer.evaluation.curve_plot import write_plot
 
         with sink_errors(plot):
             write_plot(curve, plot)

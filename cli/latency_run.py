@@ -9,9 +9,9 @@ from dataclasses import asdict
 from rich.table import Table
 
 from cli.terminal import output, tell
-from streamer.live.loopback import Delay
-from streamer.live.portaudio import PortAudioBackend
-from streamer.live.roundtrip import RoundTrip, measure
+from streamer.live.devices.portaudio import PortAudioBackend
+from streamer.live.roundtrip.loopback import Delay
+from streamer.live.roundtrip.run import RoundTrip, measure
 from streamer.live.settings import LiveSettings
 
 UNSURE = 0.9

@@ -15,18 +15,18 @@ from rich.table import Table
 from cli.screen import line, show, tell_all
 from cli.terminal import console, output, tell
 from streamer.errors import DeviceError
+from streamer.live.control.remote import Remote
+from streamer.live.devices.moves import watching
+from streamer.live.devices.portaudio import PortAudioBackend
+from streamer.live.devices.portaudio_library import quiet_libraries
 from streamer.live.listen import shown
-from streamer.live.metrics import MetricsServer
-from streamer.live.moves import watching
-from streamer.live.plan import DevicePath, LivePlan
-from streamer.live.portaudio import PortAudioBackend
-from streamer.live.portaudio_library import quiet_libraries
-from streamer.live.prepare import device_path, make_plan, wire
-from streamer.live.remote import Remote
-from streamer.live.report import check_report_path, plain, write_report
+from streamer.live.planning.plan import DevicePath, LivePlan
+from streamer.live.planning.prepare import device_path, make_plan, wire
 from streamer.live.session import LiveSession, open_session
 from streamer.live.settings import LiveSettings
 from streamer.live.status import Reason
+from streamer.live.telemetry.metrics import MetricsServer
+from streamer.live.telemetry.report import check_report_path, plain, write_report
 
 FILE_RATE = 44100
 

@@ -9,8 +9,8 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
-from streamer.live.keys import shown_db
-from streamer.live.mixer import MixState
+from cli.keys import shown_db
+from streamer.live.mixing.mixer import MixState
 from streamer.live.status import Meter, State, Status
 from streamer.words import counted
 

@@ -7,9 +7,9 @@ from queue import SimpleQueue
 from rich.console import Group
 from rich.live import Live
 
+from cli.keys import Keyboard, Terminal
 from cli.picture import facts, picture
 from cli.terminal import console, is_screen, tell
-from streamer.live.keys import Keyboard, Terminal
 from streamer.live.session import LiveSession
 from streamer.live.status import State, Status
 

@@ -16,7 +16,7 @@ from cli.terminal import complain, progress_bar, tell
 from streamer.engine import TrackReport, check_outputs, separate_track
 from streamer.errors import SettingsError, StemstreamError
 from streamer.files import Source
-from streamer.files.track import PIPE
+from streamer.files.encode.track import PIPE
 from streamer.models.separator import Bag
 from streamer.processor import load_bag
 from streamer.settings import Settings, StreamSettings

@@ -12,9 +12,7 @@ import numpy as np
 
 from streamer.arguments import check_kind, check_path
 from streamer.audio import Samples, Stems
-from streamer.channels import downmix_note, repair, to_mix
 from streamer.errors import SettingsError, SourceError
-from streamer.fifo import Fifo
 from streamer.files import (
     LoudnessMeter,
     Source,
@@ -24,16 +22,18 @@ from streamer.files import (
     refuse_inputs,
     stem_paths,
 )
+from streamer.files.encode.track import PIPE
 from streamer.files.loudness import SILENCE_LUFS
-from streamer.files.track import PIPE
-from streamer.level import TrackStatistics
 from streamer.measure import StemMeasure, TrackMeasure
 from streamer.models.separator import Bag, Load
 from streamer.naming import FILENAME
-from streamer.passes import Plan
+from streamer.pipeline.channels import downmix_note, repair, to_mix
+from streamer.pipeline.fifo import Fifo
+from streamer.pipeline.level import TrackStatistics
+from streamer.pipeline.passes import Plan
+from streamer.pipeline.separation import Front, Survey
 from streamer.processor import Processor, load_bag
 from streamer.resolve import resolve
-from streamer.separation import Front, Survey
 from streamer.settings import Settings, stream_index
 from streamer.words import counted
 

@@ -12,16 +12,16 @@ from typing import Final, get_args
 
 from streamer.arguments import as_block, check_callable, check_choice, check_kind, check_number
 from streamer.audio import FASTEST_HZ, SLOWEST_HZ, Samples, Stems
-from streamer.delay import FADE_FRAMES, Delay, Fallback
 from streamer.errors import SettingsError
 from streamer.forked import refuse_forked
 from streamer.models import load
 from streamer.models.separator import Bag
-from streamer.passes import Plan
+from streamer.pipeline.delay import FADE_FRAMES, Delay, Fallback
+from streamer.pipeline.passes import Plan
+from streamer.pipeline.separation import Separation, Survey
+from streamer.pipeline.worker import Job, LiveWorker, WindowWorker, Worker
 from streamer.resolve import resolve
-from streamer.separation import Separation, Survey
 from streamer.settings import MOST_BATCH, StreamSettings
-from streamer.worker import Job, LiveWorker, WindowWorker, Worker
 
 MOST_SECONDS: Final = 600.0
 """Of a budget, and of a context: as of a window."""

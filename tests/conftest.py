@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from doubles import bag_of, tiny
+from support.doubles import bag_of, tiny
 
 from streamer.audio import Samples
 from streamer.models.separator import Bag

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import RATE, bag_of, noise, tiny
+from support.doubles import RATE, bag_of, noise, tiny
 
 import streamer
 from streamer.audio import Samples

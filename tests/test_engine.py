@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import soundfile
-from doubles import RecordingSeparator, noise
+from support.doubles import RecordingSeparator, noise
 
 import streamer
 from streamer.audio import Stems

@@ -9,16 +9,16 @@ import pytest
 import torch
 from demucs.api import Separator as DemucsSeparator
 from demucs.apply import BagOfModels, apply_model
-from doubles import RATE, SOURCES, bag_of, noise, tiny
+from support.doubles import RATE, SOURCES, bag_of, noise, tiny
 
 from streamer.audio import Samples
-from streamer.level import TrackStatistics
 from streamer.models import load
-from streamer.models.checkpoint import read_network
+from streamer.models.networks.checkpoint import read_network
 from streamer.models.separator import Bag
-from streamer.models.weights import get_file, place_of
+from streamer.models.weights.places import get_file, place_of
+from streamer.pipeline.level import TrackStatistics
+from streamer.pipeline.separation import Survey
 from streamer.processor import Processor
-from streamer.separation import Survey
 from streamer.settings import Settings
 
 WINDOW = RATE // 2

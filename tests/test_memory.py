@@ -15,7 +15,7 @@ from streamer.audio import Samples
 from streamer.engine import run
 from streamer.files import Source, open_track, stem_paths
 from streamer.measure import TrackMeasure
-from streamer.models.passthrough import PassthroughSeparator
+from streamer.models.backends.passthrough import PassthroughSeparator
 from streamer.models.separator import Bag, Member
 from streamer.processor import Processor
 from streamer.settings import Settings

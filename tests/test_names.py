@@ -6,18 +6,18 @@ import json
 from pathlib import Path
 
 import pytest
-from doubles import SOURCES, bag_of, tiny
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from support.doubles import SOURCES, bag_of, tiny
 
-from streamer.derive import derive
 from streamer.errors import ModelError, SettingsError, StemstreamError
 from streamer.files import stem_paths
 from streamer.models import load
-from streamer.models.weights import available
+from streamer.models.weights.places import available
 from streamer.naming import MOST_NAME_BYTES, FileName, distinct_names, track_name
+from streamer.pipeline.derive import derive
 from streamer.settings import Settings
 
 BAD = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soundfile
-from doubles import RATE, SOURCES, bag_of, noise, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.doubles import RATE, SOURCES, bag_of, noise, tiny
 
 import streamer
 from streamer import Processor, Settings, SettingsError

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
 from streamer.errors import SettingsError
+from streamer.evaluation.settings import EvalSettings
 from streamer.live.settings import LiveSettings
 from streamer.resolve import allowed, flag, resolve
 from streamer.settings import PRESETS, Environment, Preset, Settings, is_harmless
-from streamer.train.eval_settings import EvalSettings
 from streamer.train.settings import TrainSettings
 
 FIELDS = list(Settings.model_fields)

@@ -20,18 +20,18 @@ Out of scope: sound devices, resampling, downmixing, and pictures in tags.
 
 from __future__ import annotations
 
-from streamer.files.decode import MIXTURE, open_source, reference_stems, stem_streams
-from streamer.files.demo_song import demo_song
-from streamer.files.encode import Encoding, FileSink
+from streamer.files.decode.demo_song import demo_song
+from streamer.files.decode.opening import MIXTURE, open_source, reference_stems, stem_streams
+from streamer.files.decode.source import Source
+from streamer.files.encode.file_sink import Encoding, FileSink
+from streamer.files.encode.pipe import PipeSink
+from streamer.files.encode.rescale import RescaleSink
+from streamer.files.encode.sink import Sink
+from streamer.files.encode.stem_mp4 import StemMp4Sink
+from streamer.files.encode.track import left_to_write, open_track, refuse_inputs, stem_paths
 from streamer.files.folder import track_lock
 from streamer.files.loudness import LoudnessMeter
 from streamer.files.part import remove_stale_parts
-from streamer.files.pipe import PipeSink
-from streamer.files.rescale import RescaleSink
-from streamer.files.sink import Sink
-from streamer.files.source import Source
-from streamer.files.stem_mp4 import StemMp4Sink
-from streamer.files.track import left_to_write, open_track, refuse_inputs, stem_paths
 
 __all__ = [
     "MIXTURE",

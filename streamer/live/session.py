@@ -7,7 +7,7 @@
         session.wait()
     session.report()
 
-What has to be on time is done by the callbacks (`streamer.live.callbacks`); the engine only has to
+What has to be on time is done by the callbacks (`live.realtime.callbacks`); the engine only has to
 be in time on average, and the delay says by how much.
 """
 
@@ -27,25 +27,25 @@ import numpy as np
 
 from streamer.arguments import check_kind
 from streamer.audio import Samples, Stems
-from streamer.latency import LatencyLog
-from streamer.live.account import Account, tell_nobody
-from streamer.live.degrade import Degrader
-from streamer.live.devices import Backend
-from streamer.live.feed import StemFeed
-from streamer.live.judge import Judge
-from streamer.live.mixer import Mixer, MixState, matrices, parse_route
-from streamer.live.observer import Observer
-from streamer.live.player import Player
-from streamer.live.prepare import POLL_SECONDS, MakeBag, Prepared, prepare
-from streamer.live.recorder import Recorder
-from streamer.live.rig import Rig
-from streamer.live.run_clock import SYSTEM_CLOCK, RunClock
-from streamer.live.scene import SceneFile
+from streamer.live.devices.device import Backend
+from streamer.live.devices.player import Player
+from streamer.live.devices.streams import Rig
+from streamer.live.mixing.mixer import Mixer, MixState, matrices, parse_route
+from streamer.live.mixing.scene import SceneFile
+from streamer.live.overload.deadlines import Judge
+from streamer.live.overload.degrade import Degrader
+from streamer.live.planning.prepare import POLL_SECONDS, MakeBag, Prepared, prepare
+from streamer.live.realtime.feed import StemFeed
+from streamer.live.realtime.run_clock import SYSTEM_CLOCK, RunClock
+from streamer.live.recording.recorder import Recorder
+from streamer.live.run_log import Account, tell_nobody
 from streamer.live.settings import LiveSettings
 from streamer.live.status import Reason, Status
-from streamer.live.verdict import LiveReport
+from streamer.live.telemetry.latency import LatencyLog
+from streamer.live.telemetry.observer import Observer
+from streamer.live.telemetry.verdict import LiveReport
+from streamer.pipeline.worker import Job, LiveWorker, WindowWorker
 from streamer.processor import Live, Processor, load_bag
-from streamer.worker import Job, LiveWorker, WindowWorker
 
 READ_FRAMES = 4096
 WATCH_SECONDS = 0.02
@@ -104,7 +104,7 @@ def _make_processor(
 
 
 class LiveSession:
-    """One live run. It is what keys and remotes control (`streamer.live.controls.Controls`).
+    """One live run. It is what keys and remotes control (`live.control.controls.Controls`).
 
     ``tell`` is given what a person should know, a sentence each. ``insert`` is given each block
     that was captured, in order, and may write another in its place. ``clock`` is the time of the

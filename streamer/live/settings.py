@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from streamer.delay import Fallback
+from streamer.pipeline.delay import Fallback
 from streamer.settings import (
     MOST_COUNT,
     ConflictError,

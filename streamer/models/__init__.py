@@ -2,16 +2,17 @@
 
 ::
 
-    info, names          what is known about a model (`registry`)
-    available, download  where its weights are now, and fetching them (`weights`)
-    resolve_auto         what the model name ``auto`` means here and now
-    load                 name -> `Bag`, ready to separate (`loading`)
+    info, names              what is known about a model (`weights.registry`)
+    available, download      where its weights are now, and fetching them (`weights.places`)
+    resolve_auto             what the model name ``auto`` means here and now
+    load                     name -> `Bag`, ready to separate (`loading`)
     Bag, Member, Separator   what the engine sees (`separator`)
 
-Inside: `networks` reads weights, `backends` chooses what runs them, `torch_separator` and
-`openvino_separator` do, over `hybrid` (HTDemucs in pieces), and `torch_stream` and
-`openvino_stream` (`causal`, along a stream); `masked` and `causal` are networks of ours;
-`calibration` times windows.
+    weights/                 where weights are
+    networks/                what networks are
+    backends/                what runs them
+    choice, calibration      which backend is fastest here, and how long a window takes
+    members                  the networks of one model, put on a backend
 
 Importing this package imports neither torch nor demucs's networks; `load` does, once it needs them.
 """
@@ -19,9 +20,9 @@ Importing this package imports neither torch nor demucs's networks; `load` does,
 from __future__ import annotations
 
 from streamer.models.loading import load
-from streamer.models.registry import ModelInfo, info, names
 from streamer.models.separator import Bag, Member, Separator
-from streamer.models.weights import Available, available, download, resolve_auto
+from streamer.models.weights.places import Available, available, download, resolve_auto
+from streamer.models.weights.registry import ModelInfo, info, names
 
 __all__ = [
     "Available",

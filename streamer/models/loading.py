@@ -11,15 +11,15 @@ from typing import Final, Literal
 from streamer.arguments import check_kind
 from streamer.errors import ModelError, SettingsError, WeightsError
 from streamer.forked import note_model
-from streamer.models.backends import Backend, Choices, eligible
+from streamer.models.backends.passthrough import PassthroughSeparator
+from streamer.models.choice import Backend, Choices, eligible
 from streamer.models.devices import kind_of
-from streamer.models.graphs import Anatomy
-from streamer.models.networks import Networks
-from streamer.models.passthrough import PassthroughSeparator
-from streamer.models.registry import ModelInfo, info, names
+from streamer.models.members import Networks
+from streamer.models.networks.anatomy import Anatomy
 from streamer.models.separator import Bag, Member, Separator, WindowKind
 from streamer.models.threads import wait_without_spinning
-from streamer.models.weights import holds, place_of, resolve_auto
+from streamer.models.weights.places import holds, place_of, resolve_auto
+from streamer.models.weights.registry import ModelInfo, info, names
 from streamer.settings import Library, Precision
 
 LIVE_SECONDS: Final = 2.0

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from streamer.errors import SettingsError
+from streamer.evaluation.songs import Song, find_songs
 from streamer.train.corpus import Track, decode_songs
 from streamer.train.settings import TrainSettings
-from streamer.train.songs import Song, find_songs
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from ringbuffer.kept import read_sealed, write_sealed
 from streamer.audio import Samples
 from streamer.cache import digest
+from streamer.evaluation.songs import Song
 from streamer.files.part import sink_errors
-from streamer.train.songs import Song
 
 STRETCH_SECONDS: Final = 60
 TITLE_CHARACTERS: Final = 60

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save
 
 from streamer.files.part import sink_errors
-from streamer.models.checkpoint import Network, metadata_of
+from streamer.models.networks.checkpoint import Network, metadata_of
 
 HALF_COSTS_DB: Final = 0.05
 """What half precision may cost in SDR."""

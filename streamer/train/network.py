@@ -9,11 +9,11 @@ import torch
 from demucs.htdemucs import HTDemucs
 
 from streamer.errors import ModelError, SettingsError
-from streamer.models.checkpoint import Network, read_network
-from streamer.models.weights import get_file, place_of
+from streamer.evaluation.songs import CHANNELS
+from streamer.models.networks.checkpoint import Network, read_network
+from streamer.models.weights.places import get_file, place_of
 from streamer.train.losses import STFT_SIZES
 from streamer.train.settings import TrainSettings
-from streamer.train.songs import CHANNELS
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from streamer.errors import WeightsError
 from streamer.files.part import sink_errors
-from streamer.models.checkpoint import Network
+from streamer.models.networks.checkpoint import Network
 from streamer.train.settings import TrainSettings
 
 Tensors: TypeAlias = tuple[torch.Tensor, ...] | list[torch.Tensor]

@@ -12,11 +12,11 @@ import torch
 from demucs.apply import apply_model
 
 from streamer.audio import Samples
-from streamer.models.checkpoint import Network
+from streamer.evaluation.scores import SongScore, Summary, score, summarize
+from streamer.models.backends.torch_stream import TorchStreamSeparator
+from streamer.models.networks.checkpoint import Network
 from streamer.models.separator import along
-from streamer.models.torch_stream import TorchStreamSeparator
 from streamer.train.corpus import Track
-from streamer.train.scores import SongScore, Summary, score, summarize
 
 OVERLAP: Final = 0.25
 BSS_SECONDS: Final = 10.0

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from doubles import noise, tiny
+from support.doubles import noise, tiny
 
 from cli.main import run
 from streamer.audio import Samples

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from doubles import noise
+from support.doubles import noise
 
 from cli.tracks import try_all
 from streamer.audio import Samples

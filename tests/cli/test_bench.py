@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streamer.live.benchmark_report import COLUMNS
+from streamer.benchmark.report import COLUMNS
 
 Run = Callable[..., object]
 

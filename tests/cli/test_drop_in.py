@@ -12,7 +12,7 @@ import pytest
 import typer
 from demucs.separate import get_parser
 from demucs.separate import main as demucs
-from doubles import RATE, noise
+from support.doubles import RATE, noise
 
 from cli.options import with_settings
 from streamer.audio import Samples

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from data_set import make_stems, write_song, write_stem_file
+from support.data_set import make_stems, write_song, write_stem_file
 
 from cli.evaluate import MEANINGLESS
+from streamer.evaluation.settings import EvalSettings
 from streamer.resolve import flag
-from streamer.train.eval_settings import EvalSettings
 
 Run = Callable[..., Any]
 RATE = 8000

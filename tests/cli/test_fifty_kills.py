@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from doubles import noise
+from support.doubles import noise
 
 Run = Callable[..., Any]
 KILLS = 50
@@ -21,7 +21,7 @@ FLAGS = ("separate", "-n", "passthrough", "--stems", "bass,vocals")
 # One process imports everything once; each run is a fork of it, before it has run anything.
 STARTER = """
 import os, signal, sys
-import cli.commands, cli.tracks, streamer.files.encode, streamer.files.decode_pcm
+import cli.commands, cli.tracks, streamer.files.encode.file_sink, streamer.files.decode.pcm
 from cli.main import run
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 sys.argv[0] = "stemstream"

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
-from doubles import noise
+from support.doubles import noise
 
 from streamer.files.part import PartFile
 

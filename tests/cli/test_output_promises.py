@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doubles import noise
+from support.doubles import noise
 
 from streamer.errors import OutputExistsError, SinkError
 from streamer.files import left_to_write, open_track
-from streamer.files.memory import MemorySource
+from streamer.files.decode.memory import MemorySource
 from streamer.processor import Processor
 from streamer.settings import Settings
 

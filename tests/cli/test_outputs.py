@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from doubles import RATE, noise
+from support.doubles import RATE, noise
 
 from streamer.audio import Samples
 from streamer.files import LoudnessMeter, open_source, reference_stems

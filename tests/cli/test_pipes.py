@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import noise
+from support.doubles import noise
 
 Run = Callable[..., Any]
 MODEL = ("separate", "-n", "passthrough", "--clip-mode", "none", "--float32")

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doubles import RATE, SOURCES, noise
 from safetensors import safe_open
+from support.doubles import RATE, SOURCES, noise
 
 from streamer.errors import SettingsError
 from streamer.resolve import resolve

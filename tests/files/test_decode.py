@@ -346,7 +346,7 @@ def test_a_named_pipe_is_read_once(tmp_path: Path, wav: Path) -> None:
 
 
 def test_ctrl_c_inside_a_read_is_not_swallowed(wav: Path) -> None:
-    from streamer.files.decode_av import AvSource
+    from streamer.files.decode.compressed import AvSource
 
     class Interrupted:
         def __init__(self) -> None:

@@ -15,7 +15,7 @@ import soundfile
 from streamer.audio import Samples
 from streamer.errors import SettingsError
 from streamer.files import Encoding, FileSink, open_source
-from streamer.files.wav import PcmCoder, WavWriter, wav_header
+from streamer.files.encode.wav import PcmCoder, WavWriter, wav_header
 
 Ffmpeg = Callable[..., bytes]
 Decode = Callable[..., Samples]

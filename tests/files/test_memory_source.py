@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streamer.audio import Samples
-from streamer.files.memory import MemorySource
+from streamer.files.decode.memory import MemorySource
 
 
 @pytest.mark.parametrize("block_frames", [1, 7, 100, 1000])

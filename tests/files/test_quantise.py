@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamer.files.encode.wav import PcmCoder
 from streamer.files.quantise import Quantiser
-from streamer.files.wav import PcmCoder
 
 
 @pytest.mark.parametrize("bits", [16, 24])

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.audio import Samples
+from streamer.files.encode.wav import PcmCoder, WavWriter
 from streamer.files.quantise import SampleFormat
-from streamer.files.wav import PcmCoder, WavWriter
 
 Decode = Callable[..., Samples]
 FORMATS: tuple[SampleFormat, ...] = ("int16", "int24", "float32")

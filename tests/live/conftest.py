@@ -10,14 +10,14 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from live import servers
-from live.command import LiveRun, caches
-from live.servers import Server
+from live.support import servers
+from live.support.command import LiveRun, caches
+from live.support.servers import Server
 
 from cli.main import run
 from streamer.errors import DeviceError
-from streamer.live.portaudio import PortAudioBackend
-from streamer.live.portaudio_library import library
+from streamer.live.devices.portaudio import PortAudioBackend
+from streamer.live.devices.portaudio_library import library
 from streamer.stop_signals import STOP_SIGNALS
 
 

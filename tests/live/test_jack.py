@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from live import servers
-from live.command import LiveRun, read_report
-from live.loop import pass_through
-from live.servers import RATE, Server, wait_until
+from live.support import servers
+from live.support.command import LiveRun, read_report
+from live.support.loop import pass_through
+from live.support.servers import RATE, Server, wait_until
 
-from streamer.live.portaudio import PortAudioBackend
+from streamer.live.devices.portaudio import PortAudioBackend
 
 PERIOD = 256  # frames, of `servers.jack`
 SYSTEM = ("-n", "passthrough", "--input", "system", "--output", "system", "--samplerate", RATE)

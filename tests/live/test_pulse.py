@@ -24,17 +24,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from doubles import noise
-from live import servers
-from live.command import LiveRun, free_port, once, read_report, words
 from live.conftest import found
-from live.loop import Loop, pass_through
-from live.servers import PATIENCE_SECONDS, WIDE_CHANNELS, Server, wait_until
+from live.support import servers
+from live.support.command import LiveRun, free_port, once, read_report, words
+from live.support.loop import Loop, pass_through
+from live.support.servers import PATIENCE_SECONDS, WIDE_CHANNELS, Server, wait_until
+from support.doubles import noise
 
 from streamer.audio import Samples
 from streamer.errors import DeviceError
-from streamer.live.osc import build, parse
-from streamer.live.portaudio import PortAudioBackend
+from streamer.live.control.osc import build, parse
+from streamer.live.devices.portaudio import PortAudioBackend
 from streamer.processor import Processor
 
 RATE = 44100  # the models' rate, so that nothing is resampled on the way

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from doubles import noise
-from live import servers
-from live.command import LiveRun, read_report
 from live.conftest import found
-from live.servers import WIDE_CHANNELS, WIDE_MAP, Server, wait_until
+from live.support import servers
+from live.support.command import LiveRun, read_report
+from live.support.servers import WIDE_CHANNELS, WIDE_MAP, Server, wait_until
+from support.doubles import noise
 
 from streamer.audio import Samples
-from streamer.live.moves import Moves
-from streamer.live.portaudio import PortAudioBackend
-from streamer.live.sound_server import ServerStream
+from streamer.live.devices.moves import Moves
+from streamer.live.devices.portaudio import PortAudioBackend
+from streamer.live.devices.sound_server import ServerStream
 
 RATE = 44100
 Start = Callable[..., LiveRun]

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from doubles import RATE, AlongTheStream, bag_of, noise, tiny
-from live.staging import (
+from live.support.staging import (
     BEGIN_SECONDS,
     PLAN,
     Scaled,
@@ -27,18 +26,19 @@ from live.staging import (
     speakers,
     tone,
 )
+from support.doubles import RATE, AlongTheStream, bag_of, noise, tiny
 
 from streamer import Processor, Settings
 from streamer.audio import Samples
 from streamer.errors import SettingsError, StemstreamError
-from streamer.live.callbacks import FADE_FRAMES
-from streamer.live.prepare import prepare
+from streamer.live.planning.prepare import prepare
+from streamer.live.realtime.callbacks import FADE_FRAMES
 from streamer.live.session import open_session
 from streamer.live.settings import LiveSettings
 from streamer.live.status import Reason, State
-from streamer.live.virtual import VirtualBackend
 from streamer.models import load
 from streamer.models.separator import Bag, Stride
+from streamer.testing.virtual import VirtualBackend
 
 RAMP_STEP = 1 / (0.005 * RATE)
 """How much a gain changes from a frame to the next, at most."""

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from doubles import RATE, bag_of, noise, tiny
-from live.staging import (
+from live.support.staging import (
     STEP_SECONDS,
     Run,
     Scaled,
@@ -26,14 +25,15 @@ from live.staging import (
     speakers,
     tone,
 )
+from support.doubles import RATE, bag_of, noise, tiny
 
 from streamer.audio import Samples
 from streamer.errors import ModelError
-from streamer.live.callbacks import FADE_FRAMES
+from streamer.live.realtime.callbacks import FADE_FRAMES
 from streamer.live.status import Reason, State
-from streamer.live.virtual import VirtualBackend
-from streamer.live.virtual_device import VirtualDevice
 from streamer.models.separator import WHOLE
+from streamer.testing.virtual import VirtualBackend
+from streamer.testing.virtual_device import VirtualDevice
 
 FADE_STEP = 1 / FADE_FRAMES
 LEAVES, RETURNS = 2.0, 3.7

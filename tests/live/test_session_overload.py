@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from doubles import RATE, SmallDevice
-from live.staging import Run, Scaled, begun, card, delay_between, noise_source, one, running, tone
+from live.support.staging import (
+    Run,
+    Scaled,
+    begun,
+    card,
+    delay_between,
+    noise_source,
+    one,
+    running,
+    tone,
+)
+from support.doubles import RATE, SmallDevice
 
-from streamer.live.report import plain
 from streamer.live.status import Reason, State
-from streamer.live.verdict import Outcome, judge
-from streamer.models.sparing import SparingSeparator
+from streamer.live.telemetry.report import plain
+from streamer.live.telemetry.verdict import Outcome, judge
+from streamer.models.backends.sparing import SparingSeparator
 
 FADE_STEP = 1 / 256
 GIVES_UP = ["wider hop", "1 shift", "model small", "dry"]

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from doubles import RATE, noise
-from live.staging import begun, card, noise_source, running, speakers
+from live.support.staging import begun, card, noise_source, running, speakers
+from support.doubles import RATE, noise
 
 from cli.screen import line
 from streamer.audio import Samples
 from streamer.errors import SettingsError
-from streamer.live import player
-from streamer.live.report import plain
+from streamer.live.devices import player
 from streamer.live.settings import LiveSettings
 from streamer.live.status import Reason, Status
+from streamer.live.telemetry.report import plain
 from streamer.resolve import resolve
 
 

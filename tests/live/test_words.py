@@ -9,13 +9,13 @@ from typing import Any, cast
 import pytest
 
 from streamer.errors import DeviceError, SourceError
-from streamer.live.devices import StreamRequest
-from streamer.live.portaudio import _refusals
-from streamer.live.portaudio_library import Library
-from streamer.live.prepare import wire
+from streamer.live.devices.device import StreamRequest
+from streamer.live.devices.portaudio import _refusals
+from streamer.live.devices.portaudio_library import Library
+from streamer.live.planning.prepare import wire
 from streamer.live.settings import LiveSettings
-from streamer.live.virtual import VirtualBackend
-from streamer.live.virtual_device import VirtualDevice
+from streamer.testing.virtual import VirtualBackend
+from streamer.testing.virtual_device import VirtualDevice
 
 MIC = VirtualDevice("mic 2.0", input_channels=2)
 

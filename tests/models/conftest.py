@@ -16,8 +16,8 @@ from demucs.hdemucs import HDemucs
 from demucs.htdemucs import HTDemucs
 from safetensors.torch import save_file
 
-from streamer.models.checkpoint import metadata_of
-from streamer.models.masked import MaskedHTDemucs
+from streamer.models.networks.checkpoint import metadata_of
+from streamer.models.networks.masked import MaskedHTDemucs
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 

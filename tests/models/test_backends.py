@@ -8,7 +8,8 @@ import pytest
 from streamer.cache import JsonStore
 from streamer.errors import ModelError, SettingsError
 from streamer.models import load
-from streamer.models.backends import (
+from streamer.models.backends.openvino_library import has_openvino
+from streamer.models.choice import (
     BACKENDS,
     ENOUGH_SECONDS,
     MOST_ROUNDS,
@@ -18,7 +19,6 @@ from streamer.models.backends import (
     backend_named,
     eligible,
 )
-from streamer.models.openvino_library import has_openvino
 from streamer.models.separator import WHOLE, WindowKind
 
 pytestmark = pytest.mark.skipif(not has_openvino(), reason="needs openvino")
@@ -125,7 +125,7 @@ def test_what_may_run():
 
 
 def test_without_the_package_there_is_no_openvino(monkeypatch):
-    monkeypatch.setattr("streamer.models.backends.has_openvino", lambda: False)
+    monkeypatch.setattr("streamer.models.choice.has_openvino", lambda: False)
     assert eligible(None, "float32", "cpu") == (TORCH, NATIVE)
     with pytest.raises(ModelError, match="openvino, which is not here; `pip install openvino`"):
         eligible("openvino", "float32", "cpu")

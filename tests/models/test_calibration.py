@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from doubles import AlongTheStream
+from support.doubles import AlongTheStream
 
 from ringbuffer.kept import read_sealed, write_sealed
 from streamer.errors import ModelError

@@ -15,7 +15,7 @@ from demucs.repo import BagOnlyRepo, LocalRepo
 
 from streamer.errors import ModelError, SettingsError, WeightsError
 from streamer.models import load
-from streamer.models.torch_separator import TorchSeparator
+from streamer.models.backends.torch_separator import TorchSeparator
 
 SPECIALISTS = """
 models: ['aaaa0000', 'bbbb0000', 'cccc0000']

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from doubles import RATE, SOURCES, tiny
+from support.doubles import RATE, SOURCES, tiny
 
 from streamer.audio import Samples
 from streamer.train.export import export, state_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from doubles import RATE, SOURCES
+from support.doubles import RATE, SOURCES
 
 from streamer.files import open_source
 from streamer.train.augment import AUGMENTATIONS, Warp

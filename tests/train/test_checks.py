@@ -7,13 +7,13 @@ import random
 
 import numpy as np
 import pytest
-from doubles import RATE, SOURCES, noise
+from support.doubles import RATE, SOURCES, noise
 
 from streamer.errors import SettingsError
+from streamer.evaluation.songs import find_songs
 from streamer.train.checks import findings
 from streamer.train.corpora import gather, hold_out
 from streamer.train.settings import TrainSettings
-from streamer.train.songs import find_songs
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 from demucs.pretrained import get_model
-from doubles import RATE, SOURCES, tiny
+from support.doubles import RATE, SOURCES, tiny
 
 from streamer.errors import ModelError, OutputExistsError, SettingsError, WeightsError
-from streamer.models.causal import CausalBandSplit
-from streamer.models.checkpoint import read_network, write_network
 from streamer.models.loading import load
+from streamer.models.networks.causal import CausalBandSplit
+from streamer.models.networks.checkpoint import read_network, write_network
 from streamer.train.export import export, state_of
 from streamer.train.interrupt import Interrupt
 from streamer.train.losses import mean_loss, spectral_losses, stem_losses

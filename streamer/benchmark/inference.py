@@ -1,0 +1,240 @@
+"""The benchmark: how fast each model is on this machine, and what a live run makes of it.
+
+::
+
+    models = models_here()
+    for job in jobs(models, backend_names, windows):
+        results = run_apart(job)
+
+Each model runs on each backend in a process of its own, so that its memory is its own, and one that
+takes too much ends alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from streamer import models
+from streamer.audio import Samples
+from streamer.errors import ModelError, StemstreamError
+from streamer.files import demo_song, open_source
+from streamer.live.planning.plan import PlanRequest
+from streamer.live.planning.solver import quickest, solve, stream_windows
+from streamer.models.calibration import WindowTiming, time_bag
+from streamer.models.choice import BACKENDS, Backend, backend_named
+from streamer.models.networks.random import RANDOM, write_random_htdemucs
+
+WINDOWS: Final = (1.0, 2.0, 4.0)
+QUICK_WINDOWS: Final = (2.0,)
+AGAIN_SECONDS: Final = 0.5
+"""Windows that take longer are not timed a second time."""
+NO_NETWORK: Final = "none needed"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model on a backend, with windows of these lengths in seconds, the shortest first."""
+
+    model: str
+    backend: str
+    windows: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one window costs and what a live run makes of it. ``problem`` says why not, else "".
+
+    Of a model that goes along the stream the window is what it is given at a time.
+    ``rtf`` is the compute time of a second of window; ``load`` that of a second of music at
+    ``hop_seconds``, which `solver.solve` chooses. ``least_delay_seconds`` is the smallest promise
+    that can be kept, without the sound devices' own delay. ``memory_bytes`` is the most that the
+    process had held. Of what is not ``steady`` the machine was busy with something else.
+    ``deviation_db`` is the energy of float32 torch's stems over that of the difference, on music;
+    None: not measured, since random weights say nothing, or it is the reference itself.
+    """
+
+    model: str
+    backend: str
+    window_seconds: float
+    p50_seconds: float | None = None
+    p99_seconds: float | None = None
+    rtf: float | None = None
+    hop_seconds: float | None = None
+    load: float | None = None
+    least_delay_seconds: float | None = None
+    memory_bytes: int | None = None
+    deviation_db: float | None = None
+    steady: bool = True
+    problem: str = ""
+
+
+def models_here() -> list[str]:
+    """Return the models that can run without fetching anything, and the random one."""
+    here = [
+        name
+        for name in models.names()
+        if (models.info(name).origin == "none" or models.available(name))
+        and all(find_spec(package) for package in models.info(name).requires)
+    ]
+    return [*here, RANDOM]
+
+
+def jobs(
+    names: Sequence[str], backend_names: Sequence[str], windows: Sequence[float]
+) -> Iterator[Job]:
+    """Yield all there is to run."""
+    ordered = tuple(sorted(windows))
+    for name in names:
+        if name in models.names() and models.info(name).origin == "none":
+            yield Job(name, NO_NETWORK, ordered)
+            continue
+        streaming = name in models.names() and models.info(name).streaming
+        for backend_name in backend_names:
+            if backend_name != ("openvino bfloat16" if streaming else "native float32"):
+                yield Job(name, backend_name, ordered)
+
+
+def run_apart(job: Job) -> list[Result]:
+    """Run a job in a process of its own; what goes wrong there is in the results."""
+    command = [sys.executable, "-m", __spec__.name, json.dumps(asdict(job))]
+    with tempfile.TemporaryDirectory() as folder:
+        environment = dict(os.environ)
+        if job.model == RANDOM:  # its graphs are large, and nobody wants them again
+            environment["XDG_CACHE_HOME"] = folder
+        # in a session of its own Ctrl-C does not reach it; it ends with this call instead
+        done = subprocess.run(  # noqa: S603
+            command,
+            capture_output=True,
+            text=True,
+            start_new_session=True,
+            check=False,
+            env=environment,
+        )
+    lines = done.stdout.splitlines()
+    if done.returncode or not lines:
+        said = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
+        return [Result(job.model, job.backend, seconds, problem=said) for seconds in job.windows]
+    return [Result(**result) for result in json.loads(lines[-1])]
+
+
+def run_here(job: Job) -> Iterator[Result]:
+    """Run a job in this process, a result for each window."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_random_htdemucs(Path(folder)) if job.model == RANDOM else job.model
+        for seconds in _windows_of(path, job):
+            try:
+                yield _run_window(job, str(path), seconds)
+            except StemstreamError as error:
+                yield Result(job.model, job.backend, seconds, problem=str(error))
+
+
+def _windows_of(model: str | Path, job: Job) -> Sequence[float]:
+    """Return the windows' seconds; those of a model that goes along the stream are its own."""
+    if job.model in models.names() and models.info(job.model).streaming:
+        bag = models.load(str(model), device="cpu", backend=backend_named(job.backend))
+        assert bag.stride is not None
+        return stream_windows(bag.stride, bag.samplerate, None)
+    return job.windows
+
+
+def _run_window(job: Job, model: str, seconds: float) -> Result:
+    known = BACKENDS[0] if job.backend == NO_NETWORK else backend_named(job.backend)
+    bag = _load(model, known, seconds)
+    timing = time_bag(bag)
+    if not timing.steady and timing.p50_seconds < AGAIN_SECONDS:  # what disturbed it may be over
+        timing = min(timing, time_bag(bag), key=lambda one: one.p99_seconds)
+    window_frames = timing.window_frames
+    if bag.stride is not None:
+        window_frames = bag.stride.new_frames(window_frames)
+    request = PlanRequest(bag.name, bag.samplerate, bag.samplerate, stride=bag.stride)
+    hop_seconds, load, problem = _live(request, timing)
+    return Result(
+        job.model,
+        job.backend,
+        window_frames / bag.samplerate,
+        p50_seconds=timing.p50_seconds,
+        p99_seconds=timing.p99_seconds,
+        rtf=timing.p50_seconds * bag.samplerate / window_frames,
+        hop_seconds=hop_seconds,
+        load=load,
+        least_delay_seconds=None if problem else quickest(request, [timing]).delay_seconds,
+        memory_bytes=peak_memory_bytes(),
+        deviation_db=None if job.model == RANDOM else _deviation_db(bag, model, known, seconds),
+        steady=timing.steady,
+        problem=problem,
+    )
+
+
+def _load(model: str, known: Backend, seconds: float) -> models.Bag:
+    return models.load(
+        model,
+        device="cpu",
+        segment=seconds,
+        exact_window=True,
+        backend=known,
+    )
+
+
+def _deviation_db(bag: models.Bag, model: str, known: Backend, seconds: float) -> float | None:
+    """Return how near the bag's stems of a window of music are to those of the reference."""
+    if known == BACKENDS[0] or find_spec("stempeg") is None:
+        return None
+    expected = _newest_half(_load(model, BACKENDS[0], seconds))
+    difference = expected - _newest_half(bag)
+    return float(10 * np.log10(np.sum(expected**2) / max(np.sum(difference**2), 1e-30)))
+
+
+def _newest_half(bag: models.Bag) -> Samples:
+    """Return the stems of the newest half of a window of music, of all members."""
+    with open_source(str(demo_song())) as source:
+        song = np.concatenate(list(source.blocks()))
+    stems = []
+    for member in bag.members:
+        if member is not None:
+            frames = member.separator.input_frames(member.separator.window_frames)
+            window = np.resize(song, (frames, member.separator.channels))
+            stems.append(member.separator(window[np.newaxis], slice(frames // 2, None)))
+    return np.concatenate(stems)
+
+
+def _live(request: PlanRequest, timing: WindowTiming) -> tuple[float | None, float | None, str]:
+    """Return the hop that is chosen and the load at it, or why there is none."""
+    try:
+        plan = solve(request, [timing])
+    except ModelError:
+        return None, None, "too slow for live"
+    return plan.hop_seconds, plan.load, ""
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process has held."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux lets rusage begin with what the parent held
+        for line in status.read_text("utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def _main() -> None:
+    given = json.loads(sys.argv[1])
+    job = Job(given["model"], given["backend"], tuple(given["windows"]))
+    results = [asdict(result) for result in run_here(job)]
+    sys.stdout.write(json.dumps(results, allow_nan=False) + "\n")
+
+
+if __name__ == "__main__":
+    _main()

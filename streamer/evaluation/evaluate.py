@@ -1,0 +1,124 @@
+"""Score estimates of songs whose stems are known: a model's, a bound's, or those of files.
+
+::
+
+    with_model(Path("musdb18"), settings, bag, tell)         # the model separates each song
+    with_bound(Path("musdb18"), settings, tell)              # settings.model names a bound
+    of_files(Path("musdb18"), Path("separated"), settings, tell)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from streamer.audio import Samples
+from streamer.engine import run
+from streamer.evaluation.bounds import BOUNDS
+from streamer.evaluation.excerpts import Excerpt, choose_songs, read_excerpt
+from streamer.evaluation.pairs import pair
+from streamer.evaluation.scores import SongScore, score
+from streamer.evaluation.settings import EvalSettings
+from streamer.evaluation.songs import Song
+from streamer.files.decode.memory import MemorySource
+from streamer.models.separator import Bag
+from streamer.models.weights.registry import FOUR_STEMS
+from streamer.processor import Processor
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Is told a song's name, its number from 1, and how many there are, before it is scored."""
+Estimate: TypeAlias = Callable[[Excerpt], Samples]
+"""Gives the stems of an excerpt, ``(stems, frames, channels)``."""
+
+
+def with_model(
+    folder: Path, settings: EvalSettings, bag: Bag, progress: Progress
+) -> list[SongScore]:
+    """Separate each song of a folder, in memory, and score it.
+
+    Raises:
+        StemstreamError: see `streamer.errors`.
+    """
+    songs = choose_songs(folder, bag.names, settings)
+    with Processor(settings, bag=bag) as processor:
+
+        def estimate(excerpt: Excerpt) -> Samples:
+            return separate(excerpt, processor)
+
+        return _score_all(songs, processor.names, estimate, settings, progress)
+
+
+def with_bound(folder: Path, settings: EvalSettings, progress: Progress) -> list[SongScore]:
+    """Score the bound that ``settings.model`` names on each song of a folder.
+
+    Raises:
+        StemstreamError: see `streamer.errors`.
+    """
+    bound, stems = BOUNDS[settings.model], settings.stems or FOUR_STEMS
+    every = tuple(dict.fromkeys((*FOUR_STEMS, *stems)))  # all that are in the mix
+    wanted = [every.index(stem) for stem in stems]
+    songs = choose_songs(folder, every, settings)
+    return _score_all(songs, stems, lambda excerpt: bound(excerpt)[wanted], settings, progress)
+
+
+def of_files(
+    references: Path, estimates: Path, settings: EvalSettings, progress: Progress
+) -> list[SongScore]:
+    """Score the files of a folder of estimates, laid out as `stemstream separate` does.
+
+    Raises:
+        SourceError: a song or a stem has no estimate, or one of another length or rate.
+        SettingsError: no song has one of the stems.
+    """
+    stems = settings.stems or FOUR_STEMS
+    songs = choose_songs(references, stems, settings)
+    found = pair(songs, estimates, stems)
+
+    def estimate(excerpt: Excerpt) -> Samples:
+        other = found[excerpt.song.name]
+        stems = other.read(other.samplerate, excerpt.start_frame, excerpt.frames)
+        missing = excerpt.frames - stems.shape[1]  # as little as `pair` lets pass
+        return np.pad(stems, ((0, 0), (0, missing), (0, 0)))
+
+    return _score_all(songs, stems, estimate, settings, progress)
+
+
+def separate(excerpt: Excerpt, processor: Processor) -> Samples:
+    """Return what a file run makes of an excerpt, ``(stems, frames, channels)``."""
+    heard = np.concatenate([excerpt.before, excerpt.mixture])
+    source = MemorySource(excerpt.song.name, heard, excerpt.song.samplerate)
+    stems = np.concatenate([stems.data for stems in run(source, processor)], axis=1)
+    return stems[:, len(excerpt.before) :]
+
+
+def _score_all(
+    songs: Sequence[Song],
+    stems: Sequence[str],
+    estimate: Estimate,
+    settings: EvalSettings,
+    progress: Progress,
+) -> list[SongScore]:
+    """Score the named ``stems``, which the estimates are of, of each song."""
+    scores = []
+    for number, song in enumerate(songs, 1):
+        progress(song.name, number, len(songs))
+        excerpt = read_excerpt(song, settings.seconds)
+        scores.append(score_excerpt(excerpt, estimate(excerpt), stems, settings))
+    return scores
+
+
+def score_excerpt(
+    excerpt: Excerpt, estimates: Samples, stems: Sequence[str], settings: EvalSettings
+) -> SongScore:
+    """Score estimates of the named ``stems``, ``(stems, frames, channels)``."""
+    song = excerpt.song
+    references = excerpt.references[[song.stems.index(stem) for stem in stems]]
+    return score(
+        song.name,
+        dict(zip(stems, zip(references, estimates, strict=True), strict=True)),
+        song.samplerate,
+        with_bss_eval=settings.bss_eval,
+    )

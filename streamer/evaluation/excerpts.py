@@ -1,0 +1,66 @@
+"""What of a data set is scored: stretches of songs, read into memory one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamer.audio import Samples
+from streamer.errors import SettingsError
+from streamer.evaluation.settings import EvalSettings
+from streamer.evaluation.songs import Song, find_songs
+
+
+@dataclass(frozen=True, eq=False)
+class Excerpt:
+    """A stretch of a song: ``references`` ``(stems, frames, 2)`` of all stems, and ``mixture``.
+
+    All at the song's own sample rate, from its ``start_frame`` on. ``before`` is what of the
+    mixture a model is to hear first, ``(frames, 2)``.
+    """
+
+    song: Song
+    start_frame: int
+    references: Samples
+    mixture: Samples
+    before: Samples
+
+    @property
+    def frames(self) -> int:
+        """How many frames it has."""
+        return len(self.mixture)
+
+
+def choose_songs(folder: Path, stems: Sequence[str], settings: EvalSettings) -> list[Song]:
+    """Return the songs to score: of a data set with splits those of ``test``.
+
+    Raises:
+        SourceError: there is none, or one cannot be read.
+        SettingsError: no song has one of the stems, so nothing could be said of it.
+    """
+    songs = find_songs(folder, stems)
+    songs = [song for song in songs if song.split == "test"] or songs
+    for index, stem in enumerate(stems):
+        if not any(song.recordings[index] for song in songs):
+            raise SettingsError(
+                f"no song in {folder} has the stem {stem!r}, which the model makes; try another "
+                "model, or other songs"
+            )
+    return songs[: settings.songs]
+
+
+def read_excerpt(song: Song, seconds: float | None, before_seconds: float = 0.0) -> Excerpt:
+    """Read what of a song is scored: all of it, or so many seconds from its middle.
+
+    ``before_seconds`` are read besides of what comes before, if there is as much.
+
+    Raises:
+        SourceError: a file cannot be read.
+    """
+    frames = song.frames if seconds is None else min(round(seconds * song.samplerate), song.frames)
+    start = (song.frames - frames) // 2
+    references = song.read(song.samplerate, start, frames)
+    before = min(round(before_seconds * song.samplerate), start)
+    mixture = song.read_mixture(song.samplerate, start - before, before + frames)
+    return Excerpt(song, start, references, mixture[before:], mixture[:before])

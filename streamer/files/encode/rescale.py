@@ -1,0 +1,84 @@
+"""Scale a stem by its own peak, which is known only when all of it has come."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from streamer.audio import Samples
+from streamer.files.decode.source import BLOCK_FRAMES
+from streamer.files.encode.sink import Sink
+from streamer.files.part import sink_errors
+
+
+class RescaleSink(Sink):
+    """Holds a stem back in an unnamed file of ``folder`` until `commit` sends it to ``sink``.
+
+    The gain is then 1 / max(1.01 * peak, 1), as of demucs's ``--clip-mode rescale``, or ``gain``
+    where that was set before the commit (one for all stems keeps their balance). ``peak`` is the
+    largest sample so far. The unnamed file is gone when the process ends, however it ends.
+
+    Raises:
+        SinkError: the folder cannot be written; ``sink`` is aborted.
+    """
+
+    def __init__(self, sink: Sink, folder: Path, channels: int) -> None:
+        self.peak = 0.0
+        self.gain: float | None = None
+        self.note = sink.note
+        self._sink = sink
+        self._channels = channels
+        self._spool_name = folder / "a temporary file"
+        try:
+            with sink_errors(self._spool_name):
+                self._spool = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        except BaseException:
+            sink.abort()
+            raise
+
+    def write(self, samples: Samples) -> None:
+        """See `Sink.write`."""
+        try:
+            with sink_errors(self._spool_name):
+                self._spool.write(samples.astype(np.float32, copy=False).tobytes())
+        except BaseException:
+            self.abort()
+            raise
+        if len(samples):
+            self.peak = max(self.peak, float(np.abs(samples).max()))
+
+    def seal(self) -> None:
+        """See `Output.seal`."""
+        if self._spool.closed:
+            return
+        gain = 1 / max(1.01 * self.peak, 1) if self.gain is None else self.gain
+        try:
+            with sink_errors(self._spool_name):
+                self._spool.seek(0)
+                while data := self._spool.read(4 * self._channels * BLOCK_FRAMES):
+                    block = np.frombuffer(data, np.float32).reshape(-1, self._channels)
+                    self._sink.write(block * np.float32(gain))
+            self._sink.seal()
+        except BaseException:
+            self.abort()
+            raise
+        self._spool.close()
+
+    def commit(self) -> None:
+        """See `Output.commit`."""
+        self.seal()
+        self._sink.commit()
+
+    def retract(self) -> None:
+        """See `Output.retract`."""
+        self._sink.retract()
+
+    def abort(self) -> None:
+        """See `Output.abort`."""
+        # a full disk takes what is still buffered no better now; the spool is closed all the same
+        with contextlib.suppress(OSError):
+            self._spool.close()
+        self._sink.abort()

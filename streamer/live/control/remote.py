@@ -1,0 +1,152 @@
+"""OSC over UDP: one thread that hears commands and pushes what subscribers want to see.
+
+::
+
+    with Remote(session, session.status, port=9000) as remote: ...
+
+`commands` says what the addresses mean, `subscriptions` what subscribers get,
+`PUSH_SECONDS` apart. Nothing here waits for anybody: a flood is read at a bounded rate, and a
+subscriber that does not read misses something.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+
+from streamer.live.control.controls import Controls
+from streamer.live.control.subscriptions import Desk, RemoteCounters, Sender
+from streamer.live.listen import LOOPBACK, find_address, refusal
+from streamer.live.status import Status
+
+PUSH_SECONDS: Final = 0.1
+_LARGEST_BYTES: Final = 8192  # of a datagram; the rest is cut off
+_BURST: Final = 64  # datagrams read before the others have their turn
+_PAUSE_SECONDS: Final = 0.005
+
+
+class Remote:
+    """An OSC server on a thread of its own.
+
+    Args:
+        controls: what the messages act on, called from the thread.
+        status: gives a look at the run, called from the thread.
+        port: UDP port; 0 takes a free one.
+        host: address to listen on; the default is heard on this machine alone.
+        tell: is given a sentence the first time something is wrong.
+
+    Raises:
+        SettingsError: nothing can listen there.
+    """
+
+    def __init__(
+        self,
+        controls: Controls,
+        status: Callable[[], Status],
+        *,
+        port: int,
+        host: str = LOOPBACK,
+        tell: Callable[[str], None] = lambda _sentence: None,
+    ) -> None:
+        self._desk = Desk(controls, status, tell)
+        self._socket = _listen(host, port)
+        self._stop, self._stopped = socket.socketpair()
+        self._thread = threading.Thread(target=self._run, name="stemstream-osc", daemon=True)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that it listens on."""
+        host, port = self._socket.getsockname()[:2]
+        return str(host), int(port)
+
+    @property
+    def running(self) -> bool:
+        """Whether it listens."""
+        return self._thread.is_alive()
+
+    @property
+    def counters(self) -> RemoteCounters:
+        """What has arrived since the start."""
+        return self._desk.counters
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening; a thread that has not begun never will."""
+        self._stop.close()
+        # a /quit that leads here is served on the thread itself
+        if self._thread.ident is None:
+            self._socket.close()
+            self._stopped.close()
+        elif self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        push_at = time.monotonic()
+        with self._socket, self._stopped, selectors.DefaultSelector() as selector:
+            selector.register(self._socket, selectors.EVENT_READ)
+            selector.register(self._stopped, selectors.EVENT_READ)
+            while True:
+                ready = selector.select(max(push_at - time.monotonic(), 0))
+                if any(key.fileobj is self._stopped for key, _ in ready):
+                    return
+                if ready:
+                    self._receive()
+                now = time.monotonic()
+                if now >= push_at:
+                    push_at = now + PUSH_SECONDS
+                    self._push(now)
+
+    def _receive(self) -> None:
+        for _ in range(_BURST):
+            try:
+                datagram, sender = self._socket.recvfrom(_LARGEST_BYTES)
+            except OSError:
+                break
+            for answer in self._desk.receive(datagram, sender, time.monotonic()):
+                self._send(answer, sender)
+        time.sleep(_PAUSE_SECONDS)
+
+    def _push(self, now_seconds: float) -> None:
+        for datagram, subscriber in self._desk.push(now_seconds):
+            self._send(datagram, subscriber)
+
+    def _send(self, datagram: bytes, target: Sender) -> None:
+        # who does not listen, or too slowly, misses something: that is UDP
+        with contextlib.suppress(OSError):
+            self._socket.sendto(datagram, target)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, place = find_address("osc", host, port, socket.SOCK_DGRAM)
+    try:
+        listening = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            listening.bind(place)
+        except OSError:
+            listening.close()
+            raise
+    except OSError as error:
+        raise refusal("osc", host, port, error) from None
+    listening.setblocking(False)
+    return listening

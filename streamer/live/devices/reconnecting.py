@@ -1,0 +1,178 @@
+"""One stream on a device: opened, watched, and opened anew when its device is back.
+
+A device that dies goes on for up to a second as if it lived, so the time that it was away counts
+from its last callback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from streamer.errors import DeviceError
+from streamer.live.devices.device import Backend, Device, Kind, Stream, StreamRequest, is_gone
+from streamer.live.devices.watchdog import Reconnect, Watchdog
+from streamer.live.status import Reason
+
+TRIAL_SECONDS = 1.0
+"""How long a device that is tried again may stay silent."""
+LATE_SECONDS = 0.25
+"""How long an input may take to begin, so that what it missed meanwhile counts for nothing."""
+
+
+class Link:
+    """A stream that is kept alive.
+
+    ``callbacks`` tells how often its callback has run, ``lost`` is what its loss is called.
+    ``away`` says that the device is lost; it is back with the first callback, since some open and
+    stay silent. ``cut`` says that a stream was closed whose end is not softened yet. ``losses``
+    counts; ``gap_frames`` is how long the device was away the last time, and ``trouble`` why it
+    could not be had when it was last tried. ``latency_seconds`` and ``uncounted_seconds``: see
+    `Stream`.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        request: StreamRequest,
+        callbacks: Callable[[], int],
+        lost: Reason,
+    ) -> None:
+        self.lost = lost
+        self.request = request
+        self.away = self.cut = False
+        self.losses = 0
+        self.gap_frames = 0
+        self.latency_seconds = 0.0, 0.0
+        self.uncounted_seconds = 0.0
+        self.trouble = ""
+        self._backend = backend
+        self._callbacks = callbacks
+        self._called = 0
+        self._again = False
+        self._seen_at = 0.0
+        self._stream: Stream | None = None
+        self._reconnect: Reconnect | None = None
+
+    @property
+    def stream(self) -> Stream | None:
+        """The stream, or None where none is open."""
+        return self._stream
+
+    @property
+    def device(self) -> Device:
+        """The device, as it was listed when the stream was last opened."""
+        _, device, _ = next(self.request.sides())
+        return device
+
+    @property
+    def _kind(self) -> Kind:
+        kind, _, _ = next(self.request.sides())
+        return kind
+
+    def ask(self) -> tuple[float, float]:
+        """Return what the device says of its latency, in and out, when it is open: see `Stream`.
+
+        Raises:
+            DeviceError: the device cannot be had as asked.
+        """
+        stream = self._backend.open(self.request)
+        stream.close()
+        return stream.input_latency_seconds, stream.output_latency_seconds
+
+    def open(self, starting: Callable[[], float]) -> None:
+        """Open and start the stream; ``starting`` is called in between, and tells the time.
+
+        Raises:
+            DeviceError: the device cannot be had as asked.
+        """
+        stream = self._backend.open(self.request)
+        self.latency_seconds = stream.input_latency_seconds, stream.output_latency_seconds
+        self.uncounted_seconds = stream.uncounted_seconds
+        self._seen_at, self._called = starting(), self._callbacks()
+        try:
+            stream.start()
+        except DeviceError:
+            stream.close()
+            raise
+        self._stream = stream
+        self._watchdog = Watchdog(self.request.blocksize / self.request.samplerate)
+
+    def watch(self, now: float) -> None:
+        """Where the stream has just died, give its device back."""
+        if self._stream is None:
+            return
+        called = self._callbacks()
+        if called != self._called and not self._came_late(called, now):
+            self._called, self._seen_at = called, now
+            self.away, self._reconnect, self.trouble = False, None, ""
+            self._again = False
+        if self._stream is None:
+            return
+        dead = self._watchdog.feed(now, called, self._stream.active).dead
+        if dead or (self.away and self._watchdog.silent_seconds >= TRIAL_SECONDS):
+            self.lose(now)
+
+    def _came_late(self, called: int, now: float) -> bool:
+        """Return whether an input that is tried was silent at first, and is closed for it.
+
+        The time until then can only be counted with no stream open; the next try is at once, and
+        is taken as it comes.
+        """
+        if not self.away or self.request.input is None or self._again:
+            return False
+        late_seconds = now - self._seen_at
+        if late_seconds < LATE_SECONDS:
+            return False
+        self._seen_at += (called - self._called) * self.request.blocksize / self.request.samplerate
+        self._again = True
+        self.close()
+        self._reconnect = Reconnect(self.device, self._kind, now)
+        return True
+
+    def lose(self, now: float) -> None:
+        """Give the device back, and begin to wait for it."""
+        self.close()
+        if not self.away:
+            self.away, self.gap_frames = True, 0
+            self.losses += 1
+            self._reconnect = Reconnect(self.device, self._kind, now)
+
+    def pass_time(self, now: float) -> int:
+        """Return how many frames have passed without the device since this was last asked."""
+        rate = self.request.samplerate
+        frames = max(0, round((now - self._seen_at) * rate))
+        self._seen_at += frames / rate
+        self.gap_frames += frames
+        return frames
+
+    def due(self, now: float) -> bool:
+        """Return whether it is time to try a lost device again."""
+        return self._reconnect is not None and self._reconnect.due(now)
+
+    def find_again(self) -> None:
+        """Look the device up in the backend's new list.
+
+        Raises:
+            DeviceError: it is not there.
+        """
+        reconnect = self._reconnect or Reconnect(self.device, self._kind, 0.0)
+        found = reconnect.find(self._backend.devices())
+        if found is None:
+            raise is_gone(self.request)
+        self.request = replace(
+            self.request,
+            input=found if self.request.input else None,
+            output=found if self.request.output else None,
+        )
+
+    def failed(self, now: float) -> None:
+        """Note that the device cannot be had yet."""
+        if self._reconnect is not None:
+            self._reconnect.failed(now)
+
+    def close(self) -> None:
+        """Give the device back; twice is fine."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream, self.cut = None, True

@@ -1,0 +1,69 @@
+"""What a sound server says of this process's streams on it: PulseAudio, or PipeWire in its place.
+
+ALSA's plugin, through which PortAudio reaches the server, tells neither how many channels there are
+behind it, nor where a stream was moved to. The server's own program `pactl` does. Where that is not
+installed, or older than 16, nothing is known.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import Any, Final
+
+from streamer.live.devices.device import Kind
+
+PATIENCE_SECONDS: Final = 2.0
+
+# how pactl calls the streams and the places that they play on or record from
+_STREAMS: Final[dict[Kind, str]] = {"output": "sink-inputs", "input": "source-outputs"}
+_PLACES: Final[dict[Kind, str]] = {"output": "sinks", "input": "sources"}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStream:
+    """A stream of this process. ``place`` is the sink or source, which has so many ``channels``."""
+
+    kind: Kind
+    index: int
+    place: str
+    channels: int
+
+
+def own_streams(kind: Kind) -> list[ServerStream]:
+    """Return this process's streams of a kind, the newest last; none where nothing is known."""
+    own = [one for one in _listed(_STREAMS[kind]) if _owner(one) == str(os.getpid())]
+    if not own:
+        return []
+    places = {place.get("index"): place for place in _listed(_PLACES[kind])}
+    found = []
+    for one in sorted(own, key=lambda stream: int(stream["index"])):
+        place = places.get(one.get(_PLACES[kind].removesuffix("s")), {})
+        channels = re.search(r"\b([0-9]{1,4})ch\b", str(place.get("sample_specification")))
+        if channels is not None:
+            found.append(ServerStream(kind, one["index"], str(place.get("name")), int(channels[1])))
+    return found
+
+
+def _owner(stream: dict[str, Any]) -> object:
+    return stream.get("properties", {}).get("application.process.id")
+
+
+def _listed(what: str) -> list[dict[str, Any]]:
+    try:
+        answer = subprocess.run(  # noqa: S603 (nothing in it comes from outside)
+            ("pactl", "--format=json", "list", what),  # noqa: S607 (wherever the system has it)
+            env={**os.environ, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=PATIENCE_SECONDS,
+            check=True,
+        )
+        listed = json.loads(answer.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return []
+    return [one for one in listed if "index" in one] if isinstance(listed, list) else []

@@ -1,0 +1,161 @@
+"""Routes: which source plays on which output channels, and how that is written.
+
+::
+
+    vocals=1,2                  the stem vocals: left to channel 1, right to channel 2
+    drums=3                     a mono sum (half of each side) on channel 3
+    mix=1,2                     what came in, as late as the stems
+    mix-vocals=5,6              the mix without the vocals
+    vocals=7,8@-6               6 dB softer than the fader says: for one listener's mix
+    headphones:vocals=1,2       on the output "headphones" (a part of its name is enough)
+
+Channels count from 1. An output's name may hold colons: the last one ends it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from streamer.errors import SettingsError
+from streamer.live.mixing.levels import checked_gain, printable
+
+MIX: Final = "mix"
+MINUS: Final = "mix-"
+
+_FORM: Final = re.compile(
+    r"(?:(?P<port>.+):)?(?P<source>[^:]+)="
+    r"\s*(?P<channels>[0-9]{1,4}(?:\s*,\s*[0-9]{1,4})*)\s*(?:@(?P<gain>[^@=]*))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One source on one or two channels (from 1) of one output.
+
+    ``port`` is the output's name; "" is the first one. ``listener`` says for whom it is, where a
+    scene says so.
+    """
+
+    source: str
+    channels: tuple[int, ...]
+    port: str = ""
+    gain_db: float = 0.0
+    listener: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.port}:" if self.port else ""
+        gain = f"@{self.gain_db!r}" if self.gain_db else ""
+        return f"{place}{self.source}={','.join(map(str, self.channels))}{gain}"
+
+
+def parse_route(text: str) -> Route:
+    """Read a route as it is written: ``[OUTPUT:]SOURCE=CHANNEL[,CHANNEL][@GAIN_DB]``.
+
+    Raises:
+        SettingsError: it is not written so.
+    """
+    form = _FORM.fullmatch(text.strip())
+    if not form:
+        raise SettingsError(
+            f"route {printable(text)} must be a source and its channels; try vocals=1,2"
+        )
+    channels = tuple(map(int, form["channels"].split(",")))
+    if len(channels) > 2 or len(set(channels)) < len(channels) or 0 in channels:
+        raise SettingsError(
+            f"route {printable(text)} must name one channel (mono) or two different ones, counted "
+            "from 1; try 1,2, and a route of its own for each further pair"
+        )
+    gain_db = 0.0 if form["gain"] is None else _gain(text, form["gain"])
+    return Route(form["source"].strip(), channels, (form["port"] or "").strip(), gain_db)
+
+
+def default_routes(stems: Sequence[str], ports: Mapping[str, int]) -> tuple[Route, ...]:
+    """Return what plays where nobody says: a pair for each stem, else all of them on 1,2.
+
+    ``ports`` are output channels by output. An output with one channel gets the mono sum.
+    """
+    routes: list[Route] = []
+    for port, outputs in ports.items():
+        own_pairs = outputs >= 2 * len(stems)
+        for number, stem in enumerate(stems):
+            first = 2 * number + 1 if own_pairs else 1
+            channels = (first, first + 1) if outputs > 1 else (1,)
+            routes.append(Route(stem, channels, port))
+    return tuple(routes)
+
+
+def settle(
+    routes: Iterable[Route], stems: Sequence[str], ports: Mapping[str, int]
+) -> tuple[Route, ...]:
+    """Return the routes with the full names of their outputs.
+
+    ``ports`` are output channels by output.
+
+    Raises:
+        SettingsError: a source, output or channel does not exist, or a source would play twice on
+            one channel.
+    """
+    settled: list[Route] = []
+    taken: set[tuple[str, str, int]] = set()
+    for route in routes:
+        _check_source(route, stems)
+        port = _port(route, list(ports))
+        outputs = ports[port]
+        if max(route.channels) > outputs:
+            some = "channel" if outputs == 1 else "channels"
+            raise SettingsError(
+                f"route {printable(route)} needs channel {max(route.channels)}, and the output "
+                f"{port} has {outputs} {some}; try {route.source}={'1,2' if outputs > 1 else '1'}"
+            )
+        cells = {(port, route.source, channel) for channel in route.channels}
+        if cells & taken:
+            raise SettingsError(
+                f"route {printable(route)} puts {route.source} on a channel where it plays "
+                "already; leave one of the two out"
+            )
+        taken |= cells
+        settled.append(replace(route, port=port))
+    return tuple(settled)
+
+
+def minus_stem(source: str, stems: Sequence[str]) -> str | None:
+    """Return the stem that a source like "mix-vocals" leaves out; None for other sources."""
+    return source.removeprefix(MINUS) if source not in stems and source != MIX else None
+
+
+def _gain(text: str, written: str) -> float:
+    try:
+        number: object = float(written)
+    except ValueError:
+        number = written.strip()
+    return checked_gain(f"route {printable(text)}: gain", number)
+
+
+def _check_source(route: Route, stems: Sequence[str]) -> None:
+    sources = [*stems, MIX, *(MINUS + stem for stem in stems)]
+    if route.source not in sources:
+        close = difflib.get_close_matches(route.source, sources, n=1)
+        way_out = f"try {close[0]}" if close else f"there are {', '.join(sources)}"
+        raise SettingsError(
+            f"route {printable(route)}: there is no source {printable(route.source)}; {way_out}"
+        )
+
+
+def _port(route: Route, names: Sequence[str]) -> str:
+    if not route.port:
+        return names[0]
+    if route.port in names:
+        return route.port
+    wanted = route.port.casefold()
+    fitting = [name for name in names if wanted in name.casefold()]
+    if len(fitting) == 1:
+        return fitting[0]
+    what = "fits several outputs" if fitting else "is no output"
+    raise SettingsError(
+        f"route {printable(route)}: {printable(route.port)} {what}; "
+        f"try one of {', '.join(fitting or names)}"
+    )

@@ -1,0 +1,264 @@
+"""Scenes: a whole mix in a TOML file, loaded, saved, and followed while it is edited.
+
+::
+
+    master_db = -3.0
+    fallback = "silence"          # where the stems are missing; else "dry"
+
+    [routes]                      # who hears what, each as --route has it
+    front = ["vocals=1,2", "drums=1,2@-3"]
+    drummer = ["mix-drums=3,4", "headphones:vocals=1,2@-6"]
+
+    [stems.vocals]
+    gain_db = -2.0
+    mute = false
+    solo = false
+    pan = 0.0
+
+Everything may be left out, and is then at its default. ``routes`` may also be a plain list.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import stat
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Final, TypeAlias, get_args
+
+from streamer.errors import SettingsError, StemstreamError
+from streamer.files.part import PartFile, sink_errors
+from streamer.live.mixing.levels import checked_gain, checked_pan, checked_switch, printable
+from streamer.live.mixing.mixer import Mixer, Scene, StemState
+from streamer.live.mixing.routes import Route, parse_route
+from streamer.pipeline.delay import Fallback
+
+_LARGEST_BYTES: Final = 1 << 20
+_CONTROLS: Final = {
+    "gain_db": checked_gain,
+    "mute": checked_switch,
+    "solo": checked_switch,
+    "pan": checked_pan,
+}
+_Stamp: TypeAlias = tuple[int, int, int]
+
+
+class SceneFile:
+    """A scene file that may be edited while its scene plays.
+
+    The caller asks now and then; there is no thread and no clock here.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._loaded: _Stamp | None = None
+        self._seen: _Stamp | None = None
+
+    def load(self) -> Scene:
+        """Read the scene, and take the file as it is now for known.
+
+        Raises:
+            SettingsError: it cannot be read, or holds something wrong.
+        """
+        self._loaded = self._seen = self._stamp()
+        return load_scene(self.path)
+
+    def changed(self) -> bool:
+        """Return whether the file is another than the one loaded, and at rest since the last ask.
+
+        An editor that writes in two steps leaves an empty file for a moment, or none: neither is a
+        change yet.
+        """
+        now = self._stamp()
+        at_rest = now is not None and now == self._seen
+        self._seen = now
+        return at_rest and now != self._loaded
+
+    def follow(self, mixer: Mixer) -> str | None:
+        """Recall the scene again if the file has changed, and return one sentence to be shown.
+
+        A wrong file is told once, until it is changed again; the mixer stays as it is.
+        """
+        if not self.changed():
+            return None
+        try:
+            mixer.apply(self.load())
+        except StemstreamError as error:
+            return f"{self._named(error)}; the scene before stays"
+        return f"scene {self.path.name} loaded"
+
+    def recall(self, mixer: Mixer) -> None:
+        """Load the scene into a mixer; where it is wrong, the mixer stays as it is.
+
+        Raises:
+            SettingsError: the file is wrong, or does not fit the mixer.
+        """
+        scene = self.load()
+        try:
+            mixer.apply(scene)
+        except SettingsError as error:
+            raise SettingsError(self._named(error)) from None
+
+    def _named(self, error: StemstreamError) -> str:
+        told = str(error)
+        return told if str(self.path) in told else f"{self.path}: {told}"
+
+    def _stamp(self) -> _Stamp | None:
+        try:
+            found = self.path.stat()
+        except (OSError, ValueError):
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def load_scene(path: Path) -> Scene:
+    """Read a scene file.
+
+    Raises:
+        SettingsError: it cannot be read, is no TOML, or holds something wrong.
+    """
+    place = f"{printable(path)}: "
+    text = _text(path)
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{place}this is no valid TOML: {error}; mend that line") from None
+    except (RecursionError, ValueError):
+        raise SettingsError(
+            f"{place}this is no scene, but nested deeply or a number of thousands of digits; "
+            "give a scene file in TOML"
+        ) from None
+    if not values:
+        raise SettingsError(f"{place}the scene is empty; write at least master_db = 0.0")
+    try:
+        return _scene(values)
+    except SettingsError as error:
+        raise SettingsError(f"{place}{error}") from None
+
+
+def save_scene(path: Path, scene: Scene) -> None:
+    """Write a scene file that `load_scene` reads back the same; an old one is replaced as a whole.
+
+    Raises:
+        SinkError: it cannot be written.
+    """
+    part = PartFile(path, overwrite=True)
+    try:
+        with sink_errors(path):
+            part.file.write(dump_scene(scene).encode("utf-8", "replace"))
+            part.publish()
+    finally:
+        part.discard()
+
+
+def dump_scene(scene: Scene) -> str:
+    """Return a scene as the text of its file."""
+    lines = [f"master_db = {scene.master_db!r}"]
+    if scene.fallback:
+        lines.append(f"fallback = {_quoted(scene.fallback)}")
+    lines += _routes_lines(scene.routes)
+    for stem, controls in scene.stems.items():
+        lines += ["", f"[stems.{_key(stem)}]"]
+        lines += [f"{name} = {_value(getattr(controls, name))}" for name in _CONTROLS]
+    return "\n".join([*lines, ""])
+
+
+def _scene(values: Mapping[str, Any]) -> Scene:
+    _refuse_unknown("", values, [one.name for one in fields(Scene)])
+    stems = _table("stems", values.get("stems", {}))
+    fallback = values.get("fallback")
+    if fallback is not None and fallback not in get_args(Fallback):
+        raise SettingsError(f"fallback={printable(fallback)} must be dry or silence; try dry")
+    return Scene(
+        stems={name: _stem(f"stems.{printable(name)}", table) for name, table in stems.items()},
+        routes=_routes(values["routes"]) if "routes" in values else None,
+        master_db=checked_gain("master_db", values.get("master_db", 0.0)),
+        fallback=fallback,
+    )
+
+
+def _stem(name: str, table: Any) -> StemState:
+    given = _table(name, table)
+    _refuse_unknown(f"{name}.", given, _CONTROLS)
+    checked: dict[str, Any] = {
+        key: _CONTROLS[key](f"{name}.{key}", value) for key, value in given.items()
+    }
+    return StemState(**checked)
+
+
+def _routes(values: Any) -> tuple[Route, ...]:
+    by_listener = values if isinstance(values, dict) else {"": values}
+    routes: list[Route] = []
+    for listener, written in by_listener.items():
+        name = f"routes.{printable(listener)}" if listener else "routes"
+        if not isinstance(written, list) or not all(isinstance(one, str) for one in written):
+            raise SettingsError(f'{name} must be a list of routes; try ["vocals=1,2"]')
+        routes += [replace(parse_route(one), listener=listener) for one in written]
+    return tuple(routes)
+
+
+def _table(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise SettingsError(f"{name}={printable(value)} must be a table; try [{name}]")
+    return value
+
+
+def _refuse_unknown(place: str, values: Mapping[str, Any], known: Collection[str]) -> None:
+    for name in values:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            way_out = f"try {close[0]}" if close else f"there are {', '.join(known)}"
+            raise SettingsError(f"{place}{printable(name)} is nothing a scene knows; {way_out}")
+
+
+def _text(path: Path) -> str:
+    # a remote may name any path: a pipe would never end, a recording would fill the memory
+    try:
+        found = path.stat()
+        fitting = stat.S_ISREG(found.st_mode) and found.st_size <= _LARGEST_BYTES
+        text = path.read_text("utf-8") if fitting else None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{printable(path)} is no text in UTF-8; save it as UTF-8") from None
+    except OSError as error:
+        raise SettingsError(
+            f"scene {printable(path)} cannot be read ({error.strerror}); give a scene file in TOML"
+        ) from None
+    except ValueError:
+        raise SettingsError(
+            f"scene {printable(path)} is no file name; give a scene file in TOML"
+        ) from None
+    if text is None:
+        raise SettingsError(f"{printable(path)} is no scene file; give one in TOML")
+    return text
+
+
+def _routes_lines(routes: tuple[Route, ...] | None) -> list[str]:
+    if routes is None:
+        return []
+    by_listener: dict[str, list[str]] = {}
+    for route in routes:
+        by_listener.setdefault(route.listener, []).append(_quoted(str(route)))
+    if not by_listener.keys() - {""}:
+        return [f"routes = [{', '.join(by_listener.get('', []))}]"]
+    return [
+        "",
+        "[routes]",
+        *(f"{_key(name)} = [{', '.join(written)}]" for name, written in by_listener.items()),
+    ]
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
+
+
+def _quoted(text: str) -> str:
+    # JSON's strings are TOML's, but for this one character
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _value(value: bool | float) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value)

@@ -1,0 +1,77 @@
+"""Whether the model keeps up: each window that is done, or is not, is held against its time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from streamer.live.overload.degrade import Degrader
+from streamer.live.telemetry.observer import Observer
+from streamer.pipeline.worker import Job
+
+SETTLING_SECONDS: Final = 1.0
+"""How long after a hold-up late windows say nothing of the model."""
+OVERDUE_HOPS: Final = 3
+OVERDUE_SECONDS: Final = 0.3
+"""So many hops without a window, and so long, beyond its lookahead and budget, and it hangs."""
+
+
+class Notes(Protocol):
+    """Where sentences go that a person should know."""
+
+    def note(self, sentence: str) -> None:
+        """Keep an event, and tell it."""
+
+    def note_once(self, sentence: str) -> None:
+        """Note what happens again and again only the first time."""
+
+
+class Judge:
+    """Tells the ladder what each window took, and a person where that takes a step."""
+
+    def __init__(
+        self, samplerate: int, observer: Observer, degrader: Degrader, notes: Notes
+    ) -> None:
+        self._samplerate = samplerate
+        self._observer, self._degrader, self._notes = observer, degrader, notes
+        self._held_up_until = -math.inf
+        self._judged_frame = 0
+
+    def held_up(self, now: float) -> None:
+        """Take note that the engine or the input stood still: what is late is late for that."""
+        self._held_up_until = now + SETTLING_SECONDS
+
+    def feed(self, jobs: Sequence[Job], captured_frames: int, now: float) -> None:
+        """Look at the windows that are done, now that their stems are where they belong."""
+        for job in jobs:
+            missed = self._observer.finished(job, now)
+            if self._observer.failure:
+                self._notes.note_once(self._observer.failure)
+            if job.queued_at <= self._held_up_until:
+                continue  # late, but not since the model is slow
+            if job.dropped and self._degrader.rung.dry:
+                continue  # the model is still at an earlier one: no time to try it again
+            self._degrade(now, job.compute_seconds, missed=missed)
+        if jobs:
+            self._judged_frame = captured_frames
+        if now > self._held_up_until:
+            self._count_overdue(captured_frames, now)
+
+    def _count_overdue(self, captured_frames: int, now: float) -> None:
+        """A model that hangs gives nothing to judge: then each hop counts as late.
+
+        The first window, and the one after a step up, come later than a hop by the lookahead.
+        """
+        delay = self._degrader.rung.plan.delay
+        allowed = delay.compute_frames + delay.lookahead_frames + delay.resampling_frames
+        overdue = captured_frames - self._judged_frame - allowed
+        if overdue > max(OVERDUE_HOPS * delay.hop_frames, OVERDUE_SECONDS * self._samplerate):
+            self._judged_frame += delay.hop_frames
+            if not self._degrader.rung.dry:
+                self._degrade(now, overdue / self._samplerate, missed=True)
+
+    def _degrade(self, now: float, compute_seconds: float, *, missed: bool) -> None:
+        told = self._degrader.feed(now, compute_seconds, missed=missed)
+        if told is not None:
+            self._notes.note(told)

@@ -1,0 +1,204 @@
+"""What a live run is planned to do: its schedule, its delay and the parts of that. Values only.
+
+A window is ``context | crossfade in | flat | crossfade out | rest of the lookahead``. It can be
+computed when its last frame is there, and gives the hop's frames that end a lookahead before its
+end. `solver` makes plans, `streamer.live.overload.ladder` changes them under overload.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Final
+
+from streamer.models.calibration import WindowTiming
+from streamer.models.separator import Stride
+
+PROMISE_NEAR_SECONDS: Final = 0.005
+ROUNDING_FRAMES: Final = 1e-6
+"""What a product of seconds and a rate may be off a whole number and still count as it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePath:
+    """What lies between the sound devices and the model.
+
+    ``block_frames`` is the block of a duplex stream, or the sum of both blocks of two streams.
+    ``fade_frames`` is how far ahead the playback callback looks for a gap; ``resampling_frames`` is
+    the delay of both resamplers, at the devices' rate. The latencies are what PortAudio says of the
+    streams; with ``less_buffer`` the devices can be asked for shorter ones (``--buffer low``).
+    """
+
+    block_frames: int = 512
+    poll_seconds: float = 0.002
+    fade_frames: int = 256
+    resampling_frames: int = 0
+    input_latency_seconds: float = 0.0
+    output_latency_seconds: float = 0.0
+    less_buffer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """What is wanted: a promise for the whole delay, or None, and what is fixed by hand.
+
+    ``samplerate`` is the devices', ``model_samplerate`` the model's; ``shifts`` are the passes of
+    each member (0 and 1 are one); ``stride`` is that of a model that goes along the stream.
+    """
+
+    model: str
+    samplerate: int
+    model_samplerate: int
+    latency_seconds: float | None = None
+    hop_seconds: float | None = None
+    lookahead_seconds: float | None = None
+    crossfade_seconds: float | None = None
+    shifts: int = 0
+    stride: Stride | None = None
+    path: DevicePath = field(default_factory=DevicePath)
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """The parts of the delay, in frames at the devices' rate.
+
+    The first of the new frames waits a hop for the last, and the last a lookahead for what comes
+    after it. ``compute_frames`` is the budget of a window; the overhead is a device block, the
+    guard of the fade, and two sleeps of the engine's thread: before it sees that the window is
+    full, and before it sees that the stems are there.
+    """
+
+    hop_frames: int
+    lookahead_frames: int
+    compute_frames: int
+    overhead_frames: int
+    resampling_frames: int
+    device_input_frames: int
+    device_output_frames: int
+
+    @property
+    def frames(self) -> int:
+        """From the input callback to the output callback: what the stream holds constant."""
+        return self.total_frames - self.device_input_frames - self.device_output_frames
+
+    @property
+    def total_frames(self) -> int:
+        """From the input's converter to the output's."""
+        return sum(getattr(self, part.name) for part in fields(self))
+
+
+@dataclass(frozen=True, slots=True)
+class LivePlan:
+    """What `solve` chose: the schedule in frames at the model's rate, and the delay it makes.
+
+    ``timing`` is what a hop costs: all passes of all members.
+    """
+
+    request: PlanRequest
+    timing: WindowTiming
+    hop_frames: int
+    lookahead_frames: int
+    crossfade_frames: int
+    delay: Delay
+
+    @property
+    def window_frames(self) -> int:
+        """What the model sees at once."""
+        return self.timing.window_frames
+
+    @property
+    def context_frames(self) -> int:
+        """What of a window has been played already."""
+        return self.window_frames - self.hop_frames - self.lookahead_frames
+
+    @property
+    def hop_seconds(self) -> float:
+        """How often a window is due."""
+        return self.hop_frames / self.request.model_samplerate
+
+    @property
+    def budget_seconds(self) -> float:
+        """How long after its last frame a window's stems may come."""
+        return self.delay.compute_frames / self.request.samplerate
+
+    @property
+    def delay_seconds(self) -> float:
+        """The whole delay, devices included: what is announced."""
+        return self.delay.total_frames / self.request.samplerate
+
+    @property
+    def load(self) -> float:
+        """The part of the time in which the model usually computes."""
+        return self.timing.p50_seconds / self.hop_seconds
+
+    @property
+    def peak_load(self) -> float:
+        """The p99 of the compute time over the hop."""
+        return self.timing.p99_seconds / self.hop_seconds
+
+    @property
+    def note(self) -> str | None:
+        """Why the delay is shorter than the promised one, in a sentence, where it is."""
+        promise = self.request.latency_seconds
+        if promise is None or promise - self.delay_seconds < PROMISE_NEAR_SECONDS:
+            return None
+        return (
+            f"the delay is {self.delay_seconds:.3f} s, not the promised {promise:g} s: a longer "
+            f"one would gain nothing, since {self.request.model} has a whole hop for each window"
+        )
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Return what was chosen, its value and what it means, as words for a table."""
+        rate, model_rate, delay = self.request.samplerate, self.request.model_samplerate, self.delay
+
+        def row(name: str, frames: int, told: str, rate: int = rate) -> tuple[str, str, str]:
+            return name, f"{frames / rate:.3f} s", told
+
+        p50_seconds, p99_seconds = self.timing.p50_seconds, self.timing.p99_seconds
+        context_seconds = self.context_frames / model_rate
+        promise = self.request.latency_seconds
+        kept = "no promise was asked for" if promise is None else f"promised: {promise:g} s"
+        return [
+            row("window", self.window_frames, f"{context_seconds:.3f} s are past", model_rate),
+            row("crossfade", self.crossfade_frames, "from a window to the next", model_rate),
+            row("hop", delay.hop_frames, "new music in each window"),
+            row("lookahead", delay.lookahead_frames, "what the model hears beyond it"),
+            row("compute", delay.compute_frames, f"budget; p99 is {p99_seconds:.3f} s"),
+            row("overhead", delay.overhead_frames, "device block, polling, fade"),
+            row("resampling", delay.resampling_frames, f"{rate} Hz to {model_rate} Hz and back"),
+            row("device in", delay.device_input_frames, "as the device says"),
+            row("device out", delay.device_output_frames, "as the device says"),
+            row("delay", delay.total_frames, kept),
+            (
+                "load",
+                f"{self.load:.0%}",
+                f"p50 {p50_seconds:.3f} s a hop; p99: {self.peak_load:.0%}",
+            ),
+        ]
+
+
+def delay_of(
+    request: PlanRequest, hop_frames: int, lookahead_frames: int, compute_frames: int
+) -> Delay:
+    """Return the delay of a hop and lookahead (model's rate) with a budget (devices' rate)."""
+    path, rate = request.path, request.samplerate
+
+    def at_devices(frames: int) -> int:
+        return -(-frames * rate // request.model_samplerate)
+
+    return Delay(
+        hop_frames=at_devices(hop_frames),
+        lookahead_frames=at_devices(lookahead_frames),
+        compute_frames=compute_frames,
+        overhead_frames=path.block_frames
+        + path.fade_frames
+        + frames_up(2 * path.poll_seconds * rate),
+        resampling_frames=path.resampling_frames,
+        device_input_frames=frames_up(path.input_latency_seconds * rate),
+        device_output_frames=frames_up(path.output_latency_seconds * rate),
+    )
+
+
+def frames_up(frames: float) -> int:
+    """Return the first whole number of frames that is enough."""
+    return math.ceil(frames - ROUNDING_FRAMES)

@@ -1,0 +1,286 @@
+"""From what is asked to what is set up: devices, model, and the plan that fits this machine."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from streamer.errors import DeviceError, SettingsError, SourceError
+from streamer.files import Source, open_source
+from streamer.live.devices.device import Backend, Device, find_device
+from streamer.live.devices.excerpt import open_song
+from streamer.live.devices.streams import Rig
+from streamer.live.devices.wiring import MOST_CHANNELS, Wiring
+from streamer.live.mixing.routes import parse_route
+from streamer.live.mixing.scene import load_scene
+from streamer.live.planning.plan import DevicePath, LivePlan, PlanRequest
+from streamer.live.planning.solver import candidate_windows, solve, stream_windows
+from streamer.live.settings import LiveSettings
+from streamer.models.calibration import CalibrationStore, Subject, WindowTiming, calibrate
+from streamer.models.separator import Bag
+from streamer.models.weights.registry import info
+from streamer.pipeline.passes import check_stream
+from streamer.pipeline.separation import resampling_frames
+from streamer.processor import load_bag
+from streamer.words import counted
+
+POLL_SECONDS = 0.002
+"""How often the engine looks for new audio and finished windows."""
+
+_FILE_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
+
+EMBEDDED = "htdemucs_mini"
+EMBEDDED_RATE = 44100
+
+MakeBag = Callable[[LiveSettings], Bag]
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A smaller model, with its timing for the windows of the one that it may stand in for."""
+
+    bag: Bag
+    timing: WindowTiming
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a live run needs before its streams open.
+
+    ``settings`` have hop, lookahead, crossfade and window filled in, as the plan has them.
+    ``smaller`` may stand in for the model where that is too slow.
+    """
+
+    settings: LiveSettings
+    wiring: Wiring
+    source: Source | None
+    bag: Bag
+    plan: LivePlan
+    smaller: StandIn | None = None
+
+
+def prepare(
+    settings: LiveSettings,
+    backend: Backend,
+    make_bag: MakeBag = load_bag,
+    device_seconds: tuple[float, float] | None = None,
+) -> Prepared:
+    """Find the devices, load the model, time it, and make the plan.
+
+    ``device_seconds`` is what input and output were seen to delay, where that is known.
+
+    Raises:
+        StemstreamError: something that is asked for cannot be had.
+    """
+    if settings.needs_survey:
+        raise SettingsError(
+            "normalize=track and loudness need the whole track first, and a live run has no whole; "
+            "try normalize=rms and no loudness"
+        )
+    wiring, source = wire(settings, backend)
+    path = device_path(wiring, backend, device_seconds)
+    chosen, bag, plan = make_plan(settings, wiring.samplerate, path, make_bag)
+    smaller = stand_in(chosen, bag, plan, make_bag) if settings.adapt else None
+    return Prepared(chosen, wiring, source, bag, plan, smaller)
+
+
+def device_path(
+    wiring: Wiring, backend: Backend, device_seconds: tuple[float, float] | None = None
+) -> DevicePath:
+    """Return what lies between the devices and the model.
+
+    What the devices delay, they only say when they are open: if ``device_seconds`` is not given,
+    they are opened for that as a run opens them, and given back.
+
+    Raises:
+        DeviceError: a device cannot be had as asked.
+    """
+    if device_seconds is None:
+        device_seconds = Rig(backend, wiring, 1, 0).ask()
+        backend.refresh()  # else PortAudio gives its JACK ports other names the second time
+    listed_seconds = wiring.outputs[0].output_latency_seconds
+    if wiring.input is not None:
+        listed_seconds += wiring.input.input_latency_seconds
+    return DevicePath(
+        block_frames=wiring.blocksize,
+        poll_seconds=POLL_SECONDS,
+        input_latency_seconds=device_seconds[0],
+        output_latency_seconds=device_seconds[1],
+        less_buffer=wiring.buffer == "high" and listed_seconds < sum(device_seconds),
+    )
+
+
+def wire(settings: LiveSettings, backend: Backend) -> tuple[Wiring, Source | None]:
+    """Return which devices take part, and the file that is played instead of an input device.
+
+    Raises:
+        DeviceError: a device is not there.
+        SourceError: the file cannot be read.
+        SettingsError: the channels cannot be taken in, or the part of the file is not there.
+    """
+    devices = backend.devices()
+    plays_file = settings.input is not None and Path(settings.input).is_file()
+    device = None if plays_file else _input_device(devices, settings.input)
+    found = [find_device(devices, name, "output") for name in settings.output or (None,)]
+    if len(set(found)) < len(found):
+        raise SettingsError("an output is named twice; give each device once, and route to it")
+    outputs = tuple(_opened_for_output(output, settings, backend) for output in found)
+    device = device and _opened_for_input(device, backend)
+    channels = settings.input_channels or ()
+    if len(channels) > 2 or any(channel < 1 for channel in channels):
+        raise SettingsError(
+            f"input_channels={','.join(map(str, channels))} must be one or two, from 1; try 1,2"
+        )
+    if device is not None and not channels:
+        channels = (1,) if device.input_channels == 1 else (1, 2)
+    wiring = Wiring(
+        input=device,
+        outputs=outputs,
+        input_channels=channels,
+        samplerate=settings.samplerate or outputs[0].samplerate,
+        blocksize=settings.blocksize,
+        buffer=settings.buffer,
+    )
+    return wiring, open_song(settings)
+
+
+def _input_device(devices: Sequence[Device], wanted: str | None) -> Device:
+    try:
+        return find_device(devices, wanted, "input")
+    except DeviceError:
+        if wanted is not None and (os.sep in wanted or Path(wanted).exists()):
+            open_source(wanted).close()  # it was meant as a file, so say what is wrong with that
+        if wanted is not None and _FILE_ENDING.search(wanted):
+            raise SourceError(
+                f"there is no file {wanted}, nor an input device of that name; check the path, or "
+                "see `stemstream devices`"
+            ) from None
+        raise
+
+
+def _opened_for_input(device: Device, backend: Backend) -> Device:
+    """Return an input device with the channels that there really are, where that is known."""
+    behind = backend.channels_behind(device, "input")
+    return device if behind is None else replace(device, input_channels=behind)
+
+
+def _opened_for_output(device: Device, settings: LiveSettings, backend: Backend) -> Device:
+    """Return an output device with the channels that are opened of it.
+
+    A sound server spreads fewer channels than it has over all of them, and mixes more down. So all
+    that there are are opened. Where nobody tells how many that are, only the routes are known.
+    """
+    wanted = settings.output_channels
+    if wanted is None:
+        routes = list(map(parse_route, settings.route))
+        if settings.scene is not None:
+            routes += load_scene(settings.scene).routes or ()
+        highest = max((channel for route in routes for channel in route.channels), default=0)
+        behind = backend.channels_behind(device, "output")
+        if behind is None:
+            wanted = min(max(highest, 2), device.output_channels)
+        else:
+            wanted = min(max(highest, MOST_CHANNELS), behind)
+    elif wanted > device.output_channels:
+        raise SettingsError(
+            f"output_channels={wanted} must be at most the "
+            f"{counted(device.output_channels, 'channel')} of {device.name}; "
+            f"try {device.output_channels}"
+        )
+    return replace(device, output_channels=wanted)
+
+
+def make_plan(
+    settings: LiveSettings, samplerate: int, path: DevicePath, make_bag: MakeBag = load_bag
+) -> tuple[LiveSettings, Bag, LivePlan]:
+    """Time the model here, and choose window, hop and lookahead.
+
+    Raises:
+        SettingsError: the promise cannot be kept, or a value that is given does not fit.
+        ModelError: the model cannot be had, or is too slow.
+    """
+    # only to ask how long its windows may be: any hop makes them live windows
+    whole = make_bag(settings.model_copy(update={"segment": None, "hop": 1.0}))
+    lengths = _windows_to_try(settings, whole)
+
+    def bag_for(window_seconds: float) -> Bag:
+        return make_bag(settings.model_copy(update={"segment": window_seconds, "hop": 1.0}))
+
+    store = CalibrationStore(max_age_seconds=0.0) if settings.calibrate else CalibrationStore()
+    timings = calibrate(bag_for, lengths, subject(settings, whole), store=store).timings
+    request = PlanRequest(
+        model=whole.name,
+        samplerate=samplerate,
+        model_samplerate=whole.samplerate,
+        latency_seconds=settings.latency,
+        hop_seconds=settings.hop,
+        lookahead_seconds=settings.lookahead,
+        crossfade_seconds=settings.crossfade,
+        shifts=settings.shifts if whole.stride is None else 0,
+        stride=whole.stride,
+        path=replace(
+            path,
+            resampling_frames=resampling_frames(samplerate, whole.samplerate, settings.resampler),
+        ),
+    )
+    plan = solve(request, timings)
+    rate = whole.samplerate
+    chosen = settings.model_copy(
+        update={
+            "segment": plan.window_frames / rate,
+            "hop": plan.hop_frames / rate,
+            "lookahead": plan.lookahead_frames / rate,
+            "crossfade": plan.crossfade_frames / rate,
+        }
+    )
+    return chosen, bag_for(_seconds_of(plan)), plan
+
+
+def _windows_to_try(settings: LiveSettings, bag: Bag) -> list[float]:
+    """Return the seconds of the windows to calibrate."""
+    if bag.stride is None:
+        longest_frames = min(m.separator.window_frames for m in bag.members if m is not None)
+        return candidate_windows(longest_frames / bag.samplerate, settings.segment)
+    check_stream(bag.name, bag.stride, bag.samplerate, settings)
+    if settings.segment is not None:
+        raise SettingsError(
+            f"window={settings.segment:g} is not to be had: {bag.name} goes along the stream and "
+            "has no windows; leave it out"
+        )
+    return stream_windows(bag.stride, bag.samplerate, settings.hop)
+
+
+def _seconds_of(plan: LivePlan) -> float:
+    """Return the plan's window in seconds; a model that cuts them to frames gets all of them."""
+    return math.nextafter(plan.window_frames / plan.request.model_samplerate, math.inf)
+
+
+def stand_in(
+    settings: LiveSettings, bag: Bag, plan: LivePlan, make_bag: MakeBag = load_bag
+) -> StandIn | None:
+    """Return the embedded model for the same windows, if it is another with the same stems."""
+    if bag.name in (EMBEDDED, "passthrough") or settings.repo is not None or bag.stride:
+        return None
+    if info(EMBEDDED).stems != bag.names or bag.samplerate != EMBEDDED_RATE:
+        return None
+    seconds = plan.window_frames / bag.samplerate
+    wish = settings.model_copy(update={"model": EMBEDDED, "segment": _seconds_of(plan)})
+    smaller = make_bag(wish)
+    timings = calibrate(
+        lambda _: smaller, [seconds], subject(wish, smaller), store=CalibrationStore()
+    ).timings
+    return StandIn(smaller, timings[0])
+
+
+def subject(settings: LiveSettings, bag: Bag) -> Subject:
+    """Return what is timed: the model and all that its speed depends on."""
+    return Subject(
+        model=bag.name if settings.repo is None else f"{settings.repo.resolve()}: {bag.name}",
+        backend=bag.backend,
+        threads=settings.torch_num_threads or 0,
+        stems=settings.needed_stems or (),
+    )

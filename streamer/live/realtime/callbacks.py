@@ -1,0 +1,824 @@
+# ┌────────────────────────────────────────────────────────────────────────────────────────────┐
+# │ REAL-TIME CODE. All of it stands in this file, and nothing else does.                      │
+# │                                                                                            │
+# │ A sound device calls these functions on a thread of its own, and each must be done before  │
+# │ the device's next block is due. So in here:                                                │
+# │   - nothing is allocated or freed: every buffer was made, and touched, by `ports`;         │
+# │   - no lock is taken and nobody is waited for, woken or signalled: who wants to know polls;│
+# │   - no Python object is touched: all is compiled ahead, and runs without the GIL;          │
+# │   - no file, no log, no print, no exception: what goes wrong is a counter;                 │
+# │   - work for a block depends on its frames alone, not on how late somebody is;             │
+# │   - imports are ringbuffer, numpy, numba and its code generator, llvmlite.                 │
+# │ tests/live/test_callbacks.py walks this file for what has no place in it.                  │
+# └────────────────────────────────────────────────────────────────────────────────────────────┘
+"""What PortAudio calls for each block of a device: capture, playback, or both.
+
+`capture_callback`, `playback_callback` and `duplex_callback` are C functions of the type
+PaStreamCallback; their user data is the address of a record that `ports` makes: a `CAPTURE`, a
+`PLAYBACK`, or the addresses of one of each. `capture` and `playback` do the same from plain
+arguments. The C functions never fail and always go on (paContinue); a block may have any length.
+
+Positions are absolute input frames. Audio is float32. All times are seconds of the run's clock: the
+system's monotonic one, or virtual time. Each stream has a clock of its own, which counts from a
+moment of its own; how far a block's call is from its converter is worked out on that
+(`_from_converter`), and nothing else is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+
+from ringbuffer import (
+    float32_at,
+    int64_at,
+    ring_end_at,
+    ring_peek_at,
+    ring_release_at,
+    ring_write_at,
+)
+from ringbuffer.atomics import load_acquire, store_release
+from ringbuffer.compiled import c_function, compiled
+
+_numba: Any = numba
+
+CHUNK_FRAMES = 256
+"""Longer blocks are worked through in chunks of this, the length of the scratch buffers."""
+FADE_FRAMES = 256
+"""How long a fade takes: 5 ms at 48 kHz. Shorter where the delay is, so that it is not noticed."""
+MAX_FILL_CHUNKS = 64
+"""How much silence for lost frames one capture callback may write: its work is bounded."""
+TAPS = 32
+"""Input frames that an output frame is made of, where two clocks are brought together."""
+HALF_TAPS = TAPS // 2
+PHASES = 512
+"""Rows of the filter table for one frame's way; between the rows it is interpolated."""
+MOST_RATIO_CHANGE = 0.01
+"""What is farther from 1 is no clock; and a row holds what a chunk needs."""
+ROW_FRAMES = CHUNK_FRAMES + TAPS + 32
+MIX_ROWS = 4
+"""Rows of the gain matrix past the stems': mix L, mix R, then mix L, mix R instead of stems."""
+
+OUTLIER = 5.0
+"""A block this many times as far off as two blocks are on average tells nothing of the clock."""
+SPREAD_BLOCKS = 512
+"""Over how many blocks that average goes."""
+
+MOST_CONVERTER_SECONDS = 10.0
+"""No device buffers more: what is farther from its call than that is no time of its converter."""
+
+INPUT_UNDERFLOW, INPUT_OVERFLOW, OUTPUT_UNDERFLOW = 1, 2, 4
+
+_TINY = 1e-30  # denormals, which slow a CPU down a hundredfold, are silence
+
+
+def _record(integers: str, reals: str) -> np.dtype[np.void]:
+    fields = [(name, np.int64) for name in integers.split()]
+    return np.dtype(fields + [(name, np.float64) for name in reals.split()])
+
+
+LINE = _record(
+    "frame last_frames blocks sequence",
+    "samplerate time period time_variance covariance period_variance age_seconds outside_seconds "
+    "last_time walk_variance spread_seconds least_spread_seconds "
+    "shown_time shown_frame shown_period shown_age shown_time_2 shown_frame_2 shown_period_2 "
+    "shown_age_2",
+)
+"""A delay-locked loop over the times of a device's blocks: `time` is the filtered time of the block
+that begins with `frame`, `period` how many seconds one of its nominal seconds takes. `shown_*` are
+two slots for another thread, of which the last written is number `sequence % 2`."""
+
+LOG_RING = _record("capacity records written read dropped", "")
+"""A ring of `LOG` at the address `records`: the callback writes, one thread reads."""
+LOG = _record("frame", "called_seconds converter_seconds duration_seconds position ratio")
+"""A callback: the absolute frame it began with, when it was called, how long before that the
+converter recorded the frame or how long after that it plays it (nan: not known), and the time
+spent. Of playback also the input position of the first frame, and the input frames that an output
+frame takes at the end."""
+
+CAPTURE = _record(
+    "channels targets target_count gains scratch silence line log clock clock_id virtual_time "
+    "position callbacks gap_frames overflow_flags underflow_flags bad_samples fade_left",
+    "uncounted_seconds",
+)
+TARGET_WORDS = 3
+"""A ring that the capture callback writes: its header's and data's addresses, and frames lost."""
+
+PLAYBACK = _record(
+    "stems outputs stem_header stem_data dry_header dry_data gains targets stem_scratch "
+    "dry_scratch levels mixed filter steps meter_header meter_data meter_row line "
+    "source_line seen log clock clock_id virtual_time delay_frames fade_frames position "
+    "silent_until mixed_from mixed_until jump_frames aligned played_frames callbacks shortfalls "
+    "missing_frames dry_missing_frames dry_frames underflow_flags bad_samples splices",
+    "samplerate phase ratio ramp dry_ramp master gain_step knee error_frames settle_seconds "
+    "gear least_gain most_gain most_correction most_error_frames uncounted_seconds",
+)
+"""`position + phase` is the input position of the next output frame. `mixed` holds input frames
+`mixed_from` to `mixed_until` as mixed for the outputs, `(outputs, ROW_FRAMES)`. What lies before
+`silent_until` is silence. `source_line` is 0 where both devices have one clock."""
+
+_LINE, _LOG, _LOG_RING = (_numba.from_dtype(kind)[::1] for kind in (LINE, LOG, LOG_RING))
+_CAPTURE, _PLAYBACK = (_numba.from_dtype(kind)[::1] for kind in (CAPTURE, PLAYBACK))
+_LINE_WORDS, _LOG_WORDS, _LOG_RING_WORDS = (k.itemsize // 8 for k in (LINE, LOG, LOG_RING))
+_CAPTURE_WORDS, _PLAYBACK_WORDS = (kind.itemsize // 8 for kind in (CAPTURE, PLAYBACK))
+_WRITTEN, _READ = (8 * (LOG_RING.names or ()).index(name) for name in ("written", "read"))
+_SEQUENCE, _SHOWN = (8 * (LINE.names or ()).index(name) for name in ("sequence", "shown_time"))
+_SHOWN_WORDS = 4
+_INT, _REAL, _VOID = types.int64, types.float64, types.void
+_SAMPLES = types.float32[:, ::1]
+_clock_gettime: Any = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
+
+Samples = npt.NDArray[np.float32]
+
+
+# Records, clock and log
+
+
+@compiled(_LINE(_INT))
+def line_at(address: int) -> Any:
+    """The `LINE` at an address, as an array of one."""
+    return int64_at(address, _LINE_WORDS).view(LINE)
+
+
+@compiled(_CAPTURE(_INT))
+def capture_at(address: int) -> Any:
+    """The `CAPTURE` at an address, as an array of one."""
+    return int64_at(address, _CAPTURE_WORDS).view(CAPTURE)
+
+
+@compiled(_PLAYBACK(_INT))
+def playback_at(address: int) -> Any:
+    """The `PLAYBACK` at an address, as an array of one."""
+    return int64_at(address, _PLAYBACK_WORDS).view(PLAYBACK)
+
+
+@compiled(_REAL(_INT, _INT, _INT))
+def seconds_now(clock: int, clock_id: int, virtual_time: int) -> float:
+    """The run's clock: the virtual time at an address, or else the system's clock of that number.
+
+    `clock` is the address of two words to write the system's to.
+    """
+    if virtual_time != 0:
+        return float(int64_at(virtual_time, 1).view(np.float64)[0])
+    # The C library reads this clock without entering the kernel.
+    _clock_gettime(clock_id, clock)
+    now = int64_at(clock, 2)
+    return float(now[0] + 1e-9 * now[1])
+
+
+@compiled(_REAL(_REAL, _REAL, _REAL))
+def _from_converter(early: float, late: float, uncounted: float) -> float:
+    """The seconds between a call and its block's converter, both on the stream's own clock.
+
+    Less what is `uncounted`. It is nan where the host tells none, or no time that can be.
+    """
+    seconds = late - early
+    told = early != 0 and late != 0 and 0 <= seconds <= MOST_CONVERTER_SECONDS
+    return seconds - uncounted if told else np.nan
+
+
+@compiled(_VOID(_INT, _INT, _REAL, _REAL, _REAL, _REAL, _REAL))
+def _log(
+    log: int,
+    frame: int,
+    called: float,
+    converter: float,
+    end: float,
+    position: float,
+    ratio: float,
+) -> None:
+    ring = int64_at(log, _LOG_RING_WORDS).view(LOG_RING)[0]
+    if ring.written - load_acquire(log + _READ) >= ring.capacity:
+        ring.dropped += 1
+        return
+    slot = ring.records + ring.written % ring.capacity * (8 * _LOG_WORDS)
+    record = int64_at(slot, _LOG_WORDS).view(LOG)[0]
+    record.frame = frame
+    record.called_seconds = called
+    record.converter_seconds = converter
+    record.duration_seconds = end - called
+    record.position = position
+    record.ratio = ratio
+    store_release(log + _WRITTEN, ring.written + 1)
+
+
+# The clock of a device: a delay-locked loop over the times of its blocks
+
+
+@compiled(_VOID(_INT, _REAL, _REAL, _REAL))
+def _line_correct(address: int, step: float, expected: float, error: float) -> None:
+    line = line_at(address)[0]
+    line.time_variance += step * (2 * line.covariance + step * line.period_variance)
+    line.covariance += step * line.period_variance
+    line.period_variance += step * line.walk_variance
+    whole = line.time_variance + line.spread_seconds * line.spread_seconds
+    time_gain = line.time_variance / whole
+    period_gain = line.covariance / whole
+    line.time = expected + time_gain * error
+    line.period += period_gain * error
+    line.time_variance *= 1 - time_gain
+    line.period_variance -= period_gain * line.covariance
+    line.covariance *= 1 - time_gain
+
+
+@compiled(_VOID(_INT))
+def _line_show(address: int) -> None:
+    line = line_at(address)[0]
+    sequence = line.sequence + 1
+    slot = address + _SHOWN + sequence % 2 * (8 * _SHOWN_WORDS)
+    shown = int64_at(slot, _SHOWN_WORDS).view(np.float64)
+    shown[0] = line.time
+    shown[1] = line.frame
+    shown[2] = line.period
+    shown[3] = line.age_seconds
+    store_release(address + _SEQUENCE, sequence)
+
+
+@compiled(_VOID(_INT, _REAL, _INT, _INT))
+def line_update(address: int, now: float, frame: int, frames: int) -> None:
+    """Take in that the block of `frames` frames that begins with `frame` was called at `now`."""
+    line = line_at(address)[0]
+    step = line.last_frames / line.samplerate
+    line.last_frames = frames
+    line.blocks += 1
+    line.age_seconds += step
+    expected = line.time + step * line.period
+    error = now - expected
+    gate = OUTLIER * line.spread_seconds
+    weight = 1.0 / min(line.blocks + 1, SPREAD_BLOCKS)
+    off = abs(now - line.last_time - step)
+    line.last_time = now
+    if line.blocks > 1:
+        line.spread_seconds += weight * (min(off, gate) - line.spread_seconds)
+    line.spread_seconds = max(line.spread_seconds, line.least_spread_seconds)
+    inside = abs(error) <= gate
+    line.outside_seconds = 0.0 if inside else line.outside_seconds + step
+    if line.blocks == 1 or line.outside_seconds > min(1.0, 0.1 + 0.5 * line.age_seconds):
+        # The first block; or frames were lost, or the clock was set: its rate holds, its time not.
+        line.time = now
+        line.time_variance = gate * gate
+        line.covariance = 0.0
+        line.outside_seconds = 0.0
+        line.age_seconds = 0.0
+    elif inside:
+        _line_correct(address, step, expected, error)
+    else:
+        line.time = expected
+    line.frame = frame
+    _line_show(address)
+
+
+@compiled(types.boolean(_INT, _INT))
+def line_look(address: int, into: int) -> bool:
+    """Copy time, frame, period and age (float64) of a line from another thread to `into`.
+
+    False where there is nothing yet, or the line moved on again and again while it was copied.
+    """
+    words = int64_at(into, _SHOWN_WORDS)
+    for _attempt in range(4):
+        sequence = load_acquire(address + _SEQUENCE)
+        slot = address + _SHOWN + sequence % 2 * (8 * _SHOWN_WORDS)
+        for word in range(_SHOWN_WORDS):
+            words[word] = load_acquire(slot + 8 * word)
+        if load_acquire(address + _SEQUENCE) == sequence:
+            return bool(sequence > 0)
+    return False
+
+
+# Capture
+
+
+@compiled(_VOID(_INT, _INT, _INT, _INT))
+def _push(target: int, position: int, samples: int, frames: int) -> None:
+    """Write the frames from `position` on to a ring; silence first where some were lost."""
+    ring = int64_at(target, TARGET_WORDS)
+    missing = position - ring_end_at(ring[0])
+    written = 0 if missing else ring_write_at(ring[0], ring[1], samples, frames)
+    ring[2] += frames - written
+
+
+@compiled(_VOID(_INT, _INT))
+def capture_fill(address: int, most_chunks: int) -> None:
+    """Put silence where frames were lost or skipped, as far as the rings have room."""
+    state = capture_at(address)[0]
+    for number in range(state.target_count):
+        ring = int64_at(state.targets + number * (8 * TARGET_WORDS), TARGET_WORDS)
+        for _chunk in range(most_chunks):
+            missing = min(state.position - ring_end_at(ring[0]), CHUNK_FRAMES)
+            if missing <= 0 or ring_write_at(ring[0], ring[1], state.silence, missing) < missing:
+                break
+
+
+@compiled(_VOID(_INT, _INT))
+def capture_skip(address: int, frames: int) -> None:
+    """Let frames pass that no device recorded: silence, so that positions stay true."""
+    state = capture_at(address)[0]
+    state.position += frames
+    state.gap_frames += frames
+    state.fade_left = FADE_FRAMES
+    capture_fill(address, frames // CHUNK_FRAMES + 2)
+
+
+@compiled(_INT(_SAMPLES, _SAMPLES, _SAMPLES))
+def _to_stereo(device: Samples, gains: Samples, stereo: Samples) -> int:
+    """Bring device channels to two; return how many samples were no numbers."""
+    bad = 0
+    for frame in range(device.shape[0]):
+        left = right = np.float32(0.0)
+        for channel in range(device.shape[1]):
+            sample = device[frame, channel]
+            if not abs(sample) < np.inf:
+                bad += 1
+            elif abs(sample) > _TINY:
+                left += sample * gains[channel, 0]
+                right += sample * gains[channel, 1]
+        stereo[frame, 0] = left
+        stereo[frame, 1] = right
+    return bad
+
+
+@compiled(_VOID(_INT, _SAMPLES))
+def _fade_in(address: int, stereo: Samples) -> None:
+    """Behind frames that were skipped: a device comes back in the middle of something."""
+    state = capture_at(address)[0]
+    for frame in range(min(state.fade_left, stereo.shape[0])):
+        level = np.float32(1.0 - state.fade_left / FADE_FRAMES)
+        stereo[frame, 0] *= level
+        stereo[frame, 1] *= level
+        state.fade_left -= 1
+
+
+@compiled(_VOID(_INT, _INT, _INT, _REAL, _REAL, _INT))
+def capture(
+    address: int, device: int, frames: int, stream_seconds: float, adc_seconds: float, flags: int
+) -> None:
+    """Take in a block: `frames` interleaved frames at the address `device` (0: silence).
+
+    Both times are on the stream's clock, 0 where there is none.
+    """
+    state = capture_at(address)[0]
+    now = seconds_now(state.clock, state.clock_id, state.virtual_time)
+    first = state.position
+    state.callbacks += 1
+    state.overflow_flags += (flags & INPUT_OVERFLOW) != 0
+    state.underflow_flags += (flags & INPUT_UNDERFLOW) != 0
+    line_update(state.line, now, first, frames)
+    capture_fill(address, MAX_FILL_CHUNKS)
+    gains = float32_at(state.gains, state.channels, 2)
+    done = 0
+    while done < frames:
+        count = min(CHUNK_FRAMES, frames - done)
+        samples = state.silence
+        if device != 0:
+            samples = state.scratch
+            block = float32_at(device + done * state.channels * 4, count, state.channels)
+            stereo = float32_at(samples, count, 2)
+            state.bad_samples += _to_stereo(block, gains, stereo)
+            _fade_in(address, stereo)
+        for number in range(state.target_count):
+            target = state.targets + number * (8 * TARGET_WORDS)
+            _push(target, state.position, samples, count)
+        state.position += count
+        done += count
+    end = seconds_now(state.clock, state.clock_id, state.virtual_time)
+    converter = _from_converter(adc_seconds, stream_seconds, state.uncounted_seconds)
+    _log(state.log, first, now, converter, end, float(first), 1.0)
+
+
+# Playback: mix
+
+
+@compiled(types.boolean(_INT, _INT, _INT, _INT))
+def _all_there(address: int, until: int, stem_end: int, dry_end: int) -> bool:
+    """Whether nothing fades or has to until a position."""
+    state = playback_at(address)[0]
+    full = state.ramp >= 1.0 and state.dry_ramp >= 1.0 and state.master >= 1.0
+    left = min(stem_end, dry_end) - until + 1
+    return bool(full and state.jump_frames == 0 and left >= state.fade_frames)
+
+
+@compiled(_VOID(_INT, _INT, _INT, _INT, _INT))
+def _levels(address: int, first: int, frames: int, stem_end: int, dry_end: int) -> None:
+    """Work out, per frame, how loud the stems, the mix and the mix instead of stems are.
+
+    All are linear ramps: down to 0 where the ring ends, and up again.
+    """
+    state = playback_at(address)[0]
+    levels = float32_at(state.levels, 3, CHUNK_FRAMES)
+    stems = float32_at(state.stem_scratch, CHUNK_FRAMES, 2 * state.stems + 1)
+    wet = 2 * state.stems
+    if _all_there(address, first + frames, stem_end, dry_end):
+        levels[0:2] = 1.0
+        for frame in range(frames):
+            levels[2, frame] = np.float32(1.0) - stems[frame, wet]
+            state.dry_frames += stems[frame, wet] < 0.5 and first + frame >= 0
+        return
+    fade = 1.0 / state.fade_frames
+    master_step = (-1.0 if state.jump_frames != 0 else 1.0) / FADE_FRAMES
+    for frame in range(frames):
+        position = first + frame
+        was_full = state.ramp >= 1.0
+        state.ramp = min(state.ramp + fade, 1.0, max(0.0, (stem_end - position) * fade))
+        state.dry_ramp = min(state.dry_ramp + fade, 1.0, max(0.0, (dry_end - position) * fade))
+        state.shortfalls += was_full and state.ramp < 1.0
+        state.master = min(max(state.master + master_step, 0.0), 1.0)
+        mix = state.dry_ramp * state.master
+        levels[0, frame] = state.ramp * state.master
+        levels[1, frame] = mix
+        levels[2, frame] = mix * (1.0 - state.ramp * stems[frame, wet])
+        state.dry_frames += state.ramp * stems[frame, wet] < 0.5 and position >= 0
+
+
+@compiled(_VOID(_INT, _INT))
+def _meter_stems(address: int, frames: int) -> None:
+    """Meter the stems before their gains, and silence what is no number."""
+    state = playback_at(address)[0]
+    count = state.stems
+    stems = float32_at(state.stem_scratch, CHUNK_FRAMES, 2 * count + 1)
+    row = float32_at(state.meter_row, 1, 1 + 2 * (count + state.outputs))[0]
+    for stem in range(count):
+        peak = row[1 + stem]
+        squares = np.float32(0.0)
+        for frame in range(frames):
+            for channel in range(2 * stem, 2 * stem + 2):
+                sample = stems[frame, channel]
+                if not abs(sample) < np.inf:
+                    state.bad_samples += 1
+                    stems[frame, channel] = sample = np.float32(0.0)
+                peak = max(peak, abs(sample))
+                squares += sample * sample
+        row[1 + stem] = peak
+        row[1 + count + stem] += squares
+
+
+@compiled(_VOID(_INT, _INT, _SAMPLES, _INT, _INT, _INT, _INT))
+def _add_source(
+    address: int, row: int, source: Samples, channel: int, level: int, into: int, frames: int
+) -> None:
+    """Add one channel of `source` `(frames, channels)` to every output that it has a gain for."""
+    state = playback_at(address)[0]
+    rows = 2 * state.stems + MIX_ROWS
+    gains = float32_at(state.gains, rows, state.outputs)
+    targets = float32_at(state.targets, rows, state.outputs)
+    levels = float32_at(state.levels, 3, CHUNK_FRAMES)[level]
+    mixed = float32_at(state.mixed, state.outputs, ROW_FRAMES)
+    step = np.float32(state.gain_step)
+    for output in range(state.outputs):
+        gain = gains[row, output]
+        target = targets[row, output]
+        if gain != target:
+            for frame in range(frames):
+                change = target - gain
+                gain = target if abs(change) <= step else gain + np.copysign(step, change)
+                mixed[output, into + frame] += gain * (source[frame, channel] * levels[frame])
+            gains[row, output] = gain
+        elif gain != 0.0:
+            for frame in range(frames):
+                mixed[output, into + frame] += gain * (source[frame, channel] * levels[frame])
+
+
+@compiled(_VOID(_INT, _INT, _INT, _INT))
+def _mix(address: int, first: int, frames: int, into: int) -> None:
+    """Mix the input frames from `first` on, all past `silent_until`, to the column `into`."""
+    state = playback_at(address)[0]
+    stems = 2 * state.stems
+    stem_end = ring_end_at(state.stem_header)
+    dry_end = ring_end_at(state.dry_header)
+    stem_source = float32_at(state.stem_scratch, CHUNK_FRAMES, stems + 1)
+    dry_source = float32_at(state.dry_scratch, CHUNK_FRAMES, 2)
+    got = ring_peek_at(state.stem_header, state.stem_data, first, state.stem_scratch, frames)
+    stem_source[max(got, 0) : frames] = 0.0
+    state.missing_frames += frames - max(got, 0)
+    got = ring_peek_at(state.dry_header, state.dry_data, first, state.dry_scratch, frames)
+    dry_source[max(got, 0) : frames] = 0.0
+    state.dry_missing_frames += frames - max(got, 0)
+    _meter_stems(address, frames)
+    _levels(address, first, frames, stem_end, dry_end)
+    for channel in range(stems):
+        _add_source(address, channel, stem_source, channel, 0, into, frames)
+    for channel in range(2):
+        _add_source(address, stems + channel, dry_source, channel, 1, into, frames)
+        _add_source(address, stems + 2 + channel, dry_source, channel, 2, into, frames)
+    ring_release_at(state.stem_header, first + frames)
+    ring_release_at(state.dry_header, first + frames)
+
+
+@compiled(_VOID(_INT))
+def _settle_gains(address: int) -> None:
+    """Take the gains over at once, where nothing is heard."""
+    state = playback_at(address)[0]
+    rows = 2 * state.stems + MIX_ROWS
+    gains = float32_at(state.gains, rows, state.outputs)
+    targets = float32_at(state.targets, rows, state.outputs)
+    for row in range(rows):
+        for output in range(state.outputs):
+            gains[row, output] = targets[row, output]
+
+
+@compiled(_VOID(_INT, _INT))
+def _mix_on(address: int, until: int) -> None:
+    """Mix from `mixed_until` to `until`, at most `CHUNK_FRAMES` frames, at the end of the row."""
+    state = playback_at(address)[0]
+    first = state.mixed_until
+    into = first - state.mixed_from
+    mixed = float32_at(state.mixed, state.outputs, ROW_FRAMES)
+    mixed[:, into : into + until - first] = 0.0
+    silent = min(max(state.silent_until - first, 0), until - first)
+    if silent > 0:
+        _settle_gains(address)
+    if silent < until - first:
+        _mix(address, first + silent, until - first - silent, into + silent)
+    state.mixed_until = until
+
+
+# Playback: out
+
+
+@compiled(types.float32(types.float32, types.float32))
+def soft_clip(sample: Any, knee: Any) -> Any:
+    """A sample, bent under full scale above the knee; see `streamer.pipeline.level`."""
+    magnitude = abs(sample)
+    if magnitude <= knee:
+        return sample
+    if not magnitude < np.inf:
+        return np.float32(0.0)
+    room = np.float32(1.0) - knee
+    return np.copysign(knee + room * np.tanh((magnitude - knee) / room), sample)
+
+
+@compiled(_VOID(_INT, _SAMPLES))
+def _meter_outputs(address: int, device: Samples) -> None:
+    """Bend a block for the device under full scale, and meter what comes out."""
+    state = playback_at(address)[0]
+    outputs = state.outputs
+    skip = 1 + 2 * state.stems
+    row = float32_at(state.meter_row, 1, skip + 2 * outputs)[0]
+    knee = np.float32(state.knee)
+    for output in range(outputs):
+        peak = squares = np.float32(0.0)
+        for frame in range(device.shape[0]):
+            sample = soft_clip(device[frame, output], knee)
+            device[frame, output] = sample
+            peak = max(peak, abs(sample))
+            squares += sample * sample
+        row[skip + output] = peak
+        row[skip + outputs + output] = squares
+
+
+@compiled(_VOID(_INT, _SAMPLES))
+def _play_straight(address: int, device: Samples) -> None:
+    """Fill a block with the next input frames, as they are."""
+    state = playback_at(address)[0]
+    mixed = float32_at(state.mixed, state.outputs, ROW_FRAMES)
+    done = 0
+    while done < device.shape[0]:
+        count = min(CHUNK_FRAMES, device.shape[0] - done)
+        state.mixed_from = state.mixed_until = state.position
+        _mix_on(address, state.position + count)
+        for output in range(state.outputs):
+            for frame in range(count):
+                device[done + frame, output] = mixed[output, frame]
+        state.position += count
+        done += count
+
+
+# Playback on a clock of its own: which input frame is due, and the frames between the frames
+
+
+@compiled(_VOID(_INT, _INT))
+def _start_row(address: int, position: int) -> None:
+    """Go to a position: nothing is mixed yet, and what was mixed once is silence now."""
+    state = playback_at(address)[0]
+    state.silent_until = max(state.silent_until, state.mixed_until)
+    state.position = position
+    state.mixed_from = state.mixed_until = position - HALF_TAPS + 1
+
+
+@compiled(types.boolean(_INT, _REAL, _INT))
+def _follow(address: int, now: float, frames: int) -> bool:
+    """Set `ratio` so that the delay stays what it should be. False: the input's clock is unknown.
+
+    The two loops' periods give the ratio (the integral part), and the distance from where the
+    position should be corrects it (the proportional part), gently once both are well known.
+    """
+    state = playback_at(address)[0]
+    line_update(state.line, now, state.played_frames, frames)
+    known = line_look(state.source_line, state.seen) if state.source_line != 0 else False
+    own = line_at(state.line)[0]
+    source = int64_at(state.seen, _SHOWN_WORDS).view(np.float64)
+    if not known:
+        return False
+    age = min(own.age_seconds, source[3])
+    target = source[1] - state.delay_frames
+    target += (own.time - source[0]) / source[2] * state.samplerate
+    if state.aligned == 0 or state.position + HALF_TAPS + 2 * frames < state.silent_until:
+        # Nothing was heard yet: go where it should be, at once.
+        if age < state.settle_seconds and target + 2 * frames > state.silent_until:
+            return False
+        if target > state.silent_until:
+            state.master = 0.0
+        _start_row(address, int(np.floor(target)))
+        state.phase = target - np.floor(target)
+        state.aligned = 1
+    error = target - (state.position + state.phase)
+    state.error_frames = error
+    if abs(error) > state.most_error_frames and state.jump_frames == 0:
+        state.jump_frames = int(error)
+        state.splices += 1
+    gain = min(max(state.gear / (age + 1e-9), state.least_gain), state.most_gain)
+    correction = gain * error / state.samplerate
+    correction = min(max(correction, -state.most_correction), state.most_correction)
+    ratio = own.period / source[2] * (1.0 + correction)
+    state.ratio = min(max(ratio, 1.0 - MOST_RATIO_CHANGE), 1.0 + MOST_RATIO_CHANGE)
+    return True
+
+
+@compiled(_VOID(_INT))
+def _jump(address: int) -> None:
+    """Jump where the ear hears nothing, if a jump is due."""
+    state = playback_at(address)[0]
+    if state.jump_frames != 0 and state.master <= 0.0:
+        _start_row(address, state.position + state.jump_frames)
+        state.jump_frames = 0
+
+
+@compiled(_VOID(_INT))
+def _shift_row(address: int) -> None:
+    """Forget the mixed frames that no output frame needs any more."""
+    state = playback_at(address)[0]
+    first = state.position - HALF_TAPS + 1
+    held = state.mixed_until - first
+    skip = first - state.mixed_from
+    mixed = float32_at(state.mixed, state.outputs, ROW_FRAMES)
+    for output in range(state.outputs):
+        for column in range(held):
+            mixed[output, column] = mixed[output, column + skip]
+    state.mixed_from = first
+
+
+def _interpolation(_typing: Any, _table: Any, _weight: Any, _samples: Any) -> Any:
+    exact = ("reassoc", "contract", "nsz")  # in any order, but no other liberties
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        row = ir.VectorType(ir.FloatType(), TAPS)
+
+        def load(address: Any) -> Any:
+            value = builder.load(builder.inttoptr(address, row.as_pointer()))
+            value.align = 4
+            return value
+
+        def pick(vector: Any, first: int, count: int, step: int = 1) -> Any:
+            order = ir.VectorType(ir.IntType(32), count)
+            lanes = ir.Constant(order, [first + step * lane for lane in range(count)])
+            return builder.shuffle_vector(vector, vector, lanes)
+
+        table, weight, samples = arguments
+        low, high = load(table), load(builder.add(table, ir.Constant(ir.IntType(64), 4 * TAPS)))
+        undefined = ir.Constant(row, ir.Undefined)
+        weight = builder.insert_element(undefined, weight, ir.Constant(ir.IntType(32), 0))
+        rise = builder.fmul(pick(weight, 0, TAPS, 0), builder.fsub(high, low, flags=exact), exact)
+        sums = builder.fmul(builder.fadd(low, rise, flags=exact), load(samples), flags=exact)
+        count = TAPS
+        while count > 1:
+            count //= 2
+            sums = builder.fadd(pick(sums, 0, count), pick(sums, count, count), flags=exact)
+        return builder.extract_element(sums, ir.Constant(ir.IntType(32), 0))
+
+    return types.float32(_INT, types.float32, _INT), generate
+
+
+# The sum of `TAPS` samples times the filter between two rows of its table. In LLVM's vectors: left
+# to the compiler, this loop is either not unrolled or not vectorised, and takes four times as long.
+_interpolate: Any = _numba.extending.intrinsic(_interpolation)
+
+
+@compiled(_REAL(_INT, _INT, _REAL, _REAL))
+def _step_on(address: int, frames: int, ratio: float, change: float) -> float:
+    """Write down the columns of the row at which the next output frames lie, and go past them.
+
+    Returns the ratio after them.
+    """
+    state = playback_at(address)[0]
+    steps = int64_at(state.steps, CHUNK_FRAMES).view(np.float64)
+    column = 0
+    phase = state.phase
+    for frame in range(frames):
+        steps[frame] = column + phase
+        ratio += change
+        phase += ratio
+        while phase >= 1.0:
+            phase -= 1.0
+            column += 1
+    state.phase = phase
+    state.position += column
+    return ratio
+
+
+@compiled(_VOID(_INT, _SAMPLES, _REAL))
+def _play_resampled(address: int, device: Samples, ratio: float) -> None:
+    """Fill a block, going from `ratio` to the ratio that is set now."""
+    state = playback_at(address)[0]
+    steps = int64_at(state.steps, CHUNK_FRAMES).view(np.float64)
+    change = (state.ratio - ratio) / max(device.shape[0], 1)
+    done = 0
+    while done < device.shape[0]:
+        count = min(CHUNK_FRAMES, device.shape[0] - done)
+        _jump(address)
+        _shift_row(address)
+        ratio = _step_on(address, count, ratio, change)
+        # In pieces that fit the scratch buffers, as far as the last frame's filter reaches.
+        until = state.mixed_from + int(steps[count - 1]) + TAPS
+        while state.mixed_until < until:
+            _mix_on(address, min(until, state.mixed_until + CHUNK_FRAMES))
+        for frame in range(count):
+            column = int(steps[frame])
+            row = (steps[frame] - column) * PHASES
+            table = state.filter + int(row) * (4 * TAPS)
+            weight = np.float32(row - int(row))
+            for output in range(state.outputs):
+                samples = state.mixed + 4 * (output * ROW_FRAMES + column)
+                device[done + frame, output] = _interpolate(table, weight, samples)
+        done += count
+
+
+@compiled(_VOID(_INT, _INT, _INT, _REAL, _REAL, _INT))
+def playback(
+    address: int, device: int, frames: int, stream_seconds: float, dac_seconds: float, flags: int
+) -> None:
+    """Fill a block: `frames` interleaved frames at the address `device`.
+
+    Both times are on the stream's clock, 0 where there is none.
+    """
+    state = playback_at(address)[0]
+    now = seconds_now(state.clock, state.clock_id, state.virtual_time)
+    state.underflow_flags += (flags & OUTPUT_UNDERFLOW) != 0
+    meter_floats = 1 + 2 * (state.stems + state.outputs)
+    row = float32_at(state.meter_row, 1, meter_floats)
+    row[:] = 0.0
+    row[0, 0] = frames
+    block = float32_at(device, frames, state.outputs)
+    ratio = state.ratio
+    position = state.position + state.phase
+    if state.line == 0:
+        _play_straight(address, block)
+    elif _follow(address, now, frames):
+        position = state.position + state.phase
+        _play_resampled(address, block, ratio)
+    else:
+        block[:] = 0.0
+    _meter_outputs(address, block)
+    ring_write_at(state.meter_header, state.meter_data, state.meter_row, 1)
+    end = seconds_now(state.clock, state.clock_id, state.virtual_time)
+    converter = _from_converter(stream_seconds, dac_seconds, state.uncounted_seconds)
+    _log(state.log, state.played_frames, now, converter, end, position, state.ratio)
+    state.played_frames += frames
+    state.callbacks += 1
+
+
+# What PortAudio calls. Its pointers are taken as addresses, its unsigned longs as signed.
+
+_PORTAUDIO = types.int32(_INT, _INT, _INT, _INT, _INT, _INT)
+_ADC, _NOW, _DAC = 0, 1, 2
+
+
+@compiled(_REAL(_INT, _INT))
+def _time(time_info: int, which: int) -> float:
+    """One of PaStreamCallbackTimeInfo's three times; 0 where the host gives none."""
+    return float(int64_at(time_info, 3).view(np.float64)[which]) if time_info != 0 else 0.0
+
+
+@c_function(_PORTAUDIO)
+def capture_callback(
+    device_in: int, _device_out: int, frames: int, time_info: int, flags: int, user_data: int
+) -> int:
+    """PaStreamCallback for an input stream; `user_data` is a `CAPTURE`."""
+    now = _time(time_info, _NOW)
+    capture(user_data, device_in, frames, now, _time(time_info, _ADC), flags)
+    return 0
+
+
+@c_function(_PORTAUDIO)
+def playback_callback(
+    _device_in: int, device_out: int, frames: int, time_info: int, flags: int, user_data: int
+) -> int:
+    """PaStreamCallback for an output stream; `user_data` is a `PLAYBACK`."""
+    now = _time(time_info, _NOW)
+    playback(user_data, device_out, frames, now, _time(time_info, _DAC), flags)
+    return 0
+
+
+@c_function(_PORTAUDIO)
+def duplex_callback(
+    device_in: int, device_out: int, frames: int, time_info: int, flags: int, user_data: int
+) -> int:
+    """PaStreamCallback for both; `user_data` are the addresses of a `CAPTURE` and a `PLAYBACK`."""
+    both = int64_at(user_data, 2)
+    now = _time(time_info, _NOW)
+    capture(both[0], device_in, frames, now, _time(time_info, _ADC), flags)
+    playback(both[1], device_out, frames, now, _time(time_info, _DAC), flags)
+    return 0

@@ -1,0 +1,456 @@
+"""The rings, gains and counters that the real-time callbacks work on, for Python.
+
+::
+
+    playback = PlaybackPort(stems=4, outputs=2, samplerate=48000, delay_frames=24000,
+                            capacity_frames=96000)
+    capture = CapturePort(2, 48000, [playback], capacity_frames=480000)
+    duplex = DuplexPort(capture, playback)       # one device; two devices: the ports themselves
+
+A device is opened with a port's `callback_address` as the C callback and its `address` as the user
+data. A port must outlive the stream. Every ring has one writer and one reader: the capture callback
+writes `CapturePort.ring` and each `PlaybackPort.dry_ring`; the engine reads the one and writes
+`PlaybackPort.stem_ring`; the playback callback reads the port's two rings. `log` and `meters`
+belong to the engine, `skip`, and the callback's end of the rings while no stream is open, to the
+thread that looks after the devices. `set_gains` and `counters` any thread may call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringbuffer import Ring
+from streamer.audio import Samples
+from streamer.errors import SettingsError
+from streamer.live.realtime import callbacks as rt
+from streamer.live.realtime import drift as clocks
+from streamer.live.realtime.run_clock import RunClock
+from streamer.pipeline.level import KNEE
+
+RAMP_SECONDS = 0.005
+"""How long a gain takes from 0 to 1: short against a device block, long enough not to click."""
+LOG_RECORDS = 8192
+METER_BLOCKS = 1024
+
+_CAPTURE_COUNTS = ("callbacks", "gap_frames", "overflow_flags", "underflow_flags", "bad_samples")
+_PLAYBACK_COUNTS = (
+    "played_frames",
+    "callbacks",
+    "shortfalls",
+    "missing_frames",
+    "dry_missing_frames",
+    "dry_frames",
+    "underflow_flags",
+    "bad_samples",
+    "splices",
+)
+
+Record = NDArray[np.void]
+Array = TypeVar("Array", bound=NDArray[Any])
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureCounters:
+    """What a capture callback has done since the start.
+
+    `captured_frames` is the position: device frames and frames of gaps. Lost frames found no room
+    in the ring and are silence there; gap frames are those that `skip` let pass.
+    """
+
+    captured_frames: int
+    callbacks: int
+    lost_frames: int
+    gap_frames: int
+    overflow_flags: int
+    underflow_flags: int
+    bad_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackCounters:
+    """What a playback callback has done since the start.
+
+    `position` is the input frame that the next output frame plays, `ratio` how many input frames
+    an output frame takes. A shortfall is one time that the stems ran out; missing frames had none.
+    Dry frames are those at which the stems were less than half there, for whatever reason.
+    `splices` are jumps of the position where two clocks were too far apart.
+    """
+
+    played_frames: int
+    callbacks: int
+    shortfalls: int
+    missing_frames: int
+    dry_missing_frames: int
+    dry_frames: int
+    underflow_flags: int
+    bad_samples: int
+    splices: int
+    position: float
+    ratio: float
+    error_frames: float
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Peak and mean square over `frames` frames, linear; stems are metered before their gains."""
+
+    frames: int
+    stem_peaks: Samples
+    stem_mean_squares: Samples
+    output_peaks: Samples
+    output_mean_squares: Samples
+
+
+def _address(array: NDArray[Any]) -> int:
+    return int(array.ctypes.data)
+
+
+class _Port:
+    """What both kinds of port have: a record, its log, and buffers that live as long."""
+
+    def __init__(self, kind: np.dtype[np.void], samplerate: int) -> None:
+        if samplerate < 1:
+            raise SettingsError(f"samplerate={samplerate} must be at least 1; try 48000")
+        self.samplerate = samplerate
+        self._kept: list[NDArray[Any]] = []
+        self._state = np.zeros(1, kind)[0:1]
+        self._log = self._keep(np.zeros(1, rt.LOG_RING))
+        self._records = self._keep(np.zeros(LOG_RECORDS, rt.LOG))
+        self._log["capacity"] = LOG_RECORDS
+        self._log["records"] = _address(self._records)
+        self._state["log"] = _address(self._log)
+        self._state["clock"] = _address(self._keep(np.zeros(2, np.int64)))
+        self._state["clock_id"] = time.CLOCK_MONOTONIC
+
+    def _keep(self, array: Array) -> Array:
+        self._kept.append(array)
+        return array
+
+    def _floats(self, *shape: int) -> Samples:
+        array = np.empty(shape, np.float32)
+        array.fill(0.0)  # touched now, not in the callback
+        self._kept.append(array)
+        return array
+
+    @property
+    def address(self) -> int:
+        """The user data for the callback."""
+        return _address(self._state)
+
+    def use_clock(self, clock: RunClock) -> None:
+        """Take the times of blocks from this clock, before the start; else from the system's."""
+        self._clock = clock  # its time is read where it lies, so it must live
+        self._state["virtual_time"] = clock.address
+
+    def leave_out(self, seconds: float) -> None:
+        """Take so much off what a block's times say of its converter, before the start."""
+        self._state["uncounted_seconds"] = seconds
+
+    def log(self) -> Record:
+        """Return what the callback has noted since the last call, an array of `callbacks.LOG`.
+
+        At most `LOG_RECORDS`; when they are full, later blocks are not noted.
+        """
+        read, written = int(self._log["read"][0]), int(self._log["written"][0])
+        records: Record = self._records[np.arange(read, written) % LOG_RECORDS]
+        self._log["read"] = written
+        return records
+
+    def _count(self, name: str) -> int:
+        return int(self._state[name][0])
+
+
+class PlaybackPort(_Port):
+    """What one output device plays: stems, mix and gains.
+
+    The stem ring has `2 * stems + 1` channels: stem0 L, stem0 R, ..., and `wet`, 1 where the stems
+    are real and 0 where the mix should be heard in their place. Output frame n plays input frame
+    ``n - delay_frames``. For the last `fade_frames` before the ring runs out the stems fade out, so
+    they must come that much earlier than they are played.
+    """
+
+    def __init__(
+        self,
+        stems: int,
+        outputs: int,
+        samplerate: int,
+        delay_frames: int,
+        *,
+        capacity_frames: int,
+        drift: bool = False,
+    ) -> None:
+        """Allocate everything. `drift` is for an output whose clock is not the input's.
+
+        Raises:
+            SettingsError: A number is out of range.
+        """
+        super().__init__(rt.PLAYBACK, samplerate)
+        for name, value, least in (("stems", stems, 0), ("outputs", outputs, 1)):
+            if value < least:
+                raise SettingsError(f"{name}={value} must be at least {least}; try {least}")
+        if not 0 <= delay_frames < capacity_frames:
+            raise SettingsError(
+                f"delay_frames={delay_frames} must be at least 0 and less than the ring's "
+                f"capacity of {capacity_frames} frames; try a larger capacity_frames"
+            )
+        self.stems, self.outputs, self.delay_frames = stems, outputs, delay_frames
+        self.stem_ring = Ring(capacity_frames, 2 * stems + 1)
+        self.dry_ring = Ring(capacity_frames, 2)
+        self.fade_frames = min(rt.FADE_FRAMES, delay_frames + 1)
+        self._meter_ring = Ring(METER_BLOCKS, 1 + 2 * (stems + outputs))
+        self._targets = self._floats(2 * stems + rt.MIX_ROWS, outputs)
+        self._gains = self._floats(2 * stems + rt.MIX_ROWS, outputs)
+        self.drift = drift
+        self._fill_state()
+        if drift:
+            self._fill_drift()
+
+    def _fill_state(self) -> None:
+        chunk = rt.CHUNK_FRAMES
+        integers = {
+            "stems": self.stems,
+            "outputs": self.outputs,
+            "stem_header": self.stem_ring.header_address,
+            "stem_data": self.stem_ring.data_address,
+            "dry_header": self.dry_ring.header_address,
+            "dry_data": self.dry_ring.data_address,
+            "meter_header": self._meter_ring.header_address,
+            "meter_data": self._meter_ring.data_address,
+            "gains": _address(self._gains),
+            "targets": _address(self._targets),
+            "stem_scratch": _address(self._floats(chunk, 2 * self.stems + 1)),
+            "dry_scratch": _address(self._floats(chunk, 2)),
+            "levels": _address(self._floats(3, chunk)),
+            "mixed": _address(self._floats(self.outputs, rt.ROW_FRAMES)),
+            "meter_row": _address(self._floats(1, self._meter_ring.channels)),
+            "delay_frames": self.delay_frames,
+            "fade_frames": self.fade_frames,
+            "position": -self.delay_frames,
+        }
+        reals = {
+            "samplerate": self.samplerate,
+            "ratio": 1.0,
+            "ramp": 1.0,
+            "dry_ramp": 1.0,
+            "master": 1.0,
+            "gain_step": 1 / (RAMP_SECONDS * self.samplerate),
+            "knee": KNEE,
+        }
+        for name, value in (integers | reals).items():
+            self._state[name] = value
+
+    def _fill_drift(self) -> None:
+        self._line = self._keep(np.zeros(1, rt.LINE))
+        clocks.start_line(self._line, self.samplerate)
+        values = {
+            "line": _address(self._line),
+            "seen": _address(self._keep(np.zeros(4, np.int64))),
+            "steps": _address(self._keep(np.zeros(rt.CHUNK_FRAMES))),
+            "filter": _address(self._keep(clocks.filter_table())),
+            "settle_seconds": clocks.SETTLE_SECONDS,
+            "gear": clocks.GEAR,
+            "least_gain": clocks.LEAST_GAIN,
+            "most_gain": clocks.MOST_GAIN,
+            "most_correction": clocks.MOST_CORRECTION,
+            "most_error_frames": clocks.MOST_ERROR_SECONDS * self.samplerate,
+        }
+        for name, value in values.items():
+            self._state[name] = value
+
+    def follow(self, line: Record) -> None:
+        """Take the clock of the input device from its `callbacks.LINE`, which must live as long."""
+        self._state["source_line"] = _address(line)
+
+    @property
+    def callback_address(self) -> int:
+        """The C callback for an output stream on this port."""
+        return int(rt.playback_callback.address)
+
+    def set_gains(self, gains: Samples, dry_gains: Samples) -> None:
+        """Set the matrices, linear; the next block ramps there. Any thread.
+
+        `gains` is `(2 * stems + 2, outputs)`, its rows stem0 L, stem0 R, ..., mix L, mix R;
+        `dry_gains` `(2, outputs)` is how the mix plays where the stems are missing.
+
+        Raises:
+            SettingsError: Of another shape, or not finite.
+        """
+        rows = 2 * self.stems + 2
+        for name, matrix, count in (("gains", gains, rows), ("dry_gains", dry_gains, 2)):
+            if np.shape(matrix) != (count, self.outputs) or not np.isfinite(matrix).all():
+                raise SettingsError(
+                    f"{name} must be {count} rows by {self.outputs} outputs of finite numbers, "
+                    f"not of shape {np.shape(matrix)}; try zeros where nothing should play"
+                )
+        self._targets[:rows] = gains
+        self._targets[rows:] = dry_gains
+        if not self._count("callbacks"):
+            self._gains[:] = self._targets
+
+    def skip(self, frames: int) -> None:
+        """Let frames pass that no device played, so that positions stay true; then fade in.
+
+        Only while no stream is open on the port. With `drift` the clocks tell the position when
+        the device is back, and `frames` counts for nothing.
+        """
+        self._state["master"] = 0.0
+        if self.drift:
+            clocks.start_line(self._line, self.samplerate)
+            self._state["aligned"] = 0
+        else:
+            self._state["position"] += frames
+
+    def counters(self) -> PlaybackCounters:
+        """Return the counters so far."""
+        return PlaybackCounters(
+            **{name: self._count(name) for name in _PLAYBACK_COUNTS},
+            position=float(self._state["position"][0] + self._state["phase"][0]),
+            ratio=float(self._state["ratio"][0]),
+            error_frames=float(self._state["error_frames"][0]),
+        )
+
+    def meters(self) -> Levels:
+        """Return the levels since the last call; nothing where that is too long ago."""
+        rows = np.zeros((METER_BLOCKS, self._meter_ring.channels), np.float32)
+        got = self._meter_ring.read(rows)
+        rows = rows[: 0 if got == METER_BLOCKS else got]
+        frames = int(rows[:, 0].sum(dtype=np.float64))
+        columns = rows[:, 1:].T
+        split = np.cumsum([self.stems, self.stems, self.outputs])
+        stem_peaks, stem_squares, output_peaks, output_squares = np.split(columns, split)
+        return Levels(
+            frames,
+            stem_peaks.max(axis=1, initial=0),
+            (stem_squares.sum(axis=1, dtype=np.float64) / max(2 * frames, 1)).astype(np.float32),
+            output_peaks.max(axis=1, initial=0),
+            (output_squares.sum(axis=1, dtype=np.float64) / max(frames, 1)).astype(np.float32),
+        )
+
+
+class CapturePort(_Port):
+    """What one input device records, brought to stereo, for the engine and for each output port."""
+
+    def __init__(
+        self,
+        input_channels: int,
+        samplerate: int,
+        outputs: Sequence[PlaybackPort],
+        *,
+        capacity_frames: int,
+        channel_gains: Samples | None = None,
+    ) -> None:
+        """Allocate everything; `channel_gains` is `(input_channels, 2)`.
+
+        Without gains one channel is doubled, and of several the first two are taken.
+
+        Raises:
+            SettingsError: A number is out of range.
+        """
+        super().__init__(rt.CAPTURE, samplerate)
+        gains = self._keep(_channel_gains(input_channels, channel_gains))
+        self.input_channels = input_channels
+        self.ring = Ring(capacity_frames, 2)
+        rings = [self.ring, *(port.dry_ring for port in outputs)]
+        self._rings = self._keep(
+            np.array([[ring.header_address, ring.data_address, 0] for ring in rings], np.int64)
+        )
+        self._outputs = tuple(outputs)  # their rings are written here, so they must live
+        self._line = self._keep(np.zeros(1, rt.LINE))
+        clocks.start_line(self._line, samplerate)
+        for port in outputs:
+            if port.drift:
+                port.follow(self._line)
+        values = {
+            "channels": input_channels,
+            "targets": _address(self._rings),
+            "target_count": len(rings),
+            "gains": _address(gains),
+            "scratch": _address(self._floats(rt.CHUNK_FRAMES, 2)),
+            "silence": _address(self._floats(rt.CHUNK_FRAMES, 2)),
+            "line": _address(self._line),
+        }
+        for name, value in values.items():
+            self._state[name] = value
+
+    @property
+    def callback_address(self) -> int:
+        """The C callback for an input stream on this port."""
+        return int(rt.capture_callback.address)
+
+    def feed(self, block: Samples) -> None:
+        """Take in float32 `(frames, input_channels)` as if a device had recorded it.
+
+        For a file that plays at its own pace; in place of a device, not beside one.
+
+        Raises:
+            SettingsError: Not of that shape.
+        """
+        if np.ndim(block) != 2 or block.shape[1] != self.input_channels:
+            raise SettingsError(
+                f"block must be (frames, {self.input_channels}), not {np.shape(block)}; try a "
+                "port of as many channels"
+            )
+        samples = np.ascontiguousarray(block, np.float32)
+        rt.capture(self.address, _address(samples), len(samples), 0.0, 0.0, 0)
+
+    def skip(self, frames: int) -> None:
+        """Let frames pass that no device recorded: silence, so that positions stay true.
+
+        Only while no stream is open on the port.
+        """
+        rt.capture_skip(self.address, frames)
+        self._line["blocks"] = 0  # its rate holds, but the next block may come at any time
+
+    def expected_frames(self, now_seconds: float) -> float:
+        """Return the position that the device would be at now, on the run's clock.
+
+        How many frames a gap was long: this, less `captured_frames`.
+        """
+        line = self._line[0]
+        passed = (now_seconds - line["time"]) / line["period"] * self.samplerate
+        return float(line["frame"] + passed)
+
+    def counters(self) -> CaptureCounters:
+        """Return the counters so far."""
+        return CaptureCounters(
+            captured_frames=self._count("position"),
+            lost_frames=int(self._rings[0, 2]),
+            **{name: self._count(name) for name in _CAPTURE_COUNTS},
+        )
+
+
+class DuplexPort:
+    """A capture and a playback port on one device: each block is recorded, then played."""
+
+    def __init__(self, capture: CapturePort, playback: PlaybackPort) -> None:
+        self.capture, self.playback = capture, playback
+        self._addresses = np.array([capture.address, playback.address], np.int64)
+
+    @property
+    def address(self) -> int:
+        """The user data for the callback."""
+        return _address(self._addresses)
+
+    @property
+    def callback_address(self) -> int:
+        """The C callback for a duplex stream on both ports."""
+        return int(rt.duplex_callback.address)
+
+
+def _channel_gains(channels: int, gains: Samples | None) -> Samples:
+    if channels < 1:
+        raise SettingsError(f"input_channels={channels} must be at least 1; try 2")
+    if gains is None:
+        gains = np.ones((1, 2), np.float32) if channels == 1 else np.eye(channels, 2, dtype="f4")
+    if np.shape(gains) != (channels, 2) or not np.isfinite(gains).all():
+        raise SettingsError(
+            f"channel_gains must be {channels} rows by 2 of finite numbers, not of shape "
+            f"{np.shape(gains)}; try one row for each input channel"
+        )
+    return np.ascontiguousarray(gains, np.float32)

@@ -1,0 +1,231 @@
+"""Stems to disk while they play, without ever making the audio wait.
+
+::
+
+    engine thread --write--> ring --recorder thread, twice a second--> Take: a WAV for each stem
+                                    sync thread, every two seconds --> the disk itself
+
+`Recorder.write` copies into a lock-free ring and returns. What the ring cannot hold, because the
+disk stands still for longer than `RING_SECONDS`, is dropped, counted, and silent in the files, so
+that a position in a file is always the same moment of the stream. A disk that takes no more ends
+the recording with one sentence in `Recorder.status`; what is written stays valid.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from ringbuffer import Ring
+from streamer.audio import Samples
+from streamer.errors import SettingsError, SinkError
+from streamer.files.encode.wav import RIFF_LIMIT
+from streamer.files.part import sink_errors
+from streamer.files.quantise import SampleFormat
+from streamer.live.recording.take import Take
+from streamer.words import counted
+
+RING_SECONDS = 8
+SYNC_SECONDS = 2.0
+_CLOSE_SECONDS = 10.0
+_BLOCK_FRAMES = 16384
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderStatus:
+    """One look at a recording; counters count since its start.
+
+    ``recorded_frames`` are in the files, safe from a kill. ``dropped_frames`` were given but not
+    recorded. ``silent_frames`` are silence in the files where nothing came or it was dropped.
+    ``left_seconds`` is how long the disk will last. ``failure`` is the sentence that tells why the
+    recording ended by itself, else empty.
+    """
+
+    folder: Path
+    samplerate: int
+    recorded_frames: int
+    dropped_frames: int
+    silent_frames: int
+    left_seconds: float
+    failure: str
+
+    @property
+    def text(self) -> str:
+        """The same in one line, for a status screen."""
+        recorded = _clock(self.recorded_frames / self.samplerate)
+        if self.failure:
+            return f"recording stopped after {recorded}: {self.failure}"
+        dropped = (
+            f", {counted(self.dropped_frames, 'frame')} dropped" if self.dropped_frames else ""
+        )
+        return f"{self.folder.name} {recorded}, {_clock(self.left_seconds)} left{dropped}"
+
+
+class Recorder:
+    """Records stems, given in order by one thread, as one WAV a stem in a new take of ``folder``.
+
+    The files begin at the stream's frame ``start_frame``. They are valid at every moment and hold
+    all that came up to ``flush_seconds`` ago (and the time to write it); past ``riff_limit`` bytes
+    they become RF64, which Python's `wave` module does not read.
+
+    Raises:
+        SettingsError: a value that cannot be used.
+        SinkError: the folder cannot be made or written to.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        samplerate: int,
+        channels: int,
+        *,
+        sample_format: SampleFormat = "int24",
+        start_frame: int = 0,
+        flush_seconds: float = 0.5,
+        riff_limit: int = RIFF_LIMIT,
+    ) -> None:
+        if sample_format not in get_args(SampleFormat):
+            formats = ", ".join(get_args(SampleFormat))
+            raise SettingsError(f"sample_format={sample_format} must be one of {formats}")
+        if not 0 < flush_seconds <= RING_SECONDS / 2:
+            raise SettingsError(
+                f"flush_seconds={flush_seconds} must be above 0 and at most {RING_SECONDS / 2:g}; "
+                "try 0.5"
+            )
+        self._samplerate = samplerate
+        self._shape = len(names), channels
+        self._flush_seconds = flush_seconds
+        self._take = Take(
+            folder,
+            names,
+            samplerate,
+            channels,
+            sample_format=sample_format,
+            riff_limit=riff_limit,
+        )
+        # The writer is the thread that calls `write`, the reader the recorder thread.
+        self._ring = Ring(RING_SECONDS * samplerate, len(names) * channels)
+        self._block = np.zeros((_BLOCK_FRAMES, len(names) * channels), np.float32)
+        # (position in the ring, frames of silence before it): appended before the samples that
+        # follow, so that whoever sees those samples sees the gap. Each goes with at least a frame.
+        self._gaps: deque[tuple[int, int]] = deque()
+        self._next_frame = start_frame
+        self._dropped_frames = 0
+        self._silent_frames = 0
+        self._free_bytes = self._take.free_bytes()
+        self._failure = ""
+        self._stop = threading.Event()
+        self._syncer = threading.Thread(target=self._sync, name="recorder sync", daemon=True)
+        self._recorder = threading.Thread(target=self._record, name="recorder", daemon=True)
+        self._syncer.start()
+        self._recorder.start()
+
+    def write(self, start_frame: int, stems: Samples) -> None:
+        """Record float32 ``(stems, frames, channels)``, which begin at absolute ``start_frame``.
+
+        Never waits and never raises. What lies before the end of an earlier call, or does not fit
+        in, is dropped; what was left out before ``start_frame`` becomes silence.
+        """
+        frames = stems.shape[1] if stems.ndim == 3 else 0
+        if (len(stems), *stems.shape[2:]) != self._shape or stems.ndim != 3:
+            self._fail(f"stems of shape {stems.shape} came where {self._shape} was announced")
+        kept = 0
+        if not self._stop.is_set():
+            late = min(frames, max(0, self._next_frame - start_frame))
+            kept = self._keep(start_frame + late, stems[:, late:])
+        self._dropped_frames += frames - kept
+
+    def _keep(self, start_frame: int, stems: Samples) -> int:
+        """Put into the ring what it has room for; return how many frames."""
+        room = min(stems.shape[1], self._ring.writable_frames)
+        if room == 0:
+            return 0
+        if start_frame > self._next_frame:
+            self._gaps.append((self._ring.end_frame, start_frame - self._next_frame))
+        side_by_side = stems[:, :room].transpose(1, 0, 2).astype(np.float32, order="C")
+        written = self._ring.write(side_by_side.reshape(room, -1))
+        self._next_frame = start_frame + written
+        return written
+
+    def status(self) -> RecorderStatus:
+        """How it stands. From any thread; asks nothing of the disk."""
+        return RecorderStatus(
+            folder=self._take.folder,
+            samplerate=self._samplerate,
+            recorded_frames=self._take.frames,
+            dropped_frames=self._dropped_frames,
+            silent_frames=self._silent_frames,
+            left_seconds=self._free_bytes / self._take.second_bytes,
+            failure=self._failure,
+        )
+
+    def close(self, timeout_seconds: float = _CLOSE_SECONDS) -> None:
+        """Write what is left and finish the files; a second time does nothing. Never raises.
+
+        A disk that does not answer within ``timeout_seconds`` is left alone, and told in `status`.
+        """
+        self._stop.set()
+        self._recorder.join(timeout_seconds)
+        if self._recorder.is_alive():
+            self._fail(
+                f"{self._take.folder} may lack its end: the disk did not answer for "
+                f"{timeout_seconds:g} s; check the disk"
+            )
+
+    def _record(self) -> None:
+        """The recorder thread."""
+        with self._telling():
+            while not self._stop.wait(self._flush_seconds):
+                self._drain()
+            self._drain()
+        # It must be done with the files before they are closed.
+        self._syncer.join()
+        with self._telling():
+            self._take.close()
+
+    def _sync(self) -> None:
+        """The sync thread: a slow disk holds up nothing else."""
+        with self._telling():
+            while not self._stop.wait(SYNC_SECONDS):
+                self._take.sync()
+                self._free_bytes = self._take.free_bytes()
+
+    def _drain(self) -> None:
+        """Move to the files what is in the ring now, with silence where it has gaps."""
+        end = self._ring.end_frame
+        while (position := self._ring.start_frame) < end:
+            if self._gaps and self._gaps[0][0] == position:
+                silent = self._gaps.popleft()[1]
+                self._take.skip(silent)
+                self._silent_frames += silent
+            until = self._gaps[0][0] if self._gaps else end
+            block = self._block[: min(until, end) - position]
+            self._take.append(block[: self._ring.read(block)])
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Turn whatever goes wrong into the sentence that ends the recording, not the audio."""
+        try:
+            with sink_errors(self._take.folder):
+                yield
+        except SinkError as error:
+            self._fail(str(error))
+        except Exception as error:
+            self._fail(f"{self._take.folder} cannot be written: {error!r}; please report this")
+
+    def _fail(self, sentence: str) -> None:
+        self._failure = self._failure or sentence
+        self._stop.set()
+
+
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"

@@ -1,0 +1,187 @@
+"""The files of one recording: a WAV for each stem, valid at every moment, in a numbered folder.
+
+A take's files are made, with headers, in a hidden folder, which then gets the next free number as
+its name, ``take-001``, in one step. So a take that can be seen holds valid files from the start,
+and neither two runs nor a later one ever write over a take that exists.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import shutil
+import zlib
+from collections.abc import Sequence
+from functools import partial
+from io import FileIO
+from pathlib import Path
+
+from streamer.audio import Samples
+from streamer.errors import SettingsError
+from streamer.files.encode.wav import RIFF_LIMIT, PcmCoder, WavWriter, frame_bytes
+from streamer.files.part import sink_errors
+from streamer.files.quantise import SampleFormat
+from streamer.naming import FileName, distinct_names
+
+_TAKE = re.compile(r"take-([0-9]+)")
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
+
+# How far one stem may be ahead of another: that much is lost where the disk is full.
+_IN_STEP_FRAMES = 1024
+
+# macOS has none; there fsync does the same and a little more.
+_sync_data = getattr(os, "fdatasync", os.fsync)
+
+
+class Take:
+    """Writes all stems of a recording side by side. `sync` and `free_bytes` are for any thread.
+
+    Killed at any moment, each file is a valid WAV of all that the last `append` wrote to it.
+    After a power cut the same holds of the last `sync`; a header may then count more than there
+    is, up to what was appended since, which readers cut off.
+
+    Raises:
+        SettingsError: ``names`` cannot be file names.
+        SinkError: the folder cannot be made or written to.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        samplerate: int,
+        channels: int,
+        *,
+        sample_format: SampleFormat = "int24",
+        riff_limit: int = RIFF_LIMIT,
+    ) -> None:
+        files = _checked(names)
+        self.frames = 0
+        self.second_bytes = len(names) * samplerate * frame_bytes(channels, sample_format)
+        self._channels = channels
+        self._files: list[FileIO] = []
+        self._writers: list[WavWriter] = []
+        with sink_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            part = folder / f".take-{secrets.token_hex(4)}.part"
+            part.mkdir()
+            try:
+                for name in files:
+                    # Unbuffered, so that bytes reach the system in the order of the writes.
+                    file = (part / f"{name}.wav").open("x+b", buffering=0)
+                    self._files.append(file)
+                    coder = PcmCoder(sample_format, dither=True, seed=_seed(name))
+                    self._writers.append(
+                        WavWriter(file, samplerate, channels, coder, riff_limit=riff_limit)
+                    )
+                self.folder = _give_number(part)
+                _sync_names(self.folder)
+                _sync_names(folder)
+            except BaseException:
+                for file in self._files:
+                    file.close()
+                shutil.rmtree(part, ignore_errors=True)
+                raise
+
+    def append(self, samples: Samples) -> None:
+        """Write ``(frames, stems * channels)``, the channels of stem after stem.
+
+        Raises:
+            OSError: it cannot be written; `close` saves what can be.
+        """
+        for start in range(0, len(samples), _IN_STEP_FRAMES):
+            piece = samples[start : start + _IN_STEP_FRAMES]
+            for index, writer in enumerate(self._writers):
+                first = index * self._channels
+                writer.write(piece[:, first : first + self._channels])
+        for writer in self._writers:
+            # Right behind the samples: what lies beyond the header's count is lost to a kill.
+            writer.refresh()
+        self.frames = self._writers[0].frames
+
+    def skip(self, frames: int) -> None:
+        """Leave silence; the next `append` makes it count.
+
+        Raises:
+            OSError: it cannot be written; `close` saves what can be.
+        """
+        for writer in self._writers:
+            writer.skip(frames)
+
+    def sync(self) -> None:
+        """Wait until all that was appended is on the disk itself.
+
+        Raises:
+            OSError: the disk failed, or a file has been removed.
+        """
+        for file in self._files:
+            _sync_data(file.fileno())
+            if os.fstat(file.fileno()).st_nlink == 0:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    def free_bytes(self) -> int:
+        """What the disk still takes."""
+        # By descriptor: someone may give the take another name while it is recorded.
+        disk = os.fstatvfs(self._files[0].fileno())
+        return disk.f_bavail * disk.f_frsize
+
+    def close(self) -> None:
+        """Make every file whole, also after an error, and wait until it is on the disk.
+
+        After an error all files end at the same frame: where the shortest one does.
+
+        Raises:
+            OSError: the first thing that failed; the rest was done all the same.
+        """
+        errors = []
+        shortest = min(writer.frames for writer in self._writers)
+        if any(writer.frames != self.frames for writer in self._writers):
+            shortest -= shortest % 2  # so that no file needs a pad byte, for which there is no room
+        self.frames = shortest
+        for file, writer in zip(self._files, self._writers, strict=True):
+            ending = partial(writer.close, shortest)
+            for step in (ending, partial(_sync_data, file.fileno()), file.close):
+                try:
+                    step()
+                except OSError as error:
+                    errors.append(error)
+        if errors:
+            raise errors[0]
+
+
+def _checked(names: Sequence[str]) -> tuple[FileName, ...]:
+    try:
+        return distinct_names(names)
+    except ValueError as error:
+        raise SettingsError(f"names= must be those of files: {error}") from None
+
+
+def _seed(name: str) -> int:
+    """Of the dither: stems must not share their noise."""
+    return zlib.crc32(name.encode(errors="surrogateescape"))
+
+
+def _give_number(part: Path) -> Path:
+    """Rename a new take's folder to the next free number."""
+    folder = part.parent
+    numbers = [int(match[1]) for path in folder.iterdir() if (match := _TAKE.fullmatch(path.name))]
+    number = max(numbers, default=0)
+    while True:
+        number += 1
+        take = folder / f"take-{number:03d}"
+        try:
+            return part.rename(take)
+        except OSError as error:
+            # Another run took the number first.
+            if error.errno not in _TAKEN:
+                raise
+
+
+def _sync_names(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,73 @@
+"""The train of bursts on its way through a cable: what is played when, and what comes back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ringbuffer import Ring
+from streamer.audio import Samples
+from streamer.live.roundtrip.loopback import Delay, burst_train, find_delay
+
+
+class CableLoop:
+    """The train, where it is put in, and what comes back from there on.
+
+    It begins after ``lead_seconds``, and what comes up to ``reach_seconds`` after its end is kept.
+    Positions are frames of the input since it began.
+    """
+
+    def __init__(self, samplerate: int, lead_seconds: float, reach_seconds: float) -> None:
+        self._samplerate = samplerate
+        self._train = burst_train(samplerate)
+        frames = len(self._train) + round(reach_seconds * samplerate)
+        self._kept = np.zeros((frames, 2), np.float32)
+        self._made = self._heard = 0
+        self.begin(lead_seconds)
+
+    def begin(self, lead_seconds: float) -> None:
+        """Put the train in, so many seconds from now, and forget what came back so far."""
+        self._begin = max(self._made, self._heard) + round(lead_seconds * self._samplerate)
+        self._kept[:] = 0
+
+    @property
+    def heard(self) -> bool:
+        """Whether all that can come back has been captured."""
+        return self._heard >= self._begin + len(self._kept)
+
+    def exchange(self, block: Samples) -> None:
+        """Keep what was captured, and put the train or silence in its place."""
+        self.keep(block)
+        block[:] = self._signal(self._made, len(block))[:, np.newaxis]
+        self._made += len(block)
+
+    def keep(self, block: Samples) -> None:
+        """Take what was captured, ``(frames, 2)``."""
+        first = self._heard - self._begin
+        self._heard += len(block)
+        kept = self._kept[max(0, first) : max(0, first + len(block))]
+        skip = max(0, -first)
+        kept[:] = block[skip : skip + len(kept)]
+
+    def play(self, ring: Ring) -> None:
+        """Fill a stem ring of one stem with the train, as far as there is room."""
+        frames = ring.writable_frames
+        stem = np.ones((frames, 3), np.float32)
+        stem[:, :2] = self._signal(self._made, frames)[:, np.newaxis]
+        self._made += ring.write(stem)
+
+    def _signal(self, start: int, frames: int) -> Samples:
+        signal = np.zeros(frames, np.float32)
+        first = start - self._begin
+        part = self._train[max(0, first) : max(0, first + frames)]
+        skip = max(0, -first)
+        signal[skip : skip + len(part)] = part
+        return signal
+
+    def delay(self) -> Delay:
+        """Find the train in what came back, on the louder side.
+
+        Raises:
+            DeviceError: it is not there.
+        """
+        side = int(np.abs(self._kept).max(axis=0).argmax())
+        return find_delay(self._train, self._kept[:, side], self._samplerate)

@@ -1,0 +1,173 @@
+"""What a live run shows of itself, gathered from its ports and its worker by the engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from streamer.audio import Samples
+from streamer.errors import ModelError
+from streamer.live.devices.streams import Rig
+from streamer.live.planning.plan import LivePlan
+from streamer.live.status import Meter
+from streamer.live.telemetry.converters import ConverterDelay
+from streamer.live.telemetry.latency import LatencyLog
+from streamer.live.telemetry.stamps import Stamps
+from streamer.pipeline.worker import Job, leave_out
+
+LOAD_SECONDS = 2.0
+"""The load is a running mean over about so long."""
+
+
+class Observer:
+    """Counts what went wrong, measures what went well. See `streamer.live.status.Status`."""
+
+    def __init__(self, rig: Rig, names: Sequence[str], plan: LivePlan) -> None:
+        request = plan.request
+        self._rig = rig
+        self._names = names
+        self._main = next(iter(rig.ports.values()))
+        self._rate = request.samplerate / request.model_samplerate
+        self.latency = LatencyLog(request.samplerate, plan.delay_seconds)
+        self._stamps = Stamps(self.latency, request.samplerate, request.model_samplerate)
+        self._converters = [ConverterDelay(request.samplerate) for _ in range(2)]
+        self.failure = ""
+        self._dry_at_end = -1
+        self.load = 0.0
+        self._compute_seconds = self._sound_seconds = 0.0
+        self.stems: Mapping[str, Meter] = {}
+        self.outputs: Mapping[str, Sequence[Meter]] = {}
+
+    def finished(self, job: Job, now: float) -> bool:
+        """Take in a window whose stems, if any, are in the rings; return whether it was missed:
+        late, skipped or failed. One that was left out, since the run is dry, is none of that.
+
+        ``failure`` is what the model said of the last window, where it failed.
+        """
+        self._take_notes()
+        self._count_load(job)
+        if job.separate is leave_out:
+            return False
+        first_frame = math.floor(job.window.start_frame * self._rate)
+        late = self._main.counters().position > first_frame - self._main.fade_frames
+        missed = job.dropped or job.error is not None or late
+        if job.began_at:
+            self.failure = "" if job.error is None else told(job.error)
+        self._stamps.finished(job, now, played=not missed)
+        return missed
+
+    def _count_load(self, job: Job) -> None:
+        hop_seconds = job.window.schedule.hop_frames * self._rate / self._rig.samplerate
+        weight = min(1.0, hop_seconds / LOAD_SECONDS) if self.load else 1.0
+        self.load += weight * (job.compute_seconds / hop_seconds - self.load)
+        if job.separate is not leave_out:
+            self._compute_seconds += job.compute_seconds
+            self._sound_seconds += hop_seconds
+
+    @property
+    def rtf(self) -> float:
+        """The model's time over that of the sound that it was asked for, in the whole run."""
+        return self._compute_seconds / self._sound_seconds if self._sound_seconds else 0.0
+
+    @property
+    def deadline_misses(self) -> int:
+        """How many windows were missed."""
+        return self.latency.missed
+
+    def look(self) -> None:
+        """Take in what the callbacks have noted since the last look."""
+        self._take_notes()
+        self._stamps.settle()
+        levels = {name: port.meters() for name, port in self._rig.ports.items()}
+        first = next(iter(levels.values()))
+        self.stems = dict(
+            zip(self._names, _meters(first.stem_peaks, first.stem_mean_squares), strict=True)
+        )
+        self.outputs = {
+            name: _meters(one.output_peaks, one.output_mean_squares) for name, one in levels.items()
+        }
+
+    def _take_notes(self) -> None:
+        taken = self._rig.capture.log()
+        self._stamps.captured(taken)
+        exact = self._rig.exact
+        if not exact[0]:
+            self._converters[0].feed(taken)
+        for port in self._rig.ports.values():
+            notes = port.log()
+            if port is self._main:
+                self._stamps.played(notes)
+                if not exact[1]:
+                    self._converters[1].feed(notes)
+
+    @property
+    def device_seconds(self) -> tuple[float, float]:
+        """What the input and the first output delay: as heard, unless what they say is exact."""
+        said, exact = self._rig.device_seconds, self._rig.exact
+        taken, played = (
+            claim if sure or heard.seconds is None else heard.seconds
+            for heard, claim, sure in zip(self._converters, said, exact, strict=True)
+        )
+        return taken, played
+
+    def reopened(self) -> None:
+        """Take note that a stream was opened anew, and may delay by something else."""
+        for heard in self._converters:
+            heard.listen()
+
+    @property
+    def listening(self) -> bool:
+        """Whether it is not known yet what the devices delay."""
+        exact = self._rig.exact
+        return any(
+            heard.listening and not sure
+            for heard, sure in zip(self._converters, exact, strict=True)
+        )
+
+    @property
+    def xruns(self) -> int:
+        """Callbacks that found too little or no room, as the devices and the rings tell."""
+        taken = self._rig.capture.counters()
+        outputs = [port.counters() for port in self._rig.ports.values()]
+        return taken.overflow_flags + sum(out.underflow_flags for out in outputs)
+
+    @property
+    def dropped_frames(self) -> int:
+        """Frames of the input that were lost, and frames of the first output that stayed silent."""
+        played = self._main.counters()
+        return self._rig.capture.counters().lost_frames + played.dry_missing_frames
+
+    @property
+    def dry_frames(self) -> int:
+        """Frames that the first output has played without stems, as long as any were made."""
+        return self._dry_at_end if self._dry_at_end >= 0 else self._main.counters().dry_frames
+
+    def ending(self) -> None:
+        """Take note that no more stems will come: what plays out without them is the end."""
+        self._dry_at_end = self._main.counters().dry_frames
+
+    @property
+    def position(self) -> float:
+        """The input frame that the first output plays next."""
+        return self._main.counters().position
+
+    @property
+    def played_frames(self) -> int:
+        """Frames that the first output has played."""
+        return self._main.counters().played_frames
+
+
+def told(error: Exception) -> str:
+    """Return what a model's error says, in a sentence, without where it was."""
+    if isinstance(error, ModelError):
+        return str(error.__cause__ or error)
+    return f"the model failed ({error!r}); try another model, or fewer threads"
+
+
+def _meters(peaks: Samples, mean_squares: Samples) -> list[Meter]:
+    return [
+        Meter(float(peak), float(rms))
+        for peak, rms in zip(peaks, np.sqrt(mean_squares), strict=True)
+    ]

@@ -1,0 +1,100 @@
+"""When each window of a live run passed each point of its way, from what each point knows."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from streamer.live.telemetry.latency import BlockClock, LatencyLog, WindowTimes
+from streamer.pipeline.worker import Job
+
+BLOCKS = 8192
+WAITING_WINDOWS = 1024
+"""More windows do not wait to be played: the output is away, and the oldest have passed unheard."""
+
+
+class Stamps:
+    """Takes in the notes of the callbacks and the jobs of the worker; feeds a `LatencyLog`.
+
+    Positions are input frames of the stream at ``samplerate``, jobs' at ``model_samplerate``.
+    """
+
+    def __init__(self, log: LatencyLog, samplerate: int, model_samplerate: int) -> None:
+        self._log = log
+        self._rates = samplerate, model_samplerate
+        self._adc = BlockClock(samplerate, BLOCKS)
+        self._dac = BlockClock(samplerate, BLOCKS)
+        self._written_frames: deque[int] = deque(maxlen=BLOCKS)
+        self._written_at: deque[float] = deque(maxlen=BLOCKS)
+        self._waiting: deque[tuple[int, WindowTimes]] = deque()
+
+    def captured(self, notes: NDArray[Any]) -> None:
+        """Take in what the capture callback noted, an array of `callbacks.LOG`."""
+        for note in notes:
+            called, before = float(note["called_seconds"]), float(note["converter_seconds"])
+            if not math.isnan(before):  # a file has no converter
+                self._adc.feed(int(note["frame"]), called - before)
+            self._written_frames.append(int(note["frame"]))
+            self._written_at.append(called)
+
+    def played(self, notes: NDArray[Any]) -> None:
+        """Take in what the first output's playback callback noted."""
+        for note in notes:
+            ahead = 0.0 if math.isnan(note["converter_seconds"]) else note["converter_seconds"]
+            self._dac.feed(float(note["position"]), float(note["called_seconds"] + ahead))
+
+    def finished(self, job: Job, stitched: float, *, played: bool) -> None:
+        """Take in a window whose stems are in the output ring since ``stitched``, or are not."""
+        window = job.window
+        around = window.schedule.around
+        assert around is not None
+        first = self._device_frame(window.start_frame)
+        last = self._device_frame(
+            window.start_frame + window.schedule.window_frames + around[1] - 1
+        )
+        times = WindowTimes(
+            start_frame=first,
+            adc=self._converted(first),
+            ring=self._written(first),
+            window_full=self._written(last),
+            queued=job.queued_at,
+            inference_start=job.began_at or math.nan,
+            inference_end=job.ended_at or math.nan,
+            stitched=stitched if job.stems is not None else math.nan,
+            dac=None,
+        )
+        if not played:
+            self._log.feed(times)
+            return
+        self._waiting.append((first, times))
+        if len(self._waiting) > WAITING_WINDOWS:
+            self._log.feed(replace(self._waiting.popleft()[1], dac=math.nan))
+
+    def settle(self) -> None:
+        """Give the log the windows that have been played meanwhile."""
+        while self._waiting:
+            first, times = self._waiting[0]
+            dac = self._dac.at(first)
+            if dac is None:
+                return
+            self._waiting.popleft()
+            self._log.feed(replace(times, dac=dac))
+
+    def _device_frame(self, model_frame: int) -> int:
+        samplerate, model_samplerate = self._rates
+        return model_frame * samplerate // model_samplerate
+
+    def _converted(self, frame: int) -> float:
+        """Return when the converter took the frame in; of a file, when it was read."""
+        seconds = self._adc.at(frame)
+        return self._written(frame) if seconds is None else seconds
+
+    def _written(self, frame: int) -> float:
+        """Return when the frame was in the input ring: its block's time."""
+        index = bisect_right(self._written_frames, frame) - 1
+        return self._written_at[index] if index >= 0 else math.nan

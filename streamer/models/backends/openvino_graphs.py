@@ -1,0 +1,180 @@
+"""What OpenVINO needs of a network, kept on disk: once made, torch is not imported for it again."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from streamer.cache import JsonStore, cache_folder, is_intact, keep, machine, remove
+from streamer.errors import ModelError, WeightsError
+from streamer.models.backends.openvino_library import failure, load_openvino, openvino_core
+from streamer.models.networks.anatomy import Anatomy
+from streamer.models.networks.crop import Crop
+
+if TYPE_CHECKING:
+    from streamer.models.networks.checkpoint import Network
+
+LAYOUT: Final = 3
+"""Goes up when the graphs that are made of a network change."""
+GRAPH: Final = "graph.xml"
+HOP_GRAPH: Final = "hop"
+"""The graph of a causal network: its layers for one hop."""
+
+Wanted: TypeAlias = Crop | Literal["hop"]
+"""What a graph is for: a part of windows, or `HOP_GRAPH`."""
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Graphs:
+    """The graphs of the network in one file; those that are not on disk are made.
+
+    Args:
+        path: the file of weights.
+        read: gives the network in it.
+        folder: where they are kept (default: the user's cache folder).
+    """
+
+    def __init__(self, path: Path, read: Callable[[], Network], folder: Path | None = None) -> None:
+        self._read = read
+        self.digest = _digest(path)
+        self._temporary: Path | None = None
+        folder = folder or cache_folder("graphs")
+        self._folder = None if folder is None else folder / self.digest
+
+    def anatomy(self) -> Anatomy:
+        """Return what is to be known of the network.
+
+        Raises:
+            WeightsError: the file is no network of Demucs.
+        """
+        store = JsonStore(self._folder, LAYOUT)
+        identity = {"sha256": self.digest}
+        with suppress(KeyError, TypeError, ValueError):
+            return Anatomy.from_json(store.read(identity))
+        found = Anatomy.of(self._read())
+        store.write(identity, found.as_json())
+        return found
+
+    def get(self, wanted: Wanted, *, afresh: bool = False) -> Path:
+        """Return the graph; ``afresh`` makes one that is there too.
+
+        Raises:
+            ModelError: OpenVINO does not take the network, or the graph cannot be stored anywhere.
+        """
+        name = f"{LAYOUT}-{_name_of(wanted)}"
+        if self._folder is not None:
+            there = self._folder / name
+            if not afresh and is_intact(there, self._identity(name)):
+                return there / GRAPH
+            # a folder that cannot be written to, or a full disk
+            with suppress(OSError):
+                return self._make(wanted, there)
+        try:
+            return self._make(wanted, self._scratch() / name)
+        except OSError as error:
+            raise ModelError(
+                f"the model cannot be stored for OpenVINO ({error.strerror or error}); free some "
+                "space in the folder for temporary files, or try --backend torch"
+            ) from error
+
+    def compiled(
+        self, graph: Path, options: Mapping[str, Any], load: Callable[[Path | None], Any]
+    ) -> Any:
+        """Return what ``load`` makes of a graph; what it keeps for next time is checked, too.
+
+        Args:
+            graph: what `get` gave.
+            options: what else decides over what is made.
+            load: loads the graph; it may keep files in the folder that it is given (None: in none).
+        """
+        text = repr(sorted(options.items()))
+        name = f"{graph.parent.name}.{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        folder, identity = graph.parent.with_name(name), self._identity(f"{name} {text}")
+        if is_intact(folder, identity):
+            return load(folder)
+        loaded: list[Any] = []
+        with suppress(OSError):
+            keep(folder, identity, lambda part: loaded.append(load(part)))
+        return loaded[0] if loaded else load(None)
+
+    def _make(self, wanted: Wanted, folder: Path) -> Path:
+        from streamer.models.backends.openvino_export import write_graph, write_hop_graph
+
+        def fill(part: Path) -> None:
+            if wanted == HOP_GRAPH:
+                write_hop_graph(self._read(), part / GRAPH)
+            else:
+                write_graph(self._read(), wanted, part / GRAPH)
+
+        _LOG.info("the model is made ready for OpenVINO")
+        keep(folder, self._identity(folder.name), fill)
+        for old in folder.parent.glob(f"{folder.name}.*"):  # made of the graph that was there
+            if not old.name.endswith(".part"):
+                remove(old)
+        return folder / GRAPH
+
+    def _identity(self, name: str) -> str:
+        return f"{self.digest} {name}"
+
+    def _scratch(self) -> Path:
+        """Return a folder that goes when this object does."""
+        if self._temporary is None:
+            self._temporary = Path(tempfile.mkdtemp(prefix="stemstream-"))
+            weakref.finalize(self, shutil.rmtree, self._temporary, ignore_errors=True)
+        return self._temporary
+
+
+def _name_of(wanted: Wanted) -> str:
+    if wanted == HOP_GRAPH:
+        return wanted
+    return f"{wanted.frames}-{wanted.begin}-{wanted.end}"
+
+
+def load_graph(graphs: Graphs, wanted: Wanted, numbers: str, threads: int) -> Any:
+    """Return a compiled graph of a network, that computes in ``f32`` or ``bf16``.
+
+    Raises:
+        ModelError: it cannot be made or loaded.
+    """
+    # OPTIMIZE_SIZE leaves the weights in the graph's own file. But the graph of a hop came back
+    # from that with two taps for three (2026.4.1), so it is kept whole; it is small.
+    keeping = "OPTIMIZE_SPEED" if wanted == HOP_GRAPH else "OPTIMIZE_SIZE"
+    options = {
+        "INFERENCE_PRECISION_HINT": numbers,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        "ENABLE_CPU_PINNING": False,  # the callbacks of a live run want those cores too
+        "CACHE_MODE": keeping,
+    }
+    try:
+        return _compiled(graphs, graphs.get(wanted), options)
+    except RuntimeError:  # another version of OpenVINO may have written what is there
+        try:
+            return _compiled(graphs, graphs.get(wanted, afresh=True), options)
+        except RuntimeError as error:
+            raise failure(error) from error
+
+
+def _compiled(graphs: Graphs, graph: Path, options: Mapping[str, Any]) -> Any:
+    def load(kept: Path | None) -> Any:
+        place = {} if kept is None else {"CACHE_DIR": str(kept)}
+        return openvino_core().compile_model(str(graph), "CPU", {**options, **place})
+
+    of = {**options, "openvino": load_openvino().__version__, "machine": machine()}
+    return graphs.compiled(graph, of, load)
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}); check its rights") from error

@@ -1,0 +1,75 @@
+"""The library OpenVINO, which is an extra: without what it would send home, and one for all."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from importlib.util import find_spec
+from typing import Any
+
+from streamer.errors import ModelError
+
+_ALONE = threading.Lock()
+
+
+def has_openvino() -> bool:
+    """Return whether the package is installed."""
+    return find_spec("openvino") is not None
+
+
+def openvino_missing() -> ModelError:
+    """Return the error for a wish for OpenVINO where it is not installed."""
+    return ModelError(
+        "backend=openvino needs the package openvino, which is not here; "
+        "`pip install openvino`, or try --backend torch"
+    )
+
+
+def load_openvino() -> Any:
+    """Import and return the module ``openvino``.
+
+    Raises:
+        ModelError: if it is not installed.
+    """
+    if not has_openvino():
+        raise openvino_missing()
+    # Importing openvino reports that to its makers through this package; without it a stand-in
+    # of its own is taken, which reports nothing.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+def openvino_core() -> Any:
+    """Return this process's one ``openvino.Core``.
+
+    The plugin of each sets the stack that signals are handled on, for the thread that loads it, and
+    frees that memory when it goes. Where there were several, that thread could be left with a stack
+    that was freed, and the next signal (Ctrl-C, the end of a child) ended the process.
+
+    Raises:
+        ModelError: if OpenVINO is not installed.
+    """
+    with _ALONE:
+        return _core()
+
+
+@functools.cache
+def _core() -> Any:
+    return load_openvino().Core()
+
+
+def failure(error: Exception) -> ModelError:
+    """Return the error for one of OpenVINO's."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[-1].rstrip(".")
+    return ModelError(f"the model failed in OpenVINO ({reason[:200]}); try --backend torch")
+
+
+def not_finite() -> ModelError:
+    """Return the error for stems that are no numbers."""
+    return ModelError(
+        "the model gave values that are no numbers (NaN or infinite); its weights are damaged, or "
+        "the input is: try another model, or --precision float32"
+    )

@@ -1,0 +1,151 @@
+"""A network of Demucs, run by OpenVINO on the CPU: its layers as a graph, the transforms by numpy.
+
+torch is imported only where the graph is not on disk yet (`graphs`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from streamer.audio import Samples
+from streamer.cache import processors
+from streamer.errors import SettingsError
+from streamer.models.backends.openvino_graphs import Graphs, load_graph
+from streamer.models.backends.openvino_library import failure, not_finite
+from streamer.models.networks.anatomy import Anatomy
+from streamer.models.networks.crop import Crop
+from streamer.models.networks.spectrum import Spectra, Spectrum, compressed, level
+from streamer.models.separator import WHOLE, WindowKind
+from streamer.settings import Precision
+
+_TYPES: Final[Mapping[Precision, str]] = {"float32": "f32", "bfloat16": "bf16"}
+
+
+class OpenVinoSeparator:
+    """A `Separator` over an HTDemucs. Several threads may call it.
+
+    The graph is loaded at the first window; where it is not on disk it is made, which takes some
+    seconds.
+
+    Args:
+        graphs: the network.
+        anatomy: what is known of it.
+        precision: ``float32`` or ``bfloat16``; of a processor without bfloat16 that is float32 too.
+        windows: how long they are; more than it was trained on is refused. Those that are exact
+            are live windows: what is not wanted of them is left out, where the network can.
+        threads: how many the graph may use (None: all processors).
+    """
+
+    def __init__(
+        self,
+        graphs: Graphs,
+        anatomy: Anatomy,
+        precision: Precision,
+        *,
+        windows: WindowKind,
+        threads: int | None = None,
+    ) -> None:
+        self._graphs = graphs
+        self._type = _TYPES[precision]
+        self._threads = threads or processors()
+        self.names = anatomy.names
+        self.samplerate = anatomy.samplerate
+        self.channels = anatomy.channels
+        segment = windows.segment
+        longest = int(anatomy.segment_seconds * anatomy.samplerate)
+        self.window_frames = longest if segment is None else int(anatomy.samplerate * segment)
+        if self.window_frames > longest:
+            most = f"{float(anatomy.segment_seconds):g}"
+            raise SettingsError(
+                f"segment={segment:g} must be at most {most} seconds for this model; try {most}"
+            )
+        if self.window_frames < 1:
+            raise SettingsError(f"segment={segment} is less than one frame; try 2")
+        self._masks = anatomy.masks
+        self._spectrum = Spectrum(anatomy.fft_frames, self._threads)
+        self._halo = anatomy.halo_columns if windows.exact else None
+        seen = self.window_frames if windows.exact else longest
+        self._whole = Crop.whole(seen, self._spectrum.hop_frames)
+        self._requests: dict[Crop, queue.SimpleQueue[Any]] = {}
+        self._compiled: dict[Crop, Any] = {}
+        self._loading = threading.Lock()
+
+    def input_frames(self, window_frames: int) -> int:  # noqa: ARG002 (a transformer's are alike)
+        """Return the length of its windows, whatever is wanted of them."""
+        return self.window_frames
+
+    def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
+        """Separate ``(windows, frames, channels)`` into ``(windows, stems, kept, channels)``.
+
+        Raises:
+            ModelError: the graph cannot be made or loaded, or what it gives is not finite.
+        """
+        return np.stack([self._separate(window, kept) for window in windows])
+
+    def _separate(self, window: Samples, kept: slice) -> Samples:
+        kept = slice(*kept.indices(len(window)))
+        if not window.any():
+            silence = (len(self.names), kept.stop - kept.start, self.channels)
+            return np.zeros(silence, np.float32)
+        crop = self._crop(kept)
+        mix = np.zeros((self.channels, self._whole.frames), np.float32)
+        mix[:, : len(window)] = window.T
+        columns = self._spectrum.forward(mix)
+        parts = columns.view(np.float32).reshape(*columns.shape, 2)
+        levels = self._levels(columns, mix)
+        frames = crop.end_frame - crop.begin_frame
+        with self._request(crop) as request:
+            out = request.infer([parts, mix, levels], share_inputs=True, share_outputs=True)
+            spectra, waves = out.values()
+            stems = self._spectrum.inverse(spectra.view(np.complex64)[..., 0], frames)
+            stems += waves  # these lie in the request's memory, which the next window will use
+        if not math.isfinite(float(stems.sum())):
+            raise not_finite()
+        part = stems.reshape(len(self.names), self.channels, frames)[..., crop.within(kept)]
+        return np.ascontiguousarray(part.transpose(0, 2, 1))
+
+    def _levels(self, columns: Spectra, mix: Samples) -> Samples:
+        """Return what `HybridCore` must know of a window."""
+        mean, seen = 0.0, columns.view(np.float32)
+        if self._masks:
+            magnitude = np.abs(columns)
+            mean, _ = level(magnitude)
+            seen = compressed(magnitude, np.float32(mean))
+        return np.array([mean, *level(seen), *level(mix)], np.float32)
+
+    def _crop(self, kept: slice) -> Crop:
+        """Return the whole window or its last half: a graph for each stretch would be too many."""
+        half = self.window_frames // 2
+        if self._halo is None or kept.start < half:
+            return self._whole
+        return self._whole.around(slice(half, None), self._halo)
+
+    @contextlib.contextmanager
+    def _request(self, crop: Crop) -> Iterator[Any]:
+        """Give one to this thread alone."""
+        compiled = self._compiled.get(crop) or self._load(crop)
+        free = self._requests[crop]
+        try:
+            request = free.get_nowait()
+        except queue.Empty:
+            request = compiled.create_infer_request()
+        try:
+            yield request
+        except RuntimeError as error:
+            raise failure(error) from error
+        finally:
+            free.put(request)
+
+    def _load(self, crop: Crop) -> Any:
+        with self._loading:
+            if crop not in self._compiled:
+                self._requests[crop] = queue.SimpleQueue()
+                self._compiled[crop] = load_graph(self._graphs, crop, self._type, self._threads)
+            return self._compiled[crop]

@@ -1,0 +1,122 @@
+"""A causal network, run by OpenVINO along a stream: its layers as a graph for one hop.
+
+torch is imported only where the graph is not on disk yet (`graphs`). A hop is one call, without
+Python in between, so nothing of what else the program does holds it up.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+
+from streamer.audio import Samples
+from streamer.models.backends.openvino_graphs import HOP_GRAPH, Graphs, load_graph
+from streamer.models.backends.openvino_library import failure, not_finite
+from streamer.models.networks.anatomy import Anatomy
+from streamer.models.networks.spectrum import low_delay_windows
+from streamer.models.separator import WHOLE, Stride, along, window_of_stream
+
+THREADS = 1
+"""The layers of a hop are too small to share."""
+
+
+class OpenVinoStreamSeparator:
+    """A `Streaming` separator. Several threads may call it; a stream that it began is one thread's.
+
+    The graph is loaded when the first stream begins; where it is not on disk it is made.
+
+    Args:
+        graphs: the network.
+        anatomy: what is known of it.
+        segment: the seconds of a window, of which all but what is new is past.
+    """
+
+    def __init__(self, graphs: Graphs, anatomy: Anatomy, *, segment: float | None) -> None:
+        assert anatomy.stride is not None
+        self._graphs = graphs
+        self.names = anatomy.names
+        self.samplerate = anatomy.samplerate
+        self.channels = anatomy.channels
+        self.stride: Stride = anatomy.stride
+        self.level_rms = anatomy.level_rms
+        self.window_frames = window_of_stream(self.stride, self.samplerate, segment)
+        self._fft_frames = anatomy.fft_frames
+        self._compiled: Any = None
+        self._loading = threading.Lock()
+
+    def input_frames(self, window_frames: int) -> int:
+        """See `Separator.input_frames`: what it wants of the past is its own affair."""
+        return window_frames
+
+    def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
+        """See `Separator`: each window is a short song.
+
+        Raises:
+            ModelError: the graph cannot be made or loaded, or what it gives is not finite.
+        """
+        stems = np.stack([along(self.begin(), self.stride, window) for window in windows])
+        return stems[:, :, kept]
+
+    def begin(self) -> OpenVinoStream:
+        """See `Streaming.begin`.
+
+        Raises:
+            ModelError: the graph cannot be made or loaded.
+        """
+        with self._loading:
+            if self._compiled is None:
+                self._compiled = load_graph(self._graphs, HOP_GRAPH, "f32", THREADS)
+        stems, channels = len(self.names), self.channels
+        return OpenVinoStream(self._compiled, self.stride, self._fft_frames, stems, channels)
+
+
+class OpenVinoStream:
+    """A `Stream`: the transforms by numpy, all between them by the graph."""
+
+    def __init__(
+        self, compiled: Any, stride: Stride, fft_frames: int, stems: int, channels: int
+    ) -> None:
+        self._request = compiled.create_infer_request()
+        self._hop_frames = stride.hop_frames
+        self._fft_frames = fft_frames
+        self._analysis, self._synthesis = low_delay_windows(fft_frames, stride.hop_frames)
+        self._heard = np.zeros((channels, fft_frames), np.float32)
+        self._tail = np.zeros((stems, channels, stride.hop_frames), np.float32)
+        _spectrum, *state = compiled.inputs
+        self._state = [np.zeros(tuple(one.shape), np.float32) for one in state]
+
+    def __call__(self, heard: Samples) -> Samples:
+        """See `Stream`.
+
+        Raises:
+            ModelError: OpenVINO fails, or what the network gives is not finite.
+        """
+        starts = range(0, len(heard), self._hop_frames)
+        try:
+            hops = [self._hop(heard[at : at + self._hop_frames]) for at in starts]
+        except RuntimeError as error:
+            raise failure(error) from error
+        stems = np.concatenate(hops, axis=1)
+        if not math.isfinite(float(stems.sum())):
+            raise not_finite()
+        return stems
+
+    def _hop(self, frames: Samples) -> Samples:
+        hop = self._hop_frames
+        self._heard = np.concatenate([self._heard[:, hop:], frames.T], axis=1)
+        spectrum = np.fft.rfft(self._heard * self._analysis).astype(np.complex64, copy=False)
+        parts = spectrum.view(np.float32).reshape(1, len(spectrum), 1, -1, 2)
+        out = self._request.infer([parts, *self._state], share_inputs=True, share_outputs=True)
+        masks, *state = out.values()
+        # these lie in the request's memory, which the next hop will use
+        self._state = [np.array(one) for one in state]
+        masked = masks.view(np.complex64)[0, :, :, 0, :, 0] * spectrum
+        # of numpy before 2 it is double
+        sound = np.fft.irfft(masked, self._fft_frames).astype(np.float32, copy=False)
+        ends = sound[..., -2 * hop :] * self._synthesis
+        stems: Samples = ends[..., :hop] + self._tail
+        self._tail = ends[..., hop:]
+        return stems.transpose(0, 2, 1)

@@ -1,0 +1,41 @@
+"""Linear and convolution layers in half the digits: the rest of a network stays float32.
+
+Norms, softmax, embeddings and the Fourier transforms keep their float32; the layers' weights are
+rounded once, which halves them, and `torch.autocast` has them computed so. What it costs in sound
+stands in docs/models.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import torch
+from torch import nn
+
+from streamer.models.networks.checkpoint import Network
+from streamer.settings import Precision
+
+TYPES: Final[Mapping[Precision, torch.dtype | None]] = {
+    "float32": None,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+"""The type that layers are computed in; None: as they are."""
+
+LAYERS = (
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.MultiheadAttention,  # its input projections are a parameter of its own
+)
+
+
+def round_layers(network: Network, dtype: torch.dtype) -> None:
+    """Round the weights of a network's layers to a type, in place."""
+    for layer in network.modules():
+        if isinstance(layer, LAYERS):
+            for parameter in layer.parameters(recurse=False):
+                parameter.data = parameter.data.to(dtype)

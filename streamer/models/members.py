@@ -1,0 +1,129 @@
+"""The networks of one model: their files, what is known of them, and separators over them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from streamer.errors import ModelError, WeightsError
+from streamer.models.backends.openvino_graphs import Graphs
+from streamer.models.backends.sparing import SparingSeparator
+from streamer.models.choice import Backend
+from streamer.models.networks.anatomy import Anatomy
+from streamer.models.separator import Separator, WindowKind
+from streamer.models.weights.places import Place, get_file
+from streamer.settings import Precision
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streamer.models.networks.checkpoint import Network
+
+
+class Networks:
+    """The networks of a place. Each is read once at most in a precision, and not without need.
+
+    Args:
+        place: where they are.
+        trust_checkpoint: read pickles too, which can run code.
+        threads: how many threads one may use (None: as torch does; one along a stream).
+    """
+
+    def __init__(self, place: Place, trust_checkpoint: bool, threads: int | None) -> None:
+        if threads is not None and threads < 1:
+            raise ModelError(f"threads={threads} must be at least 1")
+        self.threads = threads
+        self._place = place
+        self._trust_checkpoint = trust_checkpoint
+        self._graphs: dict[str, Graphs] = {}
+        self._read: dict[tuple[str, Precision], Network] = {}
+
+    def digest(self, member: str) -> str:
+        """Return what tells its weights from others."""
+        return self._graphs_of(member).digest
+
+    def anatomy(self, member: str) -> Anatomy:
+        """Return what is to be known of a network, with the segment that its bag wants.
+
+        Raises:
+            WeightsError: if its weights cannot be had or are not what they should be.
+        """
+        anatomy = self._graphs_of(member).anatomy()
+        wish = self._place.bag.segment
+        # as `demucs.apply.BagOfModels` does: a transformer's only shrinks
+        if wish is None or (anatomy.transformer and wish > anatomy.segment_seconds):
+            return anatomy
+        return replace(anatomy, segment_seconds=wish)
+
+    def separator(
+        self, member: str, backend: Backend, windows: WindowKind, device: str
+    ) -> Separator:
+        """Return a network ready to run on a backend.
+
+        Raises:
+            SettingsError: the windows are longer than it can see.
+            ModelError: the device is not there.
+            WeightsError: see `anatomy`.
+        """
+        if backend.library == "native":
+            from streamer.models.backends.native_stream import NativeStreamSeparator
+
+            return NativeStreamSeparator(
+                self._file(member), self.anatomy(member), segment=windows.segment
+            )
+        if backend.library == "openvino":
+            from streamer.models.backends.openvino_separator import OpenVinoSeparator
+            from streamer.models.backends.openvino_stream import OpenVinoStreamSeparator
+
+            graphs, anatomy = self._graphs_of(member), self.anatomy(member)
+            if anatomy.stride is not None:
+                return OpenVinoStreamSeparator(graphs, anatomy, segment=windows.segment)
+            return OpenVinoSeparator(
+                graphs, anatomy, backend.precision, windows=windows, threads=self.threads
+            )
+        from streamer.models.backends.quantized import TYPES, round_layers
+        from streamer.models.backends.torch_separator import TorchSeparator
+        from streamer.models.backends.torch_stream import TorchStreamSeparator
+        from streamer.models.devices import pick_device
+        from streamer.models.threads import use_threads
+
+        target = pick_device(device)
+        key = member, backend.precision
+        if key not in self._read:
+            self._read[key] = self._fresh(member)
+        network, anatomy = self._read[key], self.anatomy(member)
+        use_threads(self.threads, stream=anatomy.stride is not None)
+        if anatomy.stride is not None:
+            return TorchStreamSeparator(
+                network, target, autocast=TYPES[backend.precision], segment=windows.segment
+            )
+        network.segment = anatomy.segment_seconds
+        if anatomy.transformer and windows.exact:
+            network.use_train_segment = False
+        autocast = TYPES[backend.precision]
+        if autocast is not None:
+            round_layers(network, autocast)
+        separator = TorchSeparator(network, target, autocast=autocast, segment=windows.segment)
+        return separator if target.type == "cpu" else SparingSeparator(separator)
+
+    def _graphs_of(self, member: str) -> Graphs:
+        if member not in self._graphs:
+            path = self._file(member)
+            self._graphs[member] = Graphs(path, lambda: self._fresh(member))
+        return self._graphs[member]
+
+    def _fresh(self, member: str) -> Network:
+        from streamer.models.networks.checkpoint import read_network
+        from streamer.models.threads import set_up_torch
+
+        set_up_torch(self.threads)
+        return read_network(self._file(member), trust_checkpoint=self._trust_checkpoint)
+
+    def _file(self, member: str) -> Path:
+        path = get_file(self._place, member)
+        if path.suffix != ".safetensors" and not self._trust_checkpoint:
+            raise WeightsError(
+                f"{path} is a pickle, which can run code; --trust-checkpoint loads it if you know "
+                "where it comes from"
+            )
+        return path

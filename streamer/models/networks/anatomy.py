@@ -1,0 +1,74 @@
+"""What must be known of a network to run it, without reading its weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from streamer.models.separator import Stride
+
+if TYPE_CHECKING:
+    from streamer.models.networks.checkpoint import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """What must be known of a network to feed it.
+
+    ``segment_seconds`` is what it sees at once, as its maker wrote it. ``transformer``: whether it
+    is an HTDemucs; ``hybrid``, ``masks`` and ``halo_columns``: see `hybrid`; ``stride``
+    and ``level_rms`` are of a network that goes along a stream (`Streaming`).
+    """
+
+    names: tuple[str, ...]
+    samplerate: int
+    channels: int
+    segment_seconds: Fraction | float
+    fft_frames: int
+    transformer: bool
+    hybrid: bool
+    masks: bool
+    halo_columns: int | None
+    stride: Stride | None
+    level_rms: float
+
+    @classmethod
+    def of(cls, network: Network) -> Anatomy:
+        """Return that of a network."""
+        from demucs.htdemucs import HTDemucs
+
+        from streamer.models.networks.hybrid import halo_columns, is_hybrid, masks
+
+        return cls(
+            names=tuple(network.sources),
+            samplerate=int(network.samplerate),
+            channels=int(network.audio_channels),
+            segment_seconds=network.segment,
+            fft_frames=int(getattr(network, "nfft", 0)),
+            transformer=isinstance(network, HTDemucs),
+            hybrid=is_hybrid(network),
+            masks=masks(network),
+            halo_columns=halo_columns(network),
+            stride=getattr(network, "stream_stride", None),
+            level_rms=getattr(network, "level_rms", 1.0),
+        )
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Anatomy:
+        """Return what `as_json` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: it wrote something else.
+        """
+        seconds = value["segment_seconds"]
+        read = Fraction(seconds) if isinstance(seconds, str) else seconds
+        stride = value["stride"] and Stride(**value["stride"])
+        names = tuple(value["names"])
+        return cls(**{**value, "names": names, "segment_seconds": read, "stride": stride})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as values that JSON takes."""
+        seconds = self.segment_seconds
+        written = str(seconds) if isinstance(seconds, Fraction) else seconds
+        return {**asdict(self), "segment_seconds": written}

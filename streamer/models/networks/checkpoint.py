@@ -1,0 +1,207 @@
+"""Make a demucs network from a file of weights, without running anything the file brings along.
+
+A safetensors file holds numbers, and text that names the class to build; `demucs.hf` imports that
+name whatever it is, so it is checked here first. So are the arguments (`arguments`), and the shapes
+of the tensors against those of the network that they describe, before anything is built. A pickle
+(``.th``) can run code when it is opened, and is opened only where the user says that it is trusted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import torch
+from demucs.demucs import Demucs
+from demucs.hdemucs import HDemucs
+from demucs.hf import _decode_json, load_safetensors_model
+from demucs.htdemucs import HTDemucs
+from demucs.states import load_model
+
+from streamer.errors import ModelError, WeightsError
+from streamer.models.networks.arguments import checked_arguments
+from streamer.models.networks.causal import CausalBandSplit
+from streamer.models.networks.masked import MaskedHTDemucs
+
+Network: TypeAlias = Any  # one of NETWORKS: demucs's classes carry no types
+
+NETWORKS = (Demucs, HDemucs, HTDemucs, MaskedHTDemucs, CausalBandSplit)
+_CLASSES = frozenset(f"{network.__module__}.{network.__name__}" for network in NETWORKS)
+_QUANTIZERS = frozenset(
+    {"diffq.diffq.DiffQuantizer", "diffq.lsq.LSQ", "diffq.uniform.UniformQuantizer"}
+)
+_LONGEST_ARGUMENTS: Final = 100_000  # characters
+_MOST_QUANTIZED: Final = 8
+"""Numbers in a byte of diffq's form, at most: a bit each."""
+
+
+def read_network(path: Path, *, trust_checkpoint: bool = False) -> Network:
+    """Return the network in a file, on the CPU, in evaluation mode and without gradients.
+
+    Raises:
+        WeightsError: if the file is no whole checkpoint of Demucs, names a class that is none of
+            Demucs's, or is a pickle and ``trust_checkpoint`` is not set.
+        ModelError: if it needs a package that is not installed.
+    """
+    if path.suffix == ".safetensors":
+        _check_metadata(path)
+        network = _build(path, load_safetensors_model)
+    elif trust_checkpoint:
+        network = _build(path, load_model)
+    else:
+        raise WeightsError(
+            f"{path} is a pickle, which can run code; --trust-checkpoint loads it if you know "
+            "where it comes from"
+        )
+    if not isinstance(network, NETWORKS):
+        raise WeightsError(f"{path} holds a {type(network).__name__}, not a network of Demucs")
+    network.eval()
+    network.requires_grad_(False)
+    return network
+
+
+def write_network(network: Network, path: Path) -> None:
+    """Write a network as safetensors, as Demucs publishes its own; `read_network` reads it."""
+    from safetensors.torch import save_file
+
+    state = {name: one.contiguous() for name, one in network.state_dict().items()}
+    save_file(state, path, metadata_of(network))
+
+
+def metadata_of(network: Network) -> dict[str, str]:
+    """Return what a safetensors file says of the network in it, for `read_network`."""
+    args, kwargs = network._init_args_kwargs
+    klass = type(network)
+    return {
+        "klass": f"{klass.__module__}.{klass.__name__}",
+        "args": json.dumps(_encoded(args)),
+        "kwargs": json.dumps(_encoded(kwargs)),
+    }
+
+
+def _encoded(value: object) -> object:
+    """Return what `demucs.hf._decode_json` makes the value of."""
+    if isinstance(value, Fraction):
+        return {"_type": "fraction", "numerator": value.numerator, "denominator": value.denominator}
+    if isinstance(value, dict):
+        return {key: _encoded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encoded(item) for item in value]
+    return value
+
+
+def _build(path: Path, build: Any) -> Network:
+    try:
+        with warnings.catch_warnings():
+            # Demucs says which arguments of older versions it drops; nobody can act on that.
+            warnings.simplefilter("ignore")
+            return build(path)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] == "diffq":
+            raise diffq_missing(str(path)) from error
+        raise _unreadable(path, error) from error
+    except Exception as error:  # a damaged or foreign file can fail anywhere in there
+        raise _unreadable(path, error) from error
+
+
+def diffq_missing(what: str) -> ModelError:
+    """Return the error for weights in diffq's form where diffq is not installed."""
+    return ModelError(f"{what} is quantized with diffq, which is not here; `pip install diffq`")
+
+
+def _check_metadata(path: Path) -> None:
+    """Check that a safetensors file names classes, arguments and shapes that fit each other."""
+    from safetensors import safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        structure = json.loads(metadata.get("structure", "null"))
+        classes = list(_classes(structure))
+    except Exception as error:  # SafetensorError, OSError, JSON that is none or is too deep
+        raise _unreadable(path, error) from error
+    missing = [key for key in ("klass", "args", "kwargs") if key not in metadata]
+    if missing:
+        raise WeightsError(
+            f"{path} says nothing of {', '.join(missing)} in its metadata, so it is no checkpoint "
+            "of Demucs; export it as docs/models.md says"
+        )
+    _check_classes(path, [metadata["klass"]], _CLASSES)
+    _check_classes(path, classes, _QUANTIZERS)
+    if structure is not None and find_spec("diffq") is None:
+        raise diffq_missing(str(path))
+    try:
+        sketch = _sketch(metadata)
+        if structure is None:
+            _compare(shapes, sketch)
+        elif sum(map(math.prod, sketch.values())) > _MOST_QUANTIZED * path.stat().st_size:
+            raise ValueError("it is too small for the network that it describes")
+    except Exception as error:  # demucs's own assertions, and numbers too large for a tensor
+        raise _unreadable(path, error) from error
+
+
+def _sketch(metadata: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors of the network that is described, without any memory."""
+    if max(len(metadata["args"]), len(metadata["kwargs"])) > _LONGEST_ARGUMENTS:
+        raise ValueError("its arguments are too long")
+    klass = next(n for n in NETWORKS if f"{n.__module__}.{n.__name__}" == metadata["klass"])
+    args, kwargs = (
+        _decode_json(json.loads(metadata[key]))  # type: ignore[no-untyped-call]
+        for key in ("args", "kwargs")
+    )
+    if not isinstance(args, list) or not isinstance(kwargs, dict):
+        raise ValueError("its arguments are no list and no table")
+    arguments = checked_arguments(klass, args, kwargs)
+    with torch.device("meta"):
+        network = klass(**arguments)
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def _compare(there: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> None:
+    """Compare the shapes in a file with those of its network."""
+    for name, shape in wanted.items():
+        if there.get(name) != shape:
+            raise ValueError(f"{name} should be {_by(shape)}, and is {_by(there.get(name))}")
+    foreign = there.keys() - wanted.keys()
+    if foreign:
+        raise ValueError(f"{min(foreign)!a} is no part of the network that it describes")
+
+
+def _by(shape: tuple[int, ...] | None) -> str:
+    return "not there" if shape is None else " by ".join(map(str, shape)) or "one number"
+
+
+def _check_classes(path: Path, named: list[str], allowed: frozenset[str]) -> None:
+    for name in named:
+        if name not in allowed:
+            raise WeightsError(
+                f"{path} asks for the class {name!r}, which is none of "
+                f"{', '.join(sorted(allowed))}; do not use this file"
+            )
+
+
+def _classes(node: object) -> Iterator[str]:
+    """Yield every class that a structure (`demucs.hf._unflatten_state`) would import."""
+    if isinstance(node, dict):
+        if "_class" in node:
+            yield str(node["_class"])
+        for value in node.values():
+            yield from _classes(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _classes(value)
+
+
+def _unreadable(path: Path, error: Exception) -> WeightsError:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return WeightsError(
+        f"{path} cannot be loaded as a checkpoint of Demucs ({lines[0].rstrip('.:')[:200]}); "
+        "delete it and fetch it again"
+    )

@@ -1,0 +1,183 @@
+"""What is known about each model before its weights are looked for.
+
+The bags (which networks, which weights, which segment) are read from the files inside the installed
+demucs package, so this cannot drift from it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+from streamer.errors import ModelError
+from streamer.models.weights.bags import BagFile, read_bag
+
+Origin = Literal["hub", "embedded", "made", "none"]
+
+FOUR_STEMS = ("drums", "bass", "other", "vocals")
+SIX_STEMS = (*FOUR_STEMS, "guitar", "piano")
+
+DEMUCS_LICENCE = (
+    "code MIT; the author of Demucs has said that the published weights are for research use"
+)
+MINI_LICENCE = "trained partly on MUSDB18, which is for education and non-commercial research"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What is known about a model.
+
+    ``origin`` says where its weights come from: ``hub`` (fetched once), ``embedded`` (in this
+    package), ``made`` (from those of ``made_from``, at load) or ``none`` (it has no weights).
+    ``bag`` has the signatures of its networks, ``published_bytes`` is about how large they are to
+    fetch (None: not known), ``requires`` names packages beyond this one's own; a ``streaming`` one
+    goes along the stream (`streamer.models.separator.Stride`).
+    """
+
+    name: str
+    stems: tuple[str, ...]
+    origin: Origin
+    summary: str
+    licence: str
+    bag: BagFile
+    published_bytes: int | None = None
+    made_from: str | None = None
+    sha256: str | None = None
+    requires: tuple[str, ...] = ()
+    streaming: bool = False
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The signatures of its networks; their weights are files of that name."""
+        return self.bag.members
+
+    @property
+    def weights(self) -> tuple[tuple[float, ...], ...] | None:
+        """The bag's weights ``[network][source]``; None: all ones."""
+        return self.bag.weights
+
+    @property
+    def segment(self) -> float | None:
+        """The seconds of audio that the bag wants its networks to see; None: their own."""
+        return self.bag.segment
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all models."""
+    return tuple(_models())
+
+
+def info(name: str) -> ModelInfo:
+    """Return what is known about a model.
+
+    Raises:
+        ModelError: if there is no model of that name.
+    """
+    try:
+        return _models()[name]
+    except KeyError:
+        raise unknown_model(name) from None
+
+
+def holder_of(signature: str) -> ModelInfo | None:
+    """Return the first model of the hub that one network, by its signature, is a part of."""
+    for model in _models().values():
+        if model.origin == "hub" and signature in model.members:
+            return model
+    return None
+
+
+def unknown_model(name: str) -> ModelError:
+    """Return the error for a name that means nothing here."""
+    known = names()
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}? There are" if close else "there are"
+    return ModelError(
+        f"no model is named {name!r}; {hint} {', '.join(known)}, or give a .safetensors file"
+    )
+
+
+@cache
+def _models() -> dict[str, ModelInfo]:
+    return {model.name: model for model in (*_hub_models(), *_own_models())}
+
+
+# The sizes are those of a public half-precision copy of the same networks, rounded; None where the
+# number was not to be had.
+def _hub_models() -> tuple[ModelInfo, ...]:
+    return (
+        _published("htdemucs", "Hybrid Transformer Demucs, the default of Demucs", 84_000_000),
+        _published("htdemucs_ft", "htdemucs, one network fine-tuned for each stem", 336_000_000),
+        _published(
+            "htdemucs_6s", "htdemucs with guitar and piano too", 55_000_000, stems=SIX_STEMS
+        ),
+        _published("hdemucs_mmi", "Hybrid Demucs v3, retrained on more songs", 167_000_000),
+        _published("mdx", "four networks, trained on MUSDB18-HQ only", 691_000_000),
+        _published("mdx_extra", "four networks, trained on more songs"),
+        _published("mdx_q", "mdx, quantized to a smaller download", requires=("diffq",)),
+        _published(
+            "mdx_extra_q", "mdx_extra, quantized to a smaller download", requires=("diffq",)
+        ),
+    )
+
+
+def _published(
+    name: str,
+    summary: str,
+    published_bytes: int | None = None,
+    *,
+    stems: tuple[str, ...] = FOUR_STEMS,
+    requires: tuple[str, ...] = (),
+) -> ModelInfo:
+    bag = read_bag(resources.files("demucs") / "remote" / f"{name}.yaml")
+    return ModelInfo(
+        name, stems, "hub", summary, DEMUCS_LICENCE, bag, published_bytes, requires=requires
+    )
+
+
+def _own_models() -> tuple[ModelInfo, ...]:
+    htdemucs = read_bag(resources.files("demucs") / "remote" / "htdemucs.yaml")
+    return (
+        ModelInfo(
+            "htdemucs_quantized",
+            FOUR_STEMS,
+            "made",
+            "htdemucs, in bfloat16 where that is faster (measured: -47 to -49 dB)",
+            DEMUCS_LICENCE,
+            htdemucs,
+            84_000_000,
+            made_from="htdemucs",
+        ),
+        ModelInfo(
+            "htdemucs_mini",
+            FOUR_STEMS,
+            "embedded",
+            "a small Hybrid Transformer Demucs (1.9 M parameters) that comes with this package",
+            MINI_LICENCE,
+            BagFile(("htdemucs_mini",)),
+            3_818_920,
+            sha256="b9cfe70575be9063df3c0e29512dd25e082e8eefc67cfafdfa59bae4c1d060db",
+        ),
+        ModelInfo(
+            "rt_mini",
+            FOUR_STEMS,
+            "embedded",
+            "a small causal network for live stems, 23 ms behind, that comes with this package",
+            MINI_LICENCE,
+            BagFile(("rt_mini",)),
+            4_422_376,
+            sha256="61565021ed0d7446468582940999bd511dbe97f18d6a1b8668d563feb371d5d2",
+            streaming=True,
+        ),
+        ModelInfo(
+            "passthrough",
+            FOUR_STEMS,
+            "none",
+            "every stem is the mix: to try cabling, routing and latency",
+            "MIT",
+            BagFile(("passthrough",)),
+        ),
+    )

@@ -1,0 +1,178 @@
+"""Loudness on the way into the model, its exact inverse on the way out, and the soft clip."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringbuffer.compiled import compiled
+from streamer.audio import Samples
+from streamer.pipeline.fifo import Fifo
+
+TARGET_RMS = 1.0
+"""What the running RMS is brought to: the unit deviation that Demucs gives a whole track."""
+FLOOR_RMS = 1e-2
+"""-40 dB full scale: the gain is at most the inverse of this, so quieter music stays quieter."""
+SLOW_SECONDS = 3.0
+FAST_SECONDS = 0.5
+"""The level is the larger of two averages: the fast one sees to it that music after silence does
+not come in with the gain that the silence had."""
+KNEE = 10 ** (-1 / 20)
+"""The soft clip leaves everything below -1 dB full scale as it is, to the bit."""
+
+
+class Leveler(Protocol):
+    """A gain before the model that is taken back after it, frame by frame."""
+
+    def feed(self, block: Samples) -> Samples:
+        """Return ``(frames, channels)`` with the gain on."""
+        ...
+
+    def invert(self, stems: Samples) -> Samples:
+        """Return ``(stems, frames, channels)``, which follow in order, with the gain off."""
+        ...
+
+
+class NoLevel:
+    """Leaves the level as it is (``normalize="none"``)."""
+
+    def feed(self, block: Samples) -> Samples:
+        """Return the block."""
+        return block
+
+    def invert(self, stems: Samples) -> Samples:
+        """Return the stems."""
+        return stems
+
+
+class TrackLevel:
+    """Demucs's way (``normalize="track"``): mean 0 and deviation 1 over the whole track.
+
+    ``mean`` and ``deviation`` are of the track's mono mix, as in `demucs.api.Separator`, which also
+    gives each stem the mean back.
+    """
+
+    def __init__(self, mean: float, deviation: float) -> None:
+        self._mean = np.float32(mean)
+        self._deviation = np.float32(deviation + 1e-8)
+
+    def feed(self, block: Samples) -> Samples:
+        """Return the block less the mean, over the deviation."""
+        return (block - self._mean) / self._deviation
+
+    def invert(self, stems: Samples) -> Samples:
+        """Return the stems times the deviation, plus the mean."""
+        return stems * self._deviation + self._mean
+
+
+class RunningLevel:
+    """Brings the running RMS to a target (``normalize="rms"``), causally and per frame.
+
+    The mean square is averaged over `SLOW_SECONDS` and over `FAST_SECONDS` (over the stream so far
+    while that is shorter); the larger counts. The gain of each frame is remembered until its stems
+    come back, so what comes out has the dynamics that went in.
+    """
+
+    def __init__(self, samplerate: int, target_rms: float = TARGET_RMS) -> None:
+        self._target_rms = np.float32(target_rms)
+        self._averaging_frames = np.array([SLOW_SECONDS, FAST_SECONDS]) * samplerate
+        self._mean_squares = np.zeros(2)
+        self._fed_frames = 0
+        self._gains = Fifo()
+
+    def feed(self, block: Samples) -> Samples:
+        """Return the block with the running gain on."""
+        gains = np.empty((len(block), 1), np.float32)
+        _running_gain(block, gains, self._mean_squares, self._averaging_frames, self._fed_frames)
+        gains *= self._target_rms
+        self._fed_frames += len(block)
+        self._gains.push(gains)
+        return block * gains
+
+    def invert(self, stems: Samples) -> Samples:
+        """Return the stems with the gain that their frames went in with taken off."""
+        return stems / self._gains.pop(stems.shape[1]) if stems.shape[1] else stems
+
+
+@compiled()
+def _running_gain(
+    block: Samples,
+    gains: Samples,
+    mean_squares: NDArray[np.float64],
+    averaging_frames: NDArray[np.float64],
+    fed_frames: int,
+) -> None:
+    frames, channels = block.shape
+    for frame in range(frames):
+        power = 0.0
+        for channel in range(channels):
+            sample = np.float64(block[frame, channel])  # in double: the square may pass float32
+            power += sample * sample
+        for average in range(2):
+            memory = min(fed_frames + frame + 1.0, averaging_frames[average])
+            mean_squares[average] += (power / channels - mean_squares[average]) / memory
+        gains[frame, 0] = 1 / np.sqrt(mean_squares.max() + FLOOR_RMS * FLOOR_RMS)
+
+
+def make_leveler(
+    normalize: str,
+    samplerate: int,
+    mean: float,
+    deviation: float,
+    target_rms: float = TARGET_RMS,
+) -> Leveler:
+    """Return the leveler of that name; ``mean`` and ``deviation`` are for ``"track"``."""
+    if normalize == "rms":
+        return RunningLevel(samplerate, target_rms)
+    if normalize == "track":
+        return TrackLevel(mean, deviation / target_rms)
+    return NoLevel()
+
+
+class TrackStatistics:
+    """Mean and deviation of a track's mono mix, block by block (Chan's parallel variance)."""
+
+    def __init__(self) -> None:
+        self._frames = 0
+        self.mean = 0.0
+        self._squares = 0.0
+
+    def feed(self, block: Samples) -> None:
+        """Take ``(frames, channels)`` in."""
+        if not len(block):
+            return
+        mono = block.mean(axis=1, dtype=np.float64)
+        frames = self._frames + len(mono)
+        delta = mono.mean() - self.mean
+        self._squares += ((mono - mono.mean()) ** 2).sum()
+        self._squares += delta**2 * self._frames * len(mono) / frames
+        self.mean += delta * len(mono) / frames
+        self._frames = frames
+
+    @property
+    def deviation(self) -> float:
+        """The sample standard deviation (over frames - 1, as `torch.std`)."""
+        return float(np.sqrt(self._squares / (self._frames - 1))) if self._frames > 1 else 0.0
+
+
+def soft_clip(samples: Samples) -> Samples:
+    """Return the samples, bent smoothly under full scale above `KNEE`; the rest is bit-exact.
+
+    Above the knee k the curve is ``k + (1 - k) tanh((|x| - k) / (1 - k))``: its slope is 1 at the
+    knee and it never passes 1.
+    """
+    magnitude = np.abs(samples)
+    over = magnitude > KNEE
+    if not over.any():
+        return samples
+    room = 1 - KNEE
+    bent = samples.copy()
+    bent[over] = np.copysign(KNEE + room * np.tanh((magnitude[over] - KNEE) / room), samples[over])
+    return bent
+
+
+def clamp(samples: Samples) -> Samples:
+    """Return the samples cut at +-0.99, as `demucs.audio.prevent_clip` does."""
+    return np.clip(samples, -0.99, 0.99)

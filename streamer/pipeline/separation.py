@@ -1,0 +1,287 @@
+"""One stream on its way through the stages, top to bottom.
+
+::
+
+    block -> channels -> resample -> level -> ring -> windows -> worker (model)
+          -> stitch -> mean of passes -> level back -> resample -> channels -> derive, gain, clip
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ringbuffer import Ring
+from streamer.audio import Samples, Stems
+from streamer.pipeline.channels import from_model, repair, to_mix, to_model
+from streamer.pipeline.fifo import Fifo
+from streamer.pipeline.gaps import GapEdges
+from streamer.pipeline.level import clamp, make_leveler, soft_clip
+from streamer.pipeline.passes import Plan
+from streamer.pipeline.resample import make_resampler
+from streamer.pipeline.stitch import PassMean, Stitcher
+from streamer.pipeline.windows import PassWindows, Window, Windower
+from streamer.pipeline.worker import Job, WindowWorker, leave_out
+from streamer.settings import ResamplingEngine
+
+BACKLOG_FRAMES = 16384
+"""How much the ring takes beyond what the windows keep in it."""
+EMIT_FRAMES = 16384
+"""How much goes on from the stitcher at a time: a window's worth would be copied at every stage, in
+memory that the model wants at that moment, and would leave the processor's cache in between."""
+
+CLIPPERS: Final[Mapping[str, Callable[[Samples], Samples]]] = {
+    "soft": soft_clip,
+    "clamp": clamp,
+    "rescale": lambda samples: samples,  # needs the whole stem, so the files' sinks do it
+    "none": lambda samples: samples,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a first pass over the whole track found out.
+
+    ``mean`` and ``deviation`` are of its mono mix at the model's rate, for ``normalize="track"``;
+    ``gain`` is the factor that brings it to the wanted loudness.
+    """
+
+    mean: float = 0.0
+    deviation: float = 1.0
+    gain: float = 1.0
+
+
+class Front:
+    """The way in, as far as it needs no model: the model's channels and its sample rate."""
+
+    def __init__(self, plan: Plan, samplerate: int) -> None:
+        bag = plan.bag
+        self._channels = bag.channels
+        self._resampler = make_resampler(
+            samplerate, bag.samplerate, bag.channels, plan.settings.resampler
+        )
+        self.delay_frames = self._resampler.delay_frames
+
+    def feed(self, mix: Samples) -> Samples:
+        """Return the mix, ``(frames, channels)``, as the model wants it."""
+        return self._resampler.feed(to_model(mix, self._channels))
+
+    def flush(self) -> Samples:
+        """Return the frames that the resampler held back."""
+        return self._resampler.flush()
+
+
+class Back:
+    """The way out: from the model's stems to the mix's sample rate and channels."""
+
+    def __init__(self, plan: Plan, samplerate: int, channels: int) -> None:
+        bag, stems = plan.bag, plan.carried_stems
+        self._shape = (stems, bag.channels)
+        self._channels = channels
+        self._resampler = make_resampler(
+            bag.samplerate, samplerate, stems * bag.channels, plan.settings.resampler
+        )
+        self.delay_frames = self._resampler.delay_frames
+
+    def feed(self, stems: Samples) -> Samples:
+        """Return ``(stems, frames, channels)`` as the mix has them."""
+        interleaved = stems.transpose(1, 0, 2).reshape(stems.shape[1], math.prod(self._shape))
+        return self._stems(self._resampler.feed(interleaved))
+
+    def flush(self) -> Samples:
+        """Return the frames that the resampler held back."""
+        return self._stems(self._resampler.flush())
+
+    def _stems(self, interleaved: Samples) -> Samples:
+        stems = interleaved.reshape(-1, *self._shape).transpose(1, 0, 2)
+        return from_model(stems, self._channels)
+
+
+class Separation:
+    """Takes a stream of blocks; gives the stems as they are ready.
+
+    Any split of the stream into blocks gives the same stems. What has come out lags what has gone
+    in by at most ``lag_frames``, at the stream's sample rate, and the time that the worker takes.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        samplerate: int,
+        channels: int,
+        survey: Survey,
+        worker: WindowWorker,
+        *,
+        history_frames: int = 0,
+        on_job: Callable[[Job], None] | None = None,
+    ) -> None:
+        bag, settings = plan.bag, plan.settings
+        self.mix_channels = plan.mix_channels(channels)
+        self._plan = plan
+        self._passes = [one.begin() for one in plan.passes]
+        self._live = settings.live_windows
+        self._idle = False
+        self._gain = np.float32(survey.gain)
+        self._clip = CLIPPERS[settings.clip_mode]
+        self._mix = Fifo()
+        self._front = Front(plan, samplerate)
+        self._level = make_leveler(
+            settings.normalize, bag.samplerate, survey.mean, survey.deviation, bag.level_rms
+        )
+        self._windower = Windower(
+            [
+                PassWindows(index, one.schedule, one.input_frames)
+                for index, one in enumerate(plan.passes)
+            ],
+            history_frames,
+        )
+        self._ring = Ring(self._windower.capacity_frames + BACKLOG_FRAMES, bag.channels)
+        self._worker = worker
+        self._on_job = on_job
+        self._stitchers = [Stitcher(one.share.shape[1], bag.channels) for one in plan.passes]
+        self._edges = GapEdges(plan.carried_stems - 1, bag.channels)
+        self._mean = PassMean([one.share for one in plan.passes])
+        self._back = Back(plan, samplerate, self.mix_channels)
+        self.lag_frames = self._back.delay_frames + math.ceil(
+            (self._front.delay_frames + self._windower.lag_frames + 1) * samplerate / bag.samplerate
+        )
+        self.fed_frames = 0
+        self.emitted_frames = 0
+        self.repaired_samples = 0
+
+    def take_in(self, block: Samples) -> Samples:
+        """Take ``(frames, channels)``, float32; return the mix that `advance` wants next."""
+        block, repaired = repair(np.array(block, np.float32))  # the caller may reuse the block
+        mix = to_mix(block, self._plan.bag.channels)
+        self.repaired_samples += repaired
+        self.fed_frames += len(mix)
+        self._mix.push(mix)
+        return mix
+
+    def advance(self, mix: Samples) -> Iterator[Stems]:
+        """Yield the stems that are ready, now that the stream goes on by ``(frames, channels)``."""
+        yield from self._collect()
+        yield from self._advance(self._front.feed(mix))
+
+    def flush(self) -> Iterator[Stems]:
+        """End the stream; yield the rest of the stems, up to exactly the frames that were fed."""
+        yield from self._advance(self._front.flush())
+        for window in self._windower.finish(self._ring):
+            self._submit(window)
+            # a live worker would drop it for the next one
+            yield from self._collect(wait=self._live)
+        yield from self._collect(wait=True)
+        for index, stitcher in enumerate(self._stitchers):
+            yield from self._leave(index, stitcher.flush())
+        yield from self._emit(self._back.flush())
+        assert self.emitted_frames == self.fed_frames
+
+    def switch(self, plan: Plan, *, idle: bool = False) -> None:
+        """Go on with another plan for live windows, of the same stems, from the next window on.
+
+        Its windows look back by no more than ``history_frames``. ``idle``: they all are gaps.
+        """
+        self._idle = idle
+        assert plan.derivation.names == self._plan.derivation.names
+        (joined,) = plan.passes
+        self._passes = [joined.begin()]
+        self._windower.switch(PassWindows(0, joined.schedule, joined.input_frames))
+
+    def warm_up(self) -> None:
+        """Have the worker separate a quiet window: a network is slow at its first one.
+
+        It is a stream of its own, which leaves nothing behind in this one.
+        """
+        joined = self._passes[0].begin()
+        frames = joined.schedule.window_frames
+        whole = joined.input_frames(frames)
+        assert joined.schedule.around is not None
+        before, _ = joined.schedule.around
+        # silence itself would be left out
+        quiet = np.full((whole, self._plan.bag.channels), 1e-3, np.float32)
+        self._worker.submit(Window(0, 0, frames, before, quiet, joined.schedule), joined.separate)
+        for _job in self._worker.finished(wait=True):
+            pass
+
+    def close(self) -> None:
+        """Stop the worker: within the window that it is at."""
+        self._worker.close()
+
+    def _advance(self, audio: Samples) -> Iterator[Stems]:
+        audio = self._level.feed(audio)
+        while len(audio):
+            audio = audio[self._ring.write(audio) :]
+            for window in self._windower.take(self._ring):
+                self._submit(window)
+                yield from self._collect()
+
+    def _submit(self, window: Window) -> None:
+        separate = leave_out if self._idle else self._passes[window.pass_index].separate
+        self._worker.submit(window, separate)
+
+    def _collect(self, *, wait: bool = False) -> Iterator[Stems]:
+        for job in self._worker.finished(wait=wait):
+            if self._on_job is not None:
+                self._on_job(job)
+            window = job.window
+            stitcher = self._stitchers[window.pass_index]
+            stitched = stitcher.feed(window.start_frame, self._carried(job), window.schedule)
+            yield from self._leave(window.pass_index, stitched)
+
+    def _carried(self, job: Job) -> Samples:
+        """Return a window's stems; of a live one one more, which is 1 where the others are a gap.
+
+        It takes the way of the stems, so it comes out blended and resampled as they are.
+        """
+        if not self._live:
+            assert job.stems is not None
+            return job.stems
+        shape = (self._plan.carried_stems, job.window.kept_frames, self._plan.bag.channels)
+        carried = np.zeros(shape, np.float32)
+        if job.stems is None:
+            carried[-1] = 1
+        else:
+            carried[:-1] = job.stems
+        schedule = job.window.schedule
+        if schedule.window_frames > schedule.hop_frames:
+            return carried  # the stitcher blends them
+        return self._edges.feed(carried, gap=job.stems is None)
+
+    def _leave(self, pass_index: int, stitched: Samples) -> Iterator[Stems]:
+        stems = self._mean.feed(pass_index, stitched)
+        needed = len(self._plan.derivation.needed)
+        for start in range(0, stems.shape[1], EMIT_FRAMES):
+            part = stems[:, start : start + EMIT_FRAMES]
+            level = self._level.invert(part[:needed])
+            if self._live:
+                level = np.concatenate([level, part[needed:]])
+            yield from self._emit(self._back.feed(level))
+
+    def _emit(self, stems: Samples) -> Iterator[Stems]:
+        # resampling there and back may round the end up by a frame or two
+        frames = min(stems.shape[1], self.fed_frames - self.emitted_frames)
+        if not frames:
+            return
+        mix, start = self._mix.pop(frames), self.emitted_frames
+        self.emitted_frames += frames
+        stems = stems[:, :frames]
+        wet, separated = None, mix
+        if self._live:
+            # a resampler may ring a little over the edges of a gap
+            wet, stems = 1 - np.clip(stems[-1, :, 0], 0, 1), stems[:-1]
+            separated = mix * wet[:, np.newaxis]
+        data = self._plan.derivation.recipe(stems, separated)
+        if self._gain != 1:
+            data, mix = data * self._gain, mix * self._gain
+        yield Stems(start, self._plan.derivation.names, self._clip(data), mix, wet)
+
+
+def resampling_frames(samplerate: int, model_samplerate: int, engine: ResamplingEngine) -> int:
+    """Return what of a stream's ``lag_frames`` comes from resampling, there and back."""
+    there = make_resampler(samplerate, model_samplerate, 1, engine).delay_frames
+    back = make_resampler(model_samplerate, samplerate, 1, engine).delay_frames
+    return back + math.ceil((there + 1) * samplerate / model_samplerate)

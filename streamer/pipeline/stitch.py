@@ -1,0 +1,98 @@
+"""Blend overlapping windows back into one stream, and several passes over it into their mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from streamer.audio import Samples
+from streamer.pipeline.fifo import Fifo
+from streamer.pipeline.schedule import Schedule
+
+
+class Stitcher:
+    """Weighted overlap-add of one pass: each frame is the weighted mean of the windows over it.
+
+    Windows come in order, a hop of their schedule apart; a frame leaves as soon as no later window
+    can touch it. This is the sum that `demucs.apply.apply_model` makes over the whole track.
+    """
+
+    def __init__(self, stems: int, channels: int) -> None:
+        self._nothing = np.zeros((stems, 0, channels), np.float32)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self._sum = self._nothing
+        self._weight = np.zeros((0, 1), np.float32)
+        self._end = 0
+        self._filled = 0
+
+    def feed(self, start_frame: int, data: Samples, schedule: Schedule) -> Samples:
+        """Add the next window, ``(stems, frames, channels)``, and return the frames it completes.
+
+        ``frames`` is less than the schedule's window only where the stream ends.
+        """
+        frames, hop = data.shape[1], schedule.hop_frames
+        self._make_room(schedule.window_frames)
+        weight = schedule.weight[:frames, np.newaxis]
+        self._sum[:, :frames] += weight * data
+        self._weight[:frames] += weight
+        self._filled = max(self._filled, frames)
+        self._end = start_frame + self._filled
+        done = self._take(min(hop, frames))
+        self._sum[:, :-hop] = self._sum[:, hop:]
+        self._sum[:, -hop:] = 0
+        self._weight[:-hop] = self._weight[hop:]
+        self._weight[-hop:] = 0
+        self._filled = max(self._filled - hop, 0)
+        return done
+
+    def flush(self) -> Samples:
+        """Return the frames that waited for another window, and start anew."""
+        done = self._take(self._filled)
+        self.reset()
+        return done
+
+    def _make_room(self, frames: int) -> None:
+        """Have room for a window; only the first one, and one of a longer schedule, needs more."""
+        missing = frames - self._weight.shape[0]
+        if missing > 0:
+            self._sum = np.pad(self._sum, ((0, 0), (0, missing), (0, 0)))
+            self._weight = np.pad(self._weight, ((0, missing), (0, 0)))
+
+    def _take(self, frames: int) -> Samples:
+        """Return the mean over the first ``frames`` frames, less those before the stream began."""
+        begin = min(max(0, self._filled - self._end), frames)
+        if begin == frames:
+            return self._nothing
+        return self._sum[:, begin:frames] / self._weight[begin:frames]
+
+
+class PassMean:
+    """The weighted mean of several passes, frame by frame.
+
+    ``shares[p]`` is ``(stems, kept)``: how much each of the stems that pass ``p`` keeps counts in
+    each stem that comes out. The passes are added in their order, whatever order they arrive in.
+    """
+
+    def __init__(self, shares: Sequence[Samples]) -> None:
+        self._shares = shares
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self._queues = [Fifo() for _ in self._shares]
+
+    def feed(self, pass_index: int, block: Samples) -> Samples:
+        """Take a block of one pass, ``(kept, frames, channels)``; return what all have now."""
+        self._queues[pass_index].push(block)
+        frames = min(queue.frames for queue in self._queues)
+        mean = np.zeros((self._shares[0].shape[0], frames, block.shape[2]), np.float32)
+        if frames:
+            for share, queue in zip(self._shares, self._queues, strict=True):
+                data = queue.pop(frames)
+                for stem, kept in zip(*np.nonzero(share), strict=True):
+                    mean[stem] += share[stem, kept] * data[kept]
+        return mean

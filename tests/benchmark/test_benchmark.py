@@ -1,0 +1,135 @@
+"""The benchmark's jobs, results, table and files; what one window costs is not asserted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from streamer.benchmark.inference import (
+    NO_NETWORK,
+    Job,
+    Result,
+    jobs,
+    models_here,
+    run_apart,
+    run_here,
+)
+from streamer.benchmark.report import COLUMNS, cells, notes, write
+from streamer.errors import SettingsError, SinkError
+from streamer.live.planning.plan import PlanRequest
+from streamer.live.planning.solver import quickest, solve
+from streamer.models import load
+from streamer.models.backends.openvino_library import has_openvino
+from streamer.models.calibration import WindowTiming
+from streamer.models.choice import BACKENDS, backend_named
+from streamer.models.networks.checkpoint import read_network
+from streamer.models.networks.random import RANDOM, write_random_htdemucs
+
+FAST = Result(
+    "tiny", "torch float32", 2.0, 0.1, 0.12, 0.05, 0.2, 0.5, 0.4, 300_000_000, deviation_db=48.2
+)
+SLOW = Result("large", "torch float32", 2.0, 3.0, 9.0, 1.5, None, None, None, 900_000_000,
+              steady=False, problem="too slow for live")  # fmt: skip
+BROKEN = Result("large", "torch bfloat16", 2.0, problem="ended with -9")
+
+
+def test_the_models_that_are_here() -> None:
+    assert {"htdemucs_mini", "passthrough", RANDOM} <= set(models_here())
+
+
+def test_a_model_without_a_network_runs_once() -> None:
+    backends = [one.name for one in BACKENDS]
+    found = list(jobs(["passthrough", "htdemucs_mini"], backends, [2.0, 0.5]))
+    assert found[0] == Job("passthrough", NO_NETWORK, (0.5, 2.0))
+    assert [job.backend for job in found[1:]] == backends[:-1]
+
+
+def test_a_streaming_model_runs_on_what_runs_it_in_all_its_digits() -> None:
+    backends = ["torch float32", "openvino bfloat16", "native float32"]
+    assert [job.backend for job in jobs(["rt_mini"], backends, [1.0])] == backends[::2]
+
+
+def test_a_job_in_this_process_and_apart() -> None:
+    job = Job("passthrough", NO_NETWORK, (1.0, 100.0))
+    for results in (list(run_here(job)), run_apart(job)):
+        assert [result.window_seconds for result in results] == [1.0, 100.0]
+        for result in results:
+            assert not result.problem
+            assert 0 < result.p50_seconds <= result.p99_seconds
+            assert result.rtf == pytest.approx(result.p50_seconds / result.window_seconds)
+            assert result.memory_bytes > 10_000_000
+    assert results[0].memory_bytes < results[1].memory_bytes  # apart, nothing else was held before
+
+
+def test_what_fails_is_in_the_results() -> None:
+    (result,) = run_here(Job("htdemucs_mini", "torch float32", (60.0,)))
+    assert "must be at most" in result.problem
+    (result,) = run_here(Job("htdemucs_miny", "torch float32", (1.0,)))
+    assert "did you mean htdemucs_mini" in result.problem
+    with pytest.raises(SettingsError, match="no backend is named 'x'; there are torch float32"):
+        backend_named("x")
+
+
+def test_the_random_network_is_of_htdemucs_size(tmp_path: Path) -> None:
+    path = write_random_htdemucs(tmp_path)
+    parameters = sum(one.numel() for one in read_network(path).parameters())
+    assert parameters == 41_984_456  # two bytes each are the 84 MB of the published htdemucs
+    bag = load(str(path), segment=0.5, exact_window=True, backend="torch")
+    separator = bag.members[0].separator
+    assert separator.window_frames == separator.input_frames(22050) == 22050
+    assert bag.samplerate == 44100
+
+
+def test_what_a_backend_costs_in_sound_is_told() -> None:
+    if not has_openvino():
+        pytest.skip("needs openvino")
+    pytest.importorskip("stempeg")
+    found = {}
+    for backend in ("torch float32", "openvino float32", "openvino bfloat16"):
+        (result,) = run_here(Job("htdemucs_mini", backend, (1.0,)))
+        assert not result.problem
+        found[backend] = result.deviation_db
+    assert found["torch float32"] is None
+    assert found["openvino float32"] > 100
+    assert found["openvino bfloat16"] > 35
+
+
+def test_the_least_promise_is_one_that_can_be_kept() -> None:
+    timings = [WindowTiming(88200, 0.08, 0.1)]
+    least = quickest(PlanRequest("x", 44100, 44100), timings).delay_seconds
+    solve(PlanRequest("x", 44100, 44100, latency_seconds=least), timings)
+    with pytest.raises(SettingsError, match="must be at least"):
+        solve(PlanRequest("x", 44100, 44100, latency_seconds=least - 0.001), timings)
+
+
+def test_table() -> None:
+    assert len(cells(FAST)) == len(cells(SLOW)) == len(cells(BROKEN)) == len(COLUMNS)
+    assert cells(FAST)[3:] == (
+        *("100 ms", "120 ms", "0.050", "-48 dB", "200 ms"),
+        *("50%", "400 ms", "300 MB"),
+    )
+    assert cells(SLOW)[7] == "too slow"
+    assert "9000 ms *" in cells(SLOW)
+    assert cells(BROKEN)[3] == "failed"
+    assert "large, torch bfloat16, 2 s: ended with -9" in notes([BROKEN])
+    assert not any("random" in note or "busy" in note for note in notes([FAST, BROKEN]))
+    random = Result(RANDOM, "torch float32", 2.0, 1.0, 1.0, steady=False)
+    assert {"random", "busy"} <= set(" ".join(notes([random])).split())
+
+
+def test_files(tmp_path: Path) -> None:
+    files = write(tmp_path / "out", [FAST, SLOW, BROKEN])
+    assert [file.name for file in files] == ["bench.json", "bench.md", "bench.png", "bench.svg"]
+    told = json.loads(files[0].read_text())
+    assert [Result(**one) for one in told["inference"]] == [FAST, SLOW, BROKEN]
+    rows = [line for line in files[1].read_text().splitlines() if line.startswith("|")]
+    assert len(rows) == 5
+    assert all(row.count("|") == len(COLUMNS) + 1 for row in rows)
+    assert files[2].read_bytes().startswith(b"\x89PNG")
+    drawn = files[3].read_text()
+    for words in ("tiny, 2 s", "too slow for live", "ended with -9"):
+        assert words in drawn
+    with pytest.raises(SinkError, match=r"cannot be written to .* try --out"):
+        write(files[0], [FAST])

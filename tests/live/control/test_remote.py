@@ -1,0 +1,414 @@
+import socket
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from pythonosc.osc_message_builder import build_msg
+from pythonosc.udp_client import SimpleUDPClient
+
+from streamer.errors import SettingsError
+from streamer.live.control.osc import parse
+from streamer.live.control.remote import Remote
+from streamer.live.control.subscriptions import KEEP_SECONDS, MOST_SUBSCRIBERS, Desk, RemoteCounters
+from streamer.live.mixing.mixer import Mixer, StemState, parse_route
+from streamer.live.mixing.scene import SceneFile
+from streamer.live.status import Meter, Reason, State, Status
+
+STEMS = ["drums", "bass", "other", "vocals"]
+SENDER = ("127.0.0.1", 5000)
+STATUS = Status(
+    state=State.DEGRADED,
+    reason=Reason.OVERLOAD,
+    samplerate=48000,
+    played_frames=2**33,
+    delay_seconds=0.25,
+    stems={"vocals": Meter(1.0, 0.1)},
+    outputs={"my PA": [Meter(0.5, 0.5), Meter()]},
+)
+
+
+class Run:
+    """Controls and a status, as a live run has them."""
+
+    def __init__(self):
+        self.mixer = Mixer(STEMS, {"PA": 8}, [parse_route("mix=7,8")])
+        self.status = STATUS
+        self.ended = threading.Event()
+        self.told = []
+
+    def load_scene(self, path):
+        SceneFile(path).recall(self.mixer)
+
+    def quit(self):
+        self.ended.set()
+
+    def stem(self, name="vocals"):
+        return self.mixer.state.stems[name]
+
+
+@pytest.fixture
+def run():
+    return Run()
+
+
+@pytest.fixture
+def desk(run):
+    return Desk(run, lambda: run.status, run.told.append)
+
+
+def send(desk, address, *args, sender=SENDER, now=0.0):
+    """What the sender is answered, as (address, *args)."""
+    answers = desk.receive(build_msg(address, list(args)).dgram, sender, now)
+    return [(one.address, *one.args) for datagram in answers for one in parse(datagram)]
+
+
+def pushed(desk, now=0.0):
+    """What the subscribers get, as {subscriber: {address: args}}."""
+    found = {}
+    for datagram, subscriber in desk.push(now):
+        for one in parse(datagram):
+            found.setdefault(subscriber, {})[one.address] = one.args
+    return found
+
+
+# commands --------------------------------------------------------------------------------------
+
+
+def test_controls(run, desk):
+    assert send(desk, "/stem/vocals/gain", -6.5) == []
+    assert send(desk, "/stem/vocals/mute", 1) == []
+    assert send(desk, "/stem/vocals/solo", 1.0) == []
+    assert send(desk, "/stem/vocals/pan", -0.5) == []
+    assert send(desk, "/stem/drums/mute", True) == []
+    assert send(desk, "/master/gain", -3) == []
+    assert send(desk, "/dry", 1) == []
+    assert run.stem() == StemState(-6.5, True, True, -0.5)
+    assert run.stem("drums") == StemState(mute=True)
+    assert (run.mixer.state.master_db, run.mixer.state.dry) == (-3, True)
+    assert desk.counters == RemoteCounters(messages=7)
+
+
+def test_the_same_message_again_changes_nothing(run, desk):
+    send(desk, "/stem/vocals/mute", 1)
+    state = run.mixer.state
+    for _ in range(3):
+        send(desk, "/stem/vocals/mute", 1)
+    assert run.mixer.state is state
+
+
+def test_an_address_without_a_value_asks_for_it(desk):
+    send(desk, "/stem/vocals/gain", -6)
+    send(desk, "/dry", 1)
+    assert send(desk, "/stem/vocals/gain") == [("/stem/vocals/gain", -6.0)]
+    assert send(desk, "/stem/vocals/mute") == [("/stem/vocals/mute", 0)]
+    assert send(desk, "/dry") == [("/dry", 1)]
+    assert len(send(desk, "/stem/*/gain")) == 4
+
+
+def test_patterns_reach_the_controls_and_never_end_a_run(run, desk):
+    assert send(desk, "/stem/{drums,bass}/mute", 1) == []
+    assert [run.stem(name).mute for name in STEMS] == [True, True, False, False]
+    assert send(desk, "/*", 0) == []  # dry alone has one part
+    assert send(desk, "/qui?")[0][0] == "/error"
+    assert not run.ended.is_set()
+
+
+def test_scene(run, desk, tmp_path):
+    path = tmp_path / "band.toml"
+    path.write_text("[stems.vocals]\nmute = true")
+    assert send(desk, "/scene", str(path)) == []
+    assert run.stem().mute
+    state = run.mixer.state
+    path.write_text("[stems.guitar]\nmute = true")
+    [(address, about, sentence)] = send(desk, "/scene", str(path))
+    assert (address, about) == ("/error", "/scene")
+    assert "the model has no stem guitar" in sentence
+    assert run.mixer.state is state
+    assert run.told == [f"OSC: {sentence}"]
+
+
+def test_quit(run, desk):
+    assert send(desk, "/quit") == []
+    assert run.ended.is_set()
+
+
+def test_status(desk):
+    answers = {address: args for address, *args in send(desk, "/status")}
+    assert answers["/status/state"] == ["degraded"]
+    assert answers["/status/reason"] == ["windows came too late"]
+    assert answers["/status/played_frames"] == [2**33]
+    assert answers["/status/delay_seconds"] == [0.25]
+    assert not any(address.endswith(("stems", "outputs")) for address in answers)
+
+
+# what is wrong ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "args", "told"),
+    [
+        ("/stem/vocals/gain", [40], "vocals.gain_db=40 must be a number of dB up to 12"),
+        ("/stem/vocals/gain", [float("nan")], "gain_db=nan must be"),
+        ("/stem/vocals/gain", ["loud"], "gain_db=loud must be"),
+        ("/stem/vocals/gain", [b"\x00"], "gain_db=b'"),
+        ("/stem/vocals/gain", [[1]], "gain_db=1 must be"),
+        ("/stem/vocals/gain", [1, 2], "/stem/vocals/gain takes one value, and came with 2"),
+        ("/stem/vocals/mute", [2], "vocals.mute=2 must be 0 or 1; try 1"),
+        ("/stem/vocals/mute", [None], "mute=none must be 0 or 1"),
+        ("/stem/vocals/pan", [3.0], "pan=3.0 must be a number between -1"),
+        ("/dry", ["\x1b[2J"], "dry=\\x1b[2J must be"),
+        ("/scene", [], "/scene takes the path of a scene file"),
+        ("/scene", [3], "/scene takes the path"),
+        ("/scene", ["x" * 5000], "cannot be read"),
+        ("/scene", ["/dev/zero"], "is no scene file"),
+        ("/subscribe", ["here"], "/subscribe takes the port"),
+        ("/subscribe", [0], "port=0 must be between 1 and 65535"),
+        ("/subscribe", [70000], "port=70000 must be"),
+        ("/subscribe", [float("nan")], "port=nan must be"),
+    ],
+)
+def test_what_cannot_be_done_is_told_once_and_answered_each_time(run, desk, address, args, told):
+    state = run.mixer.state
+    for _ in range(3):
+        [(answer, about, sentence)] = send(desk, address, *args)
+        assert (answer, about) == ("/error", address)
+        assert told in sentence
+        assert len(sentence) < 300
+    assert run.told == [f"OSC: {sentence}"]
+    assert run.mixer.state is state
+    assert desk.counters == RemoteCounters(refused=3)
+
+
+def test_unknown_addresses(run, desk):
+    [(_, _, sentence)] = send(desk, "/stem/vocal/gain", 1)
+    assert sentence == "/stem/vocal/gain is no address here; try /stem/vocals/gain"
+    [(_, about, sentence)] = send(desk, "/zzz/*/x", 1)
+    assert about == "/zzz/*/x"
+    assert sentence.endswith("is no address here; try one like /stem/drums/gain, or /status")
+    assert desk.counters == RemoteCounters(unknown=2)
+    assert len(run.told) == 1
+
+
+def test_two_that_complain_do_not_play_on(desk):
+    [complaint] = desk.receive(build_msg("/zzz", 1).dgram, SENDER, 0)
+    assert desk.receive(complaint, SENDER, 0) == []
+
+
+def test_rubbish_is_counted_and_told_once(run, desk):
+    for number in range(100):
+        assert desk.receive(b"\xff rubbish %d" % number, SENDER, 0) == []
+    assert desk.counters == RemoteCounters(garbled=100)
+    [told] = run.told
+    assert told.startswith("OSC: something from 127.0.0.1 is no OSC")
+
+
+def test_a_stranger_cannot_fill_the_screen(run, desk):
+    for number in range(500):
+        send(desk, "/stem/vocals/gain", 100 + number)
+    assert desk.counters.refused == 500
+    assert len(run.told) <= 32
+
+
+def test_a_mistake_of_ours_ends_nothing(run, desk):
+    def broken(path):
+        raise KeyError("oh")
+
+    run.load_scene = broken
+    [(_, _, sentence)] = send(desk, "/scene", "x")
+    assert "KeyError" in sentence
+    assert send(desk, "/stem/vocals/mute", 1) == []
+    send(desk, "/subscribe")
+    run.status = None
+    assert desk.push(0) == desk.push(0) == []
+    assert len(run.told) == 2
+    run.status = STATUS
+    assert desk.push(0)
+
+
+# subscribers -----------------------------------------------------------------------------------
+
+
+def test_a_subscriber_sees_everything_and_then_what_changes(run, desk):
+    assert send(desk, "/subscribe") == []
+    [(subscriber, first)] = pushed(desk).items()
+    assert subscriber == SENDER
+    assert first["/stem/vocals/gain"] == (0.0,)
+    assert first["/dry"] == (0,)
+    assert first["/status/state"] == ("degraded",)
+    assert first["/meter/stem/vocals"] == pytest.approx((0, -20))
+    assert first["/meter/output"] == ("my PA", 2, -120, -120)
+    send(desk, "/stem/vocals/gain", -3)
+    run.status = replace(STATUS, xruns=1)
+    again = pushed(desk)[SENDER]
+    assert again.keys() == {
+        "/stem/vocals/gain",
+        "/status/xruns",
+        "/meter/stem/vocals",
+        "/meter/output",
+    }
+
+
+def test_meters_come_each_time_for_every_channel(desk):
+    send(desk, "/subscribe")
+    for _ in range(2):
+        meters = [one.args for data, _ in desk.push(0) for one in parse(data)]
+        assert sorted(args[1] for args in meters if args[0] == "my PA") == [1, 2]
+
+
+def test_a_subscriber_may_name_the_port_it_listens_on(desk):
+    send(desk, "/subscribe", 9001)
+    send(desk, "/subscribe", 9001.0)
+    send(desk, "/subscribe", 9002, sender=("::1", 5000, 0, 0))
+    assert pushed(desk).keys() == {("127.0.0.1", 9001), ("::1", 9002, 0, 0)}
+    assert send(desk, "/unsubscribe", 9001) == []
+    assert pushed(desk).keys() == {("::1", 9002, 0, 0)}
+
+
+def test_a_subscriber_that_falls_silent_is_forgotten(desk):
+    send(desk, "/subscribe", now=0)
+    send(desk, "/subscribe", 7, now=KEEP_SECONDS / 2)
+    pushed(desk, KEEP_SECONDS * 0.9)
+    send(desk, "/subscribe", now=KEEP_SECONDS * 0.9)
+    kept = pushed(desk, KEEP_SECONDS * 1.6)
+    assert kept.keys() == {SENDER}
+    assert "/stem/vocals/gain" not in kept[SENDER]  # it knows that already
+    assert pushed(desk, KEEP_SECONDS * 1.9) == {}
+    assert desk.counters.subscribers == 0
+
+
+def test_there_is_room_for_so_many(desk):
+    for number in range(MOST_SUBSCRIBERS):
+        assert send(desk, "/subscribe", 9000 + number) == []
+    assert "subscribers already" in send(desk, "/subscribe", 1)[0][2]
+    assert send(desk, "/subscribe", 9000) == []
+    assert desk.counters.subscribers == MOST_SUBSCRIBERS
+
+
+# over UDP --------------------------------------------------------------------------------------
+
+
+def until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "this did not come"
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def remote(run):
+    with Remote(run, lambda: run.status, port=0, tell=run.told.append) as running:
+        yield running
+
+
+@pytest.fixture
+def client(remote):
+    client = SimpleUDPClient(*remote.address)
+    yield client
+    client._sock.close()
+
+
+def test_a_client_of_python_osc(run, remote, client):
+    assert remote.address[0] == "127.0.0.1"
+    client.send_message("/stem/vocals/gain", -6.0)
+    client.send_message("/stem/vocals/mute", True)
+    until(lambda: run.stem() == StemState(-6, mute=True))
+    client.send_message("/stem/vocals/gain", [])
+    reply = next(client.get_messages(10))
+    assert (reply.address, reply.params) == ("/stem/vocals/gain", [-6.0])
+    client.send_message("/quit", [])
+    assert run.ended.wait(10)
+
+
+def test_pushes_arrive_where_the_subscriber_listens(run, client):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.settimeout(10)
+        client.send_message("/subscribe", listening.getsockname()[1])
+        seen = set()
+        while not {"/meter/stem/vocals", "/status/state", "/dry"} <= seen:
+            seen |= {one.address for one in parse(listening.recv(65536))}
+        seen.clear()
+        client.send_message("/stem/bass/solo", 1)
+        while "/stem/bass/solo" not in seen:
+            seen |= {one.address for one in parse(listening.recv(65536))}
+    # nobody listens there now, which disturbs nobody
+    client.send_message("/dry", 1)
+    until(lambda: run.mixer.state.dry)
+
+
+def test_rubbish_over_the_network(run, remote, client):
+    for datagram in (b"", b"x", b"/" * 4000, b"/a\0\0" * 16000, b"#bundle\0" * 100):
+        client._sock.sendto(datagram, remote.address)
+    client.send_message("/stem/vocals/mute", 1)
+    until(lambda: run.stem().mute)
+    assert remote.counters.garbled == 5
+    assert len(run.told) == 1
+
+
+def test_a_flood_does_not_keep_it_from_ending(run):
+    with Remote(run, lambda: run.status, port=0) as remote:
+        client = SimpleUDPClient(*remote.address)
+        for number in range(500):
+            client.send_message("/stem/vocals/gain", -float(number % 80))
+        client.send_message("/quit", [])
+        client._sock.close()
+        until(lambda: remote.counters.messages > 0)
+    assert not remote.running
+
+
+def test_quitting_from_its_own_thread(run):
+    remote = Remote(run, lambda: run.status, port=0, tell=run.told.append)
+    run.quit = remote.close
+    remote.start()
+    client = SimpleUDPClient(*remote.address)
+    client.send_message("/quit", [])
+    client._sock.close()
+    until(lambda: not remote.running)
+    assert remote.counters.messages == 1
+    assert run.told == []
+    remote.close()
+
+
+def test_one_that_never_began_can_be_closed(run):
+    Remote(run, lambda: run.status, port=0).close()
+
+
+def test_ipv6(run):
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    try:
+        remote = Remote(run, lambda: run.status, port=0, host="::1")
+    except SettingsError:
+        pytest.skip("no IPv6 loopback here")
+    with remote:
+        client = SimpleUDPClient(*remote.address)
+        client.send_message("/dry", 1)
+        until(lambda: run.mixer.state.dry)
+        client._sock.close()
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ({"port": 70000}, "osc=70000 must be between 0 and 65535; try 0"),
+        (
+            {"port": 0, "host": "no.such.host.invalid"},
+            "host=no.such.host.invalid must be an address of",
+        ),
+        ({"port": 0, "host": "192.0.2.1"}, "host=192.0.2.1 must be an address of this machine"),
+    ],
+)
+def test_places_where_nothing_can_listen(run, where, told):
+    with pytest.raises(SettingsError) as caught:
+        Remote(run, lambda: run.status, **where)
+    assert told in str(caught.value)
+
+
+def test_a_port_that_is_taken_is_told_without_advising_the_host_that_was_given(run, remote):
+    with pytest.raises(SettingsError) as caught:
+        Remote(run, lambda: run.status, port=remote.address[1])
+    port = remote.address[1]
+    told = f"osc={port} must be a port that no other program has on 127.0.0.1; try 0 for any"
+    assert told in str(caught.value)
+    assert "try 127" not in str(caught.value)

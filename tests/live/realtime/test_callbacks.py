@@ -1,0 +1,110 @@
+"""The rules of the real-time file, and its small parts against plain numpy."""
+
+import ast
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from live.support.blocks import call, gains_of, play
+from numba import njit
+from support.doubles import noise
+
+from streamer.live.realtime import callbacks
+from streamer.live.realtime.ports import CapturePort, PlaybackPort
+from streamer.pipeline.level import KNEE, soft_clip
+
+TREE = ast.parse(Path(callbacks.__file__).read_text())
+
+
+def test_it_imports_nothing_but_the_ring_and_its_compiler():
+    names = set()
+    for node in ast.walk(TREE):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module)
+    roots = {name.split(".")[0] for name in names}
+    assert roots == {"__future__", "typing", "llvmlite", "numba", "numpy", "ringbuffer"}
+
+
+FORBIDDEN_CALLS = {
+    *("open", "print", "input", "exec", "eval", "list", "dict", "set", "str", "bytes", "sorted"),
+    *("empty", "zeros", "ones", "full", "array", "copy", "concatenate", "append", "astype", "dot"),
+    *("Lock", "acquire", "release", "sleep", "wait", "notify", "objmode", "empty_like"),
+    *("zeros_like", "repeat", "stack", "cumsum", "linspace", "arange", "roll", "pad", "where"),
+}
+
+
+def functions():
+    """The functions that run in a callback: all but those that only compile others."""
+    found = [node for node in TREE.body if isinstance(node, ast.FunctionDef)]
+    return [node for node in found if node.decorator_list]
+
+
+def test_every_function_that_runs_in_a_callback_is_compiled_ahead():
+    decorators = {ast.unparse(node.decorator_list[0]).split("(")[0] for node in functions()}
+    assert decorators == {"compiled", "c_function"}
+    assert not [node for node in TREE.body if isinstance(node, ast.ClassDef)]
+
+
+@pytest.mark.parametrize("function", functions(), ids=lambda node: node.name)
+def test_no_function_allocates_locks_writes_or_raises(function):
+    never = (ast.Raise, ast.Try, ast.With, ast.Yield, ast.ListComp, ast.DictComp, ast.SetComp)
+    never = (*never, ast.List, ast.Dict, ast.Set, ast.JoinedStr, ast.Lambda, ast.Global, ast.Import)
+    for statement in function.body:
+        for node in ast.walk(statement):
+            assert not isinstance(node, never), ast.unparse(node)
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func).split(".")[-1]
+                assert name not in FORBIDDEN_CALLS, ast.unparse(node)
+
+
+@pytest.mark.parametrize("name", ["capture", "playback"])
+def test_the_compiled_code_neither_allocates_nor_touches_python(name):
+    function = getattr(callbacks, name)
+    (signature,) = function.signatures
+    again = njit(signature, error_model="numpy", nogil=True)(function.py_func)
+    code = again.inspect_llvm(signature)
+    parts = re.split(r"^define ", code, flags=re.MULTILINE)[1:]
+    # Without the wrappers for Python and for an exception on its way to Python: no device's call
+    # ends in one, as none of ours raises.
+    native = [part for part in parts if not re.match(r"[^(\n]*@(_ZN7cpython|cfunc\.)", part)]
+    called = {call for part in native for call in re.findall(r"call [^@\n]*@\"?([\w.$]+)", part)}
+    assert "clock_gettime" in called
+    assert any("9callbacks4_log" in call for call in called)
+    banned = r"NRT_(Alloc|MemInfo_(alloc|new|varsize))|Py|malloc|free$|printf|pthread|numba_gil"
+    assert not [call for call in called if re.match(banned, call)]
+
+
+def test_the_soft_clip_is_the_one_of_files():
+    samples = np.concatenate([noise(5000) * 3, np.linspace(-2, 2, 4002, dtype="f4").reshape(-1, 2)])
+    port = PlaybackPort(0, 2, 48000, 0, capacity_frames=8192)
+    port.set_gains(*gains_of(port, mix_l=[1, 0], mix_r=[0, 1]))
+    CapturePort(2, 48000, [port], capacity_frames=8192).feed(samples)
+    played = play(port, len(samples) - 300)
+    expected = soft_clip(samples)[: len(played)]
+    below = np.abs(samples[: len(played)]) <= KNEE
+    assert np.array_equal(played[below], expected[below])
+    assert np.abs(played - expected).max() <= 1.2e-7
+    assert below.mean() < 0.9
+
+
+def test_no_numbers_are_silence():
+    port = PlaybackPort(1, 1, 48000, 300, capacity_frames=2048)
+    capture = CapturePort(1, 48000, [port], capacity_frames=2048)
+    recorded = np.full((800, 1), 0.25, np.float32)
+    recorded[10:13, 0] = np.nan, np.inf, 1e-40
+    call(capture, recorded=recorded)
+    assert capture.counters().bad_samples == 2
+    block = np.empty((800, 2), np.float32)
+    assert capture.ring.read(block) == 800
+    assert np.array_equal(block[10:13], np.zeros((3, 2)))
+    stems = np.ones((800, 3), np.float32)
+    stems[20] = np.nan, 0.5, 1.0
+    port.stem_ring.write(stems)
+    port.set_gains(*gains_of(port, stem0_l=[0.5]))
+    played = play(port, 600)
+    assert played[300 + 20] == 0.0
+    assert played[300 + 21] == 0.5
+    assert port.counters().bad_samples == 1

@@ -1,0 +1,210 @@
+"""The backend openvino: its graphs, what it gives, what is kept, how it fails."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from streamer.errors import ModelError, SettingsError, WeightsError
+from streamer.models.backends.openvino_graphs import GRAPH, Graphs
+from streamer.models.backends.openvino_library import has_openvino, load_openvino
+from streamer.models.backends.openvino_separator import OpenVinoSeparator
+from streamer.models.backends.torch_separator import TorchSeparator
+from streamer.models.networks.anatomy import Anatomy
+from streamer.models.networks.checkpoint import read_network
+from streamer.models.networks.crop import Crop
+from streamer.models.separator import WindowKind
+
+pytestmark = pytest.mark.skipif(not has_openvino(), reason="needs openvino")
+
+APART = {"nfft": 1024, "depth": 3}
+FRAMES = 15600
+LIVE = WindowKind(1.0, exact=True)
+
+
+class Counted:
+    """Reads a checkpoint, and counts how often."""
+
+    def __init__(self, path):
+        self.path, self.times = path, 0
+
+    def __call__(self):
+        self.times += 1
+        return read_network(self.path)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Where graphs are kept: they are made once for all tests."""
+    return tmp_path_factory.mktemp("graphs")
+
+
+@pytest.fixture
+def graphs(make, export, folder):
+    path = export(make("htdemucs", **APART), "aaaa0000")
+    return Graphs(path, Counted(path), folder)
+
+
+def separator(graphs, windows=None, precision="float32"):
+    return OpenVinoSeparator(
+        graphs, graphs.anatomy(), precision, windows=windows or WindowKind(), threads=1
+    )
+
+
+def deviation_db(expected, got):
+    return 10 * np.log10(np.sum(expected**2) / np.sum((expected - got) ** 2))
+
+
+def test_it_gives_what_torch_gives(make, noise, graphs):
+    reference = TorchSeparator(make("htdemucs", **APART), torch.device("cpu"))
+    ours = separator(graphs)
+    assert (ours.names, ours.samplerate, ours.channels) == (reference.names, 8000, 2)
+    assert ours.window_frames == ours.input_frames(1) == reference.window_frames == FRAMES
+    windows = noise(2, FRAMES)
+    expected = reference(windows)
+    got = ours(windows)
+    assert (got.shape, got.dtype) == (expected.shape, np.float32)
+    assert got.flags.c_contiguous
+    assert deviation_db(expected, got) > 110
+    wanted = slice(500, 700)
+    np.testing.assert_array_equal(ours(windows, wanted), got[:, :, wanted])
+    assert not ours(0 * windows).any()
+
+
+def test_a_network_of_masks_gives_what_torch_gives(make, export, noise, tmp_path):
+    network = make("masked", **APART)
+    path = export(network, "bbbb0000")
+    ours = separator(Graphs(path, Counted(path), tmp_path), LIVE)
+    network.use_train_segment = False
+    reference = TorchSeparator(network, torch.device("cpu"), segment=1.0)
+    windows = noise(1, 8000)
+    for wanted in (slice(0, 8000), slice(6000, 6400)):
+        assert deviation_db(reference(windows, wanted), ours(windows, wanted)) > 110
+
+
+def test_a_shorter_window_is_padded_as_the_network_pads_it(make, noise, graphs):
+    reference = TorchSeparator(make("htdemucs", **APART), torch.device("cpu"), segment=0.5)
+    ours = separator(graphs, WindowKind(0.5))
+    windows = noise(1, 4000)
+    assert ours.input_frames(1) == 4000
+    assert deviation_db(reference(windows), ours(windows)) > 110
+
+
+def test_a_live_window_is_seen_as_it_is_and_only_its_newest_half_computed(make, noise, graphs):
+    network = make("htdemucs", **APART, use_train_segment=False)
+    reference = TorchSeparator(network, torch.device("cpu"), segment=1.0)
+    ours = separator(graphs, LIVE)
+    windows = noise(1, 8000)
+    for wanted in (slice(6000, 6400), slice(4000, 8000), slice(3999, 4100)):
+        got = ours(windows, wanted)
+        assert deviation_db(reference(windows, wanted), got) > 110
+    assert {crop.begin for crop in ours._compiled} == {0, 4000 // 256 - 5}
+
+
+def test_bfloat16_stays_near(make, noise, graphs):
+    windows = noise(1, FRAMES)
+    got = separator(graphs, precision="bfloat16")(windows)
+    # where the processor does not have it, this is float32
+    assert deviation_db(separator(graphs)(windows), got) > 35
+
+
+def test_several_threads_may_call_it(noise, graphs):
+    ours, windows = separator(graphs), noise(4, FRAMES)
+    expected = ours(windows)
+    with ThreadPoolExecutor(4) as pool:
+        for got, one in zip(pool.map(ours, windows[:, np.newaxis]), expected, strict=True):
+            np.testing.assert_array_equal(got[0], one)
+
+
+def test_what_is_kept_needs_no_network(make, export, noise, tmp_path):
+    path = export(make("htdemucs", **APART), "aaaa0000")
+    first, again = Counted(path), Counted(path)
+    expected = separator(Graphs(path, first, tmp_path / "kept"))(noise(1, FRAMES))
+    got = separator(Graphs(path, again, tmp_path / "kept"))(noise(1, FRAMES))
+    np.testing.assert_array_equal(got, expected)
+    assert (first.times, again.times) == (2, 0)  # for its anatomy, and for its graph
+    other = export(make("htdemucs", seed=1, **APART), "bbbb0000")
+    assert not np.array_equal(
+        separator(Graphs(other, Counted(other), tmp_path / "kept"))(noise(1, FRAMES)), expected
+    )
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_graph_is_made_again(make, export, noise, tmp_path, damage):
+    path = export(make("htdemucs", **APART), "aaaa0000")
+    expected = separator(Graphs(path, Counted(path), tmp_path))(noise(1, FRAMES))
+    (graph,) = tmp_path.rglob(GRAPH)
+    weights = graph.with_suffix(".bin")
+    if damage == "gone":
+        weights.unlink()
+    else:
+        graph.write_text(graph.read_text()[:1000])
+    got = separator(Graphs(path, Counted(path), tmp_path))(noise(1, FRAMES))
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_without_a_folder_to_keep_them_graphs_go_with_the_process(make, export, noise, tmp_path):
+    path = export(make("htdemucs", **APART), "aaaa0000")
+    (tmp_path / "file").touch()
+    graphs = Graphs(path, Counted(path), tmp_path / "file" / "below")
+    assert separator(graphs)(noise(1, FRAMES)).any()
+    place = graphs.get(Crop.whole(FRAMES, 256))
+    assert place.is_file()
+    assert tmp_path not in place.parents
+
+
+def test_an_anatomy_survives_the_disk(make, export, folder):
+    for kind, changes in (("htdemucs", APART), ("hdemucs", {"segment": 1.7}), ("demucs", {})):
+        network = make(kind, **changes)
+        path = export(network, f"{kind}0000")
+        for _ in range(2):
+            graphs = Graphs(path, Counted(path), folder)
+            found = graphs.anatomy()
+            assert found == Anatomy.of(network)
+            assert type(found.segment_seconds) is type(network.segment)
+        assert graphs._read.times == 0
+
+
+def test_numbers_that_are_none_are_told(make, export, noise, tmp_path):
+    network = make("htdemucs", **APART)
+    next(network.parameters()).data.fill_(float("nan"))
+    path = export(network, "aaaa0000")
+    with pytest.raises(ModelError, match="no numbers"):
+        separator(Graphs(path, Counted(path), tmp_path))(noise(1, FRAMES))
+
+
+def test_wrong_windows_are_told(graphs):
+    with pytest.raises(SettingsError, match=r"segment=2 must be at most 1\.95 seconds"):
+        separator(graphs, WindowKind(2))
+    with pytest.raises(SettingsError, match="less than one frame"):
+        separator(graphs, WindowKind(1e-5))
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path):
+    with pytest.raises(WeightsError, match="cannot be read"):
+        Graphs(tmp_path / "none.safetensors", lambda: None, tmp_path)
+
+
+def test_nothing_is_sent_home():
+    load_openvino()
+    assert sys.modules["openvino_telemetry"] is None
+
+
+def test_signals_are_handled_when_separators_have_gone(noise, graphs):
+    separators = [separator(graphs), separator(graphs)]
+    for ours in separators:
+        ours(noise(1, FRAMES))
+    del ours
+    while separators:
+        del separators[0]  # the stack of the later one was put back to that of the earlier
+    before = signal.signal(signal.SIGUSR1, lambda *_: noted.append(True))
+    noted = []
+    signal.raise_signal(signal.SIGUSR1)  # ended the process
+    signal.signal(signal.SIGUSR1, before)
+    assert noted
