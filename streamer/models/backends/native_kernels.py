@@ -13,7 +13,8 @@ import numpy as np
 
 from ringbuffer.compiled import compiled
 from streamer.audio import Samples
-from streamer.models.backends.native_tiles import LANES, TALL, WIDE, narrow, tall, wide
+from streamer.models.backends.native_tiles import LANES, TALL, WIDE, narrow, single, tall, wide
+from streamer.models.backends.native_weights import Matrices
 
 _NORM_EPSILON: Final = np.float32(1e-5)  # torch.nn.LayerNorm's
 
@@ -75,19 +76,17 @@ def norm(x: Samples, weights: Samples, out: Samples) -> None:
 
 
 @compiled(any_order=True)
-def product(x: Samples, weight: Samples, bias: Samples, out: Samples) -> None:
+def product(x: Samples, weight: Matrices, bias: Samples, out: Samples) -> None:
     """Write ``x @ weight + bias``: of ``(rows, inputs)`` and ``(inputs, outputs)``.
 
-    ``out`` may have more columns. The last tiles overlap those before; they write the same again.
+    ``weight`` is float32, or uint16 for float16. ``out`` may have more columns. The last tiles
+    overlap those before; they write the same again.
     """
     rows, columns = x.shape[0], weight.shape[1]
     if columns < LANES:
         for row in range(rows):
             for column in range(columns):
-                total = bias[column]
-                for k in range(weight.shape[0]):
-                    total += x[row, k] * weight[k, column]
-                out[row, column] = total
+                single(x, weight, bias, out, row, column)
     elif rows >= TALL:
         for column in range(0, columns, LANES):
             for row in range(0, rows, TALL):

@@ -23,7 +23,7 @@ _TELL_AFTER_SECONDS: Final = 2.0
 
 _LOG: Final = logging.getLogger(__name__)
 _compiling = threading.Lock()
-_ready: set[bool] = set()  # not empty once the code is there, for all networks of this process
+_ready: set[str] = set()  # the types of weights for which the code is there, in this process
 
 
 class NativeStreamSeparator:
@@ -67,10 +67,11 @@ class NativeStreamSeparator:
         """See `Streaming.begin`. The first time on a machine it takes some seconds."""
         stream = NativeStream(self.network, self.stride.hop_frames)
         with _compiling:
-            if not _ready:
+            kind = self.network.hidden.dtype.name
+            if kind not in _ready:
                 with _telling():
                     stream.warm_up()
-                _ready.add(True)
+                _ready.add(kind)
         return stream
 
 

@@ -9,12 +9,14 @@ takes seconds over it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numba.extending
-from llvmlite import ir
-from numba import types
+from llvmlite import binding, ir
+from numba import config, types
 from numba.core import cgutils
 
 LANES: Final = 16
@@ -23,18 +25,40 @@ LANES: Final = 16
 # Numba's annotations cover a part of it, another part in each version.
 _intrinsic: Any = numba.extending.intrinsic
 _cgutils: Any = cgutils
+_binding: Any = binding
+_config: Any = config
+_INDEX: Final = ir.IntType(64)
 _FLOAT: Final = ir.FloatType()
-_VECTOR: Final = ir.VectorType(_FLOAT, LANES)
-_FLOAT_BYTES: Final = 4
+_HALF: Final = ir.HalfType()
 _ANY_ORDER: Final = ("contract",)  # products may be added as they come
 
 
-def _tile(rows: int, vectors: int) -> Callable[..., Any]:
+_ARM: Final = ("arm64", "aarch64")
+
+
+def widens_halves() -> bool:
+    """Return whether the processor makes float32 of float16 by itself: LLVM alone cannot."""
+    if _config.CPU_NAME or _config.CPU_FEATURES:  # compiled for another
+        return False
+    return bool(_binding.get_host_cpu_features().get("f16c")) or platform.machine() in _ARM
+
+
+@dataclass(frozen=True)
+class _Size:
+    """A tile's rows, the vectors beside each other in each, and the numbers in a vector."""
+
+    rows: int
+    vectors: int
+    lanes: int
+
+
+def _tile(size: _Size) -> Any:
     """Return a function for compiled code: ``tile(x, weight, bias, out, row, column)``.
 
-    It writes ``x @ weight + bias`` to ``rows`` rows and ``vectors * LANES`` columns of ``out``,
-    from ``row`` and ``column`` on; nobody checks that they are there. All are float32 of two
-    dimensions, with contiguous rows. A ``bias`` of one dimension is that of each row.
+    It writes ``x @ weight + bias`` to the part of ``out`` that begins at ``row`` and ``column``;
+    nobody checks that it is there. All have two dimensions and contiguous rows of float32; a
+    ``weight`` of uint16 is float16, of which Numba knows nothing. A ``bias`` of one dimension is
+    that of each row.
     """
 
     def tile(
@@ -45,12 +69,12 @@ def _tile(rows: int, vectors: int) -> Callable[..., Any]:
                 _Array(context, builder, kind, value)
                 for kind, value in zip(signature.args[:4], arguments[:4], strict=True)
             ]
-            _multiply(builder, arrays, arguments[4:], (rows, vectors))
+            _multiply(builder, arrays, arguments[4:], size)
             return context.get_dummy_value()
 
         return types.void(x, weight, bias, out, row, column), generate
 
-    return tile
+    return _intrinsic(tile)
 
 
 class _Array:
@@ -59,63 +83,68 @@ class _Array:
     def __init__(self, context: Any, builder: Any, kind: Any, value: Any) -> None:
         array = context.make_array(kind)(context, builder, value)
         self._builder = builder
-        self._data = builder.ptrtoint(array.data, ir.IntType(64))
+        self._data = builder.ptrtoint(array.data, _INDEX)
+        self._kind, self._bytes = (_HALF, 2) if kind.dtype == types.uint16 else (_FLOAT, 4)
         self.columns = _cgutils.unpack_tuple(builder, array.shape)[-1]
         strides = _cgutils.unpack_tuple(builder, array.strides)
-        self._stride = strides[0] if kind.ndim > 1 else ir.Constant(ir.IntType(64), 0)
+        self._stride = strides[0] if kind.ndim > 1 else _INDEX(0)
 
-    def at(self, row: Any, column: Any, kind: Any) -> Any:
-        """Return the pointer to a place, as one to ``kind``."""
+    def load(self, row: Any, column: Any, lanes: int) -> Any:
+        """Return a vector of float32."""
+        place = self._at(row, column, lanes)
+        vector = self._builder.load(place, align=self._bytes)
+        if self._kind == _FLOAT:
+            return vector
+        return self._builder.fpext(vector, ir.VectorType(_FLOAT, lanes))
+
+    def store(self, vector: Any, row: Any, column: Any, lanes: int) -> None:
+        """Write a vector."""
+        self._builder.store(vector, self._at(row, column, lanes), align=self._bytes)
+
+    def _at(self, row: Any, column: Any, lanes: int) -> Any:
         build = self._builder
-        in_row = build.mul(column, ir.Constant(ir.IntType(64), _FLOAT_BYTES))
+        in_row = build.mul(column, _INDEX(self._bytes))
         address = build.add(self._data, build.add(build.mul(row, self._stride), in_row))
-        return build.inttoptr(address, kind.as_pointer())
+        return build.inttoptr(address, ir.VectorType(self._kind, lanes).as_pointer())
 
 
-def _multiply(
-    builder: Any, arrays: Sequence[_Array], place: Sequence[Any], size: tuple[int, int]
-) -> None:
-    """Write the tile's instructions."""
+def _multiply(builder: Any, arrays: Sequence[_Array], place: Sequence[Any], size: _Size) -> None:
+    """Write a tile's instructions."""
     x, weight, bias, out = arrays
-    rows = [builder.add(place[0], ir.Constant(ir.IntType(64), index)) for index in range(size[0])]
-    columns = [
-        builder.add(place[1], ir.Constant(ir.IntType(64), LANES * index))
-        for index in range(size[1])
-    ]
-    sums = [[_cgutils.alloca_once(builder, _VECTOR) for _ in columns] for _ in rows]
-    for row, of_row in zip(rows, sums, strict=True):
-        for column, one in zip(columns, of_row, strict=True):
-            builder.store(builder.load(bias.at(row, column, _VECTOR), align=_FLOAT_BYTES), one)
+    lanes = size.lanes
+    rows = [builder.add(place[0], _INDEX(index)) for index in range(size.rows)]
+    columns = [builder.add(place[1], _INDEX(lanes * index)) for index in range(size.vectors)]
+    # LLVM keeps them in registers
+    sums = {
+        (row, column): _cgutils.alloca_once(builder, ir.VectorType(_FLOAT, lanes))
+        for row in rows
+        for column in columns
+    }
+    for (row, column), total in sums.items():
+        builder.store(bias.load(row, column, lanes), total)
     with _cgutils.for_range(builder, x.columns) as loop:
-        factors = [
-            builder.load(weight.at(loop.index, column, _VECTOR), align=_FLOAT_BYTES)
-            for column in columns
-        ]
-        for row, of_row in zip(rows, sums, strict=True):
-            value = _spread(builder, builder.load(x.at(row, loop.index, _FLOAT)))
-            for factor, one in zip(factors, of_row, strict=True):
-                more = builder.fmul(value, factor, flags=_ANY_ORDER)
-                builder.store(builder.fadd(builder.load(one), more, flags=_ANY_ORDER), one)
-    for row, of_row in zip(rows, sums, strict=True):
-        for column, one in zip(columns, of_row, strict=True):
-            builder.store(builder.load(one), out.at(row, column, _VECTOR), align=_FLOAT_BYTES)
+        factors = {column: weight.load(loop.index, column, lanes) for column in columns}
+        values = {row: _spread(builder, x.load(row, loop.index, 1), lanes) for row in rows}
+        for (row, column), total in sums.items():
+            more = builder.fmul(values[row], factors[column], flags=_ANY_ORDER)
+            builder.store(builder.fadd(builder.load(total), more, flags=_ANY_ORDER), total)
+    for (row, column), total in sums.items():
+        out.store(builder.load(total), row, column, lanes)
 
 
-def _spread(builder: Any, value: Any) -> Any:
-    """Return a vector whose numbers are all the same."""
-    lane = ir.IntType(32)
-    nothing = ir.Constant(_VECTOR, ir.Undefined)
-    first = builder.insert_element(nothing, value, ir.Constant(lane, 0))
-    return builder.shuffle_vector(
-        first, nothing, ir.Constant(ir.VectorType(lane, LANES), [0] * LANES)
-    )
+def _spread(builder: Any, single: Any, lanes: int) -> Any:
+    """Return a vector whose numbers are all that of a vector of one."""
+    firsts = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+    return builder.shuffle_vector(single, single, firsts)
 
 
 TALL: Final = 6
 WIDE: Final = 4 * LANES
-tall: Any = _intrinsic(_tile(TALL, 1))
+tall: Final = _tile(_Size(TALL, 1, LANES))
 """A tile of `TALL` rows and `LANES` columns."""
-wide: Any = _intrinsic(_tile(1, WIDE // LANES))
+wide: Final = _tile(_Size(1, WIDE // LANES, LANES))
 """A tile of one row and `WIDE` columns."""
-narrow: Any = _intrinsic(_tile(1, 1))
+narrow: Final = _tile(_Size(1, 1, LANES))
 """A tile of one row and `LANES` columns."""
+single: Final = _tile(_Size(1, 1, 1))
+"""A tile of one number."""

@@ -16,6 +16,7 @@ from streamer.errors import ModelError
 from streamer.models.backends.native_kernels import exp, fourier, product
 from streamer.models.backends.native_network import begin, forget, hop, workspace
 from streamer.models.backends.native_stream import NativeStreamSeparator
+from streamer.models.backends.native_tiles import widens_halves
 from streamer.models.backends.native_weights import pack
 from streamer.models.backends.torch_stream import TorchStreamSeparator
 from streamer.models.choice import Backend
@@ -26,24 +27,25 @@ from streamer.models.networks.causal_shape import BANDS, FFT, HOP, TAPS
 from streamer.models.networks.checkpoint import metadata_of, read_network, write_network
 
 SOURCES = ["drums", "bass", "other", "vocals"]
+needs_halves = pytest.mark.skipif(not widens_halves(), reason="needs a processor with float16")
 SMALL = {"width": 16, "depth": 2, "hidden": 16}
 
 
-def written(path, sources=SOURCES, **sizes):
-    """Write a random network, whose every weight matters."""
+def written(path, sources=SOURCES, kind=torch.float32, **sizes):
+    """Write a random network, whose every weight matters, in numbers of that kind."""
     torch.manual_seed(0)
     network = CausalBandSplit(sources, **{**SMALL, **sizes})
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for one in network.parameters():
             one += 0.1 * torch.randn(one.shape, generator=generator)
-    write_network(network, path)
+    write_network(network.to(kind), path)
     return path
 
 
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    return written(tmp_path_factory.mktemp("causal") / "small.safetensors")
+@pytest.fixture(scope="module", params=[torch.float32, torch.float16], ids=str)
+def path(tmp_path_factory, request):
+    return written(tmp_path_factory.mktemp("causal") / "small.safetensors", kind=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +100,7 @@ def test_windows_are_short_songs(ours, reference, noise, frames):
         (["a", "b", "c"], {"audio_channels": 1, "width": 24, "depth": 4, "hidden": 7}),
         (["a", "b"], {"audio_channels": 3, "width": 40, "depth": 1, "hidden": 33}),
         (list("abcdefg"), {"audio_channels": 2, "width": 104, "hidden": 5}),
+        (list("abc"), {"audio_channels": 1, "width": 8, "hidden": 5, "kind": torch.float16}),
     ],
 )
 def test_networks_of_all_sizes_give_what_torch_gives(tmp_path, sources, sizes):
@@ -222,6 +225,17 @@ def test_after_a_minute_it_is_still_what_torch_gives_and_no_state_grows(ours, re
     np.testing.assert_allclose(one(mix), got, atol=1e-5)
 
 
+@needs_halves
+def test_weights_are_kept_in_halves_where_the_file_has_them_so(path):
+    arrays = load_file(path)
+    network = pack(arrays, 4, 2)
+    kept = network.hidden.dtype, network.layers.mix_in.dtype, network.heads.dtype
+    whole = arrays["norm.bias"].dtype == np.float32
+    assert set(kept) == {np.dtype(np.float32 if whole else np.uint16)}
+    if not whole:
+        np.testing.assert_array_equal(network.hidden.view(np.float16), arrays["hidden.weight"])
+
+
 @pytest.mark.parametrize("damage", ["shape", "missing", "foreign", "whole numbers", "width"])
 def test_weights_that_it_cannot_run_are_refused(path, anatomy, tmp_path, damage):
     arrays = load_file(path)
@@ -322,12 +336,15 @@ def test_the_fourier_transform_is_that_of_numpy(length):
     np.testing.assert_allclose(got[1] / length, imaginary, atol=1e-5)
 
 
-@pytest.mark.parametrize("rows", [1, 3, 4, 34])
-@pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (7, 24), (96, 192), (33, 41)])
-def test_a_product_is_that_of_numpy(rows, inputs, outputs):
+@pytest.mark.parametrize("half", [False, pytest.param(True, marks=needs_halves)])
+@pytest.mark.parametrize("rows", [1, 3, 4, 6, 34])
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (7, 24), (96, 192), (33, 41), (20, 150)])
+def test_a_product_is_that_of_numpy(rows, inputs, outputs, half):
     draw = np.random.default_rng(0)
     x, weight = draw.standard_normal((rows, inputs)), draw.standard_normal((inputs, outputs))
     bias, out = draw.standard_normal(outputs), np.full((rows, outputs), np.nan, np.float32)
     x, weight, bias = (one.astype(np.float32) for one in (x, weight, bias))
-    product(x, weight, bias, out)
+    if half:
+        weight = weight.astype(np.float16)
+    product(x, weight.view(np.uint16) if half else weight, bias, out)
     np.testing.assert_allclose(out, x @ weight + bias, atol=1e-5 * inputs)
