@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,7 +33,13 @@ from streamer.models.networks.masked import MaskedHTDemucs
 Network: TypeAlias = Any  # one of NETWORKS: demucs's classes carry no types
 
 NETWORKS = (Demucs, HDemucs, HTDemucs, MaskedHTDemucs, CausalBandSplit)
-_CLASSES = frozenset(f"{network.__module__}.{network.__name__}" for network in NETWORKS)
+_CLASSES = {f"{network.__module__}.{network.__name__}": network for network in NETWORKS}
+# Files written before 0.2 name these classes where they were then, and demucs imports what a file
+# names: pickles, too.
+for _network in (MaskedHTDemucs, CausalBandSplit):
+    _module = _network.__module__.replace(".networks.", ".")
+    sys.modules.setdefault(_module, sys.modules[_network.__module__])
+    _CLASSES[f"{_module}.{_network.__name__}"] = _network
 _QUANTIZERS = frozenset(
     {"diffq.diffq.DiffQuantizer", "diffq.lsq.LSQ", "diffq.uniform.UniformQuantizer"}
 )
@@ -151,7 +158,7 @@ def _sketch(metadata: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the tensors of the network that is described, without any memory."""
     if max(len(metadata["args"]), len(metadata["kwargs"])) > _LONGEST_ARGUMENTS:
         raise ValueError("its arguments are too long")
-    klass = next(n for n in NETWORKS if f"{n.__module__}.{n.__name__}" == metadata["klass"])
+    klass = _CLASSES[metadata["klass"]]
     args, kwargs = (
         _decode_json(json.loads(metadata[key]))  # type: ignore[no-untyped-call]
         for key in ("args", "kwargs")
@@ -178,7 +185,7 @@ def _by(shape: tuple[int, ...] | None) -> str:
     return "not there" if shape is None else " by ".join(map(str, shape)) or "one number"
 
 
-def _check_classes(path: Path, named: list[str], allowed: frozenset[str]) -> None:
+def _check_classes(path: Path, named: list[str], allowed: Collection[str]) -> None:
     for name in named:
         if name not in allowed:
             raise WeightsError(

@@ -159,7 +159,7 @@ def _own_models() -> tuple[ModelInfo, ...]:
             MINI_LICENCE,
             BagFile(("htdemucs_mini",)),
             3_818_920,
-            sha256="b9cfe70575be9063df3c0e29512dd25e082e8eefc67cfafdfa59bae4c1d060db",
+            sha256="11878c94ce6201e86d5190b1a24a9aeacf633690258fe7fb475c547e64ba0405",
         ),
         ModelInfo(
             "rt_mini",
@@ -169,7 +169,7 @@ def _own_models() -> tuple[ModelInfo, ...]:
             MINI_LICENCE,
             BagFile(("rt_mini",)),
             4_422_376,
-            sha256="61565021ed0d7446468582940999bd511dbe97f18d6a1b8668d563feb371d5d2",
+            sha256="c71f85044761f321e4f54b37b258406f8978209dbc76c0615ea4ea51447557ea",
             streaming=True,
         ),
         ModelInfo(

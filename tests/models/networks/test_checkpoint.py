@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from safetensors.torch import save_file
 
 from streamer.errors import ModelError, WeightsError
 from streamer.models import load
+from streamer.models.networks.causal import CausalBandSplit
 from streamer.models.networks.checkpoint import read_network
 
 
@@ -57,6 +60,23 @@ def test_a_class_that_is_none_of_demucs_is_refused(make, export, klass):
     path = export(make("htdemucs"), "aaaa0000", klass=klass)
     with pytest.raises(WeightsError, match=f"asks for the class '{klass}'"):
         load(str(path))
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".th"])
+def test_files_of_before_that_name_a_class_where_it_was_are_read(monkeypatch, export, suffix):
+    network = CausalBandSplit(["drums", "bass"], width=8, depth=1, hidden=8)
+    monkeypatch.setattr(CausalBandSplit, "__module__", "streamer.models.causal")
+    path = export(network, "aaaa0000", suffix=suffix)
+    assert b"streamer.models.causal" in path.read_bytes().replace(b"\n", b".")
+    monkeypatch.undo()
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from streamer.models.networks.causal import CausalBandSplit
+from streamer.models.networks.checkpoint import read_network\n"
+        "print(type(read_network(Path(sys.argv[1]), trust_checkpoint=True)).__module__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert done.stdout.strip() == "streamer.models.networks.causal", done.stderr
 
 
 def test_a_class_inside_a_structure_is_refused(make, export):
