@@ -41,9 +41,16 @@ HEADLINES: Final = {
     Outcome.KEPT: ("kept", "&#10003;", "Promise kept"),
     Outcome.NARROW: ("narrow", "!", "Promise kept, but narrowly"),
     Outcome.BROKEN: ("broken", "&#10007;", "Promise broken"),
+    Outcome.INTERRUPTED: ("narrow", "!", "There were interruptions"),
     Outcome.UNSTEADY: ("narrow", "!", "The delay was not constant"),
     Outcome.UNKNOWN: ("unknown", "?", "Nothing was measured"),
 }
+
+UNASKED: Final = {
+    Outcome.KEPT: "Constant delay, no break",
+    Outcome.NARROW: "Constant delay, no break, but narrowly",
+}
+"""The headlines where no promise was asked for."""
 
 CSS: Final = """
 :root { color-scheme: light; --ink: #24292f; --soft: #57606a; --line: #d0d7de; }
@@ -98,7 +105,7 @@ def page(report: LiveReport) -> str:
 def _body(report: LiveReport) -> Iterator[str]:
     started = f"{report.started:%Y-%m-%d %H:%M:%S}"
     yield f"<h1>stemstream live, {escape(report.status.model)}, {started}</h1>\n"
-    yield _banner(judge(report))
+    yield _banner(judge(report), asked=report.promised_delay_seconds is not None)
     yield '<div class="tiles">\n' + "".join(_tiles(report)) + "</div>\n"
     if report.latency.delay.count:
         yield "<h2>Delay over time</h2>\n" + _figure(plots.delay_over_time(report), wide=True)
@@ -124,8 +131,10 @@ def _body(report: LiveReport) -> Iterator[str]:
         )
 
 
-def _banner(verdict: Verdict) -> str:
+def _banner(verdict: Verdict, *, asked: bool) -> str:
     look, mark, headline = HEADLINES[verdict.outcome]
+    if not asked:
+        headline = UNASKED.get(verdict.outcome, headline)
     if len(verdict.reasons) == 1:
         reasons = f"<p>{escape(verdict.reasons[0])}</p>"
     else:

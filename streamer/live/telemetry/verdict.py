@@ -17,7 +17,7 @@ LOAD_LIMIT: Final = 0.8
 """How much of a hop the slowest hundredth of the windows may take: what a plan allows for."""
 
 DRY_LIMIT: Final = 0.01
-"""A run that played without stems for more of its time kept nothing."""
+"""A run that played without stems for more of its time was interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,14 @@ class LiveReport:
 
 
 class Outcome(StrEnum):
-    """What became of the promise of a constant delay without a break; unsteady: none was asked."""
+    """What became of a constant delay without a break: broken is a promise that was asked for,
+    interrupted and unsteady are runs where none was.
+    """
 
     KEPT = "kept"
     NARROW = "kept narrowly"
     BROKEN = "broken"
+    INTERRUPTED = "interrupted"
     UNSTEADY = "delay not constant"
     UNKNOWN = "nothing measured"
 
@@ -71,11 +74,13 @@ class Verdict:
 def judge(report: LiveReport) -> Verdict:
     """Return whether every frame came out with its stems, and after the announced delay.
 
-    A delay that wanders breaks a promise only where one was asked for.
+    A promise is broken only where one was asked for.
     """
     lost, strays = tuple(_interruptions(report)), tuple(_strays(report))
-    if lost or (strays and report.promised_delay_seconds is not None):
+    if (lost or strays) and report.promised_delay_seconds is not None:
         return Verdict(Outcome.BROKEN, lost + strays)
+    if lost:
+        return Verdict(Outcome.INTERRUPTED, lost + strays)
     if strays:
         return Verdict(Outcome.UNSTEADY, strays)
     if not report.latency.deviation.count:

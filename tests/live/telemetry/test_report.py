@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -113,6 +113,13 @@ class TestJudge:
         verdict = judge(report(wanders, promised_delay_seconds=None))
         assert verdict.outcome is Outcome.UNSTEADY
         assert "between +0.0 and +20.0 ms off" in verdict.reasons[0]
+
+    @pytest.mark.parametrize("what", ["deadline_misses", "xruns", "dropped_frames", "gaps"])
+    def test_what_was_missed_breaks_no_promise_that_nobody_asked_for(self, what):
+        asked = judge(report(status={what: 2}))
+        unasked = judge(report(status={what: 2}, promised_delay_seconds=None))
+        assert (asked.outcome, unasked.outcome) == (Outcome.BROKEN, Outcome.INTERRUPTED)
+        assert asked.reasons == unasked.reasons
 
     def test_a_run_that_was_dry_for_over_a_hundredth_of_its_time_kept_nothing(self):
         played = 100 * RATE
@@ -289,6 +296,12 @@ class TestPage:
         assert '<div class="verdict broken"' in broken
         assert broken.count('class="tile bad"') == 2
         assert set(HEADLINES) == set(Outcome)
+
+    @pytest.mark.parametrize("status", [{}, {"deadline_misses": 2}, {"rung": 1}])
+    def test_the_headline_names_no_promise_where_none_was_asked(self, tmp_path, status):
+        quiet = report(NO_PLOTS if "rung" not in status else None, status=status)
+        assert "Promise" in html(tmp_path, quiet) or judge(quiet).outcome is Outcome.UNKNOWN
+        assert "Promise" not in html(tmp_path, replace(quiet, promised_delay_seconds=None))
 
     def test_one_file_that_asks_for_nothing(self, kept):
         page = Page(kept)
