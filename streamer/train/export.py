@@ -15,6 +15,8 @@ from streamer.models.networks.checkpoint import Network, metadata_of
 HALF_COSTS_DB: Final = 0.05
 """What half precision may cost in SDR."""
 
+SUFFIXES: Final = (".safetensors", ".th")
+
 State = dict[str, torch.Tensor]
 
 

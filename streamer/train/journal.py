@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from torch.utils.tensorboard import SummaryWriter
 
 from streamer.files.part import sink_errors
+
+LOG_FILE: Final = "log.csv"
 
 Row = Mapping[str, float]
 
@@ -17,7 +20,7 @@ class Journal:
     """``log.csv``, a row an epoch, and ``tensorboard/``, in the folder of a run."""
 
     def __init__(self, folder: Path, step: int) -> None:
-        self._csv = folder / "log.csv"
+        self._csv = folder / LOG_FILE
         with sink_errors(folder):
             # a run that goes on takes back what it wrote after the step it goes on from
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)

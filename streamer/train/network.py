@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from demucs.htdemucs import HTDemucs
@@ -18,9 +19,13 @@ from streamer.train.settings import TrainSettings
 
 @dataclass(frozen=True)
 class Subject:
-    """A network to train; examples are ``frames`` long. ``note`` says why that is not as asked."""
+    """A network to train, and the ``file`` that it was read from; examples are ``frames`` long.
+
+    ``note`` says why that is not as asked.
+    """
 
     network: Network
+    file: Path
     frames: int
     note: str | None
 
@@ -38,7 +43,8 @@ def load_subject(settings: TrainSettings) -> Subject:
         WeightsError: its weights cannot be had.
         SettingsError: the segment is too short.
     """
-    network = _read(settings)
+    file = _find(settings)
+    network = read_network(file, trust_checkpoint=settings.trust_checkpoint)
     if settings.from_scratch:
         torch.manual_seed(settings.seed)
         args, kwargs = copy.deepcopy(network._init_args_kwargs)
@@ -71,10 +77,10 @@ def load_subject(settings: TrainSettings) -> Subject:
             f"the spectral loss needs over {max(STFT_SIZES) // 2} frames of an example, and "
             f"{counted} count; try a longer --segment, or --stft-loss 0"
         )
-    return Subject(network, frames, note)
+    return Subject(network, file, frames, note)
 
 
-def _read(settings: TrainSettings) -> Network:
+def _find(settings: TrainSettings) -> Path:
     place = place_of(settings.model, repo=settings.repo, trust_checkpoint=settings.trust_checkpoint)
     if place is None:
         raise ModelError(f"{settings.model} has no weights to train; try htdemucs_mini")
@@ -84,4 +90,4 @@ def _read(settings: TrainSettings) -> Network:
             f"{settings.model} is a bag of {len(members)} networks, which are trained one by one; "
             f"name one of them: {', '.join(members)}"
         )
-    return read_network(get_file(place, members[0]), trust_checkpoint=settings.trust_checkpoint)
+    return get_file(place, members[0])

@@ -9,14 +9,15 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities import rank_zero_only
 
 from streamer.errors import ModelError, OutputExistsError, SettingsError
-from streamer.files.part import sink_errors
+from streamer.files.part import refuse_unwritable
 from streamer.models.threads import set_up_torch
 from streamer.resolve import flag, shown
 from streamer.train.checks import findings
 from streamer.train.corpora import Corpora, gather
+from streamer.train.export import SUFFIXES
 from streamer.train.interrupt import Interrupt
-from streamer.train.journal import Row
-from streamer.train.loop import STATE_FILE, Listener, Outcome, Stopped, Training
+from streamer.train.journal import LOG_FILE, Row
+from streamer.train.loop import MODEL_FILE, STATE_FILE, Listener, Outcome, Stopped, Training
 from streamer.train.network import Subject, load_subject
 from streamer.train.preview import write_preview
 from streamer.train.settings import FREE_TO_CHANGE, TrainSettings
@@ -132,9 +133,15 @@ def _prepare(settings: TrainSettings, listener: Listener) -> tuple[Subject, Corp
     """Load the network and the songs, and tell what was found of them."""
     subject = load_subject(settings)
     network = subject.network
+    models = [(settings.out / MODEL_FILE).with_suffix(suffix) for suffix in SUFFIXES]
+    if any(model.exists() and model.samefile(subject.file) for model in models):
+        raise SettingsError(
+            f"out={settings.out} must be another folder than that of --name={subject.file}, which "
+            f"it would replace; try --out {settings.out}-2"
+        )
     corpora = gather(settings, network.sources, network.samplerate, listener.decoded)
-    with sink_errors(settings.out):
-        settings.out.mkdir(parents=True, exist_ok=True)
+    for target in (*models, settings.out / STATE_FILE, settings.out / LOG_FILE):
+        refuse_unwritable(target)  # now, not after hours
     for sentence in (subject.note, *findings(corpora, subject.frames)):
         if sentence:
             listener.told(sentence)

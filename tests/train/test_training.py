@@ -12,7 +12,7 @@ import torch
 from demucs.pretrained import get_model
 from support.doubles import RATE, SOURCES, tiny
 
-from streamer.errors import ModelError, OutputExistsError, SettingsError, WeightsError
+from streamer.errors import ModelError, OutputExistsError, SettingsError, SinkError, WeightsError
 from streamer.models.loading import load
 from streamer.models.networks.causal import CausalBandSplit
 from streamer.models.networks.checkpoint import read_network, write_network
@@ -201,6 +201,30 @@ def test_what_cannot_be_trained(model, words, settings):
 def test_a_loss_that_is_no_number_is_said(settings):
     with pytest.raises(ModelError, match=r"no number at step .*learning-rate"):
         run(settings(epochs=1, epoch_steps=30, learning_rate=1e3, clip_norm=1e15))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.th", "state.safetensors", "log.csv"])
+def test_an_output_that_cannot_be_written_is_found_before_the_first_step(settings, tmp_path, name):
+    (tmp_path / "out" / name).mkdir(parents=True)
+    recorder = Recorder()
+    with pytest.raises(SinkError, match=rf"{name} cannot be written: a folder stands"):
+        train(settings(epochs=1, epoch_steps=1), recorder)
+    assert recorder.losses == recorder.judgements == []
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "th"])
+@pytest.mark.parametrize("told", [{}, {"overwrite": True}, {"from_scratch": True}])
+def test_a_training_does_not_replace_the_model_that_it_starts_from(
+    settings, checkpoint, tmp_path, suffix, told
+):
+    mine = tmp_path / f"out/model.{suffix}"
+    mine.parent.mkdir()
+    mine.write_bytes(checkpoint.with_suffix(f".{suffix}").read_bytes())
+    before = mine.read_bytes()
+    with pytest.raises(SettingsError, match=r"^out=.* must be another folder .*; try --out"):
+        run(settings(model=str(mine), trust_checkpoint=True, epochs=1, epoch_steps=1, **told))
+    assert mine.read_bytes() == before
+    assert [one.name for one in mine.parent.iterdir()] == [mine.name]
 
 
 def test_the_folder_of_another_run(settings, tmp_path):
