@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -82,9 +83,13 @@ def prepare(
             "try normalize=rms and no loudness"
         )
     wiring, source = wire(settings, backend)
-    path = device_path(wiring, backend, device_seconds)
-    chosen, bag, plan = make_plan(settings, wiring.samplerate, path, make_bag)
-    smaller = stand_in(chosen, bag, plan, make_bag) if settings.adapt else None
+    with ExitStack() as undo:
+        if source is not None:
+            undo.callback(source.close)
+        path = device_path(wiring, backend, device_seconds)
+        chosen, bag, plan = make_plan(settings, wiring.samplerate, path, make_bag)
+        smaller = stand_in(chosen, bag, plan, make_bag) if settings.adapt else None
+        undo.pop_all()
     return Prepared(chosen, wiring, source, bag, plan, smaller)
 
 
