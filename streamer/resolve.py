@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -200,6 +201,9 @@ def _refuse_harmful(names: Iterable[str], kind: type[Checked]) -> None:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
+        kind = path.stat().st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # a pipe may never begin, nor end
+            raise SettingsError(f"{path} is no regular file; give --config a settings file in TOML")
         with path.open("rb") as file:
             text = file.read(_LARGEST_BYTES + 1)
         if len(text) > _LARGEST_BYTES:

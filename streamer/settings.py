@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic.fields import FieldInfo
@@ -68,6 +69,8 @@ MOST_BATCH: Final = 256
 MOST_COUNT: Final = 10**15
 """Of what has no limit of its own: libraries take whole numbers of 64 bits at most."""
 MOST_AUDIO_STREAMS: Final = 64
+MOST_CHARACTERS: Final = 4096
+"""Of a text: what Linux takes for a path."""
 
 
 def _upper(value: object) -> object:
@@ -160,6 +163,14 @@ class Checked(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     table: ClassVar[str] = ""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _short(cls, value: object) -> object:
+        several = value if isinstance(value, list | tuple) else [value]
+        if sum(len(str(one)) for one in several if isinstance(one, str | Path)) > MOST_CHARACTERS:
+            raise ValueError(f"must be at most {MOST_CHARACTERS} characters")
+        return value
 
 
 Name: TypeAlias = Annotated[str, AfterValidator(_named)]

@@ -44,6 +44,46 @@ def test_a_deep_or_endless_settings_file_is_one_sentence(tmp_path, text):
     assert len(str(caught.value)) < 600
 
 
+def test_a_pipe_for_a_settings_file_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    # in a process of its own, since one that waits for a pipe never comes back
+    code = "import sys; from pathlib import Path; from streamer.resolve import resolve; "
+    code += "resolve({}, {}, Path(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "pipe.toml"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=Path(__file__).parents[1],
+    )
+    assert "pipe.toml is no regular file; give --config" in done.stderr.splitlines()[-1]
+
+
+def test_a_device_for_a_settings_file_is_refused():
+    with pytest.raises(SettingsError, match=r"^/dev/zero is no regular file; give --config"):
+        resolve({}, {}, Path("/dev/zero"))
+
+
+@pytest.mark.parametrize("name", ["model", "out", "repo", "stems", "two_stems", "filename"])
+def test_an_endless_text_is_refused(name):
+    with pytest.raises(SettingsError, match=r" must be at most 4096 characters; try ") as caught:
+        resolve({name: "x" * 1_000_000}, {})
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "names", [["x" * 5000], ["x"] * 5000], ids=["one long name", "many short ones"]
+)
+def test_an_endless_list_of_texts_is_refused(names):
+    with pytest.raises(SettingsError, match=r"^--stems=x.* must be at most 4096 characters"):
+        resolve({"stems": names}, {})
+
+
+def test_the_longest_text_is_taken():
+    assert resolve({"model": "x" * 4096}, {}).settings.model == "x" * 4096
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("jobs", 10**20), ("seed", 10**400), ("shifts", "9" * 5000), ("hop", 1e300), ("stems", "a,")],
