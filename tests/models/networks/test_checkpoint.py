@@ -71,8 +71,7 @@ def test_files_of_before_that_name_a_class_where_it_was_are_read(monkeypatch, ex
     monkeypatch.undo()
     code = (
         "import sys; from pathlib import Path\n"
-        "from streamer.models.networks.causal import CausalBandSplit
-from streamer.models.networks.checkpoint import read_network\n"
+        "from streamer.models.networks.checkpoint import read_network\n"
         "print(type(read_network(Path(sys.argv[1]), trust_checkpoint=True)).__module__)"
     )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
