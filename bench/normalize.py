@@ -24,7 +24,7 @@ from streamer.files import Source, open_source, reference_stems
 from streamer.models import load
 from streamer.models.separator import Bag
 from streamer.pipeline.level import TrackStatistics
-from streamer.pipeline.separation import Survey
+from streamer.pipeline.separation import TrackSurvey
 from streamer.processor import Processor
 from streamer.settings import Settings
 
@@ -112,7 +112,7 @@ def sdr(
     statistics = TrackStatistics()
     statistics.feed(mix * gain)
     processor = Processor(settings, bag=bag)
-    survey = Survey(statistics.mean, statistics.deviation)
+    survey = TrackSurvey(statistics.mean, statistics.deviation)
     processor.prepare(samplerate, BLOCK_FRAMES, mix.shape[1], survey)
     parts = [stems.data for stems in processor.feed(mix * gain)]
     parts += [stems.data for stems in processor.flush()]

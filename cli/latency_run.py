@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cli.terminal import output, tell
 from streamer.live.devices.portaudio import PortAudioBackend
-from streamer.live.roundtrip.loopback import Delay
+from streamer.live.roundtrip.loopback import LoopbackDelay
 from streamer.live.roundtrip.run import RoundTrip, measure
 from streamer.live.settings import LiveSettings
 
@@ -115,7 +115,7 @@ def _verdict(trip: RoundTrip) -> str:
     return words
 
 
-def _doubt(name: str, delay: Delay) -> str | None:
+def _doubt(name: str, delay: LoopbackDelay) -> str | None:
     """Return what makes a delay less than sure."""
     if delay.spread_frames > 1.5:
         return (

@@ -51,7 +51,7 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
         gc.enable()
         stack.callback(gc.unfreeze)  # soxr complains at the exit of what it finds then
         _open_ports(session, stack, said)
-        devices = [link.device for link in session.rig.links]
+        devices = [stream.device for stream in session.streams.all]
         stack.enter_context(watching(devices, session.note))
         session.start()
         try:

@@ -31,7 +31,7 @@ from streamer.pipeline.channels import downmix_note, repair, to_mix
 from streamer.pipeline.fifo import Fifo
 from streamer.pipeline.level import TrackStatistics
 from streamer.pipeline.passes import Plan
-from streamer.pipeline.separation import Front, Survey
+from streamer.pipeline.separation import Front, TrackSurvey
 from streamer.processor import Processor, load_bag
 from streamer.resolve import resolve
 from streamer.settings import Settings, stream_index
@@ -172,7 +172,7 @@ def run(source: Source, processor: Processor) -> Iterator[Stems]:
     yield from processor.flush()
 
 
-def survey_track(source: Source, plan: Plan) -> Survey:
+def survey_track(source: Source, plan: Plan) -> TrackSurvey:
     """Read the whole track once, for what normalization and loudness need; then rewind it.
 
     Raises:
@@ -199,7 +199,7 @@ def survey_track(source: Source, plan: Plan) -> Survey:
     loudness = SILENCE_LUFS if meter is None else meter.integrated()
     # what is too quiet or too short to have a loudness stays as it is
     change_db = 0.0 if wanted is None or loudness <= SILENCE_LUFS else wanted - loudness
-    return Survey(statistics.mean, statistics.deviation, 10 ** (change_db / 20))
+    return TrackSurvey(statistics.mean, statistics.deviation, 10 ** (change_db / 20))
 
 
 def separate_track(

@@ -16,10 +16,10 @@ from streamer.errors import SettingsError
 from streamer.forked import refuse_forked
 from streamer.models import load
 from streamer.models.separator import Bag
-from streamer.pipeline.delay import FADE_FRAMES, Delay, Fallback
+from streamer.pipeline.delay import FADE_FRAMES, ConstantDelay, Fallback
 from streamer.pipeline.passes import Plan
-from streamer.pipeline.separation import Separation, Survey
-from streamer.pipeline.worker import Job, LiveWorker, WindowWorker, Worker
+from streamer.pipeline.separation import Separation, TrackSurvey
+from streamer.pipeline.worker import LiveWorker, WindowJob, WindowWorker, Worker
 from streamer.resolve import resolve
 from streamer.settings import MOST_BATCH, StreamSettings
 
@@ -48,7 +48,7 @@ class Live:
     fallback: Fallback = "dry"
     history_seconds: float = 0.0
     worker: Callable[[int], WindowWorker] = LiveWorker
-    on_job: Callable[[Job], None] | None = None
+    on_job: Callable[[WindowJob], None] | None = None
 
     def __post_init__(self) -> None:
         check_number("compute_seconds", self.compute_seconds, 0, MOST_SECONDS, example=0.25)
@@ -123,7 +123,7 @@ class Processor:
         return self.plan.derivation.names
 
     def prepare(
-        self, samplerate: int, blocksize: int, channels: int, survey: Survey | None = None
+        self, samplerate: int, blocksize: int, channels: int, survey: TrackSurvey | None = None
     ) -> None:
         """Make what a stream of this shape needs, and begin it.
 
@@ -138,13 +138,13 @@ class Processor:
         check_number("blocksize", blocksize, 1, MOST_FRAMES, whole=True, example=512)
         check_number("channels", channels, 1, MOST_CHANNELS, whole=True, example=2)
         if survey is not None:
-            check_kind("survey", survey, Survey, "survey=None")
+            check_kind("survey", survey, TrackSurvey, "survey=None")
         if survey is None and self.settings.needs_survey:
             raise SettingsError(
                 "normalize=track and loudness need the whole track first, and a stream has no "
                 "whole; try normalize=rms and no loudness, or separate a file"
             )
-        self._shape = (int(samplerate), int(channels), survey or Survey())
+        self._shape = (int(samplerate), int(channels), survey or TrackSurvey())
         self._blocksize = blocksize
         self.reset()
 
@@ -160,7 +160,7 @@ class Processor:
             history_frames=math.ceil(history * self.plan.bag.samplerate),
             on_job=self._live.on_job if self._live is not None else None,
         )
-        self._delay: Delay | None = None
+        self._delay: ConstantDelay | None = None
         self._ended = False
 
     def _make_worker(self) -> WindowWorker:
@@ -223,7 +223,9 @@ class Processor:
                 )
             if self._delay is None:
                 fallback = self._live.fallback if self._live is not None else None
-                self._delay = Delay(self.names, self.latency_frames, stream.mix_channels, fallback)
+                self._delay = ConstantDelay(
+                    self.names, self.latency_frames, stream.mix_channels, fallback
+                )
             mix = stream.take_in(block)
             self._delay.take_in(mix)
             for stems in stream.advance(mix):

@@ -17,7 +17,7 @@ from streamer.models.networks.checkpoint import read_network
 from streamer.models.separator import Bag
 from streamer.models.weights.places import get_file, place_of
 from streamer.pipeline.level import TrackStatistics
-from streamer.pipeline.separation import Survey
+from streamer.pipeline.separation import TrackSurvey
 from streamer.processor import Processor
 from streamer.settings import Settings
 
@@ -25,7 +25,9 @@ WINDOW = RATE // 2
 LENGTHS = [1, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW + 777, 3 * WINDOW]
 
 
-def streamed(bag: Bag, mix: Samples, block: int = 1000, survey: Survey | None = None, **options):
+def streamed(
+    bag: Bag, mix: Samples, block: int = 1000, survey: TrackSurvey | None = None, **options
+):
     """The stems of a mix that comes in blocks, (stems, frames, channels)."""
     options = {"normalize": "none", "clip_mode": "none", "shifts": 0} | options
     processor = Processor(Settings(**options), bag=bag)
@@ -110,7 +112,7 @@ def test_track_normalization_equals_the_demucs_api() -> None:
         statistics.feed(mix[start : start + 700])
     ours = streamed(
         bag_of([tiny()], [[1] * 4]), mix, normalize="track", shifts=1, seed=3,
-        survey=Survey(statistics.mean, statistics.deviation),
+        survey=TrackSurvey(statistics.mean, statistics.deviation),
     )  # fmt: skip
     assert_equal(ours, np.stack([stems[name].T.numpy() for name in SOURCES]))
 

@@ -44,7 +44,7 @@ NO_NETWORK: Final = "none needed"
 
 
 @dataclass(frozen=True)
-class Job:
+class BenchmarkJob:
     """A model on a backend, with windows of these lengths in seconds, the shortest first."""
 
     model: str
@@ -93,20 +93,20 @@ def models_here() -> list[str]:
 
 def jobs(
     names: Sequence[str], backend_names: Sequence[str], windows: Sequence[float]
-) -> Iterator[Job]:
+) -> Iterator[BenchmarkJob]:
     """Yield all there is to run."""
     ordered = tuple(sorted(windows))
     for name in names:
         if name in models.names() and models.info(name).origin == "none":
-            yield Job(name, NO_NETWORK, ordered)
+            yield BenchmarkJob(name, NO_NETWORK, ordered)
             continue
         streaming = name in models.names() and models.info(name).streaming
         for backend_name in backend_names:
             if backend_name != ("openvino bfloat16" if streaming else "native float32"):
-                yield Job(name, backend_name, ordered)
+                yield BenchmarkJob(name, backend_name, ordered)
 
 
-def run_apart(job: Job) -> list[Result]:
+def run_apart(job: BenchmarkJob) -> list[Result]:
     """Run a job in a process of its own; what goes wrong there is in the results."""
     command = [sys.executable, "-m", __spec__.name, json.dumps(asdict(job))]
     with tempfile.TemporaryDirectory() as folder:
@@ -129,7 +129,7 @@ def run_apart(job: Job) -> list[Result]:
     return [Result(**result) for result in json.loads(lines[-1])]
 
 
-def run_here(job: Job) -> Iterator[Result]:
+def run_here(job: BenchmarkJob) -> Iterator[Result]:
     """Run a job in this process, a result for each window."""
     with tempfile.TemporaryDirectory() as folder:
         path = write_random_htdemucs(Path(folder)) if job.model == RANDOM else job.model
@@ -140,7 +140,7 @@ def run_here(job: Job) -> Iterator[Result]:
                 yield Result(job.model, job.backend, seconds, problem=str(error))
 
 
-def _windows_of(model: str | Path, job: Job) -> Sequence[float]:
+def _windows_of(model: str | Path, job: BenchmarkJob) -> Sequence[float]:
     """Return the windows' seconds; those of a model that goes along the stream are its own."""
     if job.model in models.names() and models.info(job.model).streaming:
         bag = models.load(str(model), device="cpu", backend=backend_named(job.backend))
@@ -149,7 +149,7 @@ def _windows_of(model: str | Path, job: Job) -> Sequence[float]:
     return job.windows
 
 
-def _run_window(job: Job, model: str, seconds: float) -> Result:
+def _run_window(job: BenchmarkJob, model: str, seconds: float) -> Result:
     known = BACKENDS[0] if job.backend == NO_NETWORK else backend_named(job.backend)
     bag = _load(model, known, seconds)
     timing = time_bag(bag)
@@ -231,7 +231,7 @@ def peak_memory_bytes() -> int:
 
 def _main() -> None:
     given = json.loads(sys.argv[1])
-    job = Job(given["model"], given["backend"], tuple(given["windows"]))
+    job = BenchmarkJob(given["model"], given["backend"], tuple(given["windows"]))
     results = [asdict(result) for result in run_here(job)]
     sys.stdout.write(json.dumps(results, allow_nan=False) + "\n")
 

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from streamer.live.devices.player import Player
-from streamer.live.devices.reconnecting import Link
-from streamer.live.devices.streams import Rig
+from streamer.live.devices.reconnecting import ReconnectingStream
+from streamer.live.devices.streams import DeviceStreams
 from streamer.live.mixing.mixer import Mixer
 from streamer.live.overload.degrade import Degrader
 from streamer.live.planning.prepare import Prepared
@@ -28,7 +28,7 @@ def tell_nobody(sentence: str) -> None:
     """Keep a sentence for oneself."""
 
 
-class Account:
+class RunLog:
     """Keeps the last events, and looks at all the others for a `Status`.
 
     ``tell`` is given what a person should know, a sentence each.
@@ -37,14 +37,14 @@ class Account:
     def __init__(
         self,
         prepared: Prepared,
-        rig: Rig,
+        streams: DeviceStreams,
         observer: Observer,
         degrader: Degrader,
         mixer: Mixer,
         tell: Callable[[str], None],
     ) -> None:
         self._settings, self._plan = prepared.settings, prepared.plan
-        self._rig, self._observer, self._degrader = rig, observer, degrader
+        self._streams, self._observer, self._degrader = streams, observer, degrader
         self._mixer = mixer
         self._tell = tell
         self.recorder: Recorder | None = None
@@ -52,14 +52,14 @@ class Account:
         self.stopped = Reason.NONE
         self._events: deque[Event] = deque(maxlen=EVENTS)
         self._told: deque[str] = deque(maxlen=REMEMBERED)
-        self._losses_told: dict[Link, int] = {}
-        self._away: set[Link] = set()
+        self._losses_told: dict[ReconnectingStream, int] = {}
+        self._away: set[ReconnectingStream] = set()
         self._announced_seconds = 0.0
         self._started = datetime.now(UTC)
 
     def note(self, sentence: str) -> None:
         """Keep an event, and tell it."""
-        seconds = max(0.0, self._observer.position) / self._rig.samplerate
+        seconds = max(0.0, self._observer.position) / self._streams.samplerate
         self._events.append(Event(seconds, sentence))
         self._tell(sentence)
 
@@ -71,25 +71,25 @@ class Account:
 
     def note_losses(self) -> None:
         """Note which devices went, and which are back: each loss, however short it was."""
-        for link in self._rig.links:
-            away = link.away  # before the count, which another thread goes on with
-            losses = link.losses
-            for _ in range(losses - self._losses_told.get(link, 0)):
-                if link in self._away:
-                    self._note_back(link)
-                self._away.add(link)
-                self.note(f"{link.lost.value}: {link.device.name}; waiting for it to come back")
-            self._losses_told[link] = losses
-            if link in self._away and not away:
-                self._away.remove(link)
-                self._note_back(link)
+        for stream in self._streams.all:
+            away = stream.away  # before the count, which another thread goes on with
+            losses = stream.losses
+            for _ in range(losses - self._losses_told.get(stream, 0)):
+                if stream in self._away:
+                    self._note_back(stream)
+                self._away.add(stream)
+                self.note(f"{stream.lost.value}: {stream.device.name}; waiting for it to come back")
+            self._losses_told[stream] = losses
+            if stream in self._away and not away:
+                self._away.remove(stream)
+                self._note_back(stream)
 
-    def _note_back(self, link: Link) -> None:
+    def _note_back(self, stream: ReconnectingStream) -> None:
         self._observer.reopened()
-        seconds = link.gap_frames / self._rig.samplerate
+        seconds = stream.gap_frames / self._streams.samplerate
         self.note(
-            f"{link.device.name} is back; {counted(link.gap_frames, 'frame')} ({seconds:.3f} s) "
-            f"{'is' if link.gap_frames == 1 else 'are'} missing"
+            f"{stream.device.name} is back; {counted(stream.gap_frames, 'frame')} "
+            f"({seconds:.3f} s) {'is' if stream.gap_frames == 1 else 'are'} missing"
         )
 
     def announce(self) -> None:
@@ -100,8 +100,8 @@ class Account:
             return
         if self._announced_seconds and self._observer.listening:
             return  # with both devices at once
-        off_frames = abs(delay_seconds - self._announced_seconds) * self._rig.samplerate
-        if self._announced_seconds and off_frames > self._rig.blocksize:
+        off_frames = abs(delay_seconds - self._announced_seconds) * self._streams.samplerate
+        if self._announced_seconds and off_frames > self._streams.blocksize:
             self.note(
                 f"the devices delay by {sum(self._observer.device_seconds) * 1000:.0f} ms, as the "
                 f"times of their blocks show; the delay is {delay_seconds * 1000:.0f} ms in all"
@@ -112,7 +112,9 @@ class Account:
     @property
     def delay_seconds(self) -> float:
         """The announced delay: what is held constant, and what the devices add."""
-        return self._plan.delay.frames / self._rig.samplerate + sum(self._observer.device_seconds)
+        return self._plan.delay.frames / self._streams.samplerate + sum(
+            self._observer.device_seconds
+        )
 
     def status(self) -> Status:
         """Return a look at the run."""
@@ -123,7 +125,7 @@ class Account:
             reason=reason,
             detail=detail,
             model=degrader.rung.model,
-            samplerate=self._rig.samplerate,
+            samplerate=self._streams.samplerate,
             played_frames=observer.played_frames,
             delay_frames=self._plan.delay.frames,
             delay_seconds=self.delay_seconds,
@@ -131,7 +133,7 @@ class Account:
             xruns=observer.xruns,
             dropped_frames=observer.dropped_frames,
             deadline_misses=observer.deadline_misses,
-            gaps=sum(link.losses for link in self._rig.links),
+            gaps=sum(stream.losses for stream in self._streams.all),
             load=observer.load,
             rtf=observer.rtf,
             rung=degrader.index,
@@ -146,7 +148,7 @@ class Account:
     def _state(self) -> tuple[State, Reason, str]:
         if self.stopped:
             return State.STOPPED, self.stopped, ""
-        if lost := self._rig.lost:
+        if lost := self._streams.lost:
             return State.WAITING, lost[0].lost, lost[0].trouble or lost[0].device.name
         if self._observer.failure:
             return State.DEGRADED, Reason.MODEL_FAILED, self._observer.failure
@@ -176,7 +178,7 @@ class Account:
             latency=self._observer.latency,
             started=self._started,
             elapsed_seconds=elapsed_seconds,
-            tolerance_seconds=self._rig.blocksize / rate,
+            tolerance_seconds=self._streams.blocksize / rate,
             promised_delay_seconds=settings.latency,
             hop_seconds=plan.hop_seconds,
             planned_parts=parts,

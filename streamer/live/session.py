@@ -27,24 +27,24 @@ import numpy as np
 
 from streamer.arguments import check_kind
 from streamer.audio import Samples, Stems
-from streamer.live.devices.device import Backend
+from streamer.live.devices.device import AudioBackend
 from streamer.live.devices.player import Player
-from streamer.live.devices.streams import Rig
+from streamer.live.devices.streams import DeviceStreams
 from streamer.live.mixing.mixer import Mixer, MixState, matrices, parse_route
 from streamer.live.mixing.scene import SceneFile
-from streamer.live.overload.deadlines import Judge
+from streamer.live.overload.deadlines import DeadlineMonitor
 from streamer.live.overload.degrade import Degrader
 from streamer.live.planning.prepare import POLL_SECONDS, MakeBag, Prepared, prepare
 from streamer.live.realtime.feed import StemFeed
 from streamer.live.realtime.run_clock import SYSTEM_CLOCK, RunClock
 from streamer.live.recording.recorder import Recorder
-from streamer.live.run_log import Account, tell_nobody
+from streamer.live.run_log import RunLog, tell_nobody
 from streamer.live.settings import LiveSettings
 from streamer.live.status import Reason, Status
 from streamer.live.telemetry.latency import LatencyLog
 from streamer.live.telemetry.observer import Observer
 from streamer.live.telemetry.verdict import LiveReport
-from streamer.pipeline.worker import Job, LiveWorker, WindowWorker
+from streamer.pipeline.worker import LiveWorker, WindowJob, WindowWorker
 from streamer.processor import Live, Processor, load_bag
 
 READ_FRAMES = 4096
@@ -57,7 +57,7 @@ NEVER = sys.maxsize
 
 def open_session(
     settings: LiveSettings,
-    backend: Backend,
+    backend: AudioBackend,
     make_bag: MakeBag = load_bag,
     *,
     tell: Callable[[str], None] = tell_nobody,
@@ -82,7 +82,7 @@ def open_session(
             if session.open(anyway=device_seconds is not None):
                 undo.pop_all()
                 break
-            device_seconds = session.rig.device_seconds
+            device_seconds = session.streams.device_seconds
     from_song = prepared.source.notes if prepared.source is not None else ()
     for note in (prepared.bag.note, prepared.plan.note, *from_song):
         if note:
@@ -91,7 +91,7 @@ def open_session(
 
 
 def _make_processor(
-    prepared: Prepared, worker: Callable[[int], WindowWorker], on_job: Callable[[Job], None]
+    prepared: Prepared, worker: Callable[[int], WindowWorker], on_job: Callable[[WindowJob], None]
 ) -> Processor:
     live = Live(
         compute_seconds=prepared.plan.budget_seconds,
@@ -114,7 +114,7 @@ class LiveSession:
     def __init__(
         self,
         prepared: Prepared,
-        backend: Backend,
+        backend: AudioBackend,
         *,
         tell: Callable[[str], None] = tell_nobody,
         insert: Callable[[Samples], None] | None = None,
@@ -125,30 +125,30 @@ class LiveSession:
         self.settings, self.plan = settings, plan
         self._clock = clock
         self._insert = insert
-        self._jobs: list[Job] = []
+        self._jobs: list[WindowJob] = []
         self._source = prepared.source
         self.processor = _make_processor(prepared, worker, self._jobs.append)
         names = self.processor.names
-        self.rig = Rig(
+        self.streams = DeviceStreams(
             backend,
             wiring,
             len(names),
             plan.delay.frames,
             clock,
         )
-        self._feeds = [StemFeed(port) for port in self.rig.ports.values()]
+        self._feeds = [StemFeed(port) for port in self.streams.ports.values()]
         degrader = Degrader(prepared, self.processor)
-        self._observer = Observer(self.rig, names, plan)
+        self._observer = Observer(self.streams, names, plan)
         self.mixer = self._make_mixer()
-        self._account = Account(prepared, self.rig, self._observer, degrader, self.mixer, tell)
-        self._judge = Judge(wiring.samplerate, self._observer, degrader, self._account)
+        self._log = RunLog(prepared, self.streams, self._observer, degrader, self.mixer, tell)
+        self._deadlines = DeadlineMonitor(wiring.samplerate, self._observer, degrader, self._log)
         self._scene: SceneFile | None = None
         if settings.scene is not None:
             self.load_scene(str(settings.scene))
         self._player: Player | None = None
         if prepared.source is not None:
-            self._player = self._account.player = Player(
-                prepared.source, self.rig.capture, settings
+            self._player = self._log.player = Player(
+                prepared.source, self.streams.capture, settings
             )
         self._recorder: Recorder | None = None
         self._block = np.zeros((READ_FRAMES, 2), np.float32)
@@ -165,7 +165,7 @@ class LiveSession:
     def _make_mixer(self) -> Mixer:
         mixer = Mixer(
             self.processor.names,
-            {name: port.outputs for name, port in self.rig.ports.items()},
+            {name: port.outputs for name, port in self.streams.ports.items()},
             [parse_route(route) for route in self.settings.route],
             fallback=self.settings.fallback,
             on_change=self._set_gains,
@@ -186,26 +186,26 @@ class LiveSession:
             SinkError: there is no place for the recording.
         """
         self.processor.warm_up()
-        self.rig.open()
+        self.streams.open()
         promise = self.settings.latency
-        most_seconds = math.inf if promise is None else promise + 1 / self.rig.samplerate
+        most_seconds = math.inf if promise is None else promise + 1 / self.streams.samplerate
         if self.delay_seconds > most_seconds and not anyway:
-            self.rig.close()
+            self.streams.close()
             return False
         self._record()
         self._began = self._clock()
-        self._account.announce()
-        self._status = self._account.status()
+        self._log.announce()
+        self._status = self._log.status()
         return True
 
     def _record(self) -> None:
         settings = self.settings
         if settings.record is None:
             return
-        self._recorder = self._account.recorder = Recorder(
+        self._recorder = self._log.recorder = Recorder(
             settings.record,
             self.processor.names,
-            self.rig.samplerate,
+            self.streams.samplerate,
             2,
             sample_format=settings.sample_format,
         )
@@ -229,13 +229,13 @@ class LiveSession:
         self._turn()
 
     def _watch(self) -> None:
-        self.rig.watch(self._clock())
+        self.streams.watch(self._clock())
 
     def _turn(self) -> None:
         """One turn of the engine. Never waits."""
         now = self._clock()
         if self._player is not None:
-            port = self.rig.live_port()
+            port = self.streams.live_port()
             if port is not None:  # as far as a device would have recorded that plays so far
                 position = math.floor(port.counters().position)
                 self._player.play(position + self.plan.delay.frames)
@@ -246,19 +246,19 @@ class LiveSession:
 
     def _separate(self) -> None:
         """Take what was captured through the processor to the outputs."""
-        waiting = self.rig.capture.ring.readable_frames
-        if waiting > self.rig.blocksize + self.plan.delay.compute_frames:
+        waiting = self.streams.capture.ring.readable_frames
+        if waiting > self.streams.blocksize + self.plan.delay.compute_frames:
             # something stopped this thread, or the input
-            self._judge.held_up(self._clock())
+            self._deadlines.held_up(self._clock())
         # no more than is there now: a device may be faster than the engine, as ALSA's null is
         for _ in range(waiting // READ_FRAMES + 1):
-            frames = self.rig.capture.ring.read(self._block)
+            frames = self.streams.capture.ring.read(self._block)
             if self._insert is not None:
                 self._insert(self._block[:frames])
             for stems in self.processor.feed(self._block[:frames]):
                 self._deliver(stems)
-            captured_frames = self.rig.capture.counters().captured_frames
-            self._judge.feed(self._jobs, captured_frames, self._clock())
+            captured_frames = self.streams.capture.counters().captured_frames
+            self._deadlines.feed(self._jobs, captured_frames, self._clock())
             self._jobs.clear()
 
     def _deliver(self, stems: Stems) -> None:
@@ -278,11 +278,11 @@ class LiveSession:
     def _last_frame(self) -> int:
         """Where the wanted duration ends."""
         duration = self.settings.duration
-        return NEVER if duration is None else round(duration * self.rig.samplerate)
+        return NEVER if duration is None else round(duration * self.streams.samplerate)
 
     def _run(self, turn: Callable[[], None], seconds: float) -> None:
         try:
-            while not self._account.stopped:
+            while not self._log.stopped:
                 turn()
                 time.sleep(seconds)
         except Exception as error:  # raised again by `wait`, in the thread that asked for the run
@@ -296,28 +296,28 @@ class LiveSession:
     def _look(self, now: float) -> None:
         """Every `LOOK_SECONDS`: what is not on the audio's way."""
         self._observer.look()
-        self._account.note_losses()
-        self._account.announce()
+        self._log.note_losses()
+        self._log.announce()
         if self._scene is not None and now >= self._next_scene:
             self._next_scene = now + SCENE_SECONDS
             told = self._scene.follow(self.mixer)
             if told is not None:
-                self._account.note(told)
+                self._log.note(told)
         if self._recorder is not None and (failure := self._recorder.status().failure):
-            self._account.note_once(failure)
+            self._log.note_once(failure)
         for note in self.processor.plan.bag.take_notes():
-            self._account.note(note)
+            self._log.note(note)
         end = self._end_frame
-        buffered_frames = self.rig.device_seconds[1] * self.rig.samplerate
+        buffered_frames = self.streams.device_seconds[1] * self.streams.samplerate
         if self._observer.position >= end + buffered_frames:
             over = end == self._last_frame
             self.quit(Reason.DURATION_REACHED if over else Reason.SOURCE_ENDED)
-        self._status = self._account.status()
+        self._status = self._log.status()
 
     @property
     def delay_seconds(self) -> float:
         """The announced delay: what is held constant, and what the devices say of their own."""
-        return self._account.delay_seconds
+        return self._log.delay_seconds
 
     def status(self) -> Status:
         """Return the last look at the run. From any thread."""
@@ -329,7 +329,7 @@ class LiveSession:
 
     def report(self) -> LiveReport:
         """Return what was measured so far."""
-        return self._account.report(self._status, self._clock() - self._began)
+        return self._log.report(self._status, self._clock() - self._began)
 
     # Controls
 
@@ -345,13 +345,13 @@ class LiveSession:
 
     def note(self, sentence: str) -> None:
         """Keep an event for the report, and tell it. From any thread."""
-        self._account.note(sentence)
+        self._log.note(sentence)
 
     def quit(self, reason: Reason = Reason.ASKED) -> None:
         """End the run, with the engine's next step."""
-        if not self._account.stopped:
+        if not self._log.stopped:
             self._observer.ending()
-        self._account.stopped = self._account.stopped or reason
+        self._log.stopped = self._log.stopped or reason
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for the end of the run; return whether it has ended.
@@ -376,24 +376,24 @@ class LiveSession:
                 stack.callback(self._source.close)
             if self._recorder is not None:
                 stack.callback(self._recorder.close)
-            stack.callback(self.rig.close)
+            stack.callback(self.streams.close)
             for thread in self._threads:
                 thread.join()
             self._fade_out()
             self._observer.look()
-            self._status = self._account.status()
+            self._status = self._log.status()
 
     def _fade_out(self) -> None:
         """Let the sound ramp down before the streams are cut, where they still run."""
-        for port in self.rig.ports.values():
+        for port in self.streams.ports.values():
             port.set_gains(
                 np.zeros((2 * port.stems + 2, port.outputs), np.float32),
                 np.zeros((2, port.outputs), np.float32),
             )
-        if self._threads and not self.rig.lost:
+        if self._threads and not self.streams.lost:
             time.sleep(
-                sum(self.rig.device_seconds)
-                + FADE_OUT_BLOCKS * self.rig.blocksize / self.rig.samplerate
+                sum(self.streams.device_seconds)
+                + FADE_OUT_BLOCKS * self.streams.blocksize / self.streams.samplerate
             )
 
     def __enter__(self) -> Self:
@@ -408,5 +408,5 @@ class LiveSession:
         self.close()
 
     def _set_gains(self, state: MixState) -> None:
-        for name, port in self.rig.ports.items():
+        for name, port in self.streams.ports.items():
             port.set_gains(*matrices(state, name, port.outputs))

@@ -15,7 +15,7 @@ from streamer.models.backends.passthrough import PassthroughSeparator
 from streamer.models.choice import Backend, Choices, eligible
 from streamer.models.devices import kind_of
 from streamer.models.members import Networks
-from streamer.models.networks.anatomy import Anatomy
+from streamer.models.networks.facts import NetworkFacts
 from streamer.models.separator import Bag, Member, Separator, WindowKind
 from streamer.models.threads import wait_without_spinning
 from streamer.models.weights.places import holds, place_of, resolve_auto
@@ -88,24 +88,26 @@ def load(
     wait_without_spinning()
     networks = Networks(place, trust_checkpoint, threads)
     # Of a model that is not in the registry only its networks know the stems.
-    sources = known.stems if known is not None else networks.anatomy(place.bag.members[0]).names
+    sources = known.stems if known is not None else networks.facts(place.bag.members[0]).names
     weights = place.bag.weights_for(len(sources))
     members = _needed(name, place.bag.members, weights, sources, stems)
     there = [member for member in members if member is not None]
-    _check_alike(name, sources, [networks.anatomy(member) for member in there])
+    _check_alike(name, sources, [networks.facts(member) for member in there])
     made = known is not None and known.origin == "made"
-    wish = _Wish(backend, precision or ("bfloat16" if made else "float32"), kind_of(device))
+    request = _BackendRequest(
+        backend, precision or ("bfloat16" if made else "float32"), kind_of(device)
+    )
     windows = WindowKind(segment, exact_window)
-    chosen = _choose(wish, choices or Choices(), networks, there, windows)
+    chosen = _choose(request, choices or Choices(), networks, there, windows)
     separators = [
         None if member is None else networks.separator(member, chosen, windows, device)
         for member in members
     ]
-    return _bag(name, separators, weights, note, f"{chosen.name} {wish.device}")
+    return _bag(name, separators, weights, note, f"{chosen.name} {request.device}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _BackendRequest:
     """What is to run the networks: on a device of that kind, in no less precise numbers."""
 
     backend: Literal["auto"] | Library | Backend
@@ -131,23 +133,27 @@ def _needed(
 
 
 def _choose(
-    wish: _Wish, choices: Choices, networks: Networks, members: Sequence[str], windows: WindowKind
+    request: _BackendRequest,
+    choices: Choices,
+    networks: Networks,
+    members: Sequence[str],
+    windows: WindowKind,
 ) -> Backend:
-    if isinstance(wish.backend, Backend):
-        backends: tuple[Backend, ...] = (wish.backend,)
+    if isinstance(request.backend, Backend):
+        backends: tuple[Backend, ...] = (request.backend,)
     else:
-        library = None if wish.backend == "auto" else wish.backend
-        backends = eligible(library, wish.precision, wish.device)
+        library = None if request.backend == "auto" else request.backend
+        backends = eligible(library, request.precision, request.device)
     for member in members:
-        anatomy = networks.anatomy(member)
-        able = tuple(one for one in backends if _runs(one.library, anatomy))
+        facts = networks.facts(member)
+        able = tuple(one for one in backends if _runs(one.library, facts))
         if not able:
             raise ModelError(
                 f"backend={backends[0].library} runs {_CLASSES[backends[0].library]} alone, which "
                 f"{member} is not; try --backend torch"
             )
         backends = able
-    if networks.anatomy(members[0]).stride is not None:
+    if networks.facts(members[0]).stride is not None:
         # what it remembers is to be computed in float32, of which torch takes care by itself
         exact = Backend("openvino", "float32")
         backends = tuple(dict.fromkeys(exact if o.library == "openvino" else o for o in backends))
@@ -162,10 +168,10 @@ _CLASSES: Final[Mapping[Library, str]] = {
 }
 
 
-def _runs(library: Library, anatomy: Anatomy) -> bool:
+def _runs(library: Library, facts: NetworkFacts) -> bool:
     """Return whether a library knows networks of that kind."""
-    causal = anatomy.stride is not None
-    return library == "torch" or causal or (library == "openvino" and anatomy.hybrid)
+    causal = facts.stride is not None
+    return library == "torch" or causal or (library == "openvino" and facts.hybrid)
 
 
 def _fastest(
@@ -184,11 +190,11 @@ def _fastest(
     known = choices.known(subject, backends)
     if known is not None:
         return known
-    timed, anatomy = WindowKind(), networks.anatomy(member)
-    if anatomy.stride is not None:
+    timed, facts = WindowKind(), networks.facts(member)
+    if facts.stride is not None:
         timed = windows
     elif windows.exact:
-        longest = float(anatomy.segment_seconds)
+        longest = float(facts.segment_seconds)
         timed = WindowKind(min(LIVE_SECONDS, longest), exact=True)
     return choices.measure(
         subject, backends, lambda one: networks.separator(member, one, timed, "cpu"), timed
@@ -247,16 +253,16 @@ def _check_totals(
             )
 
 
-def _check_alike(name: str, sources: Sequence[str], anatomies: Sequence[Anatomy]) -> None:
+def _check_alike(name: str, sources: Sequence[str], known: Sequence[NetworkFacts]) -> None:
     """Check that all networks can be averaged, as `demucs.apply.BagOfModels` asserts."""
-    first = anatomies[0]
-    for anatomy in anatomies:
-        if anatomy.names != tuple(sources):
+    first = known[0]
+    for facts in known:
+        if facts.names != tuple(sources):
             raise WeightsError(
-                f"a network of {name} has the stems {', '.join(anatomy.names)}, not "
+                f"a network of {name} has the stems {', '.join(facts.names)}, not "
                 f"{', '.join(sources)}; give {name} its own weights"
             )
-        shapes = [(one.samplerate, one.channels, one.stride) for one in (anatomy, first)]
+        shapes = [(one.samplerate, one.channels, one.stride) for one in (facts, first)]
         if shapes[0] != shapes[1]:
             raise WeightsError(
                 f"the networks of {name} differ in sample rate, channels or the way along a "

@@ -9,7 +9,7 @@ from streamer.errors import ModelError, WeightsError
 from streamer.models.backends.openvino_graphs import Graphs
 from streamer.models.backends.sparing import SparingSeparator
 from streamer.models.choice import Backend
-from streamer.models.networks.anatomy import Anatomy
+from streamer.models.networks.facts import NetworkFacts
 from streamer.models.separator import Separator, WindowKind
 from streamer.models.weights.places import Place, get_file
 from streamer.settings import Precision
@@ -42,18 +42,18 @@ class Networks:
         """Return what tells its weights from others."""
         return self._graphs_of(member).digest
 
-    def anatomy(self, member: str) -> Anatomy:
-        """Return what is to be known of a network, with the segment that its bag wants.
+    def facts(self, member: str) -> NetworkFacts:
+        """Return the facts of a network, with the segment that its bag wants.
 
         Raises:
             WeightsError: if its weights cannot be had or are not what they should be.
         """
-        anatomy = self._graphs_of(member).anatomy()
+        facts = self._graphs_of(member).facts()
         wish = self._place.bag.segment
         # as `demucs.apply.BagOfModels` does: a transformer's only shrinks
-        if wish is None or (anatomy.transformer and wish > anatomy.segment_seconds):
-            return anatomy
-        return replace(anatomy, segment_seconds=wish)
+        if wish is None or (facts.transformer and wish > facts.segment_seconds):
+            return facts
+        return replace(facts, segment_seconds=wish)
 
     def separator(
         self, member: str, backend: Backend, windows: WindowKind, device: str
@@ -63,23 +63,23 @@ class Networks:
         Raises:
             SettingsError: the windows are longer than it can see.
             ModelError: the device is not there.
-            WeightsError: see `anatomy`.
+            WeightsError: see `facts`.
         """
         if backend.library == "native":
             from streamer.models.backends.native_stream import NativeStreamSeparator
 
             return NativeStreamSeparator(
-                self._file(member), self.anatomy(member), segment=windows.segment
+                self._file(member), self.facts(member), segment=windows.segment
             )
         if backend.library == "openvino":
             from streamer.models.backends.openvino_separator import OpenVinoSeparator
             from streamer.models.backends.openvino_stream import OpenVinoStreamSeparator
 
-            graphs, anatomy = self._graphs_of(member), self.anatomy(member)
-            if anatomy.stride is not None:
-                return OpenVinoStreamSeparator(graphs, anatomy, segment=windows.segment)
+            graphs, facts = self._graphs_of(member), self.facts(member)
+            if facts.stride is not None:
+                return OpenVinoStreamSeparator(graphs, facts, segment=windows.segment)
             return OpenVinoSeparator(
-                graphs, anatomy, backend.precision, windows=windows, threads=self.threads
+                graphs, facts, backend.precision, windows=windows, threads=self.threads
             )
         from streamer.models.backends.quantized import TYPES, round_layers
         from streamer.models.backends.torch_separator import TorchSeparator
@@ -91,14 +91,14 @@ class Networks:
         key = member, backend.precision
         if key not in self._read:
             self._read[key] = self._fresh(member)
-        network, anatomy = self._read[key], self.anatomy(member)
-        use_threads(self.threads, stream=anatomy.stride is not None)
-        if anatomy.stride is not None:
+        network, facts = self._read[key], self.facts(member)
+        use_threads(self.threads, stream=facts.stride is not None)
+        if facts.stride is not None:
             return TorchStreamSeparator(
                 network, target, autocast=TYPES[backend.precision], segment=windows.segment
             )
-        network.segment = anatomy.segment_seconds
-        if anatomy.transformer and windows.exact:
+        network.segment = facts.segment_seconds
+        if facts.transformer and windows.exact:
             network.use_train_segment = False
         autocast = TYPES[backend.precision]
         if autocast is not None:

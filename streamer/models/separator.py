@@ -142,7 +142,7 @@ def window_of_stream(stride: Stride, samplerate: int, segment: float | None) -> 
     return window_frames
 
 
-class Stream(Protocol):
+class ModelStream(Protocol):
     """A network on its way along one stream. It has state, and is called in order."""
 
     def __call__(self, heard: Samples) -> Samples:
@@ -150,7 +150,7 @@ class Stream(Protocol):
         ...
 
 
-def along(stream: Stream, stride: Stride, song: Samples) -> Samples:
+def along(stream: ModelStream, stride: Stride, song: Samples) -> Samples:
     """Take a whole song along a stream of its own; return its stems, in time with it.
 
     ``song`` is ``(frames, channels)``, the stems are ``(stems, frames, channels)``.
@@ -177,7 +177,7 @@ class Streaming(Separator, Protocol):
         """The RMS of the music that it learnt from; what comes at another level it knows less."""
         ...
 
-    def begin(self) -> Stream:
+    def begin(self) -> ModelStream:
         """Begin a stream of which nothing was heard yet."""
         ...
 

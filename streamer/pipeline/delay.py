@@ -17,7 +17,7 @@ Fallback: TypeAlias = Literal["dry", "silence"]
 it, or nothing."""
 
 
-class Delay:
+class ConstantDelay:
     """Gives stems out by position, ``frames`` after their mix went in.
 
     With a ``fallback`` stems may be late or have gaps: what is missing when its time comes is

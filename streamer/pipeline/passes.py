@@ -10,7 +10,7 @@ import numpy as np
 
 from streamer.audio import Samples
 from streamer.errors import ModelError, SettingsError
-from streamer.models.separator import Bag, Member, Stream, Streaming, Stride
+from streamer.models.separator import Bag, Member, ModelStream, Streaming, Stride
 from streamer.pipeline.derive import Derivation, derive
 from streamer.pipeline.schedule import Schedule, live_shifts, shift_offsets
 from streamer.pipeline.stitch import PassMean
@@ -57,7 +57,7 @@ class Pass(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class MemberStems:
+class StatelessModel:
     """The `Pass.separate` of all passes of a member; ``kept`` are the stems that it counts in."""
 
     member: Member
@@ -82,7 +82,7 @@ class MemberStems:
         # one by one the window that fails is known
         return [self([window])[0] for window in windows]
 
-    def begin(self) -> MemberStems:
+    def begin(self) -> StatelessModel:
         """Return itself: it knows of no stream."""
         return self
 
@@ -91,7 +91,7 @@ class MemberStems:
         return kept
 
 
-class StreamStems:
+class StatefulModel:
     """The `Pass.separate` of a member that goes along the stream, and keeps where on it it is.
 
     What was dropped before a window is caught up from the past that the window carries; where that
@@ -102,7 +102,7 @@ class StreamStems:
     def __init__(self, member: Member, kept: tuple[int, ...]) -> None:
         self.member = member
         self.kept = kept
-        self._stream: Stream | None = None
+        self._stream: ModelStream | None = None
         self._position = 0  # of the first frame that was not heard yet
 
     def __call__(self, windows: Sequence[Window]) -> list[Samples]:
@@ -116,9 +116,9 @@ class StreamStems:
             kept += self._hear(rest if self._goes_on(rest) else rest[:1])
         return kept
 
-    def begin(self) -> StreamStems:
+    def begin(self) -> StatefulModel:
         """Return the same for another stream."""
-        return StreamStems(self.member, self.kept)
+        return StatefulModel(self.member, self.kept)
 
     def _goes_on(self, windows: Sequence[Window]) -> bool:
         """Return whether the last of some windows reaches back to what was heard last, and nothing
@@ -168,7 +168,7 @@ class StreamStems:
 class MemberPass:
     """A `Pass` of one member of the bag, with one shift."""
 
-    separate: MemberStems | StreamStems
+    separate: StatelessModel | StatefulModel
     schedule: Schedule
     share: Samples
 
@@ -282,7 +282,7 @@ def _member_passes(
         share = np.zeros((len(stems), len(kept)), np.float32)
         for column, stem in enumerate(kept):
             share[stems.index(stem), column] = member.weights[stem] / totals[stem] / len(offsets)
-        separate = (MemberStems if bag.stride is None else StreamStems)(member, kept)
+        separate = (StatelessModel if bag.stride is None else StatefulModel)(member, kept)
         passes += [MemberPass(separate, schedule(member, offset), share) for offset in offsets]
     return passes
 

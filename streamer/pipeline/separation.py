@@ -25,7 +25,7 @@ from streamer.pipeline.passes import Plan
 from streamer.pipeline.resample import make_resampler
 from streamer.pipeline.stitch import PassMean, Stitcher
 from streamer.pipeline.windows import PassWindows, Window, Windower
-from streamer.pipeline.worker import Job, WindowWorker, leave_out
+from streamer.pipeline.worker import WindowJob, WindowWorker, leave_out
 from streamer.settings import ResamplingEngine
 
 BACKLOG_FRAMES = 16384
@@ -43,7 +43,7 @@ CLIPPERS: Final[Mapping[str, Callable[[Samples], Samples]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class TrackSurvey:
     """What a first pass over the whole track found out.
 
     ``mean`` and ``deviation`` are of its mono mix at the model's rate, for ``normalize="track"``;
@@ -113,11 +113,11 @@ class Separation:
         plan: Plan,
         samplerate: int,
         channels: int,
-        survey: Survey,
+        survey: TrackSurvey,
         worker: WindowWorker,
         *,
         history_frames: int = 0,
-        on_job: Callable[[Job], None] | None = None,
+        on_job: Callable[[WindowJob], None] | None = None,
     ) -> None:
         bag, settings = plan.bag, plan.settings
         self.mix_channels = plan.mix_channels(channels)
@@ -232,7 +232,7 @@ class Separation:
             stitched = stitcher.feed(window.start_frame, self._carried(job), window.schedule)
             yield from self._leave(window.pass_index, stitched)
 
-    def _carried(self, job: Job) -> Samples:
+    def _carried(self, job: WindowJob) -> Samples:
         """Return a window's stems; of a live one one more, which is 1 where the others are a gap.
 
         It takes the way of the stems, so it comes out blended and resampled as they are.

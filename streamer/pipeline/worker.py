@@ -32,7 +32,7 @@ Clock = Callable[[], float]
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class WindowJob:
     """A window on its way through the model.
 
     ``stems`` are what came of it; None where nothing did: ``error`` says why, or a newer window
@@ -73,7 +73,7 @@ class WindowWorker(Protocol):
         """Take a window, and what is to be done with it."""
         ...
 
-    def finished(self, *, wait: bool = False) -> Iterator[Job]:
+    def finished(self, *, wait: bool = False) -> Iterator[WindowJob]:
         """Yield the windows that are done, oldest first; with ``wait``, all that were submitted."""
         ...
 
@@ -104,7 +104,7 @@ class Worker:
     def __init__(self, jobs: int, batch: int = 1) -> None:
         self._pool = ThreadPoolExecutor(jobs, "stemstream-model") if jobs else None
         self._batch = batch if jobs else 1
-        self._pending: deque[tuple[Job, _Batch, int]] = deque()
+        self._pending: deque[tuple[WindowJob, _Batch, int]] = deque()
         self._filling: dict[Separate, _Batch] = {}
         most_batches = jobs + math.ceil(jobs * QUEUE_WINDOWS / batch)
         self._queued: deque[Future[Sequence[Samples | None]]] = deque(maxlen=most_batches)
@@ -115,7 +115,7 @@ class Worker:
         if batch.windows and batch.windows[0].data.shape != window.data.shape:
             self._begin(separate)
             batch = self._filling[separate] = _Batch()
-        self._pending.append((Job(window, separate), batch, len(batch.windows)))
+        self._pending.append((WindowJob(window, separate), batch, len(batch.windows)))
         batch.windows.append(window)
         if len(batch.windows) == self._batch:
             self._begin(separate)
@@ -134,7 +134,7 @@ class Worker:
         batch.stems = self._pool.submit(separate, batch.windows)
         self._queued.append(batch.stems)
 
-    def finished(self, *, wait: bool = False) -> Iterator[Job]:
+    def finished(self, *, wait: bool = False) -> Iterator[WindowJob]:
         """See `WindowWorker.finished`.
 
         Raises:
@@ -165,7 +165,7 @@ class _Queue:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.jobs: deque[Job] = deque()
+        self.jobs: deque[WindowJob] = deque()
         self.closed = False
         self.changed = threading.Condition()
 
@@ -204,7 +204,7 @@ class LiveWorker:
 
     def __init__(self, waiting: int = 1, clock: Clock = time.monotonic) -> None:
         self._clock = clock
-        self._pending: deque[Job] = deque()
+        self._pending: deque[WindowJob] = deque()
         self._most_waiting = waiting
         self._queue = _Queue(clock)
         self._thread = threading.Thread(
@@ -215,7 +215,7 @@ class LiveWorker:
 
     def submit(self, window: Window, separate: Separate) -> None:
         """Have a window computed, unless a newer one comes before its turn does."""
-        job = Job(window, separate, queued_at=self._clock())
+        job = WindowJob(window, separate, queued_at=self._clock())
         queue = self._queue
         with queue.changed:
             if len(queue.jobs) == self._most_waiting:
@@ -237,7 +237,7 @@ class LiveWorker:
                 oldest, stems=None, error=error, ended_at=self._clock(), done=True
             )
 
-    def finished(self, *, wait: bool = False) -> Iterator[Job]:
+    def finished(self, *, wait: bool = False) -> Iterator[WindowJob]:
         """See `WindowWorker.finished`; nothing is raised."""
         while self._pending:
             with self._queue.changed:
@@ -253,7 +253,7 @@ class LiveWorker:
         self._thread.join(CLOSE_SECONDS)  # a model that hangs does not keep the run from ending
 
 
-def compute(jobs: Sequence[Job], clock: Clock) -> None:
+def compute(jobs: Sequence[WindowJob], clock: Clock) -> None:
     """Compute windows, equally long, in one go; what goes wrong becomes a value of the jobs."""
     began_at = clock()
     for job in jobs:

@@ -1,5 +1,5 @@
 """Sound devices and clocks that are not there: all on virtual time, to test a live run or a host.
 
-`virtual` is a `Backend` of fake devices, `virtual_device` one of them with its faults, `two_clocks`
-two that drift apart. Shipped, and imported by no product code.
+`virtual` is an `AudioBackend` of fake devices, `virtual_device` one of them with its faults,
+`two_clocks` two that drift apart. Shipped, and imported by no product code.
 """

@@ -57,7 +57,7 @@ _CALLBACK = ctypes.CFUNCTYPE(
 
 
 class VirtualStream:
-    """A stream on a fake device. See `Stream`."""
+    """A stream on a fake device. See `DeviceStream`."""
 
     def __init__(self, device: VirtualDevice, request: StreamRequest) -> None:
         """Not for callers: see `VirtualBackend.open`."""
@@ -163,7 +163,7 @@ class VirtualStream:
 
 
 class VirtualBackend:
-    """Fake devices on one virtual clock. See `Backend`.
+    """Fake devices on one virtual clock. See `AudioBackend`.
 
     With ``reopens`` a device that was away opens again without a `refresh`, as ALSA's do; without,
     the list has to be made anew first, as on most systems.

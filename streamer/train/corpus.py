@@ -39,7 +39,7 @@ SILENCE_RMS: Final = 1e-4
 
 
 @dataclass(frozen=True)
-class Survey:
+class SongSurvey:
     """What was measured of a song: a number for each stem, in their order.
 
     ``rms`` and ``peak`` are of full scale, ``clipped`` counts samples. ``envelope`` is the RMS of
@@ -60,7 +60,7 @@ class Track:
     path: Path
     samplerate: int
     frames: int
-    survey: Survey
+    survey: SongSurvey
 
     @cached_property
     def _samples(self) -> NDArray[np.float16]:
@@ -127,13 +127,13 @@ def _track(song: Song, samplerate: int, cache: Path) -> Track:
     return Track(song, path, samplerate, frames, survey)
 
 
-def _kept_survey(notes: Path, path: Path) -> Survey | None:
+def _kept_survey(notes: Path, path: Path) -> SongSurvey | None:
     """Return what was measured of a song; None where it or the samples are gone or damaged."""
     try:
         kept = json.loads(read_sealed(notes))
         if digest(path) != kept["sha256"]:
             return None
-        return Survey(**{field: tuple(values) for field, values in kept["survey"].items()})
+        return SongSurvey(**{field: tuple(values) for field, values in kept["survey"].items()})
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -148,7 +148,7 @@ def _key(song: Song, samplerate: int) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
 
-def _decode(song: Song, samplerate: int, path: Path) -> Survey:
+def _decode(song: Song, samplerate: int, path: Path) -> SongSurvey:
     """Write a song's samples, a stretch at a time, and measure them."""
     frames = song.frames_at(samplerate)
     # other processes may be at it as well, and nobody can have put a link there
@@ -192,10 +192,10 @@ class _Measure:
         whole = mixture[: len(mixture) // self._step * self._step].reshape(-1, self._step)
         self._envelope += np.sqrt(whole.mean(axis=1)).round(5).tolist()
 
-    def result(self) -> Survey:
+    def result(self) -> SongSurvey:
         """Return what was measured."""
         rms = np.sqrt(self._energy / max(self._samples, 1))
-        return Survey(
+        return SongSurvey(
             tuple(rms.tolist()),
             tuple(self._peak.tolist()),
             tuple(self._clipped.tolist()),

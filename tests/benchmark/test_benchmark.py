@@ -9,7 +9,7 @@ import pytest
 
 from streamer.benchmark.inference import (
     NO_NETWORK,
-    Job,
+    BenchmarkJob,
     Result,
     jobs,
     models_here,
@@ -42,7 +42,7 @@ def test_the_models_that_are_here() -> None:
 def test_a_model_without_a_network_runs_once() -> None:
     backends = [one.name for one in BACKENDS]
     found = list(jobs(["passthrough", "htdemucs_mini"], backends, [2.0, 0.5]))
-    assert found[0] == Job("passthrough", NO_NETWORK, (0.5, 2.0))
+    assert found[0] == BenchmarkJob("passthrough", NO_NETWORK, (0.5, 2.0))
     assert [job.backend for job in found[1:]] == backends[:-1]
 
 
@@ -52,7 +52,7 @@ def test_a_streaming_model_runs_on_what_runs_it_in_all_its_digits() -> None:
 
 
 def test_a_job_in_this_process_and_apart() -> None:
-    job = Job("passthrough", NO_NETWORK, (1.0, 100.0))
+    job = BenchmarkJob("passthrough", NO_NETWORK, (1.0, 100.0))
     for results in (list(run_here(job)), run_apart(job)):
         assert [result.window_seconds for result in results] == [1.0, 100.0]
         for result in results:
@@ -64,9 +64,9 @@ def test_a_job_in_this_process_and_apart() -> None:
 
 
 def test_what_fails_is_in_the_results() -> None:
-    (result,) = run_here(Job("htdemucs_mini", "torch float32", (60.0,)))
+    (result,) = run_here(BenchmarkJob("htdemucs_mini", "torch float32", (60.0,)))
     assert "must be at most" in result.problem
-    (result,) = run_here(Job("htdemucs_miny", "torch float32", (1.0,)))
+    (result,) = run_here(BenchmarkJob("htdemucs_miny", "torch float32", (1.0,)))
     assert "did you mean htdemucs_mini" in result.problem
     with pytest.raises(SettingsError, match="no backend is named 'x'; there are torch float32"):
         backend_named("x")
@@ -88,7 +88,7 @@ def test_what_a_backend_costs_in_sound_is_told() -> None:
     pytest.importorskip("stempeg")
     found = {}
     for backend in ("torch float32", "openvino float32", "openvino bfloat16"):
-        (result,) = run_here(Job("htdemucs_mini", backend, (1.0,)))
+        (result,) = run_here(BenchmarkJob("htdemucs_mini", backend, (1.0,)))
         assert not result.problem
         found[backend] = result.deviation_db
     assert found["torch float32"] is None

@@ -154,7 +154,7 @@ def test_two_devices_keep_the_delay_within_half_a_block(jitter_seconds: float) -
         run.advance(13)
         status = run.session.status()
         announced = run.session.delay_seconds
-        splices = run.session.rig.ports["speakers"].counters().splices
+        splices = run.session.streams.ports["speakers"].counters().splices
     assert splices == status.xruns == status.dropped_frames == status.deadline_misses == 0
     for second in range(2, 13):
         delay = delay_between(mic, signal, output, second)
@@ -180,7 +180,7 @@ def test_live_equals_file_to_the_bit(tmp_path: Path, blocksize: int) -> None:
         chosen = run.session.settings
         run.advance(2.5)
         delay = run.session.plan.delay.frames
-        counters = run.session.rig.capture.counters()
+        counters = run.session.streams.capture.counters()
     recorded = np.stack(
         [soundfile.read(tmp_path / "take-001" / f"{n}.wav", dtype="float32")[0] for n in bag.names]
     )
@@ -411,7 +411,7 @@ def test_a_session_in_threads_of_its_own() -> None:
 def test_an_error_of_the_engine_is_raised_by_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = VirtualBackend([card(noise_source(seconds=1))])
     with known_timing(), open_session(LiveSettings(**PLAN), backend, scaled) as session:
-        monkeypatch.setattr(session.rig, "watch", lambda now: 1 / 0)
+        monkeypatch.setattr(session.streams, "watch", lambda now: 1 / 0)
         session.start()
         with pytest.raises(ZeroDivisionError):
             session.wait()
@@ -419,11 +419,11 @@ def test_an_error_of_the_engine_is_raised_by_who_waits(monkeypatch: pytest.Monke
 
 def test_what_callbacks_work_on_lives_as_long_as_a_stream_that_calls_them() -> None:
     with running([microphone(noise_source()), speakers()]) as run:
-        rig = run.session.rig
-        requests = [link.request for link in rig.links]
-        ports = [weakref.ref(port) for port in (rig.capture, *rig.ports.values())]
+        streams = run.session.streams
+        requests = [stream.request for stream in streams.all]
+        ports = [weakref.ref(port) for port in (streams.capture, *streams.ports.values())]
         run.advance(0.5)
-    del run, rig
+    del run, streams
     gc.collect()
     assert len(requests) == len(ports) == 2
     assert None not in [port() for port in ports]

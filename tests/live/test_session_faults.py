@@ -93,7 +93,7 @@ def advance_to(run: Run, seconds: float) -> None:
 def assert_waiting(run: Run, reason: Reason, fault: Fault) -> None:
     status = run.session.status()
     assert (status.state, status.reason) == (State.WAITING, reason)
-    assert status.gaps == len(run.session.rig.lost)
+    assert status.gaps == len(run.session.streams.lost)
     assert TROUBLE.get(fault, "") in status.detail
     assert reason.value in run.told[0]
 
@@ -114,7 +114,7 @@ def test_a_duplex_device_that_goes_away_comes_back(fault: Fault, tmp_path: Path)
         fault(run.backend, device)
         announced = run.announced_frames
         advance_to(run, LEAVES - 0.01)
-        before = run.session.rig.capture.counters().captured_frames
+        before = run.session.streams.capture.counters().captured_frames
         advance_to(run, LEAVES + FOUND_SECONDS)
         assert_waiting(run, Reason.INPUT_LOST, fault)
         assert run.session.delay_seconds * RATE == pytest.approx(announced)
@@ -122,7 +122,7 @@ def test_a_duplex_device_that_goes_away_comes_back(fault: Fault, tmp_path: Path)
         back = heard(device, RETURNS)
         advance_to(run, 7.0)
         status = run.session.status()
-        missing = run.session.rig.capture.counters().gap_frames
+        missing = run.session.streams.capture.counters().gap_frames
     assert (status.state, status.rung) == (State.RUNNING, 0)
     assert status.gaps == 1
     assert run.announced_frames == announced
@@ -301,7 +301,7 @@ def test_two_outputs_of_a_file_keep_together(tmp_path: Path) -> None:
     ) as run:
         run.advance(13)
         delay = run.session.delay_seconds
-        assert run.session.rig.ports["two"].counters().splices == 0
+        assert run.session.streams.ports["two"].counters().splices == 0
     lag = round(delay * RATE)
     begin = 2000
     for second in (3, 8, 12):
@@ -403,7 +403,7 @@ def test_no_numbers_and_denormals_at_the_input_are_silence() -> None:
         run.advance(3)
         announced = run.announced_frames
         assert run.session.status().state is State.RUNNING
-        assert run.session.rig.capture.counters().bad_samples == 300
+        assert run.session.streams.capture.counters().bad_samples == 300
     out = device.heard(0, device.heard_frames)[:, :4]
     first = announced + RATE // 2
     for pair in (out[first:, :2], out[first:, 2:]):

@@ -15,9 +15,9 @@ from streamer import Processor, Settings, SettingsError
 from streamer.errors import ModelError
 from streamer.models.separator import CONTEXT_HOPS, Stride
 from streamer.pipeline.gaps import EDGE_FRAMES
-from streamer.pipeline.passes import StreamStems
+from streamer.pipeline.passes import StatefulModel
 from streamer.pipeline.schedule import Schedule
-from streamer.pipeline.separation import Survey
+from streamer.pipeline.separation import TrackSurvey
 from streamer.pipeline.windows import Window
 from streamer.pipeline.worker import LiveWorker
 from streamer.processor import Live
@@ -173,7 +173,7 @@ def windows_of(mix, count):
 def test_a_window_that_was_given_away_before_is_heard_anew():
     model, mix = AlongTheStream(STRIDE, hops=1), noise(60 * HOP)
     (member,) = model.bag().members
-    separate, windows = StreamStems(member, (0, 1, 2, 3)), windows_of(mix, 12)
+    separate, windows = StatefulModel(member, (0, 1, 2, 3)), windows_of(mix, 12)
     expected = expected_of(mix)
     separate(windows[:6])
     again = separate(windows[4:9])
@@ -186,7 +186,7 @@ def test_a_window_that_was_given_away_before_is_heard_anew():
 def test_a_batch_that_reaches_too_far_back_is_heard_in_two_goes():
     model, mix = AlongTheStream(STRIDE, hops=1), noise(80 * HOP)
     (member,) = model.bag().members
-    separate, windows = StreamStems(member, (0, 1, 2, 3)), windows_of(mix, 60)
+    separate, windows = StatefulModel(member, (0, 1, 2, 3)), windows_of(mix, 60)
     separate(windows[:1])
     stems = separate(windows[40:50])
     assert len(stems) == 10
@@ -230,7 +230,7 @@ def test_it_is_given_the_level_that_it_learnt_from(normalize):
     settings = Settings(normalize=normalize, clip_mode="none")
     with Processor(settings, bag=model.bag()) as processor:
         deviation = float(mix.mean(axis=1).std())
-        processor.prepare(RATE, 500, 2, Survey(0.0, deviation))
+        processor.prepare(RATE, 500, 2, TrackSurvey(0.0, deviation))
         out = fed(processor, mix, [500])
     level = np.sqrt(np.mean(np.concatenate(heard)[5000:20000] ** 2, dtype=float))
     expected = {"rms": 0.15, "track": 0.15 * 2**0.5, "none": mix[5000:].std()}

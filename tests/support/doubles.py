@@ -17,9 +17,9 @@ from demucs.htdemucs import HTDemucs
 from streamer.audio import Samples
 from streamer.errors import ModelError, ModelMemoryError
 from streamer.models.backends.torch_separator import TorchSeparator
-from streamer.models.separator import WHOLE, Bag, Load, Member, Stream, Stride
+from streamer.models.separator import WHOLE, Bag, Load, Member, ModelStream, Stride
 from streamer.pipeline.windows import Window
-from streamer.pipeline.worker import HUNG_SECONDS, HUNG_WINDOWS, Job, Separate, leave_out
+from streamer.pipeline.worker import HUNG_SECONDS, HUNG_WINDOWS, Separate, WindowJob, leave_out
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 RATE = 8000
@@ -89,7 +89,7 @@ class AlongTheStream(RecordingSeparator):
         self.begun = 0
         self.calls: list[int] = []
 
-    def begin(self) -> Stream:
+    def begin(self) -> ModelStream:
         self.begun += 1
         past = np.zeros((self.stride.lookahead_frames, 2))
         total = np.zeros(2)
@@ -152,7 +152,7 @@ class SlowWorker:
         self._clock = clock
         self._compute_seconds = compute_seconds
         self._most_waiting = waiting
-        self._pending: deque[Job] = deque()
+        self._pending: deque[WindowJob] = deque()
         self._free_at = 0.0
         self.computed = 0
 
@@ -161,7 +161,7 @@ class SlowWorker:
         waiting = [job for job in self._pending if not job.done and not job.began_at]
         if len(waiting) == self._most_waiting:
             waiting[0].done = True
-        self._pending.append(Job(window, separate, queued_at=self._clock.now))
+        self._pending.append(WindowJob(window, separate, queued_at=self._clock.now))
         oldest = self._pending[0]
         late = self._clock.now - oldest.queued_at > HUNG_SECONDS
         if len(self._pending) > HUNG_WINDOWS and late and not oldest.done:
@@ -169,7 +169,7 @@ class SlowWorker:
             self._pending[0] = replace(oldest, error=hangs, done=True)
         self._go_on()
 
-    def finished(self, *, wait: bool = False) -> Iterator[Job]:
+    def finished(self, *, wait: bool = False) -> Iterator[WindowJob]:
         while self._pending:
             self._go_on(float("inf") if wait else self._clock.now)
             if not self._pending[0].done:
@@ -196,7 +196,7 @@ class SlowWorker:
             for job in begun:
                 job.done = True
 
-    def _begin(self, waiting: list[Job], until: float) -> list[Job]:
+    def _begin(self, waiting: list[WindowJob], until: float) -> list[WindowJob]:
         """Begin with those that wait when it is free, if that is by then."""
         if not waiting:
             return []

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from streamer.live.control.controls import Controls
-from streamer.live.control.subscriptions import Desk, RemoteCounters, Sender
+from streamer.live.control.subscriptions import OscSubscriptions, RemoteCounters, Sender
 from streamer.live.listen import LOOPBACK, find_address, refusal
 from streamer.live.status import Status
 
@@ -54,7 +54,7 @@ class Remote:
         host: str = LOOPBACK,
         tell: Callable[[str], None] = lambda _sentence: None,
     ) -> None:
-        self._desk = Desk(controls, status, tell)
+        self._subscriptions = OscSubscriptions(controls, status, tell)
         self._socket = _listen(host, port)
         self._stop, self._stopped = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="stemstream-osc", daemon=True)
@@ -73,7 +73,7 @@ class Remote:
     @property
     def counters(self) -> RemoteCounters:
         """What has arrived since the start."""
-        return self._desk.counters
+        return self._subscriptions.counters
 
     def start(self) -> None:
         """Begin to listen."""
@@ -123,12 +123,12 @@ class Remote:
                 datagram, sender = self._socket.recvfrom(_LARGEST_BYTES)
             except OSError:
                 break
-            for answer in self._desk.receive(datagram, sender, time.monotonic()):
+            for answer in self._subscriptions.receive(datagram, sender, time.monotonic()):
                 self._send(answer, sender)
         time.sleep(_PAUSE_SECONDS)
 
     def _push(self, now_seconds: float) -> None:
-        for datagram, subscriber in self._desk.push(now_seconds):
+        for datagram, subscriber in self._subscriptions.push(now_seconds):
             self._send(datagram, subscriber)
 
     def _send(self, datagram: bytes, target: Sender) -> None:

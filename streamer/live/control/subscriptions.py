@@ -56,7 +56,7 @@ class _Subscriber:
     sent: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
-class Desk:
+class OscSubscriptions:
     """The remote without its socket: datagrams in, datagrams out, time as an argument.
 
     Args:

@@ -76,7 +76,7 @@ class StreamRequest:
             yield "output", self.output, self.output_channels
 
 
-class Stream(Protocol):
+class DeviceStream(Protocol):
     """A stream that was opened. It makes no sound before `start` and after `stop` or `close`."""
 
     @property
@@ -111,7 +111,7 @@ class Stream(Protocol):
         """Stop at once and give the device back. Twice is fine; never raises."""
 
 
-class Backend(Protocol):
+class AudioBackend(Protocol):
     """Where devices and streams come from."""
 
     def devices(self) -> list[Device]:
@@ -126,7 +126,7 @@ class Backend(Protocol):
         None: nobody tells. It may open the device for a moment, so no stream may be open on it.
         """
 
-    def open(self, request: StreamRequest) -> Stream:
+    def open(self, request: StreamRequest) -> DeviceStream:
         """Open a stream.
 
         Raises:

@@ -37,7 +37,7 @@ _INVALID_RATE, _INVALID_DEVICE, _INVALID_PAIR, _UNAVAILABLE = -9997, -9996, -999
 
 
 class PortAudioBackend:
-    """The devices that PortAudio knows. See `Backend`.
+    """The devices that PortAudio knows. See `AudioBackend`.
 
     Raises:
         DeviceError: PortAudio is not installed, or does not start.
@@ -124,7 +124,7 @@ class PortAudioBackend:
 
 
 class PortAudioStream:
-    """A PortAudio stream whose callback is native code. See `Stream`."""
+    """A PortAudio stream whose callback is native code. See `DeviceStream`."""
 
     def __init__(self, library: Library, request: StreamRequest) -> None:
         """Not for callers: see `PortAudioBackend.open`."""

@@ -10,7 +10,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from streamer.errors import DeviceError
-from streamer.live.devices.device import Backend, Device, Kind, Stream, StreamRequest, is_gone
+from streamer.live.devices.device import (
+    AudioBackend,
+    Device,
+    DeviceStream,
+    Kind,
+    StreamRequest,
+    is_gone,
+)
 from streamer.live.devices.watchdog import Reconnect, Watchdog
 from streamer.live.status import Reason
 
@@ -20,7 +27,7 @@ LATE_SECONDS = 0.25
 """How long an input may take to begin, so that what it missed meanwhile counts for nothing."""
 
 
-class Link:
+class ReconnectingStream:
     """A stream that is kept alive.
 
     ``callbacks`` tells how often its callback has run, ``lost`` is what its loss is called.
@@ -28,12 +35,12 @@ class Link:
     stay silent. ``cut`` says that a stream was closed whose end is not softened yet. ``losses``
     counts; ``gap_frames`` is how long the device was away the last time, and ``trouble`` why it
     could not be had when it was last tried. ``latency_seconds`` and ``uncounted_seconds``: see
-    `Stream`.
+    `DeviceStream`.
     """
 
     def __init__(
         self,
-        backend: Backend,
+        backend: AudioBackend,
         request: StreamRequest,
         callbacks: Callable[[], int],
         lost: Reason,
@@ -51,13 +58,13 @@ class Link:
         self._called = 0
         self._again = False
         self._seen_at = 0.0
-        self._stream: Stream | None = None
+        self._device_stream: DeviceStream | None = None
         self._reconnect: Reconnect | None = None
 
     @property
-    def stream(self) -> Stream | None:
+    def device_stream(self) -> DeviceStream | None:
         """The stream, or None where none is open."""
-        return self._stream
+        return self._device_stream
 
     @property
     def device(self) -> Device:
@@ -71,7 +78,9 @@ class Link:
         return kind
 
     def ask(self) -> tuple[float, float]:
-        """Return what the device says of its latency, in and out, when it is open: see `Stream`.
+        """Return what the device says of its latency, in and out, when it is open.
+
+        See `DeviceStream`.
 
         Raises:
             DeviceError: the device cannot be had as asked.
@@ -95,21 +104,21 @@ class Link:
         except DeviceError:
             stream.close()
             raise
-        self._stream = stream
+        self._device_stream = stream
         self._watchdog = Watchdog(self.request.blocksize / self.request.samplerate)
 
     def watch(self, now: float) -> None:
         """Where the stream has just died, give its device back."""
-        if self._stream is None:
+        if self._device_stream is None:
             return
         called = self._callbacks()
         if called != self._called and not self._came_late(called, now):
             self._called, self._seen_at = called, now
             self.away, self._reconnect, self.trouble = False, None, ""
             self._again = False
-        if self._stream is None:
+        if self._device_stream is None:
             return
-        dead = self._watchdog.feed(now, called, self._stream.active).dead
+        dead = self._watchdog.feed(now, called, self._device_stream.active).dead
         if dead or (self.away and self._watchdog.silent_seconds >= TRIAL_SECONDS):
             self.lose(now)
 
@@ -173,6 +182,6 @@ class Link:
 
     def close(self) -> None:
         """Give the device back; twice is fine."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream, self.cut = None, True
+        if self._device_stream is not None:
+            self._device_stream.close()
+            self._device_stream, self.cut = None, True

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from streamer.errors import DeviceError
-from streamer.live.devices.device import Backend, Device, StreamRequest
-from streamer.live.devices.reconnecting import Link
+from streamer.live.devices.device import AudioBackend, Device, StreamRequest
+from streamer.live.devices.reconnecting import ReconnectingStream
 from streamer.live.devices.wiring import Wiring
 from streamer.live.realtime.callbacks import FADE_FRAMES
 from streamer.live.realtime.ports import CapturePort, DuplexPort, PlaybackPort
@@ -27,12 +27,12 @@ SPARE_SECONDS = 1.0
 """What a port with a clock of its own keeps in its rings while its device is away."""
 
 
-class Rig:
-    """The ports of a wiring, and a `Link` for each of its streams."""
+class DeviceStreams:
+    """The ports of a wiring, and a `ReconnectingStream` for each of its streams."""
 
     def __init__(
         self,
-        backend: Backend,
+        backend: AudioBackend,
         wiring: Wiring,
         stems: int,
         delay_frames: int,
@@ -70,11 +70,11 @@ class Rig:
         for port in (self.capture, *self.ports.values()):
             port.use_clock(clock)
         self._duplex: DuplexPort | None = None
-        self.links = self._make_links()
+        self.all = self._make_streams()
 
-    def _make_links(self) -> list[Link]:
+    def _make_streams(self) -> list[ReconnectingStream]:
         wiring = self._wiring
-        links = []
+        streams = []
         outputs = list(zip(self.ports.values(), wiring.outputs, strict=True))
         if wiring.input is not None:
             capture = self.capture
@@ -84,8 +84,8 @@ class Rig:
                 port, output = outputs.pop(0)
                 state = self._duplex = DuplexPort(capture, port)
             request = self._request(wiring.input, output, state)
-            links.append(
-                Link(
+            streams.append(
+                ReconnectingStream(
                     self._backend,
                     request,
                     lambda: capture.counters().callbacks,
@@ -93,15 +93,15 @@ class Rig:
                 )
             )
         for port, device in outputs:
-            links.append(
-                Link(
+            streams.append(
+                ReconnectingStream(
                     self._backend,
                     self._request(None, device, port),
                     lambda port=port: port.counters().callbacks,  # type: ignore[misc]
                     Reason.OUTPUT_LOST,
                 )
             )
-        return links
+        return streams
 
     def _request(
         self,
@@ -128,8 +128,8 @@ class Rig:
         Raises:
             DeviceError: a device cannot be had as asked.
         """
-        seconds = [link.ask() for link in self.links]
-        first_output = seconds[len(self.links) - len(self.ports)]
+        seconds = [stream.ask() for stream in self.all]
+        first_output = seconds[len(self.all) - len(self.ports)]
         return seconds[0][0], first_output[1]
 
     def open(self) -> None:
@@ -142,74 +142,74 @@ class Rig:
             for port in self.ports.values():
                 port.skip(0)  # a device records from the middle of something: it fades in
         try:
-            for link in self.links:
-                link.open(lambda link=link: self._starting(link))  # type: ignore[misc]
+            for stream in self.all:
+                stream.open(lambda stream=stream: self._starting(stream))  # type: ignore[misc]
         except BaseException:
             self.close()
             raise
 
-    def _starting(self, link: Link) -> float:
+    def _starting(self, stream: ReconnectingStream) -> float:
         """Tell a stream's ports how to read its times; return now."""
-        if link.request.input is not None:
-            self.capture.leave_out(link.uncounted_seconds)
+        if stream.request.input is not None:
+            self.capture.leave_out(stream.uncounted_seconds)
         for one, port in self._outputs():
-            if one is link:
-                port.leave_out(link.uncounted_seconds)
+            if one is stream:
+                port.leave_out(stream.uncounted_seconds)
         return self._clock()
 
     def close(self) -> None:
         """Give every device back."""
-        for link in self.links:
-            link.close()
+        for stream in self.all:
+            stream.close()
 
     @property
     def device_seconds(self) -> tuple[float, float]:
         """What the input and the first output said of their own latency, when last opened."""
         first_output, _ = next(self._outputs())
-        return self.links[0].latency_seconds[0], first_output.latency_seconds[1]
+        return self.all[0].latency_seconds[0], first_output.latency_seconds[1]
 
     @property
     def exact(self) -> tuple[bool, bool]:
         """Whether what input and first output say of themselves is right to the frame."""
         first_output, _ = next(self._outputs())
-        return self.links[0].uncounted_seconds > 0, first_output.uncounted_seconds > 0
+        return self.all[0].uncounted_seconds > 0, first_output.uncounted_seconds > 0
 
     @property
-    def lost(self) -> list[Link]:
+    def lost(self) -> list[ReconnectingStream]:
         """The streams whose device is away."""
-        return [link for link in self.links if link.away]
+        return [stream for stream in self.all if stream.away]
 
     def live_port(self) -> PlaybackPort | None:
         """The first output that plays: a file goes at its pace."""
-        for link, port in self._outputs():
-            if not link.away:
+        for stream, port in self._outputs():
+            if not stream.away:
                 return port
         return None
 
-    def _outputs(self) -> Iterator[tuple[Link, PlaybackPort]]:
-        """Each port with the link that plays it; an input of its own comes before them."""
-        links = self.links[len(self.links) - len(self.ports) :]
-        return zip(links, self.ports.values(), strict=True)
+    def _outputs(self) -> Iterator[tuple[ReconnectingStream, PlaybackPort]]:
+        """Each port with the stream that plays it; an input of its own comes before them."""
+        streams = self.all[len(self.all) - len(self.ports) :]
+        return zip(streams, self.ports.values(), strict=True)
 
     def watch(self, now: float) -> None:
         """Look after the streams; to be called often."""
-        for link in self.links:
-            link.watch(now)
-        closed = [link for link in self.links if link.stream is None]
-        for link in closed:
-            self._stand_in(link, now)
-        self._bring_back([link for link in closed if link.due(now)], now)
+        for stream in self.all:
+            stream.watch(now)
+        closed = [stream for stream in self.all if stream.device_stream is None]
+        for stream in closed:
+            self._stand_in(stream, now)
+        self._bring_back([stream for stream in closed if stream.due(now)], now)
 
-    def _stand_in(self, link: Link, now: float) -> None:
+    def _stand_in(self, stream: ReconnectingStream, now: float) -> None:
         """Let the time pass for the ports of a stream whose device is away."""
-        frames = link.pass_time(now)
-        if link.request.input is not None:
-            if link.cut and frames:
+        frames = stream.pass_time(now)
+        if stream.request.input is not None:
+            if stream.cut and frames:
                 self._end_softly(frames)
-                link.cut = False
+                stream.cut = False
             self.capture.skip(frames)
         for one, port in self._outputs():
-            if one is link:
+            if one is stream:
                 self._keep_place(port)
 
     def _end_softly(self, most_frames: int) -> None:
@@ -233,57 +233,57 @@ class Rig:
         port.stem_ring.release(kept_from)
         port.dry_ring.release(kept_from)
 
-    def _bring_back(self, due: Sequence[Link], now: float) -> None:
+    def _bring_back(self, due: Sequence[ReconnectingStream], now: float) -> None:
         """Try lost devices again.
 
         A device is tried under its old entry. Where that fails, it needs PortAudio to start anew,
         since only then it sees devices come; for that all streams are closed, so it is done only
         where nothing is heard anyway.
         """
-        for link in due:
-            self._reopen(link)
-        missing = [link for link in due if link.stream is None]
+        for stream in due:
+            self._reopen(stream)
+        missing = [stream for stream in due if stream.device_stream is None]
         if missing and self._is_silent():
             self._look_again(now)
-        for link in missing:
-            if link.stream is None:
-                link.failed(now)
+        for stream in missing:
+            if stream.device_stream is None:
+                stream.failed(now)
 
     def _look_again(self, now: float) -> None:
-        standing = [link for link in self.links if link.stream is not None]
-        for link in standing:
-            link.close()
+        standing = [stream for stream in self.all if stream.device_stream is not None]
+        for stream in standing:
+            stream.close()
         try:
             self._backend.refresh()
         except DeviceError as error:
-            for link in self.links:
-                link.trouble = str(error)
+            for stream in self.all:
+                stream.trouble = str(error)
         else:
-            for link in self.links:
-                self._reopen(link, anew=True)
-        for link in standing:
-            if link.stream is None:
-                link.lose(now)
+            for stream in self.all:
+                self._reopen(stream, anew=True)
+        for stream in standing:
+            if stream.device_stream is None:
+                stream.lose(now)
 
-    def _reopen(self, link: Link, *, anew: bool = False) -> None:
+    def _reopen(self, stream: ReconnectingStream, *, anew: bool = False) -> None:
         """Try to open a stream again; with ``anew`` from a new list of devices."""
 
         def starting() -> float:
-            now = self._starting(link)
-            self._stand_in(link, now)
+            now = self._starting(stream)
+            self._stand_in(stream, now)
             return now
 
         try:
             if anew:
-                link.find_again()
-            link.open(starting)
+                stream.find_again()
+            stream.open(starting)
         except DeviceError as error:
-            link.trouble = str(error)
+            stream.trouble = str(error)
 
     def _is_silent(self) -> bool:
         """Return whether no output has anything left to play."""
-        playing = [port for link, port in self._outputs() if not link.away]
-        first = self.links[0]
+        playing = [port for stream, port in self._outputs() if not stream.away]
+        first = self.all[0]
         if not playing:
             return True
         if first.request.input is None or not first.away:

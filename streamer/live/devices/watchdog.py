@@ -24,7 +24,7 @@ LONGEST_WAIT_SECONDS = 1.0
 _CARD = re.compile(r"\s*\(hw:\d+,\d+\)$")
 
 
-class Verdict(StrEnum):
+class Liveness(StrEnum):
     """What a stream is."""
 
     ALIVE = "alive"
@@ -34,7 +34,7 @@ class Verdict(StrEnum):
     @property
     def dead(self) -> bool:
         """Whether it has to be opened anew."""
-        return self is not Verdict.ALIVE
+        return self is not Liveness.ALIVE
 
 
 class Watchdog:
@@ -56,7 +56,7 @@ class Watchdog:
         self._looked_seconds = 0.0
         self.silent_seconds = 0.0
 
-    def feed(self, now_seconds: float, callbacks: int, active: bool) -> Verdict:
+    def feed(self, now_seconds: float, callbacks: int, active: bool) -> Liveness:
         """Judge by the callbacks so far, and by whether the stream says that it is active.
 
         To be asked several times a second. ``now_seconds`` is any clock that does not go back.
@@ -65,11 +65,11 @@ class Watchdog:
         self._looked_seconds = now_seconds
         self._count(callbacks, min(passed, self._limit_seconds / 4))
         if not active:
-            return Verdict.ENDED
+            return Liveness.ENDED
         limit = self._limit_seconds
         if not self._steady:
             limit = max(limit, START_SECONDS)
-        return Verdict.ALIVE if self.silent_seconds < limit else Verdict.SILENT
+        return Liveness.ALIVE if self.silent_seconds < limit else Liveness.SILENT
 
     def _count(self, callbacks: int, passed_seconds: float) -> None:
         first = self._callbacks is None

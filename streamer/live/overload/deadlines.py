@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from streamer.live.overload.degrade import Degrader
 from streamer.live.telemetry.observer import Observer
-from streamer.pipeline.worker import Job
+from streamer.pipeline.worker import WindowJob
 
 SETTLING_SECONDS: Final = 1.0
 """How long after a hold-up late windows say nothing of the model."""
@@ -27,7 +27,7 @@ class Notes(Protocol):
         """Note what happens again and again only the first time."""
 
 
-class Judge:
+class DeadlineMonitor:
     """Tells the ladder what each window took, and a person where that takes a step."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Judge:
         """Take note that the engine or the input stood still: what is late is late for that."""
         self._held_up_until = now + SETTLING_SECONDS
 
-    def feed(self, jobs: Sequence[Job], captured_frames: int, now: float) -> None:
+    def feed(self, jobs: Sequence[WindowJob], captured_frames: int, now: float) -> None:
         """Look at the windows that are done, now that their stems are where they belong."""
         for job in jobs:
             missed = self._observer.finished(job, now)

@@ -59,7 +59,7 @@ class PlanRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Delay:
+class DelayBudget:
     """The parts of the delay, in frames at the devices' rate.
 
     The first of the new frames waits a hop for the last, and the last a lookahead for what comes
@@ -99,7 +99,7 @@ class LivePlan:
     hop_frames: int
     lookahead_frames: int
     crossfade_frames: int
-    delay: Delay
+    delay: DelayBudget
 
     @property
     def window_frames(self) -> int:
@@ -179,14 +179,14 @@ class LivePlan:
 
 def delay_of(
     request: PlanRequest, hop_frames: int, lookahead_frames: int, compute_frames: int
-) -> Delay:
+) -> DelayBudget:
     """Return the delay of a hop and lookahead (model's rate) with a budget (devices' rate)."""
     path, rate = request.path, request.samplerate
 
     def at_devices(frames: int) -> int:
         return -(-frames * rate // request.model_samplerate)
 
-    return Delay(
+    return DelayBudget(
         hop_frames=at_devices(hop_frames),
         lookahead_frames=at_devices(lookahead_frames),
         compute_frames=compute_frames,

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from streamer.errors import DeviceError, SettingsError, SourceError
 from streamer.files import Source, open_source
-from streamer.live.devices.device import Backend, Device, find_device
+from streamer.live.devices.device import AudioBackend, Device, find_device
 from streamer.live.devices.excerpt import open_song
-from streamer.live.devices.streams import Rig
+from streamer.live.devices.streams import DeviceStreams
 from streamer.live.devices.wiring import MOST_CHANNELS, Wiring
 from streamer.live.mixing.routes import parse_route
 from streamer.live.mixing.scene import load_scene
@@ -66,7 +66,7 @@ class Prepared:
 
 def prepare(
     settings: LiveSettings,
-    backend: Backend,
+    backend: AudioBackend,
     make_bag: MakeBag = load_bag,
     device_seconds: tuple[float, float] | None = None,
 ) -> Prepared:
@@ -94,7 +94,7 @@ def prepare(
 
 
 def device_path(
-    wiring: Wiring, backend: Backend, device_seconds: tuple[float, float] | None = None
+    wiring: Wiring, backend: AudioBackend, device_seconds: tuple[float, float] | None = None
 ) -> DevicePath:
     """Return what lies between the devices and the model.
 
@@ -105,7 +105,7 @@ def device_path(
         DeviceError: a device cannot be had as asked.
     """
     if device_seconds is None:
-        device_seconds = Rig(backend, wiring, 1, 0).ask()
+        device_seconds = DeviceStreams(backend, wiring, 1, 0).ask()
         backend.refresh()  # else PortAudio gives its JACK ports other names the second time
     listed_seconds = wiring.outputs[0].output_latency_seconds
     if wiring.input is not None:
@@ -119,7 +119,7 @@ def device_path(
     )
 
 
-def wire(settings: LiveSettings, backend: Backend) -> tuple[Wiring, Source | None]:
+def wire(settings: LiveSettings, backend: AudioBackend) -> tuple[Wiring, Source | None]:
     """Return which devices take part, and the file that is played instead of an input device.
 
     Raises:
@@ -167,13 +167,13 @@ def _input_device(devices: Sequence[Device], wanted: str | None) -> Device:
         raise
 
 
-def _opened_for_input(device: Device, backend: Backend) -> Device:
+def _opened_for_input(device: Device, backend: AudioBackend) -> Device:
     """Return an input device with the channels that there really are, where that is known."""
     behind = backend.channels_behind(device, "input")
     return device if behind is None else replace(device, input_channels=behind)
 
 
-def _opened_for_output(device: Device, settings: LiveSettings, backend: Backend) -> Device:
+def _opened_for_output(device: Device, settings: LiveSettings, backend: AudioBackend) -> Device:
     """Return an output device with the channels that are opened of it.
 
     A sound server spreads fewer channels than it has over all of them, and mixes more down. So all

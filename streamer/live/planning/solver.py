@@ -34,7 +34,7 @@ work."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class OperatingPoint:
     """What is asked of a plan beyond keeping its promise."""
 
     lookahead_seconds: float
@@ -43,18 +43,18 @@ class Wish:
     context_share: float
 
 
-WISHES: Final = (
-    Wish(0.25, 0.10, 0.50, 0.50),
-    Wish(0.20, 0.10, 0.55, 0.50),
-    Wish(0.15, 0.10, 0.60, 0.50),
-    Wish(0.10, 0.05, 0.65, 0.25),
-    Wish(0.10, 0.05, PEAK_LOAD, 0.25),
-    Wish(0.05, 0.02, PEAK_LOAD, 0.0),
-    Wish(0.02, 0.02, PEAK_LOAD, 0.0),
+OPERATING_POINTS: Final = (
+    OperatingPoint(0.25, 0.10, 0.50, 0.50),
+    OperatingPoint(0.20, 0.10, 0.55, 0.50),
+    OperatingPoint(0.15, 0.10, 0.60, 0.50),
+    OperatingPoint(0.10, 0.05, 0.65, 0.25),
+    OperatingPoint(0.10, 0.05, PEAK_LOAD, 0.25),
+    OperatingPoint(0.05, 0.02, PEAK_LOAD, 0.0),
+    OperatingPoint(0.02, 0.02, PEAK_LOAD, 0.0),
 )
-"""From the most to the least: the first that the promise has room for is fulfilled. In a window of
+"""From the most to the least: the first that the promise has room for is taken. In a window of
 2 s a lookahead of 0.5 s brought nothing over 0.25 s: it takes from the context."""
-USUAL_WISH: Final = 1
+USUAL_OPERATING_POINT: Final = 1
 """Where the search begins without a promise."""
 STREAM_HOPS: Final = (1, 2, 4, 8)
 """How much a model that goes along the stream may be given at a time, in its own hops."""
@@ -95,8 +95,8 @@ def stream_windows(stride: Stride, samplerate: int, hop_seconds: float | None) -
 
 
 def solve(request: PlanRequest, timings: Sequence[WindowTiming]) -> LivePlan:
-    """Return the plan that keeps the promise: with the preferred window, if it can, and the most
-    of the wishes.
+    """Return the plan that keeps the promise: with the preferred window, if it can, and the
+    first operating point that it has room for.
 
     ``timings`` are of one pass over all members, the preferred window first. What the promise
     leaves over goes to the compute budget, up to a whole hop.
@@ -111,8 +111,8 @@ def solve(request: PlanRequest, timings: Sequence[WindowTiming]) -> LivePlan:
     latency_seconds, most_frames = request.latency_seconds, None
     if latency_seconds is not None:
         most_frames = math.floor(latency_seconds * request.samplerate + ROUNDING_FRAMES)
-    wishes = WISHES[USUAL_WISH:] if most_frames is None else WISHES
-    drafts = _drafts(request, timings, wishes)
+    points = OPERATING_POINTS[USUAL_OPERATING_POINT:] if most_frames is None else OPERATING_POINTS
+    drafts = _drafts(request, timings, points)
     for draft in drafts:
         if most_frames is None or draft.delay.total_frames <= most_frames:
             _check_crossfade(draft)
@@ -135,16 +135,16 @@ def quickest(request: PlanRequest, timings: Sequence[WindowTiming]) -> LivePlan:
     """
     _check(request)
     timings = [timing.scaled(max(1, request.shifts)) for timing in timings]
-    drafts = _drafts(request, timings, WISHES)
+    drafts = _drafts(request, timings, OPERATING_POINTS)
     if not drafts:
         _refuse_misfit(request, timings)
     return min(drafts, key=lambda draft: draft.delay.total_frames)
 
 
 def _drafts(
-    request: PlanRequest, timings: Sequence[WindowTiming], wishes: Sequence[Wish]
+    request: PlanRequest, timings: Sequence[WindowTiming], points: Sequence[OperatingPoint]
 ) -> list[LivePlan]:
-    """Return a plan for each wish that can be fulfilled, in order."""
+    """Return a plan for each operating point that can be reached, in order."""
     if request.stride is not None:
         drafts = [_stream_draft(request, request.stride, timing) for timing in timings]
         fitting = [draft for draft in drafts if draft is not None]
@@ -154,8 +154,8 @@ def _drafts(
     return [
         draft
         for timing in timings
-        for wish in wishes
-        if (draft := _draft(request, timing, wish)) is not None
+        for point in points
+        if (draft := _draft(request, timing, point)) is not None
     ]
 
 
@@ -187,22 +187,22 @@ def _crossfade_frames(request: PlanRequest, most_frames: int) -> int:
     return min(round(CROSSFADE_SECONDS * request.model_samplerate), most_frames)
 
 
-def _draft(request: PlanRequest, timing: WindowTiming, wish: Wish) -> LivePlan | None:
-    """Return the plan with the least budget that fulfils a wish, if the window has room for it."""
+def _draft(request: PlanRequest, timing: WindowTiming, point: OperatingPoint) -> LivePlan | None:
+    """Return the plan with the least budget at an operating point, if the window has room."""
     rate = request.model_samplerate
-    lookahead_seconds = _first(request.lookahead_seconds, wish.lookahead_seconds)
+    lookahead_seconds = _first(request.lookahead_seconds, point.lookahead_seconds)
     lookahead_frames = round(lookahead_seconds * rate)
     room_frames = timing.window_frames - lookahead_frames
     least_frames = _least_hop_frames(request, timing)
     if request.hop_seconds is None:
-        usual_frames = min(round(wish.hop_seconds * rate), room_frames)
+        usual_frames = min(round(point.hop_seconds * rate), room_frames)
         hop_frames = max(
-            least_frames, usual_frames, frames_up(timing.p50_seconds / wish.load * rate)
+            least_frames, usual_frames, frames_up(timing.p50_seconds / point.load * rate)
         )
     else:
         hop_frames = round(request.hop_seconds * rate)
     context_frames = room_frames - hop_frames
-    if hop_frames < least_frames or context_frames < wish.context_share * timing.window_frames:
+    if hop_frames < least_frames or context_frames < point.context_share * timing.window_frames:
         return None
     budget_seconds = max(timing.p99_seconds / PEAK_LOAD, LEAST_BUDGET_SECONDS)
     return LivePlan(
@@ -244,7 +244,7 @@ def _refuse_misfit(request: PlanRequest, timings: Sequence[WindowTiming]) -> NoR
     rate = request.model_samplerate
     if request.stride is not None:
         _refuse_stride(request, request.stride, timings)
-    lookahead_seconds = _first(request.lookahead_seconds, WISHES[-1].lookahead_seconds)
+    lookahead_seconds = _first(request.lookahead_seconds, OPERATING_POINTS[-1].lookahead_seconds)
     lookahead_frames = round(lookahead_seconds * rate)
     spans = [(_least_hop_frames(request, one), one.window_frames) for one in timings]
     rooms = [(least, most - lookahead_frames) for least, most in spans]

@@ -82,7 +82,7 @@ def _record(integers: str, reals: str) -> np.dtype[np.void]:
     return np.dtype(fields + [(name, np.float64) for name in reals.split()])
 
 
-LINE = _record(
+DLL = _record(
     "frame last_frames blocks sequence",
     "samplerate time period time_variance covariance period_variance age_seconds outside_seconds "
     "last_time walk_variance spread_seconds least_spread_seconds "
@@ -102,7 +102,7 @@ spent. Of playback also the input position of the first frame, and the input fra
 frame takes at the end."""
 
 CAPTURE = _record(
-    "channels targets target_count gains scratch silence line log clock clock_id virtual_time "
+    "channels targets target_count gains scratch silence dll log clock clock_id virtual_time "
     "position callbacks gap_frames overflow_flags underflow_flags bad_samples fade_left",
     "uncounted_seconds",
 )
@@ -111,8 +111,8 @@ TARGET_WORDS = 3
 
 PLAYBACK = _record(
     "stems outputs stem_header stem_data dry_header dry_data gains targets stem_scratch "
-    "dry_scratch levels mixed filter steps meter_header meter_data meter_row line "
-    "source_line seen log clock clock_id virtual_time delay_frames fade_frames position "
+    "dry_scratch levels mixed filter steps meter_header meter_data meter_row dll "
+    "source_dll seen log clock clock_id virtual_time delay_frames fade_frames position "
     "silent_until mixed_from mixed_until jump_frames aligned played_frames callbacks shortfalls "
     "missing_frames dry_missing_frames dry_frames underflow_flags bad_samples splices",
     "samplerate phase ratio ramp dry_ramp master gain_step knee error_frames settle_seconds "
@@ -120,14 +120,14 @@ PLAYBACK = _record(
 )
 """`position + phase` is the input position of the next output frame. `mixed` holds input frames
 `mixed_from` to `mixed_until` as mixed for the outputs, `(outputs, ROW_FRAMES)`. What lies before
-`silent_until` is silence. `source_line` is 0 where both devices have one clock."""
+`silent_until` is silence. `source_dll` is 0 where both devices have one clock."""
 
-_LINE, _LOG, _LOG_RING = (_numba.from_dtype(kind)[::1] for kind in (LINE, LOG, LOG_RING))
+_DLL, _LOG, _LOG_RING = (_numba.from_dtype(kind)[::1] for kind in (DLL, LOG, LOG_RING))
 _CAPTURE, _PLAYBACK = (_numba.from_dtype(kind)[::1] for kind in (CAPTURE, PLAYBACK))
-_LINE_WORDS, _LOG_WORDS, _LOG_RING_WORDS = (k.itemsize // 8 for k in (LINE, LOG, LOG_RING))
+_DLL_WORDS, _LOG_WORDS, _LOG_RING_WORDS = (k.itemsize // 8 for k in (DLL, LOG, LOG_RING))
 _CAPTURE_WORDS, _PLAYBACK_WORDS = (kind.itemsize // 8 for kind in (CAPTURE, PLAYBACK))
 _WRITTEN, _READ = (8 * (LOG_RING.names or ()).index(name) for name in ("written", "read"))
-_SEQUENCE, _SHOWN = (8 * (LINE.names or ()).index(name) for name in ("sequence", "shown_time"))
+_SEQUENCE, _SHOWN = (8 * (DLL.names or ()).index(name) for name in ("sequence", "shown_time"))
 _SHOWN_WORDS = 4
 _INT, _REAL, _VOID = types.int64, types.float64, types.void
 _SAMPLES = types.float32[:, ::1]
@@ -139,10 +139,10 @@ Samples = npt.NDArray[np.float32]
 # Records, clock and log
 
 
-@compiled(_LINE(_INT))
-def line_at(address: int) -> Any:
-    """The `LINE` at an address, as an array of one."""
-    return int64_at(address, _LINE_WORDS).view(LINE)
+@compiled(_DLL(_INT))
+def dll_at(address: int) -> Any:
+    """The `DLL` at an address, as an array of one."""
+    return int64_at(address, _DLL_WORDS).view(DLL)
 
 
 @compiled(_CAPTURE(_INT))
@@ -211,73 +211,73 @@ def _log(
 
 
 @compiled(_VOID(_INT, _REAL, _REAL, _REAL))
-def _line_correct(address: int, step: float, expected: float, error: float) -> None:
-    line = line_at(address)[0]
-    line.time_variance += step * (2 * line.covariance + step * line.period_variance)
-    line.covariance += step * line.period_variance
-    line.period_variance += step * line.walk_variance
-    whole = line.time_variance + line.spread_seconds * line.spread_seconds
-    time_gain = line.time_variance / whole
-    period_gain = line.covariance / whole
-    line.time = expected + time_gain * error
-    line.period += period_gain * error
-    line.time_variance *= 1 - time_gain
-    line.period_variance -= period_gain * line.covariance
-    line.covariance *= 1 - time_gain
+def _dll_correct(address: int, step: float, expected: float, error: float) -> None:
+    dll = dll_at(address)[0]
+    dll.time_variance += step * (2 * dll.covariance + step * dll.period_variance)
+    dll.covariance += step * dll.period_variance
+    dll.period_variance += step * dll.walk_variance
+    whole = dll.time_variance + dll.spread_seconds * dll.spread_seconds
+    time_gain = dll.time_variance / whole
+    period_gain = dll.covariance / whole
+    dll.time = expected + time_gain * error
+    dll.period += period_gain * error
+    dll.time_variance *= 1 - time_gain
+    dll.period_variance -= period_gain * dll.covariance
+    dll.covariance *= 1 - time_gain
 
 
 @compiled(_VOID(_INT))
-def _line_show(address: int) -> None:
-    line = line_at(address)[0]
-    sequence = line.sequence + 1
+def _dll_show(address: int) -> None:
+    dll = dll_at(address)[0]
+    sequence = dll.sequence + 1
     slot = address + _SHOWN + sequence % 2 * (8 * _SHOWN_WORDS)
     shown = int64_at(slot, _SHOWN_WORDS).view(np.float64)
-    shown[0] = line.time
-    shown[1] = line.frame
-    shown[2] = line.period
-    shown[3] = line.age_seconds
+    shown[0] = dll.time
+    shown[1] = dll.frame
+    shown[2] = dll.period
+    shown[3] = dll.age_seconds
     store_release(address + _SEQUENCE, sequence)
 
 
 @compiled(_VOID(_INT, _REAL, _INT, _INT))
-def line_update(address: int, now: float, frame: int, frames: int) -> None:
+def dll_update(address: int, now: float, frame: int, frames: int) -> None:
     """Take in that the block of `frames` frames that begins with `frame` was called at `now`."""
-    line = line_at(address)[0]
-    step = line.last_frames / line.samplerate
-    line.last_frames = frames
-    line.blocks += 1
-    line.age_seconds += step
-    expected = line.time + step * line.period
+    dll = dll_at(address)[0]
+    step = dll.last_frames / dll.samplerate
+    dll.last_frames = frames
+    dll.blocks += 1
+    dll.age_seconds += step
+    expected = dll.time + step * dll.period
     error = now - expected
-    gate = OUTLIER * line.spread_seconds
-    weight = 1.0 / min(line.blocks + 1, SPREAD_BLOCKS)
-    off = abs(now - line.last_time - step)
-    line.last_time = now
-    if line.blocks > 1:
-        line.spread_seconds += weight * (min(off, gate) - line.spread_seconds)
-    line.spread_seconds = max(line.spread_seconds, line.least_spread_seconds)
+    gate = OUTLIER * dll.spread_seconds
+    weight = 1.0 / min(dll.blocks + 1, SPREAD_BLOCKS)
+    off = abs(now - dll.last_time - step)
+    dll.last_time = now
+    if dll.blocks > 1:
+        dll.spread_seconds += weight * (min(off, gate) - dll.spread_seconds)
+    dll.spread_seconds = max(dll.spread_seconds, dll.least_spread_seconds)
     inside = abs(error) <= gate
-    line.outside_seconds = 0.0 if inside else line.outside_seconds + step
-    if line.blocks == 1 or line.outside_seconds > min(1.0, 0.1 + 0.5 * line.age_seconds):
+    dll.outside_seconds = 0.0 if inside else dll.outside_seconds + step
+    if dll.blocks == 1 or dll.outside_seconds > min(1.0, 0.1 + 0.5 * dll.age_seconds):
         # The first block; or frames were lost, or the clock was set: its rate holds, its time not.
-        line.time = now
-        line.time_variance = gate * gate
-        line.covariance = 0.0
-        line.outside_seconds = 0.0
-        line.age_seconds = 0.0
+        dll.time = now
+        dll.time_variance = gate * gate
+        dll.covariance = 0.0
+        dll.outside_seconds = 0.0
+        dll.age_seconds = 0.0
     elif inside:
-        _line_correct(address, step, expected, error)
+        _dll_correct(address, step, expected, error)
     else:
-        line.time = expected
-    line.frame = frame
-    _line_show(address)
+        dll.time = expected
+    dll.frame = frame
+    _dll_show(address)
 
 
 @compiled(types.boolean(_INT, _INT))
-def line_look(address: int, into: int) -> bool:
-    """Copy time, frame, period and age (float64) of a line from another thread to `into`.
+def dll_look(address: int, into: int) -> bool:
+    """Copy time, frame, period and age (float64) of a loop from another thread to `into`.
 
-    False where there is nothing yet, or the line moved on again and again while it was copied.
+    False where there is nothing yet, or the loop moved on again and again while it was copied.
     """
     words = int64_at(into, _SHOWN_WORDS)
     for _attempt in range(4):
@@ -367,7 +367,7 @@ def capture(
     state.callbacks += 1
     state.overflow_flags += (flags & INPUT_OVERFLOW) != 0
     state.underflow_flags += (flags & INPUT_UNDERFLOW) != 0
-    line_update(state.line, now, first, frames)
+    dll_update(state.dll, now, first, frames)
     capture_fill(address, MAX_FILL_CHUNKS)
     gains = float32_at(state.gains, state.channels, 2)
     done = 0
@@ -607,9 +607,9 @@ def _follow(address: int, now: float, frames: int) -> bool:
     position should be corrects it (the proportional part), gently once both are well known.
     """
     state = playback_at(address)[0]
-    line_update(state.line, now, state.played_frames, frames)
-    known = line_look(state.source_line, state.seen) if state.source_line != 0 else False
-    own = line_at(state.line)[0]
+    dll_update(state.dll, now, state.played_frames, frames)
+    known = dll_look(state.source_dll, state.seen) if state.source_dll != 0 else False
+    own = dll_at(state.dll)[0]
     source = int64_at(state.seen, _SHOWN_WORDS).view(np.float64)
     if not known:
         return False
@@ -764,7 +764,7 @@ def playback(
     block = float32_at(device, frames, state.outputs)
     ratio = state.ratio
     position = state.position + state.phase
-    if state.line == 0:
+    if state.dll == 0:
         _play_straight(address, block)
     elif _follow(address, now, frames):
         position = state.position + state.phase

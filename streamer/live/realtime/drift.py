@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.audio import Samples
-from streamer.live.realtime.callbacks import HALF_TAPS, LINE, PHASES, TAPS
+from streamer.live.realtime.callbacks import DLL, HALF_TAPS, PHASES, TAPS
 
 KAISER_BETA = 9.0
 """Images of what lies 9% of the rate under the Nyquist frequency, or lower, are 90 dB down."""
@@ -43,15 +43,15 @@ MOST_ERROR_SECONDS = 0.05
 """Farther away than this, the position jumps (a splice, under a fade): a device lost frames."""
 
 
-def start_line(line: NDArray[np.void], samplerate: int) -> None:
-    """Make a `callbacks.LINE`, or an old one anew: nothing is known but the nominal rate."""
-    line[:] = np.zeros(1, LINE)
-    line["samplerate"] = samplerate
-    line["period"] = 1.0
-    line["period_variance"] = PERIOD_DEVIATION**2
-    line["walk_variance"] = WALK_DEVIATION**2
-    line["spread_seconds"] = FIRST_SPREAD_SECONDS
-    line["least_spread_seconds"] = LEAST_SPREAD_SECONDS
+def start_dll(dll: NDArray[np.void], samplerate: int) -> None:
+    """Make a `callbacks.DLL`, or an old one anew: nothing is known but the nominal rate."""
+    dll[:] = np.zeros(1, DLL)
+    dll["samplerate"] = samplerate
+    dll["period"] = 1.0
+    dll["period_variance"] = PERIOD_DEVIATION**2
+    dll["walk_variance"] = WALK_DEVIATION**2
+    dll["spread_seconds"] = FIRST_SPREAD_SECONDS
+    dll["least_spread_seconds"] = LEAST_SPREAD_SECONDS
 
 
 def filter_table() -> Samples:

@@ -246,10 +246,10 @@ class PlaybackPort(_Port):
             self._state[name] = value
 
     def _fill_drift(self) -> None:
-        self._line = self._keep(np.zeros(1, rt.LINE))
-        clocks.start_line(self._line, self.samplerate)
+        self._dll = self._keep(np.zeros(1, rt.DLL))
+        clocks.start_dll(self._dll, self.samplerate)
         values = {
-            "line": _address(self._line),
+            "dll": _address(self._dll),
             "seen": _address(self._keep(np.zeros(4, np.int64))),
             "steps": _address(self._keep(np.zeros(rt.CHUNK_FRAMES))),
             "filter": _address(self._keep(clocks.filter_table())),
@@ -263,9 +263,9 @@ class PlaybackPort(_Port):
         for name, value in values.items():
             self._state[name] = value
 
-    def follow(self, line: Record) -> None:
-        """Take the clock of the input device from its `callbacks.LINE`, which must live as long."""
-        self._state["source_line"] = _address(line)
+    def follow(self, dll: Record) -> None:
+        """Take the clock of the input device from its `callbacks.DLL`, which must live as long."""
+        self._state["source_dll"] = _address(dll)
 
     @property
     def callback_address(self) -> int:
@@ -301,7 +301,7 @@ class PlaybackPort(_Port):
         """
         self._state["master"] = 0.0
         if self.drift:
-            clocks.start_line(self._line, self.samplerate)
+            clocks.start_dll(self._dll, self.samplerate)
             self._state["aligned"] = 0
         else:
             self._state["position"] += frames
@@ -361,11 +361,11 @@ class CapturePort(_Port):
             np.array([[ring.header_address, ring.data_address, 0] for ring in rings], np.int64)
         )
         self._outputs = tuple(outputs)  # their rings are written here, so they must live
-        self._line = self._keep(np.zeros(1, rt.LINE))
-        clocks.start_line(self._line, samplerate)
+        self._dll = self._keep(np.zeros(1, rt.DLL))
+        clocks.start_dll(self._dll, samplerate)
         for port in outputs:
             if port.drift:
-                port.follow(self._line)
+                port.follow(self._dll)
         values = {
             "channels": input_channels,
             "targets": _address(self._rings),
@@ -373,7 +373,7 @@ class CapturePort(_Port):
             "gains": _address(gains),
             "scratch": _address(self._floats(rt.CHUNK_FRAMES, 2)),
             "silence": _address(self._floats(rt.CHUNK_FRAMES, 2)),
-            "line": _address(self._line),
+            "dll": _address(self._dll),
         }
         for name, value in values.items():
             self._state[name] = value
@@ -405,16 +405,16 @@ class CapturePort(_Port):
         Only while no stream is open on the port.
         """
         rt.capture_skip(self.address, frames)
-        self._line["blocks"] = 0  # its rate holds, but the next block may come at any time
+        self._dll["blocks"] = 0  # its rate holds, but the next block may come at any time
 
     def expected_frames(self, now_seconds: float) -> float:
         """Return the position that the device would be at now, on the run's clock.
 
         How many frames a gap was long: this, less `captured_frames`.
         """
-        line = self._line[0]
-        passed = (now_seconds - line["time"]) / line["period"] * self.samplerate
-        return float(line["frame"] + passed)
+        dll = self._dll[0]
+        passed = (now_seconds - dll["time"]) / dll["period"] * self.samplerate
+        return float(dll["frame"] + passed)
 
     def counters(self) -> CaptureCounters:
         """Return the counters so far."""

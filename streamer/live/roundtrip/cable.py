@@ -6,7 +6,7 @@ import numpy as np
 
 from ringbuffer import Ring
 from streamer.audio import Samples
-from streamer.live.roundtrip.loopback import Delay, burst_train, find_delay
+from streamer.live.roundtrip.loopback import LoopbackDelay, burst_train, find_delay
 
 
 class CableLoop:
@@ -63,7 +63,7 @@ class CableLoop:
         signal[skip : skip + len(part)] = part
         return signal
 
-    def delay(self) -> Delay:
+    def delay(self) -> LoopbackDelay:
         """Find the train in what came back, on the louder side.
 
         Raises:

@@ -58,7 +58,7 @@ Signal: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Delay:
+class LoopbackDelay:
     """What was found: ``recorded[n + frames]`` is ``gain * played[n]`` and what else there was.
 
     ``exact_frames`` is the same between frames. ``confidence`` is the share of the pieces that
@@ -100,7 +100,7 @@ def burst_train(samplerate: int, *, bursts: int = BURSTS, seed: int = 0) -> Samp
     return np.concatenate(parts).astype(np.float32)
 
 
-def find_delay(played: Samples, recorded: Samples, samplerate: int) -> Delay:
+def find_delay(played: Samples, recorded: Samples, samplerate: int) -> LoopbackDelay:
     """Return by how much ``recorded`` lags ``played``, both ``(frames,)``, one channel each.
 
     The recording begins when the playing begins, or earlier, and goes on for at least the delay
@@ -128,7 +128,7 @@ def find_delay(played: Samples, recorded: Samples, samplerate: int) -> Delay:
         )
     exact = float(np.median([vote.frames for vote in group]))
     gain = float(np.median([vote.gain for vote in group]))
-    return Delay(
+    return LoopbackDelay(
         frames=round(exact),
         exact_frames=exact,
         confidence=confidence,

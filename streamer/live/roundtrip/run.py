@@ -23,15 +23,15 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from streamer.errors import DeviceError, SettingsError
-from streamer.live.devices.device import Backend
-from streamer.live.devices.reconnecting import Link
-from streamer.live.devices.streams import Rig
+from streamer.live.devices.device import AudioBackend
+from streamer.live.devices.reconnecting import ReconnectingStream
+from streamer.live.devices.streams import DeviceStreams
 from streamer.live.devices.wiring import Wiring
 from streamer.live.planning.plan import LivePlan
 from streamer.live.planning.prepare import POLL_SECONDS, MakeBag, Prepared, prepare, wire
 from streamer.live.realtime.run_clock import SYSTEM_CLOCK, RunClock
 from streamer.live.roundtrip.cable import CableLoop
-from streamer.live.roundtrip.loopback import Delay
+from streamer.live.roundtrip.loopback import LoopbackDelay
 from streamer.live.run_log import tell_nobody
 from streamer.live.session import LiveSession
 from streamer.live.settings import LiveSettings
@@ -69,8 +69,8 @@ class RoundTrip:
     wiring: Wiring
     plan: LivePlan
     claimed_seconds: tuple[float, float]
-    device: Delay
-    total: Delay
+    device: LoopbackDelay
+    total: LoopbackDelay
     xruns: int
     missed_windows: int
 
@@ -110,7 +110,7 @@ class RoundTrip:
 
 def measure(
     settings: LiveSettings,
-    backend: Backend,
+    backend: AudioBackend,
     make_bag: MakeBag = load_bag,
     *,
     channels: tuple[int, ...] | None = None,
@@ -142,7 +142,7 @@ def measure(
     return _through_run(_routed(prepared, channels), backend, device, pace, tell)
 
 
-def _wire(settings: LiveSettings, backend: Backend) -> Wiring:
+def _wire(settings: LiveSettings, backend: AudioBackend) -> Wiring:
     if len(settings.output) > 1:
         raise SettingsError("a round trip goes through one output; give --output once")
     wiring, source = wire(settings, backend)
@@ -176,16 +176,16 @@ def _routed(prepared: Prepared, channels: tuple[int, ...]) -> Prepared:
 def _listen(
     loop: CableLoop,
     step: Callable[[], None],
-    links: Iterable[Link],
+    streams: Iterable[ReconnectingStream],
     pace: Pace,
     tell: Callable[[str], None],
-) -> Delay:
+) -> LoopbackDelay:
     """Play the train until it is heard, at most `TRIES` times."""
     for attempt in range(1, TRIES + 1):
         while not loop.heard:
             step()
             pace.sleep(POLL_SECONDS)
-        lost = next((link for link in links if link.losses), None)
+        lost = next((stream for stream in streams if stream.losses), None)
         if lost is not None:
             raise DeviceError(
                 f"{lost.device.name!r} went away while it was measured; see that it stays, and "
@@ -212,38 +212,38 @@ def _loop_for(
 
 
 def _through_devices(
-    backend: Backend,
+    backend: AudioBackend,
     wiring: Wiring,
     channels: tuple[int, ...],
     pace: Pace,
     tell: Callable[[str], None],
-) -> tuple[Delay, tuple[float, float]]:
+) -> tuple[LoopbackDelay, tuple[float, float]]:
     """Return the way through output, cable and input, and what the devices say of it."""
-    rig = Rig(backend, wiring, 1, 0, pace.clock)
-    port = next(iter(rig.ports.values()))
+    streams = DeviceStreams(backend, wiring, 1, 0, pace.clock)
+    port = next(iter(streams.ports.values()))
     gains = np.zeros((4, port.outputs), np.float32)
     gains[0, [channel - 1 for channel in channels]] = 1
     port.set_gains(gains, np.zeros((2, port.outputs), np.float32))
     block = np.zeros((BLOCK_FRAMES, 2), np.float32)
-    rig.open()
-    claimed_seconds = rig.device_seconds
+    streams.open()
+    claimed_seconds = streams.device_seconds
     loop = _loop_for(wiring, 0.0, claimed_seconds)
 
     def step() -> None:
-        rig.watch(pace.clock())
+        streams.watch(pace.clock())
         loop.play(port.stem_ring)
-        loop.keep(block[: rig.capture.ring.read(block)])
+        loop.keep(block[: streams.capture.ring.read(block)])
 
     try:
-        return _listen(loop, step, rig.links, pace, tell), claimed_seconds
+        return _listen(loop, step, streams.all, pace, tell), claimed_seconds
     finally:
-        rig.close()
+        streams.close()
 
 
 def _through_run(
     prepared: Prepared,
-    backend: Backend,
-    device: Delay,
+    backend: AudioBackend,
+    device: LoopbackDelay,
     pace: Pace,
     tell: Callable[[str], None],
 ) -> RoundTrip:
@@ -261,12 +261,12 @@ def _through_run(
     )
     try:
         session.open()
-        total = _listen(loop, session.step, session.rig.links, pace, tell)
+        total = _listen(loop, session.step, session.streams.all, pace, tell)
         status = session.status()
         return RoundTrip(
             wiring=wiring,
             plan=prepared.plan,
-            claimed_seconds=session.rig.device_seconds,
+            claimed_seconds=session.streams.device_seconds,
             device=device,
             total=total,
             xruns=status.xruns,

@@ -9,13 +9,13 @@ import numpy as np
 
 from streamer.audio import Samples
 from streamer.errors import ModelError
-from streamer.live.devices.streams import Rig
+from streamer.live.devices.streams import DeviceStreams
 from streamer.live.planning.plan import LivePlan
 from streamer.live.status import Meter
 from streamer.live.telemetry.converters import ConverterDelay
 from streamer.live.telemetry.latency import LatencyLog
 from streamer.live.telemetry.stamps import Stamps
-from streamer.pipeline.worker import Job, leave_out
+from streamer.pipeline.worker import WindowJob, leave_out
 
 LOAD_SECONDS = 2.0
 """The load is a running mean over about so long."""
@@ -24,11 +24,11 @@ LOAD_SECONDS = 2.0
 class Observer:
     """Counts what went wrong, measures what went well. See `streamer.live.status.Status`."""
 
-    def __init__(self, rig: Rig, names: Sequence[str], plan: LivePlan) -> None:
+    def __init__(self, streams: DeviceStreams, names: Sequence[str], plan: LivePlan) -> None:
         request = plan.request
-        self._rig = rig
+        self._streams = streams
         self._names = names
-        self._main = next(iter(rig.ports.values()))
+        self._main = next(iter(streams.ports.values()))
         self._rate = request.samplerate / request.model_samplerate
         self.latency = LatencyLog(request.samplerate, plan.delay_seconds)
         self._stamps = Stamps(self.latency, request.samplerate, request.model_samplerate)
@@ -40,7 +40,7 @@ class Observer:
         self.stems: Mapping[str, Meter] = {}
         self.outputs: Mapping[str, Sequence[Meter]] = {}
 
-    def finished(self, job: Job, now: float) -> bool:
+    def finished(self, job: WindowJob, now: float) -> bool:
         """Take in a window whose stems, if any, are in the rings; return whether it was missed:
         late, skipped or failed. One that was left out, since the run is dry, is none of that.
 
@@ -58,8 +58,8 @@ class Observer:
         self._stamps.finished(job, now, played=not missed)
         return missed
 
-    def _count_load(self, job: Job) -> None:
-        hop_seconds = job.window.schedule.hop_frames * self._rate / self._rig.samplerate
+    def _count_load(self, job: WindowJob) -> None:
+        hop_seconds = job.window.schedule.hop_frames * self._rate / self._streams.samplerate
         weight = min(1.0, hop_seconds / LOAD_SECONDS) if self.load else 1.0
         self.load += weight * (job.compute_seconds / hop_seconds - self.load)
         if job.separate is not leave_out:
@@ -80,7 +80,7 @@ class Observer:
         """Take in what the callbacks have noted since the last look."""
         self._take_notes()
         self._stamps.settle()
-        levels = {name: port.meters() for name, port in self._rig.ports.items()}
+        levels = {name: port.meters() for name, port in self._streams.ports.items()}
         first = next(iter(levels.values()))
         self.stems = dict(
             zip(self._names, _meters(first.stem_peaks, first.stem_mean_squares), strict=True)
@@ -90,12 +90,12 @@ class Observer:
         }
 
     def _take_notes(self) -> None:
-        taken = self._rig.capture.log()
+        taken = self._streams.capture.log()
         self._stamps.captured(taken)
-        exact = self._rig.exact
+        exact = self._streams.exact
         if not exact[0]:
             self._converters[0].feed(taken)
-        for port in self._rig.ports.values():
+        for port in self._streams.ports.values():
             notes = port.log()
             if port is self._main:
                 self._stamps.played(notes)
@@ -105,7 +105,7 @@ class Observer:
     @property
     def device_seconds(self) -> tuple[float, float]:
         """What the input and the first output delay: as heard, unless what they say is exact."""
-        said, exact = self._rig.device_seconds, self._rig.exact
+        said, exact = self._streams.device_seconds, self._streams.exact
         taken, played = (
             claim if sure or heard.seconds is None else heard.seconds
             for heard, claim, sure in zip(self._converters, said, exact, strict=True)
@@ -120,7 +120,7 @@ class Observer:
     @property
     def listening(self) -> bool:
         """Whether it is not known yet what the devices delay."""
-        exact = self._rig.exact
+        exact = self._streams.exact
         return any(
             heard.listening and not sure
             for heard, sure in zip(self._converters, exact, strict=True)
@@ -129,15 +129,15 @@ class Observer:
     @property
     def xruns(self) -> int:
         """Callbacks that found too little or no room, as the devices and the rings tell."""
-        taken = self._rig.capture.counters()
-        outputs = [port.counters() for port in self._rig.ports.values()]
+        taken = self._streams.capture.counters()
+        outputs = [port.counters() for port in self._streams.ports.values()]
         return taken.overflow_flags + sum(out.underflow_flags for out in outputs)
 
     @property
     def dropped_frames(self) -> int:
         """Frames of the input that were lost, and frames of the first output that stayed silent."""
         played = self._main.counters()
-        return self._rig.capture.counters().lost_frames + played.dry_missing_frames
+        return self._streams.capture.counters().lost_frames + played.dry_missing_frames
 
     @property
     def dry_frames(self) -> int:

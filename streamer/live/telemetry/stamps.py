@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from streamer.live.telemetry.latency import BlockClock, LatencyLog, WindowTimes
-from streamer.pipeline.worker import Job
+from streamer.pipeline.worker import WindowJob
 
 BLOCKS = 8192
 WAITING_WINDOWS = 1024
@@ -48,7 +48,7 @@ class Stamps:
             ahead = 0.0 if math.isnan(note["converter_seconds"]) else note["converter_seconds"]
             self._dac.feed(float(note["position"]), float(note["called_seconds"] + ahead))
 
-    def finished(self, job: Job, stitched: float, *, played: bool) -> None:
+    def finished(self, job: WindowJob, stitched: float, *, played: bool) -> None:
         """Take in a window whose stems are in the output ring since ``stitched``, or are not."""
         window = job.window
         around = window.schedule.around

@@ -16,7 +16,7 @@ from streamer.audio import Samples
 from streamer.errors import ModelError
 from streamer.models.backends.native_network import begin, forget, hop, workspace
 from streamer.models.backends.native_weights import NativeNetwork, pack
-from streamer.models.networks.anatomy import Anatomy
+from streamer.models.networks.facts import NetworkFacts
 from streamer.models.separator import WHOLE, Stride, along, window_of_stream
 
 _TELL_AFTER_SECONDS: Final = 2.0
@@ -33,20 +33,20 @@ class NativeStreamSeparator:
 
     Args:
         path: the file of weights, in safetensors.
-        anatomy: what is known of the network in it.
+        facts: what must be known to feed the network in it.
         segment: the seconds of a window, of which all but what is new is past.
 
     Raises:
         ModelError: the file holds no network that it can run.
     """
 
-    def __init__(self, path: Path, anatomy: Anatomy, *, segment: float | None) -> None:
-        assert anatomy.stride is not None
-        self.names = anatomy.names
-        self.samplerate = anatomy.samplerate
-        self.channels = anatomy.channels
-        self.stride: Stride = anatomy.stride
-        self.level_rms = anatomy.level_rms
+    def __init__(self, path: Path, facts: NetworkFacts, *, segment: float | None) -> None:
+        assert facts.stride is not None
+        self.names = facts.names
+        self.samplerate = facts.samplerate
+        self.channels = facts.channels
+        self.stride: Stride = facts.stride
+        self.level_rms = facts.level_rms
         self.window_frames = window_of_stream(self.stride, self.samplerate, segment)
         self.network = pack(_arrays(path), len(self.names), self.channels)
 
@@ -76,7 +76,7 @@ class NativeStreamSeparator:
 
 
 class NativeStream:
-    """A `Stream` over a packed network, of hops of ``hop_frames``."""
+    """A `ModelStream` over a packed network, of hops of ``hop_frames``."""
 
     def __init__(self, network: NativeNetwork, hop_frames: int) -> None:
         self._network = network
@@ -90,7 +90,7 @@ class NativeStream:
         forget(self._state)
 
     def __call__(self, heard: Samples) -> Samples:
-        """See `Stream`.
+        """See `ModelStream`.
 
         Raises:
             ModelError: what the network gives is not finite.

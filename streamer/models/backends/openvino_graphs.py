@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from streamer.cache import JsonStore, cache_folder, is_intact, keep, machine, remove
 from streamer.errors import ModelError, WeightsError
 from streamer.models.backends.openvino_library import failure, load_openvino, openvino_core
-from streamer.models.networks.anatomy import Anatomy
 from streamer.models.networks.crop import Crop
+from streamer.models.networks.facts import NetworkFacts
 
 if TYPE_CHECKING:
     from streamer.models.networks.checkpoint import Network
@@ -49,8 +49,8 @@ class Graphs:
         folder = folder or cache_folder("graphs")
         self._folder = None if folder is None else folder / self.digest
 
-    def anatomy(self) -> Anatomy:
-        """Return what is to be known of the network.
+    def facts(self) -> NetworkFacts:
+        """Return the facts of the network.
 
         Raises:
             WeightsError: the file is no network of Demucs.
@@ -58,8 +58,8 @@ class Graphs:
         store = JsonStore(self._folder, LAYOUT)
         identity = {"sha256": self.digest}
         with suppress(KeyError, TypeError, ValueError):
-            return Anatomy.from_json(store.read(identity))
-        found = Anatomy.of(self._read())
+            return NetworkFacts.from_json(store.read(identity))
+        found = NetworkFacts.of(self._read())
         store.write(identity, found.as_json())
         return found
 

@@ -19,8 +19,8 @@ from streamer.cache import processors
 from streamer.errors import SettingsError
 from streamer.models.backends.openvino_graphs import Graphs, load_graph
 from streamer.models.backends.openvino_library import failure, not_finite
-from streamer.models.networks.anatomy import Anatomy
 from streamer.models.networks.crop import Crop
+from streamer.models.networks.facts import NetworkFacts
 from streamer.models.networks.spectrum import Spectra, Spectrum, compressed, level
 from streamer.models.separator import WHOLE, WindowKind
 from streamer.settings import Precision
@@ -36,7 +36,7 @@ class OpenVinoSeparator:
 
     Args:
         graphs: the network.
-        anatomy: what is known of it.
+        facts: what must be known to feed it.
         precision: ``float32`` or ``bfloat16``; of a processor without bfloat16 that is float32 too.
         windows: how long they are; more than it was trained on is refused. Those that are exact
             are live windows: what is not wanted of them is left out, where the network can.
@@ -46,7 +46,7 @@ class OpenVinoSeparator:
     def __init__(
         self,
         graphs: Graphs,
-        anatomy: Anatomy,
+        facts: NetworkFacts,
         precision: Precision,
         *,
         windows: WindowKind,
@@ -55,22 +55,22 @@ class OpenVinoSeparator:
         self._graphs = graphs
         self._type = _TYPES[precision]
         self._threads = threads or processors()
-        self.names = anatomy.names
-        self.samplerate = anatomy.samplerate
-        self.channels = anatomy.channels
+        self.names = facts.names
+        self.samplerate = facts.samplerate
+        self.channels = facts.channels
         segment = windows.segment
-        longest = int(anatomy.segment_seconds * anatomy.samplerate)
-        self.window_frames = longest if segment is None else int(anatomy.samplerate * segment)
+        longest = int(facts.segment_seconds * facts.samplerate)
+        self.window_frames = longest if segment is None else int(facts.samplerate * segment)
         if self.window_frames > longest:
-            most = f"{float(anatomy.segment_seconds):g}"
+            most = f"{float(facts.segment_seconds):g}"
             raise SettingsError(
                 f"segment={segment:g} must be at most {most} seconds for this model; try {most}"
             )
         if self.window_frames < 1:
             raise SettingsError(f"segment={segment} is less than one frame; try 2")
-        self._masks = anatomy.masks
-        self._spectrum = Spectrum(anatomy.fft_frames, self._threads)
-        self._halo = anatomy.halo_columns if windows.exact else None
+        self._masks = facts.masks
+        self._spectrum = Spectrum(facts.fft_frames, self._threads)
+        self._halo = facts.halo_columns if windows.exact else None
         seen = self.window_frames if windows.exact else longest
         self._whole = Crop.whole(seen, self._spectrum.hop_frames)
         self._requests: dict[Crop, queue.SimpleQueue[Any]] = {}

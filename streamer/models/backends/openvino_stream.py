@@ -15,7 +15,7 @@ import numpy as np
 from streamer.audio import Samples
 from streamer.models.backends.openvino_graphs import HOP_GRAPH, Graphs, load_graph
 from streamer.models.backends.openvino_library import failure, not_finite
-from streamer.models.networks.anatomy import Anatomy
+from streamer.models.networks.facts import NetworkFacts
 from streamer.models.networks.spectrum import low_delay_windows
 from streamer.models.separator import WHOLE, Stride, along, window_of_stream
 
@@ -30,20 +30,20 @@ class OpenVinoStreamSeparator:
 
     Args:
         graphs: the network.
-        anatomy: what is known of it.
+        facts: what must be known to feed it.
         segment: the seconds of a window, of which all but what is new is past.
     """
 
-    def __init__(self, graphs: Graphs, anatomy: Anatomy, *, segment: float | None) -> None:
-        assert anatomy.stride is not None
+    def __init__(self, graphs: Graphs, facts: NetworkFacts, *, segment: float | None) -> None:
+        assert facts.stride is not None
         self._graphs = graphs
-        self.names = anatomy.names
-        self.samplerate = anatomy.samplerate
-        self.channels = anatomy.channels
-        self.stride: Stride = anatomy.stride
-        self.level_rms = anatomy.level_rms
+        self.names = facts.names
+        self.samplerate = facts.samplerate
+        self.channels = facts.channels
+        self.stride: Stride = facts.stride
+        self.level_rms = facts.level_rms
         self.window_frames = window_of_stream(self.stride, self.samplerate, segment)
-        self._fft_frames = anatomy.fft_frames
+        self._fft_frames = facts.fft_frames
         self._compiled: Any = None
         self._loading = threading.Lock()
 
@@ -74,7 +74,7 @@ class OpenVinoStreamSeparator:
 
 
 class OpenVinoStream:
-    """A `Stream`: the transforms by numpy, all between them by the graph."""
+    """A `ModelStream`: the transforms by numpy, all between them by the graph."""
 
     def __init__(
         self, compiled: Any, stride: Stride, fft_frames: int, stems: int, channels: int
@@ -89,7 +89,7 @@ class OpenVinoStream:
         self._state = [np.zeros(tuple(one.shape), np.float32) for one in state]
 
     def __call__(self, heard: Samples) -> Samples:
-        """See `Stream`.
+        """See `ModelStream`.
 
         Raises:
             ModelError: OpenVINO fails, or what the network gives is not finite.

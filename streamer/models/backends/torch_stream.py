@@ -60,7 +60,7 @@ class TorchStreamSeparator:
 
 
 class TorchStream:
-    """A `Stream` of a network with ``initial_state`` and ``step``."""
+    """A `ModelStream` of a network with ``initial_state`` and ``step``."""
 
     def __init__(
         self, network: Network, device: torch.device, autocast: torch.dtype | None
@@ -71,7 +71,7 @@ class TorchStream:
         self._state = network.initial_state(1, device)
 
     def __call__(self, heard: Samples) -> Samples:
-        """See `Stream`.
+        """See `ModelStream`.
 
         Raises:
             ModelError: if memory runs out, the network fails, or what it gives is not finite.

@@ -10,7 +10,12 @@ from pythonosc.udp_client import SimpleUDPClient
 from streamer.errors import SettingsError
 from streamer.live.control.osc import parse
 from streamer.live.control.remote import Remote
-from streamer.live.control.subscriptions import KEEP_SECONDS, MOST_SUBSCRIBERS, Desk, RemoteCounters
+from streamer.live.control.subscriptions import (
+    KEEP_SECONDS,
+    MOST_SUBSCRIBERS,
+    OscSubscriptions,
+    RemoteCounters,
+)
 from streamer.live.mixing.mixer import Mixer, StemState, parse_route
 from streamer.live.mixing.scene import SceneFile
 from streamer.live.status import Meter, Reason, State, Status
@@ -53,20 +58,20 @@ def run():
 
 
 @pytest.fixture
-def desk(run):
-    return Desk(run, lambda: run.status, run.told.append)
+def subscriptions(run):
+    return OscSubscriptions(run, lambda: run.status, run.told.append)
 
 
-def send(desk, address, *args, sender=SENDER, now=0.0):
+def send(subscriptions, address, *args, sender=SENDER, now=0.0):
     """What the sender is answered, as (address, *args)."""
-    answers = desk.receive(build_msg(address, list(args)).dgram, sender, now)
+    answers = subscriptions.receive(build_msg(address, list(args)).dgram, sender, now)
     return [(one.address, *one.args) for datagram in answers for one in parse(datagram)]
 
 
-def pushed(desk, now=0.0):
+def pushed(subscriptions, now=0.0):
     """What the subscribers get, as {subscriber: {address: args}}."""
     found = {}
-    for datagram, subscriber in desk.push(now):
+    for datagram, subscriber in subscriptions.push(now):
         for one in parse(datagram):
             found.setdefault(subscriber, {})[one.address] = one.args
     return found
@@ -75,66 +80,66 @@ def pushed(desk, now=0.0):
 # commands --------------------------------------------------------------------------------------
 
 
-def test_controls(run, desk):
-    assert send(desk, "/stem/vocals/gain", -6.5) == []
-    assert send(desk, "/stem/vocals/mute", 1) == []
-    assert send(desk, "/stem/vocals/solo", 1.0) == []
-    assert send(desk, "/stem/vocals/pan", -0.5) == []
-    assert send(desk, "/stem/drums/mute", True) == []
-    assert send(desk, "/master/gain", -3) == []
-    assert send(desk, "/dry", 1) == []
+def test_controls(run, subscriptions):
+    assert send(subscriptions, "/stem/vocals/gain", -6.5) == []
+    assert send(subscriptions, "/stem/vocals/mute", 1) == []
+    assert send(subscriptions, "/stem/vocals/solo", 1.0) == []
+    assert send(subscriptions, "/stem/vocals/pan", -0.5) == []
+    assert send(subscriptions, "/stem/drums/mute", True) == []
+    assert send(subscriptions, "/master/gain", -3) == []
+    assert send(subscriptions, "/dry", 1) == []
     assert run.stem() == StemState(-6.5, True, True, -0.5)
     assert run.stem("drums") == StemState(mute=True)
     assert (run.mixer.state.master_db, run.mixer.state.dry) == (-3, True)
-    assert desk.counters == RemoteCounters(messages=7)
+    assert subscriptions.counters == RemoteCounters(messages=7)
 
 
-def test_the_same_message_again_changes_nothing(run, desk):
-    send(desk, "/stem/vocals/mute", 1)
+def test_the_same_message_again_changes_nothing(run, subscriptions):
+    send(subscriptions, "/stem/vocals/mute", 1)
     state = run.mixer.state
     for _ in range(3):
-        send(desk, "/stem/vocals/mute", 1)
+        send(subscriptions, "/stem/vocals/mute", 1)
     assert run.mixer.state is state
 
 
-def test_an_address_without_a_value_asks_for_it(desk):
-    send(desk, "/stem/vocals/gain", -6)
-    send(desk, "/dry", 1)
-    assert send(desk, "/stem/vocals/gain") == [("/stem/vocals/gain", -6.0)]
-    assert send(desk, "/stem/vocals/mute") == [("/stem/vocals/mute", 0)]
-    assert send(desk, "/dry") == [("/dry", 1)]
-    assert len(send(desk, "/stem/*/gain")) == 4
+def test_an_address_without_a_value_asks_for_it(subscriptions):
+    send(subscriptions, "/stem/vocals/gain", -6)
+    send(subscriptions, "/dry", 1)
+    assert send(subscriptions, "/stem/vocals/gain") == [("/stem/vocals/gain", -6.0)]
+    assert send(subscriptions, "/stem/vocals/mute") == [("/stem/vocals/mute", 0)]
+    assert send(subscriptions, "/dry") == [("/dry", 1)]
+    assert len(send(subscriptions, "/stem/*/gain")) == 4
 
 
-def test_patterns_reach_the_controls_and_never_end_a_run(run, desk):
-    assert send(desk, "/stem/{drums,bass}/mute", 1) == []
+def test_patterns_reach_the_controls_and_never_end_a_run(run, subscriptions):
+    assert send(subscriptions, "/stem/{drums,bass}/mute", 1) == []
     assert [run.stem(name).mute for name in STEMS] == [True, True, False, False]
-    assert send(desk, "/*", 0) == []  # dry alone has one part
-    assert send(desk, "/qui?")[0][0] == "/error"
+    assert send(subscriptions, "/*", 0) == []  # dry alone has one part
+    assert send(subscriptions, "/qui?")[0][0] == "/error"
     assert not run.ended.is_set()
 
 
-def test_scene(run, desk, tmp_path):
+def test_scene(run, subscriptions, tmp_path):
     path = tmp_path / "band.toml"
     path.write_text("[stems.vocals]\nmute = true")
-    assert send(desk, "/scene", str(path)) == []
+    assert send(subscriptions, "/scene", str(path)) == []
     assert run.stem().mute
     state = run.mixer.state
     path.write_text("[stems.guitar]\nmute = true")
-    [(address, about, sentence)] = send(desk, "/scene", str(path))
+    [(address, about, sentence)] = send(subscriptions, "/scene", str(path))
     assert (address, about) == ("/error", "/scene")
     assert "the model has no stem guitar" in sentence
     assert run.mixer.state is state
     assert run.told == [f"OSC: {sentence}"]
 
 
-def test_quit(run, desk):
-    assert send(desk, "/quit") == []
+def test_quit(run, subscriptions):
+    assert send(subscriptions, "/quit") == []
     assert run.ended.is_set()
 
 
-def test_status(desk):
-    answers = {address: args for address, *args in send(desk, "/status")}
+def test_status(subscriptions):
+    answers = {address: args for address, *args in send(subscriptions, "/status")}
     assert answers["/status/state"] == ["degraded"]
     assert answers["/status/reason"] == ["windows came too late"]
     assert answers["/status/played_frames"] == [2**33]
@@ -168,79 +173,81 @@ def test_status(desk):
         ("/subscribe", [float("nan")], "port=nan must be"),
     ],
 )
-def test_what_cannot_be_done_is_told_once_and_answered_each_time(run, desk, address, args, told):
+def test_what_cannot_be_done_is_told_once_and_answered_each_time(
+    run, subscriptions, address, args, told
+):
     state = run.mixer.state
     for _ in range(3):
-        [(answer, about, sentence)] = send(desk, address, *args)
+        [(answer, about, sentence)] = send(subscriptions, address, *args)
         assert (answer, about) == ("/error", address)
         assert told in sentence
         assert len(sentence) < 300
     assert run.told == [f"OSC: {sentence}"]
     assert run.mixer.state is state
-    assert desk.counters == RemoteCounters(refused=3)
+    assert subscriptions.counters == RemoteCounters(refused=3)
 
 
-def test_unknown_addresses(run, desk):
-    [(_, _, sentence)] = send(desk, "/stem/vocal/gain", 1)
+def test_unknown_addresses(run, subscriptions):
+    [(_, _, sentence)] = send(subscriptions, "/stem/vocal/gain", 1)
     assert sentence == "/stem/vocal/gain is no address here; try /stem/vocals/gain"
-    [(_, about, sentence)] = send(desk, "/zzz/*/x", 1)
+    [(_, about, sentence)] = send(subscriptions, "/zzz/*/x", 1)
     assert about == "/zzz/*/x"
     assert sentence.endswith("is no address here; try one like /stem/drums/gain, or /status")
-    assert desk.counters == RemoteCounters(unknown=2)
+    assert subscriptions.counters == RemoteCounters(unknown=2)
     assert len(run.told) == 1
 
 
-def test_two_that_complain_do_not_play_on(desk):
-    [complaint] = desk.receive(build_msg("/zzz", 1).dgram, SENDER, 0)
-    assert desk.receive(complaint, SENDER, 0) == []
+def test_two_that_complain_do_not_play_on(subscriptions):
+    [complaint] = subscriptions.receive(build_msg("/zzz", 1).dgram, SENDER, 0)
+    assert subscriptions.receive(complaint, SENDER, 0) == []
 
 
-def test_rubbish_is_counted_and_told_once(run, desk):
+def test_rubbish_is_counted_and_told_once(run, subscriptions):
     for number in range(100):
-        assert desk.receive(b"\xff rubbish %d" % number, SENDER, 0) == []
-    assert desk.counters == RemoteCounters(garbled=100)
+        assert subscriptions.receive(b"\xff rubbish %d" % number, SENDER, 0) == []
+    assert subscriptions.counters == RemoteCounters(garbled=100)
     [told] = run.told
     assert told.startswith("OSC: something from 127.0.0.1 is no OSC")
 
 
-def test_a_stranger_cannot_fill_the_screen(run, desk):
+def test_a_stranger_cannot_fill_the_screen(run, subscriptions):
     for number in range(500):
-        send(desk, "/stem/vocals/gain", 100 + number)
-    assert desk.counters.refused == 500
+        send(subscriptions, "/stem/vocals/gain", 100 + number)
+    assert subscriptions.counters.refused == 500
     assert len(run.told) <= 32
 
 
-def test_a_mistake_of_ours_ends_nothing(run, desk):
+def test_a_mistake_of_ours_ends_nothing(run, subscriptions):
     def broken(path):
         raise KeyError("oh")
 
     run.load_scene = broken
-    [(_, _, sentence)] = send(desk, "/scene", "x")
+    [(_, _, sentence)] = send(subscriptions, "/scene", "x")
     assert "KeyError" in sentence
-    assert send(desk, "/stem/vocals/mute", 1) == []
-    send(desk, "/subscribe")
+    assert send(subscriptions, "/stem/vocals/mute", 1) == []
+    send(subscriptions, "/subscribe")
     run.status = None
-    assert desk.push(0) == desk.push(0) == []
+    assert subscriptions.push(0) == subscriptions.push(0) == []
     assert len(run.told) == 2
     run.status = STATUS
-    assert desk.push(0)
+    assert subscriptions.push(0)
 
 
 # subscribers -----------------------------------------------------------------------------------
 
 
-def test_a_subscriber_sees_everything_and_then_what_changes(run, desk):
-    assert send(desk, "/subscribe") == []
-    [(subscriber, first)] = pushed(desk).items()
+def test_a_subscriber_sees_everything_and_then_what_changes(run, subscriptions):
+    assert send(subscriptions, "/subscribe") == []
+    [(subscriber, first)] = pushed(subscriptions).items()
     assert subscriber == SENDER
     assert first["/stem/vocals/gain"] == (0.0,)
     assert first["/dry"] == (0,)
     assert first["/status/state"] == ("degraded",)
     assert first["/meter/stem/vocals"] == pytest.approx((0, -20))
     assert first["/meter/output"] == ("my PA", 2, -120, -120)
-    send(desk, "/stem/vocals/gain", -3)
+    send(subscriptions, "/stem/vocals/gain", -3)
     run.status = replace(STATUS, xruns=1)
-    again = pushed(desk)[SENDER]
+    again = pushed(subscriptions)[SENDER]
     assert again.keys() == {
         "/stem/vocals/gain",
         "/status/xruns",
@@ -249,40 +256,40 @@ def test_a_subscriber_sees_everything_and_then_what_changes(run, desk):
     }
 
 
-def test_meters_come_each_time_for_every_channel(desk):
-    send(desk, "/subscribe")
+def test_meters_come_each_time_for_every_channel(subscriptions):
+    send(subscriptions, "/subscribe")
     for _ in range(2):
-        meters = [one.args for data, _ in desk.push(0) for one in parse(data)]
+        meters = [one.args for data, _ in subscriptions.push(0) for one in parse(data)]
         assert sorted(args[1] for args in meters if args[0] == "my PA") == [1, 2]
 
 
-def test_a_subscriber_may_name_the_port_it_listens_on(desk):
-    send(desk, "/subscribe", 9001)
-    send(desk, "/subscribe", 9001.0)
-    send(desk, "/subscribe", 9002, sender=("::1", 5000, 0, 0))
-    assert pushed(desk).keys() == {("127.0.0.1", 9001), ("::1", 9002, 0, 0)}
-    assert send(desk, "/unsubscribe", 9001) == []
-    assert pushed(desk).keys() == {("::1", 9002, 0, 0)}
+def test_a_subscriber_may_name_the_port_it_listens_on(subscriptions):
+    send(subscriptions, "/subscribe", 9001)
+    send(subscriptions, "/subscribe", 9001.0)
+    send(subscriptions, "/subscribe", 9002, sender=("::1", 5000, 0, 0))
+    assert pushed(subscriptions).keys() == {("127.0.0.1", 9001), ("::1", 9002, 0, 0)}
+    assert send(subscriptions, "/unsubscribe", 9001) == []
+    assert pushed(subscriptions).keys() == {("::1", 9002, 0, 0)}
 
 
-def test_a_subscriber_that_falls_silent_is_forgotten(desk):
-    send(desk, "/subscribe", now=0)
-    send(desk, "/subscribe", 7, now=KEEP_SECONDS / 2)
-    pushed(desk, KEEP_SECONDS * 0.9)
-    send(desk, "/subscribe", now=KEEP_SECONDS * 0.9)
-    kept = pushed(desk, KEEP_SECONDS * 1.6)
+def test_a_subscriber_that_falls_silent_is_forgotten(subscriptions):
+    send(subscriptions, "/subscribe", now=0)
+    send(subscriptions, "/subscribe", 7, now=KEEP_SECONDS / 2)
+    pushed(subscriptions, KEEP_SECONDS * 0.9)
+    send(subscriptions, "/subscribe", now=KEEP_SECONDS * 0.9)
+    kept = pushed(subscriptions, KEEP_SECONDS * 1.6)
     assert kept.keys() == {SENDER}
     assert "/stem/vocals/gain" not in kept[SENDER]  # it knows that already
-    assert pushed(desk, KEEP_SECONDS * 1.9) == {}
-    assert desk.counters.subscribers == 0
+    assert pushed(subscriptions, KEEP_SECONDS * 1.9) == {}
+    assert subscriptions.counters.subscribers == 0
 
 
-def test_there_is_room_for_so_many(desk):
+def test_there_is_room_for_so_many(subscriptions):
     for number in range(MOST_SUBSCRIBERS):
-        assert send(desk, "/subscribe", 9000 + number) == []
-    assert "subscribers already" in send(desk, "/subscribe", 1)[0][2]
-    assert send(desk, "/subscribe", 9000) == []
-    assert desk.counters.subscribers == MOST_SUBSCRIBERS
+        assert send(subscriptions, "/subscribe", 9000 + number) == []
+    assert "subscribers already" in send(subscriptions, "/subscribe", 1)[0][2]
+    assert send(subscriptions, "/subscribe", 9000) == []
+    assert subscriptions.counters.subscribers == MOST_SUBSCRIBERS
 
 
 # over UDP --------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from live.support.counting import Counter
 
 from streamer.live.devices.device import Device
-from streamer.live.devices.watchdog import Reconnect, Verdict, Watchdog
+from streamer.live.devices.watchdog import Liveness, Reconnect, Watchdog
 from streamer.testing.virtual import VirtualBackend
 from streamer.testing.virtual_device import VirtualDevice
 
@@ -19,14 +19,14 @@ POLL_SECONDS = 0.01
 
 def watch(
     fault: Callable[[VirtualBackend], None], seconds: float, blocksize: int = 256, **device: float
-) -> tuple[list[tuple[float, Verdict]], float]:
+) -> tuple[list[tuple[float, Liveness]], float]:
     """The verdicts as they change, with their times, and when the last callback was."""
     fake = VirtualDevice("mic", input_channels=2, **device)
     backend = VirtualBackend([fake])
     counter = Counter(2, capacity_frames=1 << 19)
     stream = backend.open(counter.request(backend.devices()[0], blocksize=blocksize))
     dog = Watchdog(blocksize / RATE)
-    changes: list[tuple[float, Verdict]] = []
+    changes: list[tuple[float, Liveness]] = []
 
     def look() -> None:
         verdict = dog.feed(backend.clock(), counter.calls, stream.active)
@@ -49,14 +49,14 @@ def test_finds_a_stream_that_stops_without_a_word(
     fault: Callable[[VirtualBackend], None], blocksize: int, limit_seconds: float
 ) -> None:
     ((_, alive), (found, verdict)), last = watch(fault, 5.0, blocksize)
-    assert (alive, verdict) == (Verdict.ALIVE, Verdict.SILENT)
+    assert (alive, verdict) == (Liveness.ALIVE, Liveness.SILENT)
     assert verdict.dead
     assert limit_seconds - POLL_SECONDS <= found - last <= limit_seconds + 2 * POLL_SECONDS
 
 
 def test_finds_a_stream_that_says_it_ended_at_once() -> None:
     changes, _ = watch(lambda backend: backend.restart_server(1.0), 2.0)
-    assert [verdict for _, verdict in changes] == [Verdict.ALIVE, Verdict.ENDED]
+    assert [verdict for _, verdict in changes] == [Liveness.ALIVE, Liveness.ENDED]
     assert changes[1][0] <= 1.0 + POLL_SECONDS
 
 
@@ -64,39 +64,39 @@ def test_lives_through_jitter_bursts_and_pauses_that_are_short_enough() -> None:
     changes, _ = watch(
         lambda backend: backend.fakes[0].pause(0.7), 5.0, 2048, jitter_seconds=0.02, burst_blocks=3
     )
-    assert [verdict for _, verdict in changes] == [Verdict.ALIVE]
+    assert [verdict for _, verdict in changes] == [Liveness.ALIVE]
 
 
 def test_the_first_callback_may_take_longer() -> None:
     dog = Watchdog(0.01)
     verdicts = [dog.feed(tenth / 10, 0, True) for tenth in range(35)]
-    assert verdicts.index(Verdict.SILENT) == 30
+    assert verdicts.index(Liveness.SILENT) == 30
 
 
 def test_an_output_that_starts_with_seconds_of_silence_is_not_gone() -> None:
     """As PulseAudio's may: it fills its buffer at once, and plays that before it asks again."""
     dog = Watchdog(0.01)
     silent = [dog.feed(tenth / 10, 12 * (tenth > 1), True) for tenth in range(25)]
-    assert set(silent) == {Verdict.ALIVE}
+    assert set(silent) == {Liveness.ALIVE}
     running = [dog.feed(tenth / 10, 100 + tenth, True) for tenth in range(25, 40)]
-    assert set(running) == {Verdict.ALIVE}
+    assert set(running) == {Liveness.ALIVE}
     # it runs steadily now, so that a second without a callback is a loss
     gone = [dog.feed(tenth / 10, 139, True) for tenth in range(40, 60)]
-    assert gone.index(Verdict.SILENT) == 9
+    assert gone.index(Liveness.SILENT) == 9
 
 
 def test_bursts_with_long_pauses_between_do_not_end_the_grace() -> None:
     dog = Watchdog(0.01)
     verdicts = [dog.feed(tenth / 10, 12 * (tenth // 20), True) for tenth in range(100)]
-    assert set(verdicts) == {Verdict.ALIVE}
+    assert set(verdicts) == {Liveness.ALIVE}
 
 
 def test_time_that_nobody_looked_at_does_not_count() -> None:
     dog = Watchdog(0.01)
     for tenth in range(10):
         dog.feed(tenth / 10, tenth, True)
-    assert dog.feed(3600.0, 9, True) is Verdict.ALIVE  # a laptop that slept
-    assert dog.feed(3600.1, 10, True) is Verdict.ALIVE
+    assert dog.feed(3600.0, 9, True) is Liveness.ALIVE  # a laptop that slept
+    assert dog.feed(3600.1, 10, True) is Liveness.ALIVE
     assert dog.silent_seconds == 0.0
 
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from streamer.errors import ModelError, SettingsError
 from streamer.live.overload.ladder import make_rungs
-from streamer.live.planning.plan import Delay, DevicePath, PlanRequest, delay_of
+from streamer.live.planning.plan import DelayBudget, DevicePath, PlanRequest, delay_of
 from streamer.live.planning.prepare import stand_in, subject
 from streamer.live.planning.solver import (
     LEAST_BUDGET_SECONDS,
+    OPERATING_POINTS,
     PEAK_LOAD,
-    USUAL_WISH,
-    WISHES,
+    USUAL_OPERATING_POINT,
     candidate_windows,
     solve,
     stream_windows,
@@ -223,14 +223,14 @@ def test_a_very_short_promise_takes_the_shorter_window():
 
 
 def test_the_wishes_go_down():
-    for more, less in itertools.pairwise(WISHES):
+    for more, less in itertools.pairwise(OPERATING_POINTS):
         assert more.lookahead_seconds >= less.lookahead_seconds
         assert more.hop_seconds >= less.hop_seconds
         assert more.load <= less.load
         assert more.context_share >= less.context_share
-    assert WISHES[-1].load == PEAK_LOAD
-    assert WISHES[-1].context_share == 0
-    assert 0.5 <= WISHES[USUAL_WISH].load <= 0.6
+    assert OPERATING_POINTS[-1].load == PEAK_LOAD
+    assert OPERATING_POINTS[-1].context_share == 0
+    assert 0.5 <= OPERATING_POINTS[USUAL_OPERATING_POINT].load <= 0.6
 
 
 def test_what_is_left_of_a_promise_goes_to_the_budget_up_to_a_hop():
@@ -268,7 +268,7 @@ def test_device_rate_and_model_rate_are_kept_apart():
     request = replace(USUAL, samplerate=48000, path=DevicePath(512, 0.002, 256, 2988, 0.01, 0.02))
     plan = solve(request, MINI)
     assert plan.hop_frames == solve(USUAL, MINI).hop_frames
-    assert plan.delay == Delay(
+    assert plan.delay == DelayBudget(
         hop_frames=math.ceil(plan.hop_frames * 48000 / 44100),
         lookahead_frames=9600,
         compute_frames=plan.delay.hop_frames,

@@ -5,8 +5,8 @@ import pytest
 from live.support.blocks import VIRTUAL, call, gains_of, play
 from support.doubles import noise
 
-from streamer.live.realtime.callbacks import HALF_TAPS, LINE, PHASES, TAPS, line_update
-from streamer.live.realtime.drift import filter_table, start_line
+from streamer.live.realtime.callbacks import DLL, HALF_TAPS, PHASES, TAPS, dll_update
+from streamer.live.realtime.drift import filter_table, start_dll
 from streamer.live.realtime.ports import CapturePort, PlaybackPort
 from streamer.testing.two_clocks import VirtualClock, run_two_clocks
 
@@ -167,37 +167,37 @@ def test_an_input_that_was_away_is_silence_for_as_long():
     assert playback.counters().splices == 0
 
 
-def line_after(times, block_frames=480):
-    line = np.zeros(1, LINE)
-    start_line(line, RATE)
+def dll_after(times, block_frames=480):
+    dll = np.zeros(1, DLL)
+    start_dll(dll, RATE)
     for number, now in enumerate(times):
-        line_update(line.ctypes.data, now, number * block_frames, block_frames)
-    return line[0]
+        dll_update(dll.ctypes.data, now, number * block_frames, block_frames)
+    return dll[0]
 
 
 def test_a_loop_finds_time_and_rate_in_the_jitter():
     draw = np.random.default_rng(4)
     true = 7 + np.arange(3000) * 0.01 * (1 + 250e-6)
-    line = line_after(true + draw.normal(0, 1e-3, 3000))
-    assert abs(line["period"] - 1.00025) < 5e-6
-    assert abs(line["time"] - true[-1]) < 1e-4
-    assert line["frame"] == 2999 * 480
+    dll = dll_after(true + draw.normal(0, 1e-3, 3000))
+    assert abs(dll["period"] - 1.00025) < 5e-6
+    assert abs(dll["time"] - true[-1]) < 1e-4
+    assert dll["frame"] == 2999 * 480
 
 
 def test_a_loop_that_hears_blocks_in_bunches_takes_that_for_its_jitter():
     bunches = 7 + np.arange(3000) // 4 * 0.04
-    line = line_after(bunches)
-    assert abs(line["period"] - 1) < 20e-6
-    assert line["blocks"] == 3000
-    assert line["age_seconds"] > 20
+    dll = dll_after(bunches)
+    assert abs(dll["period"] - 1) < 20e-6
+    assert dll["blocks"] == 3000
+    assert dll["age_seconds"] > 20
 
 
 def test_a_loop_begins_anew_where_a_clock_was_set():
     times = 7 + np.arange(3000) * 0.01
     times[2000:] += 100.0
-    line = line_after(times)
-    assert abs(line["time"] - times[-1]) < 1e-4
-    assert abs(line["period"] - 1) < 1e-6
+    dll = dll_after(times)
+    assert abs(dll["time"] - times[-1]) < 1e-4
+    assert abs(dll["period"] - 1) < 1e-6
 
 
 def test_the_filter_leaves_frames_on_the_grid_as_they_are():

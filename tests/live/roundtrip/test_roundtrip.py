@@ -15,7 +15,7 @@ from streamer.errors import DeviceError, SettingsError
 from streamer.live.roundtrip.run import Pace, RoundTrip, measure
 from streamer.live.settings import LiveSettings
 from streamer.pipeline.windows import Window
-from streamer.pipeline.worker import Job, Separate, compute
+from streamer.pipeline.worker import Separate, WindowJob, compute
 from streamer.testing.virtual import VirtualBackend, VirtualDevice
 
 RATE = 48000
@@ -33,15 +33,15 @@ class PromptWorker:
 
     def __init__(self, clock=float) -> None:
         self._clock = clock
-        self._pending: deque[Job] = deque()
+        self._pending: deque[WindowJob] = deque()
 
     def submit(self, window: Window, separate: Separate) -> None:
-        job = Job(window, separate, queued_at=self._clock())
+        job = WindowJob(window, separate, queued_at=self._clock())
         compute([job], self._clock)
         job.done = True
         self._pending.append(job)
 
-    def finished(self, *, wait: bool = False) -> Iterator[Job]:
+    def finished(self, *, wait: bool = False) -> Iterator[WindowJob]:
         while self._pending:
             yield self._pending.popleft()
 

@@ -15,7 +15,7 @@ from streamer.errors import DeviceError
 from streamer.live.devices.device import StreamRequest, find_device
 from streamer.live.devices.portaudio import PortAudioBackend
 from streamer.live.realtime.ports import CapturePort, DuplexPort, PlaybackPort
-from streamer.live.roundtrip.loopback import Delay, burst_train, find_delay
+from streamer.live.roundtrip.loopback import LoopbackDelay, burst_train, find_delay
 
 BURSTS = 6
 AFTER_SECONDS = 1.2
@@ -35,7 +35,7 @@ class Loop:
     def __init__(self, backend: PortAudioBackend, samplerate: int, blocksize: int) -> None:
         self._backend, self._rate, self._block = backend, samplerate, blocksize
 
-    def measure(self) -> Delay:
+    def measure(self) -> LoopbackDelay:
         """The delay from converter to converter; again where the stream ran dry."""
         for _ in range(ATTEMPTS - 1):
             try:
@@ -44,7 +44,7 @@ class Loop:
                 continue
         return self._measure()
 
-    def _measure(self) -> Delay:
+    def _measure(self) -> LoopbackDelay:
         rate = self._rate
         train = burst_train(rate, bursts=BURSTS)
         frames = len(train) + round(AFTER_SECONDS * rate)

@@ -118,7 +118,7 @@ class Run:
 
     @property
     def announced_frames(self) -> int:
-        frames = self.session.delay_seconds * self.session.rig.samplerate
+        frames = self.session.delay_seconds * self.session.streams.samplerate
         assert frames == pytest.approx(round(frames), abs=1e-6)
         return round(frames)
 

@@ -17,7 +17,7 @@ from html.parser import HTMLParser
 import pytest
 
 from streamer.errors import SettingsError, SinkError
-from streamer.live.planning.plan import Delay
+from streamer.live.planning.plan import DelayBudget
 from streamer.live.status import Reason, State, Status
 from streamer.live.telemetry.latency import LatencyLog, Stage, WindowTimes
 from streamer.live.telemetry.report import (
@@ -350,7 +350,7 @@ class TestPage:
         assert page.text.count("<script>alert(1)</script>") == 6
 
     def test_names_of_fields_are_words_with_units(self, tmp_path):
-        parts = {field.name.removesuffix("_frames"): 0.01 for field in fields(Delay)}
+        parts = {field.name.removesuffix("_frames"): 0.01 for field in fields(DelayBudget)}
         settings = {"model": "htdemucs_mini", "window_seconds": 7.8}
         text = Page(html(tmp_path, report(NO_PLOTS, planned_parts=parts, settings=settings))).text
         assert "_" not in text.replace("htdemucs_mini", "")

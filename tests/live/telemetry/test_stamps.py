@@ -9,15 +9,17 @@ from streamer.live.telemetry.latency import LatencyLog
 from streamer.live.telemetry.stamps import WAITING_WINDOWS, Stamps
 from streamer.pipeline.schedule import Schedule
 from streamer.pipeline.windows import Window
-from streamer.pipeline.worker import Job
+from streamer.pipeline.worker import WindowJob
 
 RATE, HOP = 8000, 800
 
 
-def job(number: int) -> Job:
+def job(number: int) -> WindowJob:
     schedule = Schedule.live(4000, HOP, 400, 0)
     window = Window(0, number * HOP, HOP, 0, np.zeros((1, 2), "f4"), schedule)
-    return Job(window, lambda _: None, 1.0, 1.1, 1.2, stems=np.zeros((1, 1, 2), "f4"), done=True)
+    return WindowJob(
+        window, lambda _: None, 1.0, 1.1, 1.2, stems=np.zeros((1, 1, 2), "f4"), done=True
+    )
 
 
 def notes(*positions: int) -> np.ndarray:

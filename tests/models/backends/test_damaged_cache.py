@@ -31,7 +31,7 @@ def stems(make, export, noise, tmp_path):
     def run():
         graphs = Graphs(path, lambda: read_network(path), tmp_path / "kept")
         separator = OpenVinoSeparator(
-            graphs, graphs.anatomy(), "float32", windows=WindowKind(), threads=1
+            graphs, graphs.facts(), "float32", windows=WindowKind(), threads=1
         )
         return separator(windows)
 

@@ -21,10 +21,10 @@ from streamer.models.backends.native_weights import pack
 from streamer.models.backends.torch_stream import TorchStreamSeparator
 from streamer.models.choice import Backend
 from streamer.models.loading import load
-from streamer.models.networks.anatomy import Anatomy
 from streamer.models.networks.causal import CausalBandSplit
 from streamer.models.networks.causal_shape import BANDS, FFT, HOP, TAPS
 from streamer.models.networks.checkpoint import metadata_of, read_network, write_network
+from streamer.models.networks.facts import NetworkFacts
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 needs_halves = pytest.mark.skipif(not widens_halves(), reason="needs a processor with float16")
@@ -49,8 +49,8 @@ def path(tmp_path_factory, request):
 
 
 @pytest.fixture(scope="module")
-def anatomy(path):
-    return Anatomy.of(read_network(path))
+def facts(path):
+    return NetworkFacts.of(read_network(path))
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def reference(path):
 
 
 @pytest.fixture
-def ours(path, anatomy):
-    return NativeStreamSeparator(path, anatomy, segment=None)
+def ours(path, facts):
+    return NativeStreamSeparator(path, facts, segment=None)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_networks_of_all_sizes_give_what_torch_gives(tmp_path, sources, sizes):
     draw = np.random.default_rng(0)
     mix = draw.normal(0, 0.1, (12 * HOP, sizes["audio_channels"])).astype(np.float32)
     expected = TorchStreamSeparator(network, torch.device("cpu")).begin()(mix)
-    got = NativeStreamSeparator(path, Anatomy.of(network), segment=None).begin()(mix)
+    got = NativeStreamSeparator(path, NetworkFacts.of(network), segment=None).begin()(mix)
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
@@ -237,7 +237,7 @@ def test_weights_are_kept_in_halves_where_the_file_has_them_so(path):
 
 
 @pytest.mark.parametrize("damage", ["shape", "missing", "foreign", "whole numbers", "width"])
-def test_weights_that_it_cannot_run_are_refused(path, anatomy, tmp_path, damage):
+def test_weights_that_it_cannot_run_are_refused(path, facts, tmp_path, damage):
     arrays = load_file(path)
     if damage == "shape":
         arrays["hidden.weight"] = np.ascontiguousarray(arrays["hidden.weight"][:, :-1])
@@ -252,23 +252,23 @@ def test_weights_that_it_cannot_run_are_refused(path, anatomy, tmp_path, damage)
     damaged = tmp_path / "damaged.safetensors"
     save_file(arrays, damaged, metadata_of(read_network(path)))
     with pytest.raises(ModelError, match=r"backend=native cannot run .*; try --backend torch"):
-        NativeStreamSeparator(damaged, anatomy, segment=None)
+        NativeStreamSeparator(damaged, facts, segment=None)
 
 
-def test_another_number_of_stems_than_the_weights_have_is_refused(path, anatomy):
+def test_another_number_of_stems_than_the_weights_have_is_refused(path, facts):
     with pytest.raises(ModelError, match=r"masks\.0\.weight should be"):
-        NativeStreamSeparator(path, replace(anatomy, names=("a",)), segment=None)
+        NativeStreamSeparator(path, replace(facts, names=("a",)), segment=None)
 
 
-def test_files_that_it_cannot_read_are_refused(path, anatomy, tmp_path):
+def test_files_that_it_cannot_read_are_refused(path, facts, tmp_path):
     pickle = tmp_path / "x.th"
     pickle.write_bytes(b"x")
     with pytest.raises(ModelError, match=r"reads weights from \.safetensors files alone"):
-        NativeStreamSeparator(pickle, anatomy, segment=None)
+        NativeStreamSeparator(pickle, facts, segment=None)
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ModelError, match="backend=native cannot read"):
-        NativeStreamSeparator(cut, anatomy, segment=None)
+        NativeStreamSeparator(cut, facts, segment=None)
 
 
 def test_it_is_one_of_those_that_are_measured(path):
@@ -301,7 +301,7 @@ def test_weights_that_only_torch_reads_run_on_torch(path, tmp_path):
 
 
 def test_torch_is_not_imported_for_it(path):
-    load(str(path), backend="native")  # its anatomy is kept now
+    load(str(path), backend="native")  # its facts are kept now
     code = f"""
 import sys
 from streamer.models import load

@@ -15,9 +15,9 @@ from streamer.models.backends.openvino_graphs import GRAPH, Graphs
 from streamer.models.backends.openvino_library import has_openvino, load_openvino
 from streamer.models.backends.openvino_separator import OpenVinoSeparator
 from streamer.models.backends.torch_separator import TorchSeparator
-from streamer.models.networks.anatomy import Anatomy
 from streamer.models.networks.checkpoint import read_network
 from streamer.models.networks.crop import Crop
+from streamer.models.networks.facts import NetworkFacts
 from streamer.models.separator import WindowKind
 
 pytestmark = pytest.mark.skipif(not has_openvino(), reason="needs openvino")
@@ -52,7 +52,7 @@ def graphs(make, export, folder):
 
 def separator(graphs, windows=None, precision="float32"):
     return OpenVinoSeparator(
-        graphs, graphs.anatomy(), precision, windows=windows or WindowKind(), threads=1
+        graphs, graphs.facts(), precision, windows=windows or WindowKind(), threads=1
     )
 
 
@@ -127,7 +127,7 @@ def test_what_is_kept_needs_no_network(make, export, noise, tmp_path):
     expected = separator(Graphs(path, first, tmp_path / "kept"))(noise(1, FRAMES))
     got = separator(Graphs(path, again, tmp_path / "kept"))(noise(1, FRAMES))
     np.testing.assert_array_equal(got, expected)
-    assert (first.times, again.times) == (2, 0)  # for its anatomy, and for its graph
+    assert (first.times, again.times) == (2, 0)  # for its facts, and for its graph
     other = export(make("htdemucs", seed=1, **APART), "bbbb0000")
     assert not np.array_equal(
         separator(Graphs(other, Counted(other), tmp_path / "kept"))(noise(1, FRAMES)), expected
@@ -159,14 +159,14 @@ def test_without_a_folder_to_keep_them_graphs_go_with_the_process(make, export, 
     assert tmp_path not in place.parents
 
 
-def test_an_anatomy_survives_the_disk(make, export, folder):
+def test_the_facts_of_a_network_survive_the_disk(make, export, folder):
     for kind, changes in (("htdemucs", APART), ("hdemucs", {"segment": 1.7}), ("demucs", {})):
         network = make(kind, **changes)
         path = export(network, f"{kind}0000")
         for _ in range(2):
             graphs = Graphs(path, Counted(path), folder)
-            found = graphs.anatomy()
-            assert found == Anatomy.of(network)
+            found = graphs.facts()
+            assert found == NetworkFacts.of(network)
             assert type(found.segment_seconds) is type(network.segment)
         assert graphs._read.times == 0
 

@@ -43,7 +43,7 @@ def reference(path):
 
 @pytest.fixture
 def ours(graphs):
-    return OpenVinoStreamSeparator(graphs, graphs.anatomy(), segment=None)
+    return OpenVinoStreamSeparator(graphs, graphs.facts(), segment=None)
 
 
 def test_a_stream_is_what_torch_gives(ours, reference, noise):

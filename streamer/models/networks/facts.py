@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Anatomy:
-    """What must be known of a network to feed it.
+class NetworkFacts:
+    """The facts that feeding a network takes.
 
     ``segment_seconds`` is what it sees at once, as its maker wrote it. ``transformer``: whether it
     is an HTDemucs; ``hybrid``, ``masks`` and ``halo_columns``: see `hybrid`; ``stride``
@@ -34,8 +34,8 @@ class Anatomy:
     level_rms: float
 
     @classmethod
-    def of(cls, network: Network) -> Anatomy:
-        """Return that of a network."""
+    def of(cls, network: Network) -> NetworkFacts:
+        """Return the facts of a network."""
         from demucs.htdemucs import HTDemucs
 
         from streamer.models.networks.hybrid import halo_columns, is_hybrid, masks
@@ -55,7 +55,7 @@ class Anatomy:
         )
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Anatomy:
+    def from_json(cls, value: dict[str, Any]) -> NetworkFacts:
         """Return what `as_json` wrote.
 
         Raises:
