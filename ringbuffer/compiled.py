@@ -12,9 +12,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 from numba.core import sigutils
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
@@ -112,7 +114,9 @@ class _Cache:
             return
         impl = self._kept._impl
         self._kept._cache_file = _SealedFiles(
-            impl.locator.get_cache_path(), impl.filename_base, impl.locator.get_source_stamp()
+            impl.locator.get_cache_path(),
+            impl.filename_base,
+            (impl.locator.get_source_stamp(), *_made_of(function)),
         )
 
     @property
@@ -146,6 +150,32 @@ class _Cache:
                 "NUMBA_CACHE_DIR to a folder of yours with room in it",
                 reason,
             )
+
+
+def _made_of(function: Any) -> list[tuple[str, object]]:
+    """Return what else is in a function's machine code, and changes with other files than its own.
+
+    That is the source of each function that it calls, of those that they call, and the constants.
+    """
+    parts: dict[str, object] = {}
+    left, seen = [function], set()
+    while left:
+        code, names = left[-1].__code__, left.pop().__globals__
+        if code in seen:
+            continue
+        seen.add(code)
+        with contextlib.suppress(OSError):  # as in an archive
+            status = Path(code.co_filename).stat()
+            parts[code.co_filename] = status.st_mtime_ns, status.st_size
+        for name, value in ((name, names.get(name)) for name in code.co_names):
+            if isinstance(value, int | float | np.number):
+                parts[f"{code.co_filename} {name}"] = repr(value)
+            # Numba's names: of a function, an intrinsic one, one for C
+            for attribute in ("py_func", "_defn", "_pyfunc"):
+                called = getattr(value, attribute, None)
+                if isinstance(called, FunctionType):
+                    left.append(called)
+    return sorted(parts.items())
 
 
 class _SealedFiles(_IndexDataCacheFile):  # type: ignore[misc, unused-ignore]

@@ -99,6 +99,35 @@ def test_a_damaged_file_is_compiled_again(module, tmp_path, seed):
     assert run(module, **place)[0][:3] == ["8", "12", "9"]
 
 
+def test_what_a_function_is_made_of_counts_for_what_is_kept(module, tmp_path):
+    """Its machine code holds that of the functions it calls, and constants, of other files too."""
+    place = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    (module / "module.py").write_text(
+        "from ringbuffer.compiled import compiled\n"
+        "from middle import twice_and\n"
+        "from numbers_of_ours import THREE\n\n"
+        "@compiled()\n"
+        "def caller(x):\n"
+        "    return twice_and(x) + THREE\n\n"
+        "print(caller(4))\n"
+    )
+    (module / "middle.py").write_text(
+        "from ringbuffer.compiled import compiled\n"
+        "from leaf import twice\n\n"
+        "@compiled()\n"
+        "def twice_and(x):\n"
+        "    return twice(x)\n"
+    )
+    leaf = "from ringbuffer.compiled import compiled\n\n@compiled()\ndef twice(x):\n    return {}\n"
+    (module / "leaf.py").write_text(leaf.format("2 * x"))
+    (module / "numbers_of_ours.py").write_text("THREE = 3\n")
+    assert run(module, **place)[0] == ["11"]
+    (module / "numbers_of_ours.py").write_text("THREE = 300\n")
+    assert run(module, **place)[0] == ["308"]
+    (module / "leaf.py").write_text(leaf.format("20 * x"))
+    assert run(module, **place)[0] == ["380"]
+
+
 def test_a_full_disk_is_told_once(module, small_disk):
     (small_disk / "filler").write_bytes(bytes(240 * 1024))
     numbers, told = run(module, NUMBA_CACHE_DIR=str(small_disk))
