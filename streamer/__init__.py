@@ -9,8 +9,8 @@
     streamer.separate("song.flac", out="separated")    # the same, to files
     p = streamer.Processor(model="htdemucs_mini")      # blocks in, blocks out
 
-What is public is named here. The names are looked up when they are used, so that importing the
-package takes no time and loads neither torch nor a sound library.
+These are the public names. Each is loaded when it is first used. So importing the package takes no
+time, and loads neither torch nor a sound library.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def check_number(
     """Make sure that a value is a number between two others, both included.
 
     Raises:
-        SettingsError: it is none, or outside of them.
+        SettingsError: it is not a number, or out of the range.
     """
     kind = numbers.Integral if whole else numbers.Real
     if isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high:  # type: ignore[operator]
@@ -47,7 +47,7 @@ def check_kind(name: str, value: object, kind: type | tuple[type, ...], example:
     """Make sure that a value is an object of a kind.
 
     Raises:
-        SettingsError: it is another.
+        SettingsError: it is an object of another kind.
     """
     if not isinstance(value, kind):
         first = kind[0] if isinstance(kind, tuple) else kind
@@ -65,10 +65,10 @@ def check_callable(name: str, value: object, example: str) -> None:
 
 
 def check_path(name: str, value: object) -> None:
-    """Make sure that a value may be a path.
+    """Make sure that a value can be a path.
 
     Raises:
-        SettingsError: it may not.
+        SettingsError: it cannot be a path.
     """
     check_kind(name, value, (str, os.PathLike), f"{name}='song.flac'")
 
@@ -95,16 +95,16 @@ def as_block(block: object, channels: int) -> Samples:
             f"the block is {array.shape}; prepare() was told (frames, {channels}), so prepare anew "
             "or give it such blocks"
         )
-    with np.errstate(over="ignore"):  # what float32 cannot hold is repaired as infinity is
+    with np.errstate(over="ignore"):  # too large for float32: it becomes infinite, and is repaired
         samples: Samples = array.astype(np.float32, copy=False)
     return samples
 
 
 def told(value: object) -> str:
-    """Return a value in words, cut where it is long."""
+    """Return a value in words, shortened if it is long."""
     try:
         text = repr(value)
-    except Exception:  # whatever an object of somebody's does; or a number of 5,000 digits
+    except Exception:  # a foreign object may do anything; a number may have 5,000 digits
         text = f"<{type(value).__name__}>"
     text = " ".join(text.split())
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."

@@ -16,7 +16,7 @@ Samples: TypeAlias = NDArray[np.float32]
 
 SLOWEST_HZ: Final = 1000
 FASTEST_HZ: Final = 768_000
-"""The sample rates that are taken for true."""
+"""The sample rates that we accept as true."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,8 +25,8 @@ class Stems:
 
     ``data`` is ``(stems, frames, channels)``, ``mix`` is ``(frames, channels)``, both float32 at
     the sample rate of the source. ``stems["vocals"]`` is one stem, ``(frames, channels)``.
-    ``wet`` is ``(frames,)``: 1 where the stems are real, 0 in the gaps that a live run can have, in
-    which they are silent, and between where one blends into the other; None: real everywhere.
+    ``wet`` is ``(frames,)``: 1 where the stems are real, 0 in the gaps of a live run, where the
+    stems are silent, and between 0 and 1 where they blend. None: real everywhere.
     """
 
     start_frame: int

@@ -1,12 +1,12 @@
 """What is kept between runs in the user's cache folder: small values, and folders of files.
 
-All of it is a convenience: what is damaged, another user's or of another layout counts as not
-there, and a folder that is not there or not to be written to is done without. Whatever is kept goes
-through here, so that all of it carries checksums (`ringbuffer.kept`)::
+Nothing here is essential. A file that is damaged, another user's or of another layout counts as
+missing. If the folder is missing or cannot be written, nothing is kept. All that is kept goes
+through here, so all of it has checksums (`ringbuffer.kept`)::
 
     JsonStore         a value of JSON for each subject
     keep, is_intact   a folder with files that a library reads by their paths
-    digest            the checksum of a large file, whose owner keeps it
+    digest            the checksum of a large file
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from typing import Any, Final
 from ringbuffer.kept import is_own, open_own, read_sealed, write_sealed
 
 SUMS: Final = "checksums"
-"""The file in a kept folder that tells the checksums of the others."""
+"""The file in a kept folder with the checksums of the other files."""
 
 
 def cache_folder(kind: str) -> Path | None:
-    """Return the folder for what is kept of one kind; None where the user has no home folder."""
+    """Return the folder for one kind of kept files; None if the user has no home folder."""
     try:
         return _cache_home() / "stemstream" / kind
     except RuntimeError:  # as in some containers
@@ -40,12 +40,12 @@ def cache_folder(kind: str) -> Path | None:
 
 
 def private_folder(kind: str) -> Path:
-    """Return a folder that is this user's alone, made if need be: in the cache, else in ``/tmp``.
+    """Return a folder of this user alone, in the cache or in ``/tmp``; make it if needed.
 
-    It does not follow TMPDIR, so that all runs of a user agree on it.
+    It ignores TMPDIR, so all runs of a user find the same folder.
 
     Raises:
-        OSError: there is no such folder, and none can be made.
+        OSError: there is no such folder, and it cannot be made.
     """
     folders = [cache_folder(kind)]
     if hasattr(os, "geteuid"):
@@ -74,7 +74,7 @@ def _made_private(folder: Path) -> bool:
 
 
 def machine() -> str:
-    """Return what tells this machine's speed from another's: a home folder may be shared."""
+    """Return a description of this machine, since machines may share a home folder."""
     return f"{platform.system()} {platform.machine()}, {_processor()}, {processors()} cores"
 
 
@@ -84,11 +84,11 @@ def processors() -> int:
 
 
 class JsonStore:
-    """Values by what they were measured of, which is any JSON object.
+    """Values, each kept under its subject: any JSON object that says what was measured.
 
     Args:
         folder: where the files are; None: nothing is kept.
-        layout: goes up when the meaning of what is stored changes.
+        layout: a number to raise when the meaning of the stored values changes.
     """
 
     def __init__(self, folder: Path | None, layout: int) -> None:
@@ -96,7 +96,7 @@ class JsonStore:
         self._layout = layout
 
     def read(self, identity: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what was kept; empty if nothing was, or if it is damaged."""
+        """Return what was kept; empty if nothing was kept, or if it is damaged."""
         path = self._path(identity)
         if path is None:
             return {}
@@ -109,7 +109,7 @@ class JsonStore:
             return {}
 
     def write(self, identity: Mapping[str, Any], value: Mapping[str, Any]) -> None:
-        """Keep a value in place of what is there."""
+        """Keep a value; it replaces the old one."""
         path = self._path(identity)
         if path is None:
             return
@@ -128,15 +128,15 @@ class JsonStore:
 
 
 def keep(folder: Path, identity: str, fill: Callable[[Path], None]) -> None:
-    """Make a folder whose files are kept, in place of what is there, whole or not at all.
+    """Make a folder of kept files, whole or not at all. It replaces what is there.
 
     Args:
         folder: its path.
-        identity: what the files are; `is_intact` must be asked for the same.
-        fill: writes them into the folder that it is given, which is renamed after it.
+        identity: what the files are; give the same to `is_intact`.
+        fill: writes the files into the folder that it is given. The folder is renamed afterwards.
 
     Raises:
-        OSError: it cannot be written, or what is there cannot be removed.
+        OSError: it cannot be written, or the old folder cannot be removed.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}.", suffix=".part"))
@@ -155,7 +155,7 @@ def keep(folder: Path, identity: str, fill: Callable[[Path], None]) -> None:
 
 
 def is_intact(folder: Path, identity: str) -> bool:
-    """Return whether `keep` made this folder, of this identity, and nothing in it has changed."""
+    """Return whether `keep` made this folder with this identity, and no file has changed."""
     try:
         status = folder.lstat()
         if not stat.S_ISDIR(status.st_mode) or not is_own(status):
@@ -169,7 +169,7 @@ def is_intact(folder: Path, identity: str) -> bool:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a regular file of this user's: a second takes 1.6 GB.
+    """Return the SHA-256 of a regular file of this user; it reads 1.6 GB a second.
 
     Raises:
         OSError: see `open_own`.
@@ -179,7 +179,7 @@ def digest(path: Path) -> str:
 
 
 def remove(path: Path) -> None:
-    """Remove a folder, a file or a link, so far as that can be done."""
+    """Remove a folder, a file or a link, as far as possible."""
     with contextlib.suppress(OSError):
         if stat.S_ISDIR(path.lstat().st_mode):
             path.chmod(0o700)  # one that cannot be read cannot be emptied

@@ -40,7 +40,7 @@ from streamer.words import counted
 BLOCK_FRAMES = 65536
 
 Progress = Callable[[float, float | None], None]
-"""Is told the seconds of music done, and in all (None: not known)."""
+"""Called with the seconds of music done and the seconds in all (None: not known)."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class TrackReport:
     """What became of one track.
 
     ``stems`` and ``paths`` are by name; a track that `--resume` skipped has no ``stems``.
-    ``residual_db`` is what the sum of the model's stems lacks of the mix, where they are all there.
+    ``residual_db`` is the level of the residual, which is the mix minus the sum of the stems,
+    against the mix. It is None unless all stems of the model were made.
     """
 
     source: str
@@ -78,7 +79,7 @@ class TrackReport:
 
 
 def stream(path: str | Path, **options: object) -> Iterator[Stems]:
-    """Separate a file and yield its stems as they are ready, without a gap.
+    """Separate a file and yield its stems as soon as they are ready, without a gap.
 
     ::
 
@@ -100,7 +101,7 @@ def stream(path: str | Path, **options: object) -> Iterator[Stems]:
 
 
 def separate(paths: str | Path | Sequence[str | Path], **options: object) -> list[TrackReport]:
-    """Separate files into files; return a report of each.
+    """Separate files into stem files; return a report of each.
 
     ::
 
@@ -109,7 +110,7 @@ def separate(paths: str | Path | Sequence[str | Path], **options: object) -> lis
     The options are the fields of `streamer.settings.Settings`.
 
     Raises:
-        StemstreamError: see `streamer.errors`; the tracks before the one that failed are whole.
+        StemstreamError: see `streamer.errors`; the tracks before the failed one are whole.
     """
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
@@ -123,7 +124,7 @@ def separate(paths: str | Path | Sequence[str | Path], **options: object) -> lis
 
 
 def check_outputs(paths: Sequence[str | Path], settings: Settings, bag: Bag) -> None:
-    """Make sure that each stem gets a file of its own, which is none of the inputs.
+    """Make sure that each stem has its own file, and that no such file is an input.
 
     Raises:
         SettingsError: two stems would go to one file, or two inputs to standard output.
@@ -154,7 +155,7 @@ def check_outputs(paths: Sequence[str | Path], settings: Settings, bag: Bag) -> 
 
 
 def make_processor(settings: Settings, bag: Bag) -> Processor:
-    """Return a processor for files; what the settings leave open is as suits the model."""
+    """Return a processor for files. It sets jobs and batch to suit the model if they are open."""
     load = Load() if settings.jobs and settings.batch else bag.best_load()
     return Processor(
         settings, bag=bag, jobs=settings.jobs or load.calls, batch=settings.batch or load.windows
@@ -173,7 +174,7 @@ def run(source: Source, processor: Processor) -> Iterator[Stems]:
 
 
 def survey_track(source: Source, plan: Plan) -> TrackSurvey:
-    """Read the whole track once, for what normalization and loudness need; then rewind it.
+    """Read the whole track once to measure level and loudness; then rewind it.
 
     Raises:
         SourceError: the source cannot be read twice.
@@ -197,7 +198,7 @@ def survey_track(source: Source, plan: Plan) -> TrackSurvey:
     statistics.feed(front.flush())
     source.reopen()
     loudness = SILENCE_LUFS if meter is None else meter.integrated()
-    # what is too quiet or too short to have a loudness stays as it is
+    # a track too quiet or too short to have a loudness keeps its level
     change_db = 0.0 if wanted is None or loudness <= SILENCE_LUFS else wanted - loudness
     return TrackSurvey(statistics.mean, statistics.deviation, 10 ** (change_db / 20))
 
@@ -210,10 +211,10 @@ def separate_track(
     progress: Progress | None = None,
     truth: Mapping[str, Source] | None = None,
 ) -> TrackReport:
-    """Separate one file into its stems' files, which appear when all are whole.
+    """Separate one file into its stems' files. The files appear when all are whole.
 
-    ``truth`` holds true stems by name, to be measured against: frame n of each belongs to frame n
-    of the file.
+    ``truth`` holds true stems by name, to measure against. Frame n of each belongs to frame n of
+    the file.
 
     Raises:
         StemstreamError: see `streamer.errors`; no file is left behind.
@@ -255,7 +256,7 @@ def separate_track(
 
 
 def _notes(source: Source, processor: Processor, notes: Sequence[str]) -> list[str]:
-    """Return what the user should know of a track, a sentence each."""
+    """Return what the user should know about a track, a sentence each."""
     told = [*source.notes, *source.losses, *notes, *processor.plan.bag.take_notes()]
     if note := downmix_note(source.channels):
         told.append(note)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 
 class StemstreamError(Exception):
-    """What every error of this package is."""
+    """The parent of every error of this package."""
 
     exit_code = 1
 
@@ -54,14 +54,14 @@ class ModelError(StemstreamError):
 
 
 class ModelMemoryError(ModelError):
-    """The memory of the device that the model runs on does not suffice."""
+    """The model's device has not enough memory."""
 
 
 class WeightsError(ModelError):
-    """The model's weights are neither here nor to be fetched, or are not what they should be."""
+    """The model's weights are missing and cannot be downloaded, or are not what they should be."""
 
 
 class DeviceError(StemstreamError):
-    """A sound device is missing, not the only one of its name, busy, or refuses what is asked."""
+    """A sound device is missing, busy, refuses a setting, or shares its name with another."""
 
     exit_code = 6

@@ -1,5 +1,6 @@
-"""A process that was forked has none of the threads of the one it comes from, and the libraries
-that run models wait for theirs for ever. So what was forked after a model was loaded runs none.
+"""Refuse to run a model in a process that was forked after a model was loaded.
+
+Such a process lacks the threads of its parent, and the libraries would wait for them for ever.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ def note_model() -> None:
 
 
 def refuse_forked() -> None:
-    """Make sure that this process was not forked off one that had loaded a model.
+    """Make sure that this process was not forked after a model was loaded.
 
     Raises:
         ModelError: it was.

@@ -1,4 +1,4 @@
-"""What a separated track measures, gathered while it goes by."""
+"""Levels and SDR of a track, measured while its stems pass by."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def decibels(power_ratio: float) -> float:
 
 @dataclass
 class StemMeasure:
-    """One stem: peak and RMS in dB full scale, and SDR in dB where its true stem is known.
+    """One stem: peak and RMS in dB full scale, and SDR in dB if the true stem is known.
 
-    The SDR is ``10 log10(sum s^2 / sum (s - e)^2)`` over the whole track, s the true stem and e
-    this one: that of the MDX challenge.
+    The SDR is ``10 log10(sum s^2 / sum (s - e)^2)`` over the whole track, s is the true stem and e
+    this one, as in the MDX challenge.
     """
 
     peak: float = 0.0
@@ -31,7 +31,7 @@ class StemMeasure:
     error_energy: float | None = None
 
     def feed(self, stem: Samples, truth: Samples | None) -> None:
-        """Take ``(frames, channels)`` in, with the same frames of the true stem."""
+        """Take ``(frames, channels)``, and the same frames of the true stem."""
         self.peak = max(self.peak, float(stem.max(initial=0)), -float(stem.min(initial=0)))
         self.energy += _energy(stem)
         self.samples += stem.size
@@ -51,14 +51,14 @@ class StemMeasure:
 
     @property
     def sdr_db(self) -> float | None:
-        """The signal-to-distortion ratio, or None where no true stem is known."""
+        """The signal-to-distortion ratio, or None if the true stem is not known."""
         if self.error_energy is None:
             return None
         return decibels(self.true_energy / max(self.error_energy, 1e-20))
 
 
 class TrackMeasure:
-    """All stems of a track, and how well those of them that are the model's add up to the mix."""
+    """All stems of a track, and how well the model's own stems add up to the mix."""
 
     def __init__(self, names: tuple[str, ...], of_model: Container[str]) -> None:
         self.stems = {name: StemMeasure() for name in names}
@@ -67,7 +67,7 @@ class TrackMeasure:
         self._residual_energy = 0.0
 
     def feed(self, stems: Stems, truth: Mapping[str, Samples]) -> None:
-        """Take a stretch of stems in; ``truth`` holds the same frames of the true stems known."""
+        """Take a stretch of stems; ``truth`` holds the same frames of the known true stems."""
         for name, measure in self.stems.items():
             measure.feed(stems[name], truth.get(name))
         self._mix_energy += _energy(stems.mix)
@@ -77,8 +77,8 @@ class TrackMeasure:
 
     @property
     def residual_db(self) -> float:
-        """What the model's stems lack of the mix, against the mix, in dB. It tells something only
-        where the stems are all there.
+        """The level of the residual (the mix minus the sum of the model's stems) against the mix,
+        in dB. It means something only if all stems are there.
         """
         return decibels(self._residual_energy / max(self._mix_energy, 1e-20))
 

@@ -1,7 +1,7 @@
 """How the files of a track's stems are named: a template with fields in braces, as in demucs.
 
-What fills the fields comes from elsewhere: stem names from a model's file, track names from the
-disk. It is made a `FileName` where it comes in.
+The fields are filled with foreign text: stem names from a model's file, track names from the disk.
+Such text becomes a `FileName` as soon as it comes in.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ FIELDS: Final = ("track", "trackext", "stem", "ext")
 FILENAME: Final = "{track}/{stem}.{ext}"
 """How demucs names files; a stem.mp4, which holds all stems, is called {track}.{ext}."""
 WIDEST: Final = 255
-"""To how many characters a field may be filled up: no disk takes longer names."""
+"""The most characters that a field may be padded to: no disk takes longer names."""
 _SAME: Final = {field: "" for field in FIELDS if field != "stem"}
-"""Fields that say the same for all stems of a track."""
+"""Fields with the same value for all stems of a track."""
 
 MOST_NAME_BYTES: Final = 200
-"""What a name may take of the 255 bytes of a file's: ``minus_`` and an ending want room, too."""
+"""A file name has 255 bytes at most, and ``minus_`` and an ending need some of them."""
 MOST_NAMES: Final = 64
-"""Stems of a model, at most."""
+"""The most stems of a model."""
 _FORBIDDEN: Final = frozenset("/\\:")
-"""What leads out of a folder, here or on Windows."""
+"""Characters that lead out of a folder, here or on Windows."""
 
 
 class FileName(str):
     """A name for one file or folder that stays in the folder where it is put.
 
     ``FileName(text)`` checks text that others wrote, such as the stem names in a model's file.
-    `on_disk` takes what a file here is called already.
+    `on_disk` takes the name of a file that exists, unchecked.
 
     Raises:
-        ValueError: the text is no such name; says what it must be.
+        ValueError: the text cannot be such a name; the message says what it must be.
     """
 
     __slots__ = ()
@@ -60,14 +60,14 @@ class FileName(str):
 
     @classmethod
     def on_disk(cls, name: str) -> Self:
-        """Return a name as a file or a folder has it, whatever characters it is made of."""
+        """Return the name of an existing file or folder, whatever its characters."""
         if Path(name).name != name or not name.strip("."):
             raise ValueError(f"{_quoted(name)} must be the name of one file; rename it")
         return str.__new__(cls, name)
 
 
 def distinct_names(names: Iterable[object]) -> tuple[FileName, ...]:
-    """Return names for files that lie side by side, on any disk: case does not tell them apart.
+    """Return names for files in one folder. Names that differ only in case count as the same.
 
     Raises:
         ValueError: one is no `FileName`, two are the same, or there are none or too many.
@@ -85,9 +85,9 @@ def distinct_names(names: Iterable[object]) -> tuple[FileName, ...]:
 
 
 def track_name(source: str | Path) -> FileName:
-    """Return the name of a track: that of its file without the ending, as demucs.
+    """Return the name of a track: its file's name without the ending, as in demucs.
 
-    Leading dots go where nothing else would be left: ``...wav`` is the track ``wav``.
+    Leading dots are dropped if nothing else would be left: ``...wav`` is the track ``wav``.
     """
     name = Path(source).name
     track = name.rpartition(".")[0]
@@ -95,7 +95,7 @@ def track_name(source: str | Path) -> FileName:
 
 
 def _quoted(text: object) -> str:
-    """Return text for a sentence: short, and nothing that a terminal would take for a command."""
+    """Return text for a sentence: short, and without any command for a terminal."""
     shown = ascii(text)
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
@@ -104,7 +104,7 @@ def check_template(template: str, *, one_file: bool) -> None:
     """Make sure that a template can be filled in; ``one_file``: all stems go to one file.
 
     Raises:
-        ValueError: it cannot; says what it must hold.
+        ValueError: it cannot; the message says what it must contain.
     """
     made: set[str] = set()
     fields: set[str | None] = set()
@@ -126,7 +126,7 @@ def check_template(template: str, *, one_file: bool) -> None:
 
 
 def _check_harmless(template: str) -> None:
-    """Make sure that filling it in takes no time and that it leads nowhere else."""
+    """Make sure that filling it in is quick, and that it leads to no other folder."""
     if "\0" in template:
         raise ValueError("must hold no NUL character")
     if template.startswith("/") or ".." in template.split("/"):
@@ -134,7 +134,7 @@ def _check_harmless(template: str) -> None:
             "must stay in the folder of --out, so without .. between slashes and / at its start"
         )
     specs: list[str | None] = []
-    with contextlib.suppress(ValueError):  # what is no template at all is said of the whole
+    with contextlib.suppress(ValueError):  # no template at all: the error is about the whole text
         specs = [spec for _, _, spec, _ in string.Formatter().parse(template)]
     for spec in filter(None, specs):
         if "{" in spec or any(int(width) > WIDEST for width in re.findall(r"\d{1,9}", spec)):

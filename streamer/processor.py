@@ -1,4 +1,4 @@
-"""The core, with the manners of an audio plugin: it drops into any host loop."""
+"""The core, with the interface of an audio plugin: it fits into any host's loop."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from streamer.resolve import resolve
 from streamer.settings import MOST_BATCH, StreamSettings
 
 MOST_SECONDS: Final = 600.0
-"""Of a budget, and of a context: as of a window."""
+"""The longest compute budget or context, as long as the longest window."""
 MOST_JOBS: Final = 1024
 MOST_FRAMES: Final = 1 << 24
-"""Of a block: minutes."""
+"""The longest block: minutes."""
 MOST_CHANNELS: Final = 1024
 
 
 @dataclass(frozen=True)
 class Live:
-    """How a `Processor` behaves that must never wait.
+    """The settings of a `Processor` that must never wait.
 
-    Stems come ``compute_seconds`` after their windows are full; what has not come by then is
-    replaced by the ``fallback`` and counted. ``history_seconds`` is the longest context that a plan
-    may have which `Processor.switch` brings later; ``worker`` is given how many windows may wait
-    for it; ``on_job`` is told of each window that is done, before its stems come out.
+    Stems come ``compute_seconds`` after their windows are full. Later stems are replaced by the
+    ``fallback`` and counted. ``history_seconds`` is the longest context of any plan that
+    `Processor.switch` brings later. ``worker`` makes the worker; its argument is how many windows
+    may wait. ``on_job`` is called with each finished window, before its stems come out.
 
     Raises:
         SettingsError: a value is out of its range.
@@ -69,15 +69,14 @@ class Processor:
         stems = p.process(block)     # as many frames, delayed by p.latency_frames
 
     The options are the fields of `streamer.settings.Settings`. ``bag`` gives the model itself
-    instead of its name. With ``jobs=0`` the model runs in place; otherwise that many threads run
-    it, up to ``batch`` windows at a time, and `feed` waits for them only where they fall behind.
-    With ``live`` a thread of its own runs it and nothing ever waits; ``hop`` and ``lookahead`` then
-    say what the delay is::
+    instead of its name. With ``jobs=0`` the model runs in place. Otherwise ``jobs`` threads run it,
+    up to ``batch`` windows at a time, and `feed` waits only if they fall behind. With ``live`` one
+    thread runs it and nothing ever waits; ``hop`` and ``lookahead`` then set the delay::
 
         p = streamer.Processor(model="htdemucs_mini", hop=0.25, lookahead=0.1, live=Live())
 
-    One thread at a time may use it. It is not for a process that was forked after a model was
-    loaded: that one has not the threads that run models.
+    One thread at a time may use it. It does not work in a process that was forked after a model
+    was loaded: such a process lacks the threads that run models.
 
     Raises:
         SettingsError: an argument or an option is wrong.
@@ -110,7 +109,7 @@ class Processor:
         if live is not None and not self.settings.live_windows:
             raise SettingsError("a live processor needs live windows; give hop and lookahead")
         self.plan = Plan.make(bag or load_bag(self.settings), self.settings)
-        # what goes along the stream goes through it in order
+        # a model that remembers must see the stream in order
         self._jobs = int(jobs) if self.plan.bag.stride is None else min(int(jobs), 1)
         self._batch = int(batch)
         self._live = live
@@ -125,13 +124,13 @@ class Processor:
     def prepare(
         self, samplerate: int, blocksize: int, channels: int, survey: TrackSurvey | None = None
     ) -> None:
-        """Make what a stream of this shape needs, and begin it.
+        """Prepare for a stream of this shape, and begin it.
 
         ``samplerate`` is in Hz; `process` takes blocks of up to ``blocksize`` frames.
 
         Raises:
-            SettingsError: the shape is none that a stream can have, or a setting needs the whole
-                track first, and no survey is given.
+            SettingsError: no stream can have this shape, or a setting needs the whole track first
+                and no survey is given.
         """
         hertz = (SLOWEST_HZ, FASTEST_HZ)
         check_number("samplerate", samplerate, *hertz, whole=True, example=48000)
@@ -169,13 +168,13 @@ class Processor:
         stride = self.plan.bag.stride
         if stride is None:
             return self._live.worker(1)
-        # devices bring hops in bursts; those that wait are heard in one go
+        # devices bring hops in bursts; the model hears waiting hops in one go
         (joined,) = self.plan.passes
         return self._live.worker(max(1, stride.context_frames // joined.schedule.hop_frames))
 
     @property
     def latency_frames(self) -> int:
-        """By how many frames `process` delays, at the prepared sample rate. It never changes."""
+        """The delay of `process` in frames, at the prepared sample rate. It never changes."""
         if self._live is None:
             return self._stream.lag_frames
         samplerate, _, _ = self._shape
@@ -187,12 +186,12 @@ class Processor:
 
     @property
     def missing_frames(self) -> int:
-        """How many frames of stems `process` had to replace so far: late, skipped or failed."""
+        """How many frames of stems `process` has replaced so far: late, skipped or failed."""
         return self._delay.missing_frames if self._delay is not None else 0
 
     @property
     def repaired_samples(self) -> int:
-        """How many samples of the stream so far were no finite number and became silence."""
+        """How many samples so far were not finite numbers and became silence."""
         return self._stream.repaired_samples
 
     @property
@@ -201,14 +200,14 @@ class Processor:
         return self._stream.emitted_frames
 
     def process(self, block: Samples) -> Stems:
-        """Take ``(frames, channels)`` and return the stems of as many frames.
+        """Take ``(frames, channels)`` and return the same number of frames of stems.
 
-        They are what `feed` and `flush` give, `latency_frames` later; silence comes first.
-        Positions count from the first frame that went in, so those of the silence are negative.
+        They are the stems of `feed` and `flush`, `latency_frames` later; silence comes first.
+        Positions count from the first frame that went in, so the silence has negative positions.
 
         Raises:
-            SettingsError: the block is not of the prepared shape or holds no floats, the model
-                runs on threads, the stream has ended, or another thread is at it.
+            SettingsError: the block has another shape than prepared or is not of floats, the model
+                runs on threads, the stream has ended, or another thread uses the processor.
         """
         with self._going_on() as stream:
             if self._jobs:
@@ -235,20 +234,20 @@ class Processor:
     def feed(self, block: Samples) -> list[Stems]:
         """Take ``(frames, channels)`` of any length; return the stems that are ready.
 
-        A block of 0 frames only asks for them.
+        A block of 0 frames only asks for stems.
 
         Raises:
-            SettingsError: the block is not of the prepared channels or holds no floats, the stream
-                has ended, or another thread is at it.
+            SettingsError: the block has other channels than prepared or is not of floats, the
+                stream has ended, or another thread uses the processor.
         """
         with self._going_on() as stream:
             return list(stream.advance(stream.take_in(as_block(block, self._shape[1]))))
 
     def flush(self) -> list[Stems]:
-        """End the stream: return the stems that are still to come. `reset` begins another.
+        """End the stream and return the rest of the stems. `reset` begins another stream.
 
         Raises:
-            SettingsError: the stream has ended before, or another thread is at it.
+            SettingsError: the stream has already ended, or another thread uses the processor.
         """
         with self._going_on() as stream:
             self._ended = True
@@ -260,13 +259,13 @@ class Processor:
             return [self._delay.pop(self._delay.frames, ending=True)]
 
     def switch(self, plan: Plan, *, idle: bool = False) -> None:
-        """Go on with other live windows, or another model of the same stems, from the next one on.
+        """Change the live windows, or the model, from the next window on. The stems stay the same.
 
-        The delay stays: the new hop and lookahead must fit into it. ``idle``: no window is
-        separated, all are gaps.
+        The delay stays too, so the new hop and lookahead must fit into it. With ``idle`` no window
+        is separated: all are gaps.
 
         Raises:
-            SettingsError: the processor is not live, or the plan is of other stems.
+            SettingsError: the processor is not live, or the plan has other stems.
         """
         check_kind("plan", plan, Plan, "Plan.make(bag, settings)")
         stream = self._live_stream()
@@ -279,7 +278,7 @@ class Processor:
         stream.switch(plan, idle=idle)
 
     def warm_up(self) -> None:
-        """Of a live processor: separate a quiet window, so that the first one is quick.
+        """Separate a quiet window, so that the first real one is quick; for live processors only.
 
         Raises:
             SettingsError: it is not live.
@@ -287,7 +286,7 @@ class Processor:
         self._live_stream().warm_up()
 
     def close(self) -> None:
-        """End the worker's threads, within the window that they are at."""
+        """End the worker's threads after their present window."""
         if self._separation is not None:
             self._separation.close()
 
@@ -333,7 +332,7 @@ class Processor:
 
 
 def load_bag(settings: StreamSettings) -> Bag:
-    """Load the model that the settings name, as far as the wanted stems need it."""
+    """Load the model that the settings name; only the networks that the wanted stems need."""
     return load(
         settings.model,
         stems=settings.needed_stems,

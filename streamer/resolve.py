@@ -1,4 +1,4 @@
-"""Gather the settings from wherever they are given, and remember where each came from.
+"""Gather the settings from all places, and remember where each one came from.
 
 ::
 
@@ -6,8 +6,7 @@
     resolved.settings.overlap            # 0.5
     resolved.origins["overlap"]          # "flag --overlap"
 
-A value comes from the first of these that gives it: flag, environment, settings file, preset,
-default.
+The first of these that has a value wins: flag, environment, settings file, preset, default.
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ from streamer.settings import (
 )
 
 CONFIG_FILE: Final = "stemstream.toml"
-"""The settings file that is read where it stands in the current folder.
+"""The settings file that is read if it lies in the current folder.
 
-Nobody asked for it, and others may have put it there: it may set what is harmless alone.
+Nobody asked for it, and somebody else may have put it there. So it may set only harmless fields.
 """
 _LARGEST_BYTES: Final = 1 << 20
 _LONGEST_SHOWN: Final = 80
 TABLES: Final[tuple[str, ...]] = ("live", "eval", "train")
-"""The tables of a settings file: settings of one command alone."""
+"""The tables of a settings file, each for the settings of one command."""
 
 
 Kind = TypeVar("Kind", bound=Checked)
@@ -104,15 +103,15 @@ def resolve(
     *,
     kind: type[Checked] = Settings,
 ) -> Resolved[Any]:
-    """Return the settings that hold, and the origin of each.
+    """Return the settings that apply, and the origin of each.
 
     ``flags`` are fields of ``kind``; None is a flag that was not given. ``config`` is a settings
-    file in TOML; without one, `CONFIG_FILE` in the current folder is read where there is one, of
-    which only the harmless fields are taken (`streamer.settings.harmless`).
+    file in TOML. Without it, `CONFIG_FILE` in the current folder is read if there is one; that file
+    may set only harmless fields (`streamer.settings.harmless`).
 
     Raises:
-        SettingsError: a value or a name is wrong, the settings file cannot be read, or one that
-            nobody named sets what it may not.
+        SettingsError: a value or a name is wrong, the settings file cannot be read, or a file that
+            nobody named sets a field that is not harmless.
     """
     given = {
         **_from_file(config, kind),
@@ -132,7 +131,7 @@ def resolve(
 
 
 def flag(name: str, value: object = None) -> str:
-    """Return how the command line writes a field, or one value of it."""
+    """Return the flag of a field, or of one value of it."""
     if name == "model":
         return "--name"
     if name == "sample_format" and value in get_args(SampleFormat):
@@ -153,7 +152,7 @@ def _from_environment(environ: Mapping[str, str], kind: type[Checked]) -> dict[s
     if not issubclass(kind, StreamSettings):
         return {}
     variables = {field.alias or name: name for name, field in Environment.model_fields.items()}
-    # a variable that is set to nothing is not set
+    # an empty variable counts as not set
     found = {variable: environ[variable] for variable in variables if environ.get(variable)}
     try:
         values = Environment.model_validate(found)
@@ -167,7 +166,7 @@ def _from_environment(environ: Mapping[str, str], kind: type[Checked]) -> dict[s
 
 
 def _from_file(config: Path | None, kind: type[Checked]) -> dict[str, _Given]:
-    """Read the file's own level, for all commands that separate, and the table of this kind."""
+    """Read the file's top level, for all commands that separate, and the table of this kind."""
     path = config or Path(CONFIG_FILE)
     if config is None and not os.path.isfile(path):  # noqa: PTH113 (False where one may not look)
         return {}
@@ -280,20 +279,20 @@ def allowed(field: FieldInfo) -> str:
 
 
 def _example(field: FieldInfo, setting: FieldInfo, wrong: str) -> str:
-    """Return a value that would do: the choice that was nearly named, else a usual one."""
+    """Return a value that works: the choice closest to the given one, else a usual one."""
     usual = [*(field.examples or ()), *(setting.examples or ()), setting.default]
     choices = get_args(_kind(field)) if get_origin(_kind(field)) is Literal else ()
     return shown([*difflib.get_close_matches(wrong, choices, n=1), *usual][0])
 
 
 def _kind(field: FieldInfo) -> Any:
-    """Return the type of a field, "or None" left away."""
+    """Return the type of a field, without "or None"."""
     kinds = get_args(field.annotation)
     return kinds[0] if NoneType in kinds else field.annotation
 
 
 def shown(value: object) -> str:
-    """Return a value as a settings file or a flag would have it."""
+    """Return a value as a settings file or a flag writes it."""
     if isinstance(value, list | tuple):
         return ",".join(map(str, value))
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -1,7 +1,7 @@
-"""Everything that a separation can be told, in one frozen and checked object.
+"""All settings of a separation, in one frozen and checked object.
 
 The fields of `Settings` are the only place that knows the names, ranges, defaults and help of the
-options: the command line, the error messages and the tables are made from them. `streamer.resolve`
+options. The command line, the error messages and the tables are made from them. `streamer.resolve`
 gathers their values.
 """
 
@@ -62,15 +62,15 @@ PRESETS: Final[Mapping[Preset, Mapping[str, object]]] = {
 HOP_SECONDS: Final = 0.25
 LOOKAHEAD_SECONDS: Final = 0.1
 CROSSFADE_SECONDS: Final = 0.05
-"""Of live windows, where one is not given; the crossfade is never longer than the others."""
+"""The defaults of live windows. The crossfade is never longer than hop and lookahead."""
 
 MOST_THREADS: Final = 1024
 MOST_BATCH: Final = 256
 MOST_COUNT: Final = 10**15
-"""Of what has no limit of its own: libraries take whole numbers of 64 bits at most."""
+"""The limit of numbers without another one: libraries take whole numbers of 64 bits at most."""
 MOST_AUDIO_STREAMS: Final = 64
 MOST_CHARACTERS: Final = 4096
-"""Of a text: what Linux takes for a path."""
+"""The longest text, as long as the longest path on Linux."""
 
 
 def _upper(value: object) -> object:
@@ -78,7 +78,7 @@ def _upper(value: object) -> object:
 
 
 def _names(value: object) -> object:
-    """Make a list of "vocals, bass"."""
+    """Make a list from "vocals, bass"."""
     return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
@@ -91,7 +91,7 @@ def _distinct(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 
 def _folder(value: object) -> object:
-    """Keep a folder called "-", written "./-", from being taken for standard output."""
+    """Keep a folder named "-", written "./-", apart from standard output."""
     is_folder = isinstance(value, str) and value != "-" and Path(value) == Path("-")
     return Path.cwd() / "-" if is_folder else value
 
@@ -109,12 +109,12 @@ def _filename(template: str, info: ValidationInfo) -> str:
 
 
 def preset_values(preset: object) -> Mapping[str, object]:
-    """Return what a preset sets; nothing for what is no preset."""
+    """Return the values of a preset; nothing if there is no such preset."""
     name = _upper(preset)
     return next((values for known, values in PRESETS.items() if known == name), {})
 
 
-# What excludes each other, and the way out
+# Settings that exclude each other, and the way out
 _CONFLICTS: Final[Mapping[tuple[str, str], str]] = {
     ("two_stems", "stems"): "{two_stems} and {stems} name different outputs; give one of them",
     ("two_stems", "residual"): (
@@ -130,7 +130,7 @@ _CONFLICTS: Final[Mapping[tuple[str, str], str]] = {
 
 
 class ConflictError(ValueError):
-    """Settings that exclude each other; the sentence has their names in braces."""
+    """Settings that exclude each other. The sentence has their names in braces."""
 
     def __init__(self, sentence: str) -> None:
         self._sentence = sentence
@@ -142,10 +142,10 @@ class ConflictError(ValueError):
 
 
 def harmless(default: Any, **rules: Any) -> Any:
-    """Make a field that a settings file may set which nobody named, but was found in the folder.
+    """Make a field that a settings file may set even if nobody named the file.
 
-    Such fields say how stems sound and how they are computed. What names paths, hosts, ports,
-    devices or models, what replaces files, and above all what is trusted is a plain ``Field``.
+    Such fields say how stems sound and how they are computed. A field that names a path, host,
+    port, device or model, that replaces files, or that grants trust is a plain ``Field``.
     """
     return Field(default, json_schema_extra={"harmless": True}, **rules)
 
@@ -157,8 +157,9 @@ def is_harmless(field: FieldInfo) -> bool:
 
 
 class Checked(BaseModel):
-    """Settings of any kind. ``table`` is the table of a settings file that is for this kind alone,
-    where it has one.
+    """Settings of any kind.
+
+    ``table`` is the table of a settings file that is for this kind alone, if there is one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -177,9 +178,9 @@ Name: TypeAlias = Annotated[str, AfterValidator(_named)]
 
 
 class StreamSettings(Checked):
-    """What any separation is told, of a file or live: the model, its windows, the stems.
+    """The settings of any separation, of a file or live: the model, its windows, the stems.
 
-    A preset fills in whatever is not given beside it.
+    A preset fills in the values that are not given.
     """
 
     preset: Annotated[Preset | None, BeforeValidator(_upper)] = harmless(
@@ -309,12 +310,12 @@ class StreamSettings(Checked):
 
     @property
     def live_windows(self) -> bool:
-        """Whether windows end a lookahead after what they give, as live, or overlap as demucs's."""
+        """Whether windows are live (with hop and lookahead), or overlap as those of demucs."""
         return any(one is not None for one in (self.hop, self.lookahead, self.crossfade))
 
     @property
     def named_stems(self) -> tuple[str, ...]:
-        """The stems that are called by name: the model must have them."""
+        """The stems that the settings name: the model must have them."""
         return self.stems or ((self.two_stems,) if self.two_stems else ())
 
     @property
@@ -348,7 +349,7 @@ def stream_index(number: int | None) -> int | None:
 
 
 class Settings(StreamSettings):
-    """What a separation of files is told.
+    """The settings of a separation of files.
 
     Raises:
         pydantic.ValidationError: a value is out of its range; `resolve` says it in one sentence.
@@ -406,7 +407,7 @@ class Settings(StreamSettings):
 class Environment(Checked):
     """The environment variables that are read (the aliases), for the fields of `StreamSettings`.
 
-    They keep to a range where everything works well; flags and files may go beyond.
+    Their ranges are narrow, so everything works well; flags and files may go beyond.
     """
 
     model: str | None = Field(None, alias="DEMUCS_MODEL")

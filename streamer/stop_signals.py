@@ -1,6 +1,6 @@
-"""The signals that ask a run to end: it cleans up, tells what it has, and exits with 128 and more.
+"""The signals that ask a run to end: it cleans up, tells its results, and exits with 128 and more.
 
-Ctrl-C, the polite `kill`, and the terminal that was closed (which Windows does not tell).
+They are Ctrl-C, a plain `kill`, and a closed terminal (Windows has no signal for that).
 """
 
 from __future__ import annotations
