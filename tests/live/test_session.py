@@ -385,7 +385,7 @@ def test_closing_at_any_moment_leaves_whole_recordings(tmp_path: Path, seconds: 
         run.backend.at(BEGIN_SECONDS + 1.0, device.unplug)
         run.advance(seconds)
         run.session.quit()
-        emitted = run.session.processor.emitted_frames
+        emitted = run.session.engine.processor.emitted_frames
     run.session.close()
     status = run.session.status()
     assert (status.state, status.reason) == (State.STOPPED, Reason.ASKED)

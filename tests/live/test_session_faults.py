@@ -415,7 +415,7 @@ def test_a_full_disk_does_not_disturb_the_sound(small_disk: Path) -> None:
     device = card(signal)
     with running([device], record=small_disk, **ROUTE) as run:
         run.advance(4)
-        recorder = run.session._recorder
+        recorder = run.session._parts.recording._recorder
         recorder._recorder.join()  # its thread ends with the first write that fails
         run.advance(3)
         status = run.session.status()

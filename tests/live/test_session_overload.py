@@ -201,7 +201,7 @@ def test_a_model_that_hangs_is_not_tried_again_before_it_answers() -> None:
         assert rungs_of(run) == ["wider hop", "dry", "the model hangs"]
         assert run.session.status().rung_name == "dry"
         # what comes after the window that hung is let go, and kept nowhere
-        assert run.session.processor.emitted_frames > 54 * RATE
+        assert run.session.engine.processor.emitted_frames > 54 * RATE
         run.advance(85)
         assert (run.session.status().state, run.session.status().rung) == (State.RUNNING, 0)
 

@@ -32,10 +32,9 @@ class ReconnectingStream:
 
     ``callbacks`` tells how often its callback has run, ``lost`` is what its loss is called.
     ``away`` says that the device is lost; it is back with the first callback, since some open and
-    stay silent. ``cut`` says that a stream was closed whose end is not softened yet. ``losses``
-    counts; ``gap_frames`` is how long the device was away the last time, and ``trouble`` why it
-    could not be had when it was last tried. ``latency_seconds`` and ``uncounted_seconds``: see
-    `DeviceStream`.
+    stay silent. ``losses`` counts; ``gap_frames`` is how long the device was away the last time,
+    and ``trouble`` why it could not be had when it was last tried. ``latency_seconds`` and
+    ``uncounted_seconds``: see `DeviceStream`.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class ReconnectingStream:
     ) -> None:
         self.lost = lost
         self.request = request
-        self.away = self.cut = False
+        self.away = self._cut = False
         self.losses = 0
         self.gap_frames = 0
         self.latency_seconds = 0.0, 0.0
@@ -175,6 +174,15 @@ class ReconnectingStream:
             output=found if self.request.output else None,
         )
 
+    def take_cut(self) -> bool:
+        """Return whether a stream was cut off since this was asked last: its end is to be soft."""
+        cut, self._cut = self._cut, False
+        return cut
+
+    def refused(self, error: DeviceError) -> None:
+        """Keep why the device could not be had."""
+        self.trouble = str(error)
+
     def failed(self, now: float) -> None:
         """Note that the device cannot be had yet."""
         if self._reconnect is not None:
@@ -184,4 +192,4 @@ class ReconnectingStream:
         """Give the device back; twice is fine."""
         if self._device_stream is not None:
             self._device_stream.close()
-            self._device_stream, self.cut = None, True
+            self._device_stream, self._cut = None, True

@@ -204,9 +204,8 @@ class DeviceStreams:
         """Let the time pass for the ports of a stream whose device is away."""
         frames = stream.pass_time(now)
         if stream.request.input is not None:
-            if stream.cut and frames:
+            if frames and stream.take_cut():
                 self._end_softly(frames)
-                stream.cut = False
             self.capture.skip(frames)
         for one, port in self._outputs():
             if one is stream:
@@ -257,7 +256,7 @@ class DeviceStreams:
             self._backend.refresh()
         except DeviceError as error:
             for stream in self.all:
-                stream.trouble = str(error)
+                stream.refused(error)
         else:
             for stream in self.all:
                 self._reopen(stream, anew=True)
@@ -278,7 +277,7 @@ class DeviceStreams:
                 stream.find_again()
             stream.open(starting)
         except DeviceError as error:
-            stream.trouble = str(error)
+            stream.refused(error)
 
     def _is_silent(self) -> bool:
         """Return whether no output has anything left to play."""

@@ -1,5 +1,5 @@
 """Stems to disk while they play, without ever making the sound wait.
 
-`recorder` is the thread, `take` the files of one recording: valid at every moment, all stems
-equally long.
+`recording` is a run's, `recorder` the thread, `take` the files of one recording: valid at every
+moment, all stems equally long.
 """

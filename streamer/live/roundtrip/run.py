@@ -19,6 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -35,6 +36,7 @@ from streamer.live.roundtrip.loopback import LoopbackDelay
 from streamer.live.run_log import tell_nobody
 from streamer.live.session import LiveSession
 from streamer.live.settings import LiveSettings
+from streamer.live.window_engine import WindowEngine
 from streamer.pipeline.worker import LiveWorker, WindowWorker
 from streamer.processor import load_bag
 
@@ -51,7 +53,7 @@ IDENTITY = "passthrough"
 
 @dataclass(frozen=True)
 class Pace:
-    """How time passes: on the machine's clock unless told otherwise. See `LiveSession`."""
+    """How time passes: on the machine's clock unless told otherwise. See `WindowEngine`."""
 
     sleep: Callable[[float], object] = time.sleep
     clock: RunClock = SYSTEM_CLOCK
@@ -255,9 +257,8 @@ def _through_run(
         prepared,
         backend,
         tell=tell,
-        insert=loop.exchange,
         clock=pace.clock,
-        worker=pace.worker,
+        make_engine=partial(WindowEngine, insert=loop.exchange, worker=pace.worker),
     )
     try:
         session.open()

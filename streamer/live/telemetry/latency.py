@@ -179,14 +179,14 @@ class LatencyLog:
     """Every window of a live run, in constant memory.
 
     ``stages`` and ``delay`` are histograms in seconds; ``deviation`` is of the delay less the one
-    that was announced when the window was taken in, as long as that was ``announced_for_sure``.
+    that was announced when the window was taken in, as long as that was known for sure (`trust`).
     ``missed`` counts the windows whose stems were late, skipped or failed.
     """
 
     def __init__(self, samplerate: int, announced_delay_seconds: float) -> None:
         self.samplerate = samplerate
         self.announced_delay_seconds = announced_delay_seconds
-        self.announced_for_sure = True
+        self._sure = True
         self.stages = {stage: Histogram.log() for stage in Stage}
         self.delay = Histogram.log(DELAY_BINS_PER_DECADE)
         bins = round(2 * DEVIATION_SECONDS / DEVIATION_BIN_SECONDS)
@@ -199,6 +199,10 @@ class LatencyLog:
         """Say what the delay is from now on: a device that came back may have another."""
         self.announced_delay_seconds = delay_seconds
 
+    def trust(self, *, sure: bool) -> None:
+        """Say whether the announced delay is known for sure: only then deviations count."""
+        self._sure = sure
+
     def feed(self, times: WindowTimes) -> None:
         """Take a window in."""
         self.windows += 1
@@ -208,7 +212,7 @@ class LatencyLog:
         delay = times.delay_seconds
         if delay is not None:
             self.delay.feed(delay)
-            if self.announced_for_sure:
+            if self._sure:
                 self.deviation.feed(delay - self.announced_delay_seconds)
         self.timeline.feed(times, self.announced_delay_seconds)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from streamer.live.planning import prepare as preparing
 from streamer.live.planning.prepare import MakeBag, Prepared, StandIn, prepare
 from streamer.live.session import LiveSession
 from streamer.live.settings import LiveSettings
+from streamer.live.window_engine import WindowEngine
 from streamer.models.calibration import Calibration, WindowTiming
 from streamer.models.separator import WHOLE, Bag, Member, Separator
 from streamer.testing.virtual import VirtualBackend
@@ -187,7 +189,10 @@ def running(
         backend,
         tell=told.append,
         clock=backend.run_clock,
-        worker=lambda waiting: SlowWorker(clock, compute, waiting),  # type: ignore[arg-type]
+        make_engine=partial(
+            WindowEngine,
+            worker=lambda waiting: SlowWorker(clock, compute, waiting),  # type: ignore[arg-type]
+        ),
     )
     with session:
         session.open(anyway=True)

@@ -147,14 +147,14 @@ class TestJudge:
 
     def test_a_delay_that_was_not_announced_for_sure_breaks_nothing(self):
         latency = LatencyLog(RATE, DELAY + 0.05)
-        latency.announced_for_sure = False
+        latency.trust(sure=False)
         for second in range(30):
             if second == 10:
                 unsure = report(latency)
                 assert judge(unsure).outcome is Outcome.UNKNOWN
                 assert "not known" in page(unsure)
                 latency.announce(DELAY)
-                latency.announced_for_sure = True
+                latency.trust(sure=True)
             stamps = (second + part * DELAY / 7 for part in range(8))
             latency.feed(WindowTimes(second * RATE, *stamps))
         assert latency.delay.count == 30

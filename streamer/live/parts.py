@@ -1,0 +1,115 @@
+"""The parts of one live run: what its engine, its supervision and its session all work with."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from streamer.live.devices.device import AudioBackend
+from streamer.live.devices.player import Player
+from streamer.live.devices.streams import DeviceStreams
+from streamer.live.mixing.mixer import Mixer, MixState, matrices, parse_route
+from streamer.live.planning.prepare import Prepared
+from streamer.live.realtime.ports import PlaybackPort
+from streamer.live.realtime.run_clock import RunClock
+from streamer.live.recording.recording import Recording
+from streamer.live.run_log import RunLog
+from streamer.live.settings import LiveSettings
+from streamer.live.status import Reason
+from streamer.live.telemetry.observer import Observer
+from streamer.pipeline.derive import derive
+
+NEVER = sys.maxsize
+
+
+class RunEnd:
+    """Where a run ends: after its duration or with its file, whichever comes first."""
+
+    def __init__(self, duration: float | None, samplerate: int, player: Player | None) -> None:
+        self._last_frame = NEVER if duration is None else round(duration * samplerate)
+        self._player = player
+
+    def frame(self) -> int:
+        """Return the frame of the input at which it ends, or `NEVER` where that is not known."""
+        end = self._player.end_frame if self._player is not None else None
+        return min(self._last_frame, NEVER if end is None else end)
+
+    def reached(self, frame: float) -> Reason:
+        """Return why the run is over once that frame was heard; `Reason.NONE`: it goes on."""
+        end = self.frame()
+        if frame < end:
+            return Reason.NONE
+        return Reason.DURATION_REACHED if end == self._last_frame else Reason.SOURCE_ENDED
+
+
+@dataclass(frozen=True)
+class RunParts:
+    """See above. ``names`` are the stems that come out; ``player`` plays a file as the input."""
+
+    prepared: Prepared
+    clock: RunClock
+    names: Sequence[str]
+    streams: DeviceStreams
+    observer: Observer
+    log: RunLog
+    mixer: Mixer
+    player: Player | None
+    end: RunEnd
+    recording: Recording
+
+    @classmethod
+    def make(
+        cls,
+        prepared: Prepared,
+        backend: AudioBackend,
+        tell: Callable[[str], None],
+        clock: RunClock,
+    ) -> Self:
+        """Make the parts of a run; nothing is opened yet but the file that is played.
+
+        Raises:
+            SourceError: that file cannot be read.
+            SettingsError: a route leads to no output or from no stem.
+        """
+        settings, plan, rate = prepared.settings, prepared.plan, prepared.wiring.samplerate
+        names = derive(prepared.bag.name, prepared.bag.names, settings).names
+        streams = DeviceStreams(backend, prepared.wiring, len(names), plan.delay.frames, clock)
+        observer = Observer(streams, names, plan)
+        player = None
+        if prepared.source is not None:
+            player = Player(prepared.source, streams.capture, settings)
+        end = RunEnd(settings.duration, rate, player)
+        return cls(
+            prepared=prepared,
+            clock=clock,
+            names=names,
+            streams=streams,
+            observer=observer,
+            log=RunLog(observer, rate, tell),
+            mixer=_make_mixer(settings, names, streams.ports),
+            player=player,
+            end=end,
+            recording=Recording(settings, names, rate, end.frame),
+        )
+
+
+def _make_mixer(
+    settings: LiveSettings, names: Sequence[str], ports: Mapping[str, PlaybackPort]
+) -> Mixer:
+    """Return a mixer whose state is what the ports play."""
+
+    def set_gains(state: MixState) -> None:
+        for name, port in ports.items():
+            port.set_gains(*matrices(state, name, port.outputs))
+
+    mixer = Mixer(
+        names,
+        {name: port.outputs for name, port in ports.items()},
+        [parse_route(route) for route in settings.route],
+        fallback=settings.fallback,
+        on_change=set_gains,
+    )
+    set_gains(mixer.state)
+    return mixer

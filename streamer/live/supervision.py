@@ -1,0 +1,210 @@
+"""The supervision of a live run: what is looked at now and then, off the audio's way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from streamer.live.devices.reconnecting import ReconnectingStream
+from streamer.live.engine import Engine, EngineStatus
+from streamer.live.mixing.scene import SceneFile
+from streamer.live.parts import RunParts
+from streamer.live.status import Reason, State, Status
+from streamer.live.telemetry.verdict import LiveReport
+from streamer.words import counted
+
+LOOK_SECONDS = 0.05
+SCENE_SECONDS = 0.5
+
+
+class Supervisor:
+    """Looks at everything, tells what a person should know, and sums it up in a `Status`."""
+
+    def __init__(self, parts: RunParts, engine: Engine) -> None:
+        self._parts, self._engine = parts, engine
+        self._losses = _LossNotes(parts)
+        self._announcement = _Announcement(parts)
+        self._scene: SceneFile | None = None
+        self._next_look = self._next_scene = -math.inf
+        self._started = datetime.now(UTC)
+
+    def begin(self) -> None:
+        """Announce the delay, now that the devices are open."""
+        self._announcement.look()
+
+    def due(self, now: float) -> bool:
+        """Return whether it is time for another look: every `LOOK_SECONDS`."""
+        if now < self._next_look:
+            return False
+        self._next_look = now + LOOK_SECONDS
+        return True
+
+    def look(self, now: float) -> Reason:
+        """Look at the run; return why it is over, or `Reason.NONE`."""
+        parts = self._parts
+        parts.observer.look()
+        self._losses.look()
+        self._announcement.look()
+        self._follow_scene(now)
+        if failure := parts.recording.failure:
+            parts.log.note_once(failure)
+        buffered_frames = parts.streams.device_seconds[1] * parts.streams.samplerate
+        return parts.end.reached(parts.observer.position - buffered_frames)
+
+    def load_scene(self, path: str) -> None:
+        """Recall a scene, and follow its file from now on.
+
+        Raises:
+            SettingsError: it is wrong; nothing changes.
+        """
+        scene = SceneFile(Path(path))
+        scene.recall(self._parts.mixer)
+        self._scene = scene
+
+    def _follow_scene(self, now: float) -> None:
+        if self._scene is not None and now >= self._next_scene:
+            self._next_scene = now + SCENE_SECONDS
+            told = self._scene.follow(self._parts.mixer)
+            if told is not None:
+                self._parts.log.note(told)
+
+    @property
+    def delay_seconds(self) -> float:
+        """The announced delay: what is held constant, and what the devices add."""
+        return self._announcement.delay_seconds
+
+    def status(self, stopped: Reason) -> Status:
+        """Return a look at the run; ``stopped`` is why it was ended, or `Reason.NONE`."""
+        parts, observer, player = self._parts, self._parts.observer, self._parts.player
+        engine = self._engine.status()
+        state, reason, detail = (State.STOPPED, stopped, "") if stopped else self._state(engine)
+        return Status(
+            state=state,
+            reason=reason,
+            detail=detail,
+            model=engine.model,
+            samplerate=parts.streams.samplerate,
+            played_frames=observer.played_frames,
+            delay_frames=parts.prepared.plan.delay.frames,
+            delay_seconds=self.delay_seconds,
+            dry_frames=observer.dry_frames,
+            xruns=observer.xruns,
+            dropped_frames=observer.dropped_frames,
+            deadline_misses=observer.deadline_misses,
+            gaps=sum(stream.losses for stream in parts.streams.all),
+            load=observer.load,
+            rtf=observer.rtf,
+            rung=engine.rung,
+            rung_name=engine.rung_name,
+            song_seconds=player.song_seconds(observer.position) if player else None,
+            song_length_seconds=player.length_seconds if player else None,
+            stems=observer.stems,
+            outputs=observer.outputs,
+            recording=parts.recording.text,
+        )
+
+    def _state(self, engine: EngineStatus) -> tuple[State, Reason, str]:
+        """Return the state of a run that was not ended, with why and in which words."""
+        parts = self._parts
+        if lost := parts.streams.lost:
+            return State.WAITING, lost[0].lost, lost[0].trouble or lost[0].device.name
+        if parts.observer.failure:
+            return State.DEGRADED, Reason.MODEL_FAILED, parts.observer.failure
+        if parts.mixer.state.dry:
+            return State.DEGRADED, Reason.DRY_WANTED, ""
+        if engine.rung:
+            return State.DEGRADED, Reason.OVERLOAD, engine.rung_name
+        if failure := parts.recording.failure:
+            return State.DEGRADED, Reason.RECORDER_FAILED, failure
+        if parts.observer.position < 0:
+            return State.STARTING, Reason.NONE, ""
+        return State.RUNNING, Reason.NONE, ""
+
+    def report(self, status: Status, elapsed_seconds: float) -> LiveReport:
+        """Return what was measured so far; ``status`` is the last look."""
+        observer = self._parts.observer
+        settings, plan = self._parts.prepared.settings, self._parts.prepared.plan
+        rate = plan.request.samplerate
+        delays = {
+            name.removesuffix("_frames"): frames / rate
+            for name, frames in asdict(plan.delay).items()
+        }
+        # as they are now: the parts add up to the announced delay
+        delays["device_input"], delays["device_output"] = observer.device_seconds
+        return LiveReport(
+            status=status,
+            latency=observer.latency,
+            started=self._started,
+            elapsed_seconds=elapsed_seconds,
+            tolerance_seconds=self._parts.streams.blocksize / rate,
+            promised_delay_seconds=settings.latency,
+            hop_seconds=plan.hop_seconds,
+            planned_parts=delays,
+            settings={"model": settings.model, "window_seconds": settings.segment or 0.0},
+            events=self._parts.log.events(),
+        )
+
+
+class _LossNotes:
+    """Tells which devices went, and which are back: each loss, however short it was."""
+
+    def __init__(self, parts: RunParts) -> None:
+        self._streams, self._observer, self._log = parts.streams, parts.observer, parts.log
+        self._told: dict[ReconnectingStream, int] = {}
+        self._away: set[ReconnectingStream] = set()
+
+    def look(self) -> None:
+        for stream in self._streams.all:
+            away = stream.away  # before the count, which another thread goes on with
+            losses = stream.losses
+            for _ in range(losses - self._told.get(stream, 0)):
+                if stream in self._away:
+                    self._note_back(stream)
+                self._away.add(stream)
+                self._log.note(
+                    f"{stream.lost.value}: {stream.device.name}; waiting for it to come back"
+                )
+            self._told[stream] = losses
+            if stream in self._away and not away:
+                self._away.remove(stream)
+                self._note_back(stream)
+
+    def _note_back(self, stream: ReconnectingStream) -> None:
+        self._observer.reopened()
+        seconds = stream.gap_frames / self._streams.samplerate
+        self._log.note(
+            f"{stream.device.name} is back; {counted(stream.gap_frames, 'frame')} "
+            f"({seconds:.3f} s) {'is' if stream.gap_frames == 1 else 'are'} missing"
+        )
+
+
+class _Announcement:
+    """Announces the delay, and again where the devices turn out to delay by something else."""
+
+    def __init__(self, parts: RunParts) -> None:
+        self._streams, self._observer, self._log = parts.streams, parts.observer, parts.log
+        self._held_frames = parts.prepared.plan.delay.frames
+        self._announced_seconds = 0.0
+
+    @property
+    def delay_seconds(self) -> float:
+        held_seconds = self._held_frames / self._streams.samplerate
+        return held_seconds + sum(self._observer.device_seconds)
+
+    def look(self) -> None:
+        latency, delay_seconds = self._observer.latency, self.delay_seconds
+        latency.trust(sure=not self._observer.listening)
+        if delay_seconds == self._announced_seconds:
+            return
+        if self._announced_seconds and self._observer.listening:
+            return  # with both devices at once
+        off_frames = abs(delay_seconds - self._announced_seconds) * self._streams.samplerate
+        if self._announced_seconds and off_frames > self._streams.blocksize:
+            self._log.note(
+                f"the devices delay by {sum(self._observer.device_seconds) * 1000:.0f} ms, as the "
+                f"times of their blocks show; the delay is {delay_seconds * 1000:.0f} ms in all"
+            )
+        self._announced_seconds = delay_seconds
+        latency.announce(delay_seconds)
