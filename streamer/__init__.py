@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from streamer.processor import Processor
     from streamer.settings import Settings
 
+__version__ = "0.2.0"
+
 _HOMES = {
     "streamer.audio": ("Samples", "Stems"),
     "streamer.engine": ("TrackReport", "separate", "stream"),
@@ -67,6 +69,7 @@ __all__ = [
     "StemstreamError",
     "TrackReport",
     "WeightsError",
+    "__version__",
     "load",
     "separate",
     "stream",
