@@ -171,7 +171,7 @@ def ring_write(header: Header, data: Samples, samples: Samples) -> int:
     """Write what fits of `samples` `(frames, channels)`; return the frames written. Writer only.
 
     Raises:
-        ValueError: The samples have other channels than the ring.
+        ValueError: the samples have other channels than the ring.
     """
     if samples.shape[1] != header[_CHANNELS]:
         raise ValueError("expected samples with the ring's number of channels")

@@ -47,7 +47,7 @@ class Ring:
         """Make an empty ring of `capacity_frames` frames of `channels` samples.
 
         Raises:
-            ValueError: Either is less than 1.
+            ValueError: either is less than 1.
         """
         capacity_frames, channels = checked_shape(capacity_frames, channels)
         # Over-long by a line, so that the counters can be put at the start of one.
@@ -105,8 +105,8 @@ class Ring:
         Returns the frames written, from the front of `samples`. A strided view is copied first.
 
         Raises:
-            TypeError: Not a float32 array.
-            ValueError: Not of the shape `(frames, channels)`.
+            TypeError: not a float32 array.
+            ValueError: not of the shape `(frames, channels)`.
         """
         try:
             return ring_write(self.header, self.data, samples)
@@ -120,8 +120,8 @@ class Ring:
         Returns how many there were; these are released. The rest of `out` stays as it was.
 
         Raises:
-            TypeError: Not a float32 array.
-            ValueError: Not of the shape `(frames, channels)`, not C-contiguous, or read-only.
+            TypeError: not a float32 array.
+            ValueError: not of the shape `(frames, channels)`, not C-contiguous, or read-only.
         """
         try:
             return ring_read(self.header, self.data, out)
@@ -135,8 +135,8 @@ class Ring:
         Returns how many were there: less than `out` holds where the writer has not come so far.
 
         Raises:
-            TypeError: Not a float32 array.
-            ValueError: Not of the shape `(frames, channels)`, not C-contiguous, or read-only; or
+            TypeError: not a float32 array.
+            ValueError: not of the shape `(frames, channels)`, not C-contiguous, or read-only; or
                 `start_frame` is already released.
         """
         try:
@@ -194,7 +194,7 @@ def checked_shape(capacity_frames: int, channels: int) -> tuple[int, int]:
     """Both as plain integers.
 
     Raises:
-        ValueError: Either is less than 1.
+        ValueError: either is less than 1.
     """
     for name, value in (("capacity_frames", capacity_frames), ("channels", channels)):
         if operator.index(value) < 1:

@@ -42,9 +42,9 @@ class SharedRing(Ring):
         """Make a new, empty ring; its name is made up where none is given.
 
         Raises:
-            ValueError: The capacity or the number of channels is less than 1.
-            FileExistsError: The name is taken.
-            OSError: There is not enough shared memory.
+            ValueError: the capacity or the number of channels is less than 1.
+            FileExistsError: the name is taken.
+            OSError: there is not enough shared memory.
         """
         capacity_frames, channels = checked_shape(capacity_frames, channels)
         size_bytes = _HEADER_BYTES + capacity_frames * channels * 4
@@ -64,9 +64,9 @@ class SharedRing(Ring):
         """Open the ring that another process, or another part of this one, has created.
 
         Raises:
-            FileNotFoundError: There is no such shared memory.
-            PermissionError: It is another user's.
-            ValueError: It is not a ring, or not yet one.
+            FileNotFoundError: there is no such shared memory.
+            PermissionError: it is another user's.
+            ValueError: it is not a ring, or not yet one.
         """
         mapping = _map(name, 0)
         whole = len(mapping) >= _HEADER_BYTES

@@ -34,7 +34,7 @@ def pick_device(wish: str) -> torch.device:
     """Return the device of that name; ``auto`` is cuda, else mps, else cpu.
 
     Raises:
-        ModelError: if it is not on this machine, or is no device at all.
+        ModelError: it is not on this machine, or is no device at all.
     """
     import torch
 

@@ -65,10 +65,10 @@ def load(
         choices: what is known of the backends' speed (None: what is kept on disk).
 
     Raises:
-        SettingsError: if the name is no text, the model has no such stem, or backend, precision and
+        SettingsError: the name is no text, the model has no such stem, or backend, precision and
             device exclude each other.
-        ModelError: if the model or the device does not exist, or a package is missing.
-        WeightsError: if the weights cannot be had or are not what they should be.
+        ModelError: the model or the device does not exist, or a package is missing.
+        WeightsError: the weights cannot be had or are not what they should be.
     """
     check_kind("name", name, str, "load('htdemucs_mini')")
     note = None

@@ -46,7 +46,7 @@ class Networks:
         """Return the facts of a network, with the segment that its bag wants.
 
         Raises:
-            WeightsError: if its weights cannot be had or are not what they should be.
+            WeightsError: its weights cannot be had or are not what they should be.
         """
         facts = self._graphs_of(member).facts()
         wish = self._place.bag.segment

@@ -3,7 +3,8 @@
 Blocks are float32 ``(frames, channels)``, stems ``(stems, frames, channels)``. A source of one
 channel gets stems of one channel; any other gets stems with the channels of the model.
 
-Every frame is computed by itself, in the same order of additions, so a block's length never shows.
+Every frame is computed alone, in the same order of additions. So the length of a block never
+matters.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from streamer.audio import Samples
 
 LOUDEST: Final = np.float32(1e12)
-"""240 dB over full scale: no sample that anybody recorded."""
+"""240 dB over full scale: no recording is that loud."""
 
 _C = 0.5**0.5  # centre and surrounds: 3 dB less
 _B = 0.5  # a single channel at the back: shared by both sides, 3 dB less again
@@ -36,8 +37,8 @@ _TO_STEREO: Final[dict[int, tuple[tuple[float, float], ...]]] = {
 def to_model(block: Samples, model_channels: int) -> Samples:
     """Return the block with the channels of the model (1 or 2); it may be the block itself.
 
-    One channel is doubled; three to eight are downmixed by ITU-R BS.775, scaled so that full scale
-    on every channel stays full scale; of more, even and odd ones are averaged.
+    One channel is doubled. Three to eight are downmixed by ITU-R BS.775, scaled so that full scale
+    on every channel stays full scale. Of more than eight the even and the odd ones are averaged.
     """
     if block.shape[1] == model_channels:
         return block
@@ -58,7 +59,7 @@ def from_model(stems: Samples, source_channels: int) -> Samples:
 
 
 def downmix_note(channels: int) -> str | None:
-    """Return what the user should know of a source with so many channels, or None."""
+    """Return a note for the user on a source with this number of channels, or None."""
     if channels <= 2:
         return None
     if channels in _TO_STEREO:
@@ -70,8 +71,8 @@ def downmix_note(channels: int) -> str | None:
 def repair(block: Samples) -> tuple[Samples, int]:
     """Return the block with every NaN and infinity made 0, and how many there were.
 
-    So is what lies beyond `LOUDEST`, whose sums and squares would be infinite. A block without any
-    is returned itself, not a copy.
+    Samples beyond `LOUDEST` also become 0: their sums and squares would be infinite. If there is
+    nothing to repair, the block itself is returned, not a copy.
     """
     sound = np.abs(block) <= LOUDEST  # NaN is not
     count = block.size - int(np.count_nonzero(sound))
@@ -83,7 +84,7 @@ def _to_stereo(block: Samples) -> Samples:
     gains = np.array(_TO_STEREO.get(channels, [(1, 0), (0, 1)] * channels)[:channels])
     gains = (gains / gains.sum(axis=0)).astype(np.float32)
     stereo = np.zeros((len(block), 2), np.float32)
-    # no matrix product: how it groups its sums, and so its last bit, depends on the block's length
+    # no matrix product: its order of sums, and so the last bit, depends on the block's length
     for channel, side in zip(*np.nonzero(gains), strict=True):
         stereo[:, side] += gains[channel, side] * block[:, channel]
     return stereo

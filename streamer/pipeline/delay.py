@@ -1,4 +1,4 @@
-"""From stems that come in bursts to as many frames as went in, a constant delay later."""
+"""Turn bursts of stems into a steady stream with a constant delay."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streamer.audio import Samples, Stems
 from streamer.pipeline.fifo import Fifo
 
 FADE_FRAMES = 128
-"""How long the stems take to leave and to come back where they are late: 2.7 ms at 48 kHz."""
+"""How long late stems take to fade out and in again: 2.7 ms at 48 kHz."""
 
 Fallback: TypeAlias = Literal["dry", "silence"]
 """What plays where there are no stems: the mix, shared by them evenly so that they still add up to
@@ -20,9 +20,10 @@ it, or nothing."""
 class ConstantDelay:
     """Gives stems out by position, ``frames`` after their mix went in.
 
-    With a ``fallback`` stems may be late or have gaps: what is missing when its time comes is
-    replaced, and thrown away when it comes after all; `FADE_FRAMES` before the stems run out they
-    begin to fade; ``missing_frames`` counts both. Without one they must be there.
+    With a ``fallback`` stems may be late or have gaps. Stems that are missing at their time are
+    replaced, and thrown away if they come later. The fade begins `FADE_FRAMES` before the stems run
+    out; ``missing_frames`` counts faded and replaced frames. Without a ``fallback`` stems must be
+    there in time.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class ConstantDelay:
         self._position = -frames
         self._fallback = fallback
         self._mix = Fifo()
-        self._stems = Fifo()  # the stems and, last, where they are real
+        self._stems = Fifo()  # the stems, and last where they are real
         self._nothing = np.zeros((len(names) + 1, 0, channels), np.float32)
         self._level = 1.0
         self.missing_frames = 0
@@ -47,11 +48,11 @@ class ConstantDelay:
         return self._mix.frames
 
     def take_in(self, mix: Samples) -> None:
-        """Take what went in, ``(frames, channels)``."""
+        """Take the mix that went in, ``(frames, channels)``."""
         self._mix.push(mix)
 
     def push(self, stems: Stems) -> None:
-        """Take stems as they come, in order; what is too late is thrown away."""
+        """Take stems in order; those that are too late are thrown away."""
         late = max(0, self._position - stems.start_frame)
         if late >= stems.frames:
             return
@@ -61,7 +62,7 @@ class ConstantDelay:
         self._stems.push(np.concatenate([stems.data, real[np.newaxis]])[:, late:])
 
     def pop(self, frames: int, *, ending: bool = False) -> Stems:
-        """Return the next ``frames``, at most as many as went in; ``ending``: no more will come."""
+        """Return the next ``frames``, at most those that went in; ``ending``: no stems follow."""
         start = self._position
         self._position += frames
         ready = self._stems.frames

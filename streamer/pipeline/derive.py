@@ -1,6 +1,7 @@
 """Which of a model's stems are needed, and the stems that are made from them.
 
-Everything but one, what the model left over, and its place in `other`.
+These are everything but one stem, the residual (the mix minus the sum of the stems), and `other`
+with the residual in it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ RESIDUAL = "residual"
 
 @dataclass(frozen=True)
 class Derivation:
-    """``needed`` of the model's stems give ``names``, the stems that go out, by ``recipe``.
+    """The ``recipe`` makes the stems that go out (``names``) from the model's ``needed`` stems.
 
     The recipe takes the needed stems ``(needed, frames, channels)`` and the mix ``(frames,
     channels)`` and returns ``(names, frames, channels)``.
@@ -31,10 +32,10 @@ class Derivation:
 
 
 def derive(model: str, model_stems: Sequence[str], settings: StreamSettings) -> Derivation:
-    """Return what the settings ask of a model of that name, which has ``model_stems``.
+    """Return the derivation that the settings ask for, from a model with ``model_stems``.
 
     Raises:
-        SettingsError: a stem is not the model's.
+        SettingsError: the model lacks a stem.
     """
     every = tuple(model_stems)
     for name in settings.named_stems:
@@ -59,7 +60,7 @@ def derive(model: str, model_stems: Sequence[str], settings: StreamSettings) -> 
 
 
 def _two_stems(every: tuple[str, ...], stem: str, method: str) -> Derivation:
-    """As `demucs --two-stems`: the others added up, or the mix less the stem, or nothing."""
+    """As `demucs --two-stems`: the sum of the others, or the mix minus the stem, or nothing."""
     if method == "none":
         return Derivation((stem,), (stem,), lambda s, _mix: s)
     if method == "minus":

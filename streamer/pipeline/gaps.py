@@ -7,14 +7,14 @@ import numpy as np
 from streamer.audio import Samples
 
 EDGE_FRAMES = 128
-"""How long the stems take to go and to come: 2.9 ms at 44.1 kHz."""
+"""How long the stems take to fade out and in: 2.9 ms at 44.1 kHz."""
 
 
 class GapEdges:
-    """Fades the stems out at the begin of a gap, and in at its end.
+    """Fades the stems out at the start of a gap, and in at its end.
 
-    What would have come at its begin is not known. So what came last is heard backwards, which goes
-    on where it ended, as it fades (the simplest of packet-loss concealments).
+    The sound at the start of the gap is not known. So the last sound before it plays backwards
+    while it fades: that goes on without a step (the simplest packet-loss concealment).
     """
 
     def __init__(self, stems: int, channels: int) -> None:

@@ -12,26 +12,26 @@ from streamer.audio import Samples
 from streamer.pipeline.fifo import Fifo
 
 TARGET_RMS = 1.0
-"""What the running RMS is brought to: the unit deviation that Demucs gives a whole track."""
+"""The target of the running RMS: the unit deviation that Demucs gives a whole track."""
 FLOOR_RMS = 1e-2
 """-40 dB full scale: the gain is at most the inverse of this, so quieter music stays quieter."""
 SLOW_SECONDS = 3.0
 FAST_SECONDS = 0.5
-"""The level is the larger of two averages: the fast one sees to it that music after silence does
-not come in with the gain that the silence had."""
+"""The level is the larger of two averages. Thanks to the fast one, music after silence does not
+start with the gain of the silence."""
 KNEE = 10 ** (-1 / 20)
 """The soft clip leaves everything below -1 dB full scale as it is, to the bit."""
 
 
 class Leveler(Protocol):
-    """A gain before the model that is taken back after it, frame by frame."""
+    """A gain before the model, undone after the model, frame by frame."""
 
     def feed(self, block: Samples) -> Samples:
-        """Return ``(frames, channels)`` with the gain on."""
+        """Return ``(frames, channels)`` times the gain."""
         ...
 
     def invert(self, stems: Samples) -> Samples:
-        """Return ``(stems, frames, channels)``, which follow in order, with the gain off."""
+        """Return the next ``(stems, frames, channels)`` with the gain undone."""
         ...
 
 
@@ -50,8 +50,8 @@ class NoLevel:
 class TrackLevel:
     """Demucs's way (``normalize="track"``): mean 0 and deviation 1 over the whole track.
 
-    ``mean`` and ``deviation`` are of the track's mono mix, as in `demucs.api.Separator`, which also
-    gives each stem the mean back.
+    ``mean`` and ``deviation`` are of the track's mono mix. Each stem gets the mean back, as in
+    `demucs.api.Separator`.
     """
 
     def __init__(self, mean: float, deviation: float) -> None:
@@ -59,7 +59,7 @@ class TrackLevel:
         self._deviation = np.float32(deviation + 1e-8)
 
     def feed(self, block: Samples) -> Samples:
-        """Return the block less the mean, over the deviation."""
+        """Return the block minus the mean, divided by the deviation."""
         return (block - self._mean) / self._deviation
 
     def invert(self, stems: Samples) -> Samples:
@@ -70,9 +70,9 @@ class TrackLevel:
 class RunningLevel:
     """Brings the running RMS to a target (``normalize="rms"``), causally and per frame.
 
-    The mean square is averaged over `SLOW_SECONDS` and over `FAST_SECONDS` (over the stream so far
-    while that is shorter); the larger counts. The gain of each frame is remembered until its stems
-    come back, so what comes out has the dynamics that went in.
+    The mean square is averaged over `SLOW_SECONDS` and over `FAST_SECONDS` (at the start: over the
+    stream so far), and the larger one counts. The gain of each frame is remembered until its stems
+    come back, so the stems have the dynamics of the mix.
     """
 
     def __init__(self, samplerate: int, target_rms: float = TARGET_RMS) -> None:
@@ -83,7 +83,7 @@ class RunningLevel:
         self._gains = Fifo()
 
     def feed(self, block: Samples) -> Samples:
-        """Return the block with the running gain on."""
+        """Return the block times the running gain."""
         gains = np.empty((len(block), 1), np.float32)
         _running_gain(block, gains, self._mean_squares, self._averaging_frames, self._fed_frames)
         gains *= self._target_rms
@@ -92,7 +92,7 @@ class RunningLevel:
         return block * gains
 
     def invert(self, stems: Samples) -> Samples:
-        """Return the stems with the gain that their frames went in with taken off."""
+        """Return the stems divided by the gain of their frames."""
         return stems / self._gains.pop(stems.shape[1]) if stems.shape[1] else stems
 
 
@@ -108,7 +108,7 @@ def _running_gain(
     for frame in range(frames):
         power = 0.0
         for channel in range(channels):
-            sample = np.float64(block[frame, channel])  # in double: the square may pass float32
+            sample = np.float64(block[frame, channel])  # in double: the square may exceed float32
             power += sample * sample
         for average in range(2):
             memory = min(fed_frames + frame + 1.0, averaging_frames[average])
@@ -123,7 +123,7 @@ def make_leveler(
     deviation: float,
     target_rms: float = TARGET_RMS,
 ) -> Leveler:
-    """Return the leveler of that name; ``mean`` and ``deviation`` are for ``"track"``."""
+    """Return the leveler named ``normalize``; ``mean`` and ``deviation`` are for ``"track"``."""
     if normalize == "rms":
         return RunningLevel(samplerate, target_rms)
     if normalize == "track":
@@ -140,7 +140,7 @@ class TrackStatistics:
         self._squares = 0.0
 
     def feed(self, block: Samples) -> None:
-        """Take ``(frames, channels)`` in."""
+        """Take ``(frames, channels)``."""
         if not len(block):
             return
         mono = block.mean(axis=1, dtype=np.float64)

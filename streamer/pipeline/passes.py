@@ -1,4 +1,4 @@
-"""What is to be done with every frame of a stream: which models see it, in which windows."""
+"""The plan for every frame of a stream: which models see it, in which windows."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from streamer.settings import CROSSFADE_SECONDS, HOP_SECONDS, LOOKAHEAD_SECONDS,
 class Pass(Protocol):
     """One way over the stream, as far as the path needs to know it.
 
-    ``share`` is ``(needed, kept)``: how much each of the stems that come from it counts in each of
-    the needed stems.
+    ``share`` is ``(needed, kept)``: the weight of each stem of this pass in each needed stem.
     """
 
     @property
@@ -36,29 +35,29 @@ class Pass(Protocol):
         ...
 
     def input_frames(self, window_frames: int) -> int:
-        """Return what is shown to the model for so many frames, where the schedule does not say."""
+        """Return how many frames the model sees for a window, unless the schedule says so."""
         ...
 
     @property
     def separate(self) -> Callable[[Sequence[Window]], Sequence[Samples]]:
-        """What returns the kept stems of each window proper, ``(kept, frames, channels)``.
+        """A function that returns the kept stems of each window, ``(kept, frames, channels)``.
 
-        The windows are equally long. Those of passes that have it in common can be separated
+        The windows are equally long. Windows of passes with the same function can be separated
         together.
 
         Raises:
-            ModelError: the model failed, or what it gave is not finite.
+            ModelError: the model failed, or its result is not finite.
         """
         ...
 
     def begin(self) -> Pass:
-        """Return the same pass over another stream, of which nothing was heard yet."""
+        """Return the same pass for a new stream, with an empty memory."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class StatelessModel:
-    """The `Pass.separate` of all passes of a member; ``kept`` are the stems that it counts in."""
+    """The `Pass.separate` of all passes of a member; ``kept`` are the stems that it helps make."""
 
     member: Member
     kept: tuple[int, ...]
@@ -79,11 +78,11 @@ class StatelessModel:
                 self._kept(some, window.left_frames - first, window.kept_frames)
                 for window, some in zip(windows, stems, strict=True)
             ]
-        # one by one the window that fails is known
+        # one by one shows which window fails
         return [self([window])[0] for window in windows]
 
     def begin(self) -> StatelessModel:
-        """Return itself: it knows of no stream."""
+        """Return itself: it remembers nothing."""
         return self
 
     def _kept(self, stems: Samples, start: int, frames: int) -> Samples:
@@ -92,11 +91,11 @@ class StatelessModel:
 
 
 class StatefulModel:
-    """The `Pass.separate` of a member that goes along the stream, and keeps where on it it is.
+    """The `Pass.separate` of a member that remembers the stream, and its position there.
 
-    What was dropped before a window is caught up from the past that the window carries; where that
-    is too short nothing of what was heard counts any more. Each stream has one of its own
-    (`begin`): positions say nothing of whose they are.
+    A window carries some past. If windows before it were dropped, the member catches up from that
+    past. If the past is too short, the member forgets what it heard. Each stream needs its own
+    object (`begin`), since a position does not tell which stream it is from.
     """
 
     def __init__(self, member: Member, kept: tuple[int, ...]) -> None:
@@ -108,7 +107,7 @@ class StatefulModel:
     def __call__(self, windows: Sequence[Window]) -> list[Samples]:
         """See `Pass.separate`; to be called in order, by one thread at a time.
 
-        Of several windows the last has what is new in all of them, and that is heard in one go.
+        The last of several windows contains the new audio of all. It is heard in one go.
         """
         kept: list[Samples] = []
         while len(kept) < len(windows):
@@ -121,8 +120,10 @@ class StatefulModel:
         return StatefulModel(self.member, self.kept)
 
     def _goes_on(self, windows: Sequence[Window]) -> bool:
-        """Return whether the last of some windows reaches back to what was heard last, and nothing
-        that is to be kept of the first was given away before.
+        """Return whether the windows go on where the memory ends.
+
+        The last one must reach back to the frame that was heard last, and no frame that is to be
+        kept of the first one may have been given out before.
         """
         first, last = windows[0], windows[-1]
         reaches_back = last.start_frame - last.left_frames <= self._position
@@ -139,15 +140,15 @@ class StatefulModel:
         return self.member.separator
 
     def _hear(self, windows: Sequence[Window]) -> list[Samples]:
-        """Hear what is new in the last of some windows; return what is to be kept of each."""
+        """Hear the new part of the last window; return the kept stems of each window."""
         last = windows[-1]
         first_frame = last.start_frame - last.left_frames
         if not self._goes_on(windows):
-            # what lies before the stream's begin is no silence that was heard
+            # before the start of the stream there is nothing, not even silence
             self._stream, self._position = self._separator.begin(), max(0, first_frame)
         assert self._stream is not None
         stream, heard_before = self._stream, self._position
-        self._stream = None  # what fails half-way has lost its place
+        self._stream = None  # after a failure half-way the position is lost
         try:
             stems = stream(last.data[heard_before - first_frame :])
         except ModelError as error:
@@ -158,7 +159,7 @@ class StatefulModel:
         return [self._kept(stems, w.start_frame - given_frame, w.kept_frames) for w in windows]
 
     def _kept(self, stems: Samples, start: int, frames: int) -> Samples:
-        # a negative start would count from the end, and be sound of another moment
+        # a negative start would count from the end: sound of another moment
         assert 0 <= start <= stems.shape[1] - frames
         kept: Samples = stems[list(self.kept), start : start + frames]
         return kept
@@ -183,9 +184,9 @@ class MemberPass:
 
 @dataclass(frozen=True, eq=False)
 class JoinedPass:
-    """A `Pass` that makes the others' one after the other: a live window comes whole or not at all.
+    """A `Pass` that runs several one after the other: a live window comes whole or not at all.
 
-    Its schedule shows what all of them want to see.
+    Its windows hold all the audio that any of these passes wants to see.
     """
 
     passes: Sequence[MemberPass]
@@ -212,7 +213,7 @@ class JoinedPass:
 
 
 def _seen(window: Window, schedule: Schedule) -> Window:
-    """Return a window as one of its passes is shown it."""
+    """Return a window as one of its passes sees it."""
     assert schedule.around is not None
     before, after = schedule.around
     begin = window.left_frames - before
@@ -222,7 +223,7 @@ def _seen(window: Window, schedule: Schedule) -> Window:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What is to be done with every frame of any stream: the model, its passes, the stems."""
+    """The plan for every frame of any stream: the model, its passes, the stems."""
 
     bag: Bag
     settings: StreamSettings
@@ -234,8 +235,8 @@ class Plan:
         """Return the plan for a model; its passes are the bag's members times the shifts.
 
         Raises:
-            SettingsError: the settings ask for a stem that the model has not, or for windows that
-                it cannot have.
+            SettingsError: the settings ask for a stem that the model lacks, or for windows that it
+                cannot have.
         """
         derivation = derive(bag.name, bag.names, settings)
         passes: Sequence[Pass]
@@ -261,7 +262,7 @@ class Plan:
 
     @property
     def carried_stems(self) -> int:
-        """How many stems travel to `Back`: of live windows one more tells where gaps are."""
+        """How many stems travel to `Back`: with live windows one more, which marks the gaps."""
         return len(self.derivation.needed) + self.settings.live_windows
 
 
@@ -304,7 +305,7 @@ def _joined_pass(bag: Bag, settings: StreamSettings, derivation: Derivation) -> 
 
 
 def _live_schedule(bag: Bag, settings: StreamSettings) -> tuple[Schedule, list[list[int]]]:
-    """Return what the settings say of live windows, and the shifts of each member."""
+    """Return the schedule of live windows that the settings ask for, and each member's shifts."""
     rate = bag.samplerate
     hop = round((settings.hop or HOP_SECONDS) * rate)
     lookahead = round(_either(settings.lookahead, LOOKAHEAD_SECONDS) * rate)
@@ -318,7 +319,7 @@ def _live_schedule(bag: Bag, settings: StreamSettings) -> tuple[Schedule, list[l
 
 
 def _stream_schedule(bag: Bag, stride: Stride, settings: StreamSettings) -> Schedule:
-    """Return windows that follow each other without overlap, in whole hops of the network's own."""
+    """Return windows without overlap, in whole hops of the network."""
     rate = bag.samplerate
     check_stream(bag.name, stride, rate, settings)
     if settings.live_windows:
@@ -330,7 +331,7 @@ def _stream_schedule(bag: Bag, stride: Stride, settings: StreamSettings) -> Sche
 
 
 def check_stream(model: str, stride: Stride, samplerate: int, settings: StreamSettings) -> None:
-    """Make sure that nothing is asked of a streaming model that windows have and it has not.
+    """Refuse settings that only models with windows have.
 
     Raises:
         SettingsError: the settings want another lookahead, or a crossfade.
@@ -349,7 +350,7 @@ def check_stream(model: str, stride: Stride, samplerate: int, settings: StreamSe
 
 
 def _unshifted(bag: Bag) -> list[list[int]]:
-    """Return no shift for each member: what goes along the stream has no windows to shift."""
+    """Return no shift for each member: a model that remembers has no windows to shift."""
     return [[0] for _ in bag.members]
 
 

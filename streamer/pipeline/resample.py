@@ -5,11 +5,11 @@
     resampler = make_resampler(48000, 44100, channels=2, engine="soxr")
     for block in blocks:
         out = resampler.feed(block)     # what is ready: at most `delay_frames` behind
-    out = resampler.flush()             # the rest; from here on it is as new
+    out = resampler.flush()             # the rest; then it can begin again
 
-Two engines do the arithmetic. Both are given the same stretches of the stream (quanta, counted from
-its first frame) however it arrives, which is why neither the samples nor the number of frames that
-are ready depends on how the stream was cut into blocks.
+Two engines do the arithmetic. Both get the same stretches of the stream (quanta, counted from its
+first frame), however it arrives. So neither the samples nor the number of frames that are ready
+depends on how the stream was cut into blocks.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ class Resampler(Protocol):
         ...
 
     def flush(self) -> Samples:
-        """End the stream: return the rest, `resampled_frames` in all, and become as new."""
+        """End the stream and return the rest, `resampled_frames` in all; a new one can begin."""
         ...
 
     def reset(self) -> None:
-        """Forget the stream and become as new."""
+        """Forget the stream; a new one can begin."""
         ...
 
 
 def resampled_frames(frames: int, from_rate: int, to_rate: int) -> int:
     """Return how many frames ``frames`` become: the exact quotient, rounded up.
 
-    It is the rule of `torchaudio.functional.resample`. There and back again is then never shorter
-    than the source.
+    This is the rule of `torchaudio.functional.resample`. With it the way there and back never
+    makes the source shorter.
     """
     return -(-frames * to_rate // from_rate)
 
@@ -86,7 +86,7 @@ def make_resampler(
 
 
 class _Engine(Protocol):
-    """What resamples one quantum after the other."""
+    """Resamples one quantum after the other."""
 
     @property
     def quantum_frames(self) -> int:
@@ -99,11 +99,11 @@ class _Engine(Protocol):
         ...
 
     def step(self, quantum: Samples) -> Samples:
-        """Take ``(quantum_frames, channels)``, return what has become ready."""
+        """Take ``(quantum_frames, channels)``, return the frames that are now ready."""
         ...
 
     def reset(self) -> None:
-        """Become as new."""
+        """Forget the stream."""
         ...
 
 
@@ -197,7 +197,7 @@ class _Soxr:
 
 @lru_cache
 def _soxr_worst_lag(from_rate: int, to_rate: int) -> int:
-    """Measure the most output frames that libsoxr is behind, plus a quantum (milliseconds)."""
+    """Measure libsoxr's longest lag in output frames, and add a quantum. Takes milliseconds."""
     stream = soxr.ResampleStream(from_rate, to_rate, 1, quality=SOXR_QUALITY)
     quantum = np.zeros((SOXR_QUANTUM_FRAMES, 1), np.float32)
     worst = produced = 0

@@ -1,4 +1,4 @@
-"""Which windows a stream is cut into, and how much each counts at every frame.
+"""The windows of a stream, and how much each window counts at every frame.
 
 A schedule is a value; `windows` cuts by it and `stitch` blends by it. Positions are absolute frames
 at the model's sample rate.
@@ -15,17 +15,17 @@ from streamer.audio import Samples
 from streamer.errors import SettingsError
 
 MAX_SHIFT_SECONDS = 0.5
-"""How far `demucs.apply.apply_model` shifts a track at most."""
+"""The longest shift of `demucs.apply.apply_model`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
     """Windows of ``window_frames`` that start at ``first_start + k * hop_frames``.
 
-    ``weight`` is ``(window_frames,)``, float32, above zero: what a window's frames count in the
-    weighted mean of the windows that overlap there. ``first_start`` is 0, or negative for a shift.
+    ``weight`` is ``(window_frames,)``, float32, above zero: how much a window's frames count in the
+    weighted mean where windows overlap. ``first_start`` is 0, or negative for a shift.
 
-    A model may be shown more than the window. ``around`` is how many frames of it lie before and
+    A model may see more than the window. ``around`` is how many more frames it sees before and
     after; None leaves that to the model, which wants its window in the middle.
     """
 
@@ -70,9 +70,9 @@ class Schedule:
             |    context    | crossfade | ... | crossfade | |
             |               |<---- hop ----->|<-lookahead->|
 
-        The window proper is a hop and a crossfade long; of the lookahead it takes in the crossfade,
-        the rest comes after it. Everything before it is past that costs no delay. Frames can leave
-        ``hop_frames + lookahead_frames`` after they came.
+        The window proper is a hop plus a crossfade long. The crossfade at its end is part of the
+        lookahead; the rest of the lookahead comes after it. The context before it is past, and
+        costs no delay. Frames can leave ``hop_frames + lookahead_frames`` after they came.
 
         Raises:
             SettingsError: the parts do not fit into each other.
@@ -96,7 +96,7 @@ class Schedule:
         return cls(window_frames, hop_frames, weight, around=(before, after))
 
     def shifted(self, frames: int) -> Schedule:
-        """Return the same windows, shown with so much more past and less of what comes after."""
+        """Return the same windows, moved within the input: more past, less future."""
         assert self.around is not None
         assert 0 <= frames <= self.around[1]
         return replace(self, around=(self.around[0] + frames, self.around[1] - frames))
@@ -105,8 +105,8 @@ class Schedule:
 def shift_offsets(members: int, shifts: int, samplerate: int, seed: int) -> list[list[int]]:
     """Return where each shifted pass of each member starts: ``[member][shift]``, frames, at most 0.
 
-    The draws, and their order, are those of `demucs.apply.apply_model`, from a generator of their
-    own: what else draws random numbers has no say. No shifts means one pass that starts at 0.
+    The draws and their order are as in `demucs.apply.apply_model`. They come from a generator of
+    their own, so no other random numbers change them. No shifts means one pass that starts at 0.
     """
     if not shifts:
         return [[0] for _ in range(members)]
@@ -118,8 +118,8 @@ def shift_offsets(members: int, shifts: int, samplerate: int, seed: int) -> list
 def live_shifts(members: int, shifts: int, farthest: int, seed: int) -> list[list[int]]:
     """Return how far into the past each pass of each live window looks: ``[member][shift]``.
 
-    One of them is not shifted; the others lie within ``farthest`` frames, what of the lookahead is
-    not given out.
+    One of them is not shifted. The others are shifted by at most ``farthest`` frames: the part of
+    the lookahead that is not given out.
     """
     draw = random.Random(seed)  # noqa: S311 (no secret)
     return [[0, *(draw.randint(0, farthest) for _ in range(shifts - 1))] for _ in range(members)]

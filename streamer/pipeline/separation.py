@@ -29,25 +29,25 @@ from streamer.pipeline.worker import WindowJob, WindowWorker, leave_out
 from streamer.settings import ResamplingEngine
 
 BACKLOG_FRAMES = 16384
-"""How much the ring takes beyond what the windows keep in it."""
+"""Room in the ring beyond the frames that the windows need."""
 EMIT_FRAMES = 16384
-"""How much goes on from the stitcher at a time: a window's worth would be copied at every stage, in
-memory that the model wants at that moment, and would leave the processor's cache in between."""
+"""How much leaves the stitcher at a time. A whole window would be copied at every stage, would take
+memory that the model needs at that moment, and would not stay in the processor's cache."""
 
 CLIPPERS: Final[Mapping[str, Callable[[Samples], Samples]]] = {
     "soft": soft_clip,
     "clamp": clamp,
-    "rescale": lambda samples: samples,  # needs the whole stem, so the files' sinks do it
+    "rescale": lambda samples: samples,  # needs the whole stem, so the sinks of files do it
     "none": lambda samples: samples,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class TrackSurvey:
-    """What a first pass over the whole track found out.
+    """The results of a first reading of the whole track.
 
     ``mean`` and ``deviation`` are of its mono mix at the model's rate, for ``normalize="track"``;
-    ``gain`` is the factor that brings it to the wanted loudness.
+    ``gain`` is the factor that brings the track to the wanted loudness.
     """
 
     mean: float = 0.0
@@ -56,7 +56,7 @@ class TrackSurvey:
 
 
 class Front:
-    """The way in, as far as it needs no model: the model's channels and its sample rate."""
+    """The way in, up to the model: converts to the model's channels and sample rate."""
 
     def __init__(self, plan: Plan, samplerate: int) -> None:
         bag = plan.bag
@@ -76,7 +76,7 @@ class Front:
 
 
 class Back:
-    """The way out: from the model's stems to the mix's sample rate and channels."""
+    """The way out: converts the model's stems to the mix's sample rate and channels."""
 
     def __init__(self, plan: Plan, samplerate: int, channels: int) -> None:
         bag, stems = plan.bag, plan.carried_stems
@@ -88,7 +88,7 @@ class Back:
         self.delay_frames = self._resampler.delay_frames
 
     def feed(self, stems: Samples) -> Samples:
-        """Return ``(stems, frames, channels)`` as the mix has them."""
+        """Return ``(stems, frames, channels)`` at the rate and with the channels of the mix."""
         interleaved = stems.transpose(1, 0, 2).reshape(stems.shape[1], math.prod(self._shape))
         return self._stems(self._resampler.feed(interleaved))
 
@@ -104,8 +104,8 @@ class Back:
 class Separation:
     """Takes a stream of blocks; gives the stems as they are ready.
 
-    Any split of the stream into blocks gives the same stems. What has come out lags what has gone
-    in by at most ``lag_frames``, at the stream's sample rate, and the time that the worker takes.
+    Any split of the stream into blocks gives the same stems. The stems come at most ``lag_frames``
+    (at the stream's sample rate) after the audio, plus the time that the worker takes.
     """
 
     def __init__(
@@ -163,12 +163,12 @@ class Separation:
         return mix
 
     def advance(self, mix: Samples) -> Iterator[Stems]:
-        """Yield the stems that are ready, now that the stream goes on by ``(frames, channels)``."""
+        """Feed the next ``(frames, channels)`` of the mix; yield the stems that are ready."""
         yield from self._collect()
         yield from self._advance(self._front.feed(mix))
 
     def flush(self) -> Iterator[Stems]:
-        """End the stream; yield the rest of the stems, up to exactly the frames that were fed."""
+        """End the stream; yield the rest of the stems, exactly as many frames as were fed."""
         yield from self._advance(self._front.flush())
         for window in self._windower.finish(self._ring):
             self._submit(window)
@@ -181,9 +181,9 @@ class Separation:
         assert self.emitted_frames == self.fed_frames
 
     def switch(self, plan: Plan, *, idle: bool = False) -> None:
-        """Go on with another plan for live windows, of the same stems, from the next window on.
+        """Use another plan for live windows, with the same stems, from the next window on.
 
-        Its windows look back by no more than ``history_frames``. ``idle``: they all are gaps.
+        Its windows must look back at most ``history_frames``. With ``idle`` all windows are gaps.
         """
         self._idle = idle
         assert plan.derivation.names == self._plan.derivation.names
@@ -192,23 +192,23 @@ class Separation:
         self._windower.switch(PassWindows(0, joined.schedule, joined.input_frames))
 
     def warm_up(self) -> None:
-        """Have the worker separate a quiet window: a network is slow at its first one.
+        """Have the worker separate a quiet window, since a network is slow at its first one.
 
-        It is a stream of its own, which leaves nothing behind in this one.
+        The quiet window is a stream of its own and leaves nothing behind in this one.
         """
         joined = self._passes[0].begin()
         frames = joined.schedule.window_frames
         whole = joined.input_frames(frames)
         assert joined.schedule.around is not None
         before, _ = joined.schedule.around
-        # silence itself would be left out
+        # a window of pure silence would be skipped
         quiet = np.full((whole, self._plan.bag.channels), 1e-3, np.float32)
         self._worker.submit(Window(0, 0, frames, before, quiet, joined.schedule), joined.separate)
         for _job in self._worker.finished(wait=True):
             pass
 
     def close(self) -> None:
-        """Stop the worker: within the window that it is at."""
+        """Stop the worker after its present window."""
         self._worker.close()
 
     def _advance(self, audio: Samples) -> Iterator[Stems]:
@@ -233,9 +233,9 @@ class Separation:
             yield from self._leave(window.pass_index, stitched)
 
     def _carried(self, job: WindowJob) -> Samples:
-        """Return a window's stems; of a live one one more, which is 1 where the others are a gap.
+        """Return a window's stems. A live window has one more "stem", which is 1 in gaps.
 
-        It takes the way of the stems, so it comes out blended and resampled as they are.
+        It goes the way of the stems, so it is blended and resampled as they are.
         """
         if not self._live:
             assert job.stems is not None
@@ -262,7 +262,7 @@ class Separation:
             yield from self._emit(self._back.feed(level))
 
     def _emit(self, stems: Samples) -> Iterator[Stems]:
-        # resampling there and back may round the end up by a frame or two
+        # resampling there and back may add a frame or two at the end
         frames = min(stems.shape[1], self.fed_frames - self.emitted_frames)
         if not frames:
             return
@@ -271,7 +271,7 @@ class Separation:
         stems = stems[:, :frames]
         wet, separated = None, mix
         if self._live:
-            # a resampler may ring a little over the edges of a gap
+            # a resampler may overshoot a little at the edges of a gap
             wet, stems = 1 - np.clip(stems[-1, :, 0], 0, 1), stems[:-1]
             separated = mix * wet[:, np.newaxis]
         data = self._plan.derivation.recipe(stems, separated)
@@ -281,7 +281,7 @@ class Separation:
 
 
 def resampling_frames(samplerate: int, model_samplerate: int, engine: ResamplingEngine) -> int:
-    """Return what of a stream's ``lag_frames`` comes from resampling, there and back."""
+    """Return the part of ``lag_frames`` that comes from resampling, there and back."""
     there = make_resampler(samplerate, model_samplerate, 1, engine).delay_frames
     back = make_resampler(model_samplerate, samplerate, 1, engine).delay_frames
     return back + math.ceil((there + 1) * samplerate / model_samplerate)

@@ -14,8 +14,8 @@ from streamer.pipeline.schedule import Schedule
 class Stitcher:
     """Weighted overlap-add of one pass: each frame is the weighted mean of the windows over it.
 
-    Windows come in order, a hop of their schedule apart; a frame leaves as soon as no later window
-    can touch it. This is the sum that `demucs.apply.apply_model` makes over the whole track.
+    Windows come in order, one hop of their schedule apart. A frame leaves as soon as no later
+    window can change it. This is the sum that `demucs.apply.apply_model` makes of the whole track.
     """
 
     def __init__(self, stems: int, channels: int) -> None:
@@ -32,7 +32,7 @@ class Stitcher:
     def feed(self, start_frame: int, data: Samples, schedule: Schedule) -> Samples:
         """Add the next window, ``(stems, frames, channels)``, and return the frames it completes.
 
-        ``frames`` is less than the schedule's window only where the stream ends.
+        ``frames`` is less than the schedule's window only at the end of the stream.
         """
         frames, hop = data.shape[1], schedule.hop_frames
         self._make_room(schedule.window_frames)
@@ -50,20 +50,20 @@ class Stitcher:
         return done
 
     def flush(self) -> Samples:
-        """Return the frames that waited for another window, and start anew."""
+        """Return the frames that waited for another window, and forget the stream."""
         done = self._take(self._filled)
         self.reset()
         return done
 
     def _make_room(self, frames: int) -> None:
-        """Have room for a window; only the first one, and one of a longer schedule, needs more."""
+        """Make room for a window; only the first one, and one of a longer schedule, needs more."""
         missing = frames - self._weight.shape[0]
         if missing > 0:
             self._sum = np.pad(self._sum, ((0, 0), (0, missing), (0, 0)))
             self._weight = np.pad(self._weight, ((0, missing), (0, 0)))
 
     def _take(self, frames: int) -> Samples:
-        """Return the mean over the first ``frames`` frames, less those before the stream began."""
+        """Return the mean of the first ``frames`` frames, without those before the stream began."""
         begin = min(max(0, self._filled - self._end), frames)
         if begin == frames:
             return self._nothing
@@ -73,8 +73,8 @@ class Stitcher:
 class PassMean:
     """The weighted mean of several passes, frame by frame.
 
-    ``shares[p]`` is ``(stems, kept)``: how much each of the stems that pass ``p`` keeps counts in
-    each stem that comes out. The passes are added in their order, whatever order they arrive in.
+    ``shares[p]`` is ``(stems, kept)``: the weight of each stem that pass ``p`` keeps in each stem
+    that comes out. The passes are always added in the same order, whichever arrives first.
     """
 
     def __init__(self, shares: Sequence[Samples]) -> None:
@@ -86,7 +86,7 @@ class PassMean:
         self._queues = [Fifo() for _ in self._shares]
 
     def feed(self, pass_index: int, block: Samples) -> Samples:
-        """Take a block of one pass, ``(kept, frames, channels)``; return what all have now."""
+        """Take a block of one pass, ``(kept, frames, channels)``; return what is now complete."""
         self._queues[pass_index].push(block)
         frames = min(queue.frames for queue in self._queues)
         mean = np.zeros((self._shares[0].shape[0], frames, block.shape[2]), np.float32)

@@ -14,11 +14,11 @@ from streamer.pipeline.schedule import Schedule
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """What a model sees at once: ``data`` is ``(frames, channels)``.
+    """The audio that a model sees at once: ``data`` is ``(frames, channels)``.
 
-    The ``kept_frames`` from ``start_frame`` on are the window proper; what lies around them in
-    ``data`` (``left_frames`` before) is there because the model wants a longer input.
-    ``pass_index`` says which pass over the stream it belongs to, ``schedule`` how it is blended.
+    The window proper is the ``kept_frames`` from ``start_frame`` on. ``data`` is longer, since the
+    model wants to see more: ``left_frames`` come before. ``pass_index`` says which pass over the
+    stream the window belongs to, ``schedule`` how it is blended.
     """
 
     pass_index: int
@@ -30,7 +30,7 @@ class Window:
 
 
 class PassWindows:
-    """The windows of one pass. ``input_frames(n)`` is what the model wants to see for n frames."""
+    """The windows of one pass. ``input_frames(n)``: how many frames the model sees for n frames."""
 
     def __init__(self, index: int, schedule: Schedule, input_frames: Callable[[int], int]) -> None:
         self._index = index
@@ -39,17 +39,17 @@ class PassWindows:
         self.next_start = schedule.first_start
         whole, left = self._input(schedule.window_frames)
         self.lag_frames = whole - left
-        # a cut-off last window that is centred in a full-length input looks back by half of one
+        # a short last window, centred in a full-length input, looks back by half a window
         self.history_frames = whole // 2 if schedule.around is None else left
 
     @property
     def ready_at(self) -> int:
-        """The position up to which the stream must have come for the next whole window."""
+        """The position that the stream must reach for the next whole window."""
         return self.next_start + self.lag_frames
 
     @property
     def oldest_needed(self) -> int:
-        """The first position that a later window may still look at."""
+        """The first position that a later window may still need."""
         return self.next_start - self.history_frames
 
     def has_tail(self, end_frame: int) -> bool:
@@ -82,7 +82,7 @@ class PassWindows:
 class Windower:
     """Cuts the windows of all passes, in the order in which the stream completes them.
 
-    ``history_frames`` is what it keeps of the past at least, for passes that `switch` may bring.
+    It keeps at least ``history_frames`` of the past, for passes that `switch` may bring.
     """
 
     def __init__(self, passes: Sequence[PassWindows], history_frames: int = 0) -> None:
@@ -94,7 +94,7 @@ class Windower:
         )
 
     def take(self, ring: Ring) -> Iterator[Window]:
-        """Yield each window that the ring completes, and release what none needs any more."""
+        """Yield each window that is complete in the ring; release frames that no window needs."""
         while True:
             cutter = min(self._passes, key=lambda cutter: cutter.ready_at)
             if cutter.ready_at > ring.end_frame:
@@ -103,14 +103,14 @@ class Windower:
             self._release(ring)
 
     def finish(self, ring: Ring) -> Iterator[Window]:
-        """Yield the windows that the end of the stream, which is the ring's, cuts short."""
+        """Yield the windows that the end of the stream (the end of the ring) cuts short."""
         end_frame = ring.end_frame
         while open_passes := [c for c in self._passes if c.has_tail(end_frame)]:
             yield min(open_passes, key=lambda cutter: cutter.ready_at).cut(ring, end_frame)
             self._release(ring)
 
     def switch(self, following: PassWindows) -> None:
-        """Have the only pass go on as ``following``, from where its next window would start."""
+        """Replace the only pass by ``following``, from the start of its next window on."""
         (before,) = self._passes
         following.next_start = before.next_start
         self._passes = (following,)

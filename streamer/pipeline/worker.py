@@ -21,13 +21,13 @@ QUEUE_WINDOWS = 2
 stay small."""
 HUNG_WINDOWS = 64
 HUNG_SECONDS = 5.0
-"""So many windows behind it, after so long, and one that is computed is given up: all the others
-wait for it, in memory that grows by each."""
+"""A window is given up after this many seconds, if this many windows wait behind it: they take more
+and more memory."""
 
 CLOSE_SECONDS = 10.0
 
 Separate = Callable[[Sequence[Window]], Sequence[Samples | None]]
-"""Separates windows that are equally long, in one go; returns the stems of each, in order."""
+"""Separates equally long windows in one go; returns the stems of each, in order."""
 Clock = Callable[[], float]
 
 
@@ -35,9 +35,9 @@ Clock = Callable[[], float]
 class WindowJob:
     """A window on its way through the model.
 
-    ``stems`` are what came of it; None where nothing did: ``error`` says why, or a newer window
-    took its place (`dropped`), or it was left out. The times are seconds of the worker's clock; 0:
-    it did not come so far. ``together`` are the windows that were computed in one go with it.
+    ``stems`` is the result. It is None if the model failed (``error`` says why), if a newer window
+    took this one's place (`dropped`), or if it was left out. The times are seconds of the worker's
+    clock; 0: that moment has not come. ``together`` is how many windows were computed in one go.
     """
 
     window: Window
@@ -57,7 +57,7 @@ class WindowJob:
 
     @property
     def dropped(self) -> bool:
-        """Whether it was given up for a newer window."""
+        """Whether a newer window took its place."""
         return self.done and not self.began_at
 
 
@@ -70,7 +70,7 @@ class WindowWorker(Protocol):
     """Runs a model over windows and hands the results back in order."""
 
     def submit(self, window: Window, separate: Separate) -> None:
-        """Take a window, and what is to be done with it."""
+        """Take a window, and the function that separates it."""
         ...
 
     def finished(self, *, wait: bool = False) -> Iterator[WindowJob]:
@@ -78,27 +78,26 @@ class WindowWorker(Protocol):
         ...
 
     def close(self) -> None:
-        """Drop what has not begun and wait for what has."""
+        """Drop the windows that have not begun, and wait for the others."""
         ...
 
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """Windows that go through the model together; ``stems`` is there once they are on their way."""
+    """Windows that go through the model together; ``stems`` is set once they are submitted."""
 
     windows: list[Window] = field(default_factory=list)
     stems: Future[Sequence[Samples | None]] | None = None
 
 
 class Worker:
-    """The worker of a file: it loses nothing and holds back who is too fast.
+    """The worker of a file: it loses nothing, and makes a fast caller wait.
 
-    One thread, or ``jobs`` of them. Up to ``batch`` windows, equally long and with the same
-    ``separate``, go through the model together; which ones depends on their order alone, not on
-    who is faster, so a run can be repeated to the bit. Batches wait in a bounded queue: `submit`
-    blocks while it is full, which is how a slow model holds back a fast file. With ``jobs=0`` there
-    is no thread: `submit` computes each window in place. What the model raises is raised by
-    `finished`, in order.
+    It has one thread, or ``jobs`` of them. Up to ``batch`` windows, equally long and with the same
+    ``separate``, go through the model together. Their order alone decides which ones, not timing,
+    so two runs are equal to the bit. Batches wait in a bounded queue. `submit` blocks while it is
+    full: so a slow model holds back a fast file. With ``jobs=0`` there is no thread: `submit`
+    computes each window in place. `finished` raises the model's errors, in order.
     """
 
     def __init__(self, jobs: int, batch: int = 1) -> None:
@@ -126,7 +125,7 @@ class Worker:
             batch.stems = Future()
             try:
                 batch.stems.set_result(separate(batch.windows))
-            except Exception as error:  # `finished` raises it, as it does what threads raise
+            except Exception as error:  # `finished` raises it, as it raises the errors of threads
                 batch.stems.set_exception(error)
             return
         if len(self._queued) == self._queued.maxlen:
@@ -160,7 +159,8 @@ class Worker:
 class _Queue:
     """Jobs that wait for the thread of a `LiveWorker`, and all that this thread knows.
 
-    Since it does not know the worker, one that nobody holds any more goes, and ends it.
+    The thread holds no reference to the worker. So a worker that nobody holds is collected, and
+    its end closes this queue.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -170,13 +170,13 @@ class _Queue:
         self.changed = threading.Condition()
 
     def close(self) -> None:
-        """Have the thread end, within the window that it is at."""
+        """End the thread after its present window."""
         with self.changed:
             self.closed = True
             self.changed.notify_all()
 
     def run(self) -> None:
-        """Compute what waits, until it is closed: what the thread does."""
+        """Compute the waiting windows until it is closed: the body of the thread."""
         while True:
             with self.changed:
                 while not self.jobs and not self.closed:
@@ -196,10 +196,10 @@ class _Queue:
 class LiveWorker:
     """The worker of a live run: `submit` never waits, and a failed window is a value.
 
-    While it computes ``waiting`` windows may wait; those that are to be separated alike are then
-    separated together. A newer one takes the place of the oldest that waits: its own time is still
-    to come, the other's is nearly over. A model that hangs fails with the window that it hangs at,
-    and holds up no other for long (`HUNG_WINDOWS`). A worker that is dropped unclosed closes.
+    While it computes, up to ``waiting`` windows may wait. Waiting windows with the same
+    ``separate`` are then separated together. If the queue is full, a newer window takes the place
+    of the oldest: the newer one can still be in time, the oldest hardly. If a model hangs, its
+    window fails, and the others wait no longer (`HUNG_WINDOWS`). A worker that nobody holds closes.
     """
 
     def __init__(self, waiting: int = 1, clock: Clock = time.monotonic) -> None:
@@ -214,7 +214,7 @@ class LiveWorker:
         weakref.finalize(self, self._queue.close)
 
     def submit(self, window: Window, separate: Separate) -> None:
-        """Have a window computed, unless a newer one comes before its turn does."""
+        """Queue a window; it is dropped if a newer one comes before its turn."""
         job = WindowJob(window, separate, queued_at=self._clock())
         queue = self._queue
         with queue.changed:
@@ -227,8 +227,9 @@ class LiveWorker:
             queue.changed.notify_all()
 
     def _give_up(self) -> None:
-        """Have the oldest window fail if it hangs. Its thread may still write to its job, so that
-        is left.
+        """Let the oldest window fail if the model hangs at it.
+
+        The thread may still write to its job, so a copy takes its place.
         """
         oldest = self._pending[0]
         if not oldest.done and self._clock() - oldest.queued_at > HUNG_SECONDS:
@@ -254,7 +255,7 @@ class LiveWorker:
 
 
 def compute(jobs: Sequence[WindowJob], clock: Clock) -> None:
-    """Compute windows, equally long, in one go; what goes wrong becomes a value of the jobs."""
+    """Compute equally long windows in one go; an error becomes a value of the jobs."""
     began_at = clock()
     for job in jobs:
         job.began_at, job.together = began_at, len(jobs)

@@ -254,7 +254,7 @@ class VirtualBackend:
         """Open a stream.
 
         Raises:
-            DeviceError: It cannot be had as asked.
+            DeviceError: it cannot be had as asked.
         """
         fakes = [self._fake(request, device) for _, device, _ in request.sides()]
         check_channels(request)

@@ -130,7 +130,7 @@ class AudioBackend(Protocol):
         """Open a stream.
 
         Raises:
-            DeviceError: It cannot be had as asked.
+            DeviceError: it cannot be had as asked.
         """
 
 
@@ -141,7 +141,7 @@ def find_device(devices: Sequence[Device], query: str | int | None, kind: Kind) 
     before a part of one. None is the system's default device.
 
     Raises:
-        DeviceError: There is no such device, several, or it has no channels of this kind.
+        DeviceError: there is no such device, several, or it has no channels of this kind.
     """
     usable = [device for device in devices if device.channels(kind)]
     if query is None:
@@ -186,7 +186,7 @@ def check_channels(request: StreamRequest) -> None:
     """Refuse what no opening can bring.
 
     Raises:
-        DeviceError: More channels than the device has, or none.
+        DeviceError: more channels than the device has, or none.
     """
     for kind, device, channels in request.sides():
         if not 1 <= channels <= device.channels(kind):

@@ -80,7 +80,7 @@ class PortAudioBackend:
         """Look for devices again; returns False, without a look, while a stream is open.
 
         Raises:
-            DeviceError: The sound server does not answer.
+            DeviceError: the sound server does not answer.
         """
         if self._library.streams:
             return False
@@ -91,7 +91,7 @@ class PortAudioBackend:
         """Ask the sound server what is behind a plugin; all other devices tell the truth.
 
         Raises:
-            DeviceError: The sound server does not answer.
+            DeviceError: the sound server does not answer.
         """
         if not device.through_plugin:
             return device.channels(kind)
@@ -112,7 +112,7 @@ class PortAudioBackend:
         """Open a stream.
 
         Raises:
-            DeviceError: It cannot be had as asked.
+            DeviceError: it cannot be had as asked.
         """
         check_channels(request)
         if _through_jack(request) and self._library.jack_is_gone():
@@ -177,7 +177,7 @@ class PortAudioStream:
         """Begin to call.
 
         Raises:
-            DeviceError: The device does not start.
+            DeviceError: the device does not start.
         """
         with _refusals(self._library, self._request):
             self._library.call(self._stream.start, self)

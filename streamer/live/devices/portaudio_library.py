@@ -43,7 +43,7 @@ def library() -> Library:
     """PortAudio, started. There is one in a process.
 
     Raises:
-        DeviceError: It is not installed, or does not start.
+        DeviceError: it is not installed, or does not start.
     """
     return Library()
 
@@ -69,7 +69,7 @@ class Library:
         does not return, what its ``user`` holds stays: the sound may go on.
 
         Raises:
-            DeviceError: It does not return.
+            DeviceError: it does not return.
         """
         with self._lock, _quiet():
             outcome: list[_Result] = []
@@ -106,7 +106,7 @@ class Library:
         """Start anew, so that PortAudio looks for devices. No stream may be open.
 
         Raises:
-            DeviceError: It does not start.
+            DeviceError: it does not start.
         """
         leaving = self._spoiled or self.jack_is_gone()
         self._spoiled = False

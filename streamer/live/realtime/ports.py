@@ -188,7 +188,7 @@ class PlaybackPort(_Port):
         """Allocate everything. `drift` is for an output whose clock is not the input's.
 
         Raises:
-            SettingsError: A number is out of range.
+            SettingsError: a number is out of range.
         """
         super().__init__(rt.PLAYBACK, samplerate)
         for name, value, least in (("stems", stems, 0), ("outputs", outputs, 1)):
@@ -279,7 +279,7 @@ class PlaybackPort(_Port):
         `dry_gains` `(2, outputs)` is how the mix plays where the stems are missing.
 
         Raises:
-            SettingsError: Of another shape, or not finite.
+            SettingsError: of another shape, or not finite.
         """
         rows = 2 * self.stems + 2
         for name, matrix, count in (("gains", gains, rows), ("dry_gains", dry_gains, 2)):
@@ -350,7 +350,7 @@ class CapturePort(_Port):
         Without gains one channel is doubled, and of several the first two are taken.
 
         Raises:
-            SettingsError: A number is out of range.
+            SettingsError: a number is out of range.
         """
         super().__init__(rt.CAPTURE, samplerate)
         gains = self._keep(_channel_gains(input_channels, channel_gains))
@@ -389,7 +389,7 @@ class CapturePort(_Port):
         For a file that plays at its own pace; in place of a device, not beside one.
 
         Raises:
-            SettingsError: Not of that shape.
+            SettingsError: not of that shape.
         """
         if np.ndim(block) != 2 or block.shape[1] != self.input_channels:
             raise SettingsError(

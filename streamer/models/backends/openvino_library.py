@@ -30,7 +30,7 @@ def load_openvino() -> Any:
     """Import and return the module ``openvino``.
 
     Raises:
-        ModelError: if it is not installed.
+        ModelError: it is not installed.
     """
     if not has_openvino():
         raise openvino_missing()
@@ -50,7 +50,7 @@ def openvino_core() -> Any:
     that was freed, and the next signal (Ctrl-C, the end of a child) ended the process.
 
     Raises:
-        ModelError: if OpenVINO is not installed.
+        ModelError: OpenVINO is not installed.
     """
     with _ALONE:
         return _core()

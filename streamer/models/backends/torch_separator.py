@@ -87,7 +87,7 @@ class TorchSeparator:
         """Separate ``(windows, frames, channels)`` into ``(windows, stems, kept, channels)``.
 
         Raises:
-            ModelError: if memory runs out, the network fails, or what it gives is not finite.
+            ModelError: memory runs out, the network fails, or what it gives is not finite.
         """
         if self._levels and not windows.any():
             frames = len(range(*kept.indices(windows.shape[1])))
@@ -153,7 +153,7 @@ def computing(device: torch.device, autocast: torch.dtype | None) -> Iterator[No
     """Run a network in here: without gradients, its matrix products in the type ``autocast``.
 
     Raises:
-        ModelError: if memory runs out, or the network fails.
+        ModelError: memory runs out, or the network fails.
     """
     # no cache: each weight is used once, and a graph would outlive what it holds
     precision: contextlib.AbstractContextManager[Any] = (

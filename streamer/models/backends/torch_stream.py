@@ -49,7 +49,7 @@ class TorchStreamSeparator:
         """See `Separator`: each window is a short song.
 
         Raises:
-            ModelError: if memory runs out, the network fails, or what it gives is not finite.
+            ModelError: memory runs out, the network fails, or what it gives is not finite.
         """
         stems = np.stack([along(self.begin(), self.stride, window) for window in windows])
         return stems[:, :, kept]
@@ -74,7 +74,7 @@ class TorchStream:
         """See `ModelStream`.
 
         Raises:
-            ModelError: if memory runs out, the network fails, or what it gives is not finite.
+            ModelError: memory runs out, the network fails, or what it gives is not finite.
         """
         with computing(self._device, self._autocast):
             mix = torch.from_numpy(np.ascontiguousarray(heard.T))[None].to(self._device)

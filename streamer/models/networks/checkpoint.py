@@ -52,9 +52,9 @@ def read_network(path: Path, *, trust_checkpoint: bool = False) -> Network:
     """Return the network in a file, on the CPU, in evaluation mode and without gradients.
 
     Raises:
-        WeightsError: if the file is no whole checkpoint of Demucs, names a class that is none of
+        WeightsError: the file is no whole checkpoint of Demucs, names a class that is none of
             Demucs's, or is a pickle and ``trust_checkpoint`` is not set.
-        ModelError: if it needs a package that is not installed.
+        ModelError: it needs a package that is not installed.
     """
     if path.suffix == ".safetensors":
         _check_metadata(path)

@@ -38,7 +38,7 @@ class BagFile:
         """Return the weights as ``[network][source]`` for that many sources.
 
         Raises:
-            WeightsError: if the bag file was written for another number of sources.
+            WeightsError: the bag file was written for another number of sources.
         """
         if self.weights is None:
             return ((1.0,) * sources,) * len(self.members)
@@ -54,7 +54,7 @@ def read_bag(path: Path | Traversable) -> BagFile:
     """Read a bag file.
 
     Raises:
-        WeightsError: if it cannot be read, is not YAML, or does not describe a bag.
+        WeightsError: it cannot be read, is not YAML, or does not describe a bag.
     """
     import yaml
 

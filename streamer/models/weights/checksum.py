@@ -38,7 +38,7 @@ def verify(path: Path, expected: str | None = None) -> None:
     A file whose name promises nothing passes.
 
     Raises:
-        WeightsError: if the file is not what it should be, or cannot be read.
+        WeightsError: the file is not what it should be, or cannot be read.
     """
     expected = expected or promised(path)
     if expected is None:

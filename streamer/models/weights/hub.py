@@ -133,7 +133,7 @@ class HubPlace:
         """Make the place of ``hf://NAME`` or ``hf://NAMESPACE/NAME``.
 
         Raises:
-            ModelError: if it is written otherwise.
+            ModelError: it is written otherwise.
         """
         from huggingface_hub.errors import HFValidationError
         from huggingface_hub.utils._validators import validate_repo_id
@@ -156,7 +156,7 @@ class HubPlace:
         """The bag; fetches the bag file if it was not given.
 
         Raises:
-            WeightsError: if the bag file cannot be had, or is none.
+            WeightsError: the bag file cannot be had, or is none.
         """
         if self._bag is None:
             self._bag = read_bag(self._get(f"{self.name}.yaml"))
@@ -178,7 +178,7 @@ class HubPlace:
         """Return the file of one network, fetched if need be.
 
         Raises:
-            WeightsError: if it cannot be had, or the cache cannot be written.
+            WeightsError: it cannot be had, or the cache cannot be written.
         """
         return self.find(member) or self._get(f"{member}.safetensors", _torch_hub_file(member))
 

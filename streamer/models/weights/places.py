@@ -76,7 +76,7 @@ class FilePlace:
         """Return the file.
 
         Raises:
-            WeightsError: if it is not there.
+            WeightsError: it is not there.
         """
         path = self.find(member)
         if path is None:
@@ -103,7 +103,7 @@ class FolderPlace:
         """Return the file of one network if it is in the folder.
 
         Raises:
-            WeightsError: if there are two, or the folder cannot be read.
+            WeightsError: there are two, or the folder cannot be read.
         """
         for suffix in CHECKPOINTS:
             found = [
@@ -123,7 +123,7 @@ class FolderPlace:
         """Return the file of one network.
 
         Raises:
-            WeightsError: if it is not in the folder.
+            WeightsError: it is not in the folder.
         """
         path = self.find(member)
         if path is None:
@@ -157,7 +157,7 @@ def holds(repo: Path, name: str) -> bool:
     """Return whether a folder has a bag or a network of its own by that name.
 
     Raises:
-        WeightsError: if it cannot be read.
+        WeightsError: it cannot be read.
     """
     bag_file = f"{name}.yaml"
     return any(
@@ -179,8 +179,8 @@ def place_of(
         trust_checkpoint: whether pickles in the cache of an older Demucs will do.
 
     Raises:
-        ModelError: if there is no such model.
-        WeightsError: if ``repo`` cannot be read.
+        ModelError: there is no such model.
+        WeightsError: ``repo`` cannot be read.
     """
     if repo is not None and holds(repo, name):
         return FolderPlace(name, _expanded(repo))
@@ -209,7 +209,7 @@ def get_file(place: Place, member: str) -> Path:
     """Return the file of one network of a place, fetched if need be and checked.
 
     Raises:
-        WeightsError: if it cannot be had, or is not what it should be.
+        WeightsError: it cannot be had, or is not what it should be.
     """
     path = place.get(member)
     verify(path, place.sha256)
@@ -224,7 +224,7 @@ def available(
     A model without weights is always None. No network is used; arguments as for `place_of`.
 
     Raises:
-        ModelError: if there is no such model.
+        ModelError: there is no such model.
     """
     place = place_of(name, repo=repo, trust_checkpoint=trust_checkpoint)
     if place is None or (isinstance(place, hub.HubPlace) and not place.knows_bag):
@@ -243,8 +243,8 @@ def download(name: str, *, repo: Path | None = None) -> tuple[Path, ...]:
     What is there already is not fetched again. A model without weights has no files.
 
     Raises:
-        ModelError: if there is no such model.
-        WeightsError: if a file cannot be had, is damaged, or cannot be stored.
+        ModelError: there is no such model.
+        WeightsError: a file cannot be had, is damaged, or cannot be stored.
     """
     place = place_of(name, repo=repo)
     if place is None:

@@ -74,7 +74,7 @@ def info(name: str) -> ModelInfo:
     """Return what is known about a model.
 
     Raises:
-        ModelError: if there is no model of that name.
+        ModelError: there is no model of that name.
     """
     try:
         return _models()[name]
