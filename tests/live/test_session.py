@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 from live.support.staging import (
+    ALONG,
     BEGIN_SECONDS,
     PLAN,
     Scaled,
+    along,
     begun,
     card,
     delay_between,
@@ -26,7 +28,7 @@ from live.support.staging import (
     speakers,
     tone,
 )
-from support.doubles import RATE, AlongTheStream, bag_of, noise, tiny
+from support.doubles import RATE, bag_of, noise, tiny
 
 from streamer import Processor, Settings
 from streamer.audio import Samples
@@ -37,7 +39,7 @@ from streamer.live.session import open_session
 from streamer.live.settings import LiveSettings
 from streamer.live.status import Reason, State
 from streamer.models import load
-from streamer.models.separator import Bag, Stride
+from streamer.models.separator import Bag
 from streamer.testing.virtual import VirtualBackend
 
 RAMP_STEP = 1 / (0.005 * RATE)
@@ -82,16 +84,6 @@ def test_the_delay_is_the_announced_one_to_the_frame() -> None:
     assert log.windows > 25
     for measured in (log.delay.summary().min, log.delay.summary().max):
         assert measured == pytest.approx(delay / 44100, rel=1e-3)
-
-
-def along(settings: LiveSettings) -> Bag:
-    stride, hops = Stride(32, 32), 8
-    if settings.segment is not None:
-        hops = stride.new_frames(round(settings.segment * RATE)) // stride.hop_frames
-    return AlongTheStream(stride, hops).bag()
-
-
-ALONG = {"hop": None, "lookahead": None, "blocksize": 100, "route": ["drums=1,2"]}
 
 
 def test_a_hiccup_of_a_model_that_goes_along_the_stream_is_over_when_it_is_over() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from live.support.staging import (
+    ALONG,
     Run,
     Scaled,
+    along,
     begun,
     card,
     delay_between,
@@ -111,6 +113,31 @@ def test_one_slow_window_is_a_gap_and_no_step_of_the_ladder() -> None:
     assert 1 <= status.deadline_misses <= 3
     out = device.heard(0, device.heard_frames)[:, :2]
     assert_no_step(out, smooth)
+
+
+@pytest.mark.parametrize("held_up", ["model", "engine", "device"])
+def test_one_hiccup_of_50_ms_never_costs_more_than_0_3_s_of_dry(held_up: str) -> None:
+    """Wherever in a hop it comes; the model computes for most of the time there is."""
+    dry_seconds = []
+    for moment in range(5):
+        device = card(noise_source(seconds=4))
+        slow = {60 + moment: 0.05} if held_up == "model" else {}
+        wish = {**ALONG, "window_seconds": 0.002}
+        with running(
+            [device], along, compute=lambda n, slow=slow: slow.get(n, 0.01), **wish
+        ) as run:
+            assert run.session.plan.hop_seconds == 0.016
+            run.advance(1 + 0.003 * moment)
+            if held_up == "device":
+                device.pause(0.05, loses=False)
+            if held_up == "engine":
+                run.backend.advance(0.05)
+            run.advance(2)
+            status = run.session.status()
+            assert run.told == []
+        dry_seconds.append(status.dry_frames / RATE)
+    assert max(dry_seconds) <= 0.3
+    assert held_up == "device" or max(dry_seconds) > 0, "it was held up for longer than planned"
 
 
 def test_all_counts_of_a_run_agree_with_what_was_heard() -> None:

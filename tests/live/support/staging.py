@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from support.doubles import RATE, SlowWorker
+from support.doubles import RATE, AlongTheStream, SlowWorker
 
 from streamer.audio import Samples
 from streamer.live.planning import prepare as preparing
@@ -18,7 +18,7 @@ from streamer.live.session import LiveSession
 from streamer.live.settings import LiveSettings
 from streamer.live.window_engine import WindowEngine
 from streamer.models.calibration import Calibration, WindowTiming
-from streamer.models.separator import WHOLE, Bag, Member, Separator
+from streamer.models.separator import WHOLE, Bag, Member, Separator, Stride
 from streamer.testing.virtual import VirtualBackend
 from streamer.testing.virtual_device import VirtualDevice
 
@@ -27,6 +27,8 @@ BEGIN_SECONDS = 0.25
 """When a run begins on virtual time; the devices' clocks count from 0."""
 PLAN = {"hop": 0.1, "lookahead": 0.05, "normalize": "none", "model": "tiny"}
 """What a run is told here if nothing else; the budget is a hop too."""
+ALONG = {"hop": None, "lookahead": None, "blocksize": 100, "route": ["drums=1,2"]}
+"""What a run with a model `along` the stream is told: to choose its hop itself."""
 
 
 class Scaled:
@@ -52,6 +54,14 @@ def scaled(_settings: LiveSettings) -> Bag:
 def one(separator: Separator) -> Bag:
     member = Member(separator, (1.0,) * 4)
     return Bag("tiny", [member], separator.names, separator.samplerate, 2)
+
+
+def along(settings: LiveSettings) -> Bag:
+    """A model that goes along the stream."""
+    stride, hops = Stride(32, 32), 8
+    if settings.segment is not None:
+        hops = stride.new_frames(round(settings.segment * RATE)) // stride.hop_frames
+    return AlongTheStream(stride, hops).bag()
 
 
 def noise_source(seed: int = 0, seconds: int = 40, rate: int = RATE) -> Samples:
@@ -155,11 +165,15 @@ def prepared(
     backend: VirtualBackend,
     make_bag: MakeBag = scaled,
     smaller: tuple[Bag, float] | None = None,
+    window_seconds: float = 0.02,
     **settings: object,
 ) -> Prepared:
-    """What a run needs. ``smaller`` stands in for the model, and takes so many seconds."""
+    """What a run needs. It is planned for windows that take the model ``window_seconds``.
+
+    ``smaller`` stands in for the model, and takes so many seconds.
+    """
     wish = LiveSettings(**{**PLAN, **settings})
-    with known_timing(rate=make_bag(wish).samplerate):
+    with known_timing(window_seconds, make_bag(wish).samplerate):
         ready = prepare(wish, backend, make_bag)
     if smaller is not None:
         bag, seconds = smaller
