@@ -8,6 +8,7 @@
         stems["vocals"]                                # (frames, channels), float32
     streamer.separate("song.flac", out="separated")    # the same, to files
     p = streamer.Processor(model="htdemucs_mini")      # blocks in, blocks out
+    streamer.open_session(streamer.LiveSettings(), devices)   # live, on sound devices
 
 These are the public names. Each is loaded when it is first used. So importing the package takes no
 time, and loads neither torch nor a sound library.
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
         StemstreamError,
         WeightsError,
     )
+    from streamer.live.session import open_session
+    from streamer.live.settings import LiveSettings
     from streamer.models import load
-    from streamer.processor import Processor
+    from streamer.processor import Live, Processor
     from streamer.settings import Settings
 
 __version__ = "0.2.0"
@@ -50,13 +53,17 @@ _HOMES = {
         "StemstreamError",
         "WeightsError",
     ),
+    "streamer.live.session": ("open_session",),
+    "streamer.live.settings": ("LiveSettings",),
     "streamer.models": ("load",),
-    "streamer.processor": ("Processor",),
+    "streamer.processor": ("Live", "Processor"),
     "streamer.settings": ("Settings",),
 }
 
 __all__ = [
     "DeviceError",
+    "Live",
+    "LiveSettings",
     "ModelError",
     "OutputExistsError",
     "Processor",
@@ -71,6 +78,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "load",
+    "open_session",
     "separate",
     "stream",
 ]
