@@ -8,12 +8,14 @@
             for block in source.blocks():
                 sink.write(block)
             sink.commit()                # a sink that is left without it leaves nothing behind
-    source.losses                        # one sentence for each thing that could not be read
+    source.losses                        # one sentence for each part that could not be read
 
-`open_source` reads what libsndfile or FFmpeg decode, `reference_stems` the true stems of a stem
-file, whose streams `stem_streams` tells. `FileSink` writes one stem, `StemMp4Sink` one file of four
-stems, `PipeSink` a stem to a pipe, `RescaleSink` holds one back until its peak is known.
-`track_lock` keeps two runs apart; `demo_song` is a short one that is always at hand.
+`open_source` reads any file that libsndfile or FFmpeg decodes. `reference_stems` reads the true
+stems of a stem file, and `stem_streams` tells which stream is which.
+
+`FileSink` writes one stem, `StemMp4Sink` one file of four stems, `PipeSink` a stem to a pipe.
+`RescaleSink` holds a stem back until its peak is known. `track_lock` keeps two runs apart;
+`demo_song` is a short song from the package stempeg.
 
 Out of scope: sound devices, resampling, downmixing, and pictures in tags.
 """

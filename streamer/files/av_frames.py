@@ -4,8 +4,8 @@ Planes are asked for one by one: PyAV's own list of them (`AudioFrame.planes`, a
 `to_ndarray` and `from_ndarray`) ends at a null pointer, and behind eight planes there is none.
 
 A channel layout of an order of its own, as MOV and CAF files can state, owns memory. PyAV copies
-the layout without that memory, and both copies free it. `channels_of` and `keep_layout` see to it
-that one does.
+the layout without that memory, and both copies free it. `channels_of` and `keep_layout` make sure
+that only one does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from streamer.audio import Samples
 
 
 class _Kind(NamedTuple):
-    """A sample as numpy knows it, with what silence and full scale are (0: floats as they are)."""
+    """A sample type of numpy, with its silence and full scale (0: floats stay as they are)."""
 
     dtype: str
     silence: int = 0
@@ -43,7 +43,7 @@ _KINDS = {
 
 
 def channels_of(context: AudioCodecContext) -> int:
-    """The channels of a decoder that is not open yet, which from then on states the usual order."""
+    """Return the channels of a decoder that is not open yet, and set their usual order in it."""
     # whoever asks for a layout frees what it owns, so it must be replaced at once
     channels = context.channels
     if channels > 0:
@@ -52,7 +52,7 @@ def channels_of(context: AudioCodecContext) -> int:
 
 
 def usual_layout(channels: int) -> AudioLayout:
-    """FFmpeg's order of so many channels; where it has none, that they come in no order."""
+    """Return FFmpeg's order for this number of channels, or a layout without order."""
     try:
         return AudioLayout(f"{channels}c")
     except ValueError:
@@ -62,7 +62,7 @@ def usual_layout(channels: int) -> AudioLayout:
 def keep_layout(frame: AudioFrame) -> None:
     """Have the layout of a decoded frame freed by the frame alone.
 
-    Python's object for it then stays for ever: some 60 bytes, and only for orders without a name.
+    Python's object for it then stays for ever: about 60 bytes, and only for orders without a name.
     """
     if "(" in frame.layout.name:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(frame.layout))
@@ -97,6 +97,6 @@ def _planes(frame: AudioFrame) -> Iterator[AudioPlane]:
 
 
 def _array(plane: AudioPlane, kind: _Kind, count: int) -> NDArray[np.generic]:
-    """The samples of a plane where they lie."""
+    """Return the samples of a plane, not copied."""
     buffer = cast(memoryview, plane)  # what PyAV's annotations do not tell
     return np.frombuffer(buffer, kind.dtype, count)

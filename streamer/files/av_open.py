@@ -1,8 +1,8 @@
-"""The one place where FFmpeg opens what somebody sends: it reads that file and nothing else.
+"""The one place where FFmpeg opens foreign files: it reads the given file and nothing else.
 
 Some formats are texts that name other files or hosts (playlists, SDP, ffconcat), and FFmpeg would
-open these. So it is fed from a Python file, may open nothing itself, and knows only formats that
-hold their sound.
+open those. So it reads from a Python file, may open nothing itself, and knows only formats that
+contain their own sound.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ _bound_memory()
 
 
 class Tap:
-    """A readable file for FFmpeg that keeps what went wrong, Ctrl-C too, for us to raise.
+    """A readable file for FFmpeg. It keeps an exception (Ctrl-C too), which we raise later.
 
     An exception cannot pass through FFmpeg, and PyAV drops those that are no `Exception`.
-    ``tail`` is what was read last without a jump, up to the longest page of an Ogg file. It has no
-    name, so that FFmpeg cannot look beside it.
+    ``tail`` holds the last bytes read without a jump, at most one longest page of an Ogg file. The
+    file has no name, so FFmpeg cannot look for others beside it.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -82,7 +82,7 @@ class Tap:
         try:
             return self._stream.seek(offset, whence)
         except OSError as error:
-            # a damaged header sends FFmpeg to where no file goes
+            # a damaged header makes FFmpeg seek to places that no file has
             if error.errno != errno.EINVAL:
                 self.error = error
         return -1
@@ -96,8 +96,8 @@ def open_container(tap: Tap) -> InputContainer:
     """Open a file or pipe with FFmpeg.
 
     Raises:
-        Exception: FFmpeg does not know it, or chokes on it. Of a file that lies that is any kind:
-            OSError, ValueError, IndexError, MemoryError.
+        Exception: FFmpeg does not know the format, or fails. A damaged or malicious file can cause
+            any kind: OSError, ValueError, IndexError, MemoryError.
     """
     return av.open(
         tap,

@@ -15,14 +15,14 @@ from streamer.files.part import remove_stale_parts, sink_errors
 
 @contextmanager
 def track_lock(targets: Iterable[Path]) -> Iterator[None]:
-    """Hold the sole right to write the files of a track, and remove their stale part files.
+    """Lock the files of a track for this run, and remove their stale part files.
 
-    Each has a lock of its own, since another run may write only some of them. It is a file in a
-    folder of this user's alone, named after the resolved output path, so that output folders hold
-    nothing but stems. The system lets go of it when the process ends, however it ends.
+    Each file has its own lock, since another run may write only some of them. A lock is a file in a
+    folder of this user alone, named after the resolved output path. So output folders hold nothing
+    but stems. The system frees the lock when the process ends, however it ends.
 
     Raises:
-        SinkError: another run holds one, or there is no folder for them.
+        SinkError: another run holds a lock, or there is no folder for locks.
     """
     with ExitStack() as locks:
         every = sorted(set(targets))

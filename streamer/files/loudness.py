@@ -11,11 +11,11 @@ from av.filter import Graph
 from streamer.audio import Samples
 
 SILENCE_LUFS = -70.0
-"""The absolute gate: what is quieter has no loudness."""
+"""The absolute gate: quieter sound has no loudness."""
 
 
 class LoudnessMeter:
-    """Takes blocks of one or two channels; tells their loudness when all are in."""
+    """Takes blocks of one or two channels; then tells the loudness of all."""
 
     def __init__(self, samplerate: int, channels: int) -> None:
         self._samplerate = samplerate
@@ -36,7 +36,7 @@ class LoudnessMeter:
         self._loudness = SILENCE_LUFS
 
     def feed(self, block: Samples) -> None:
-        """Take ``(frames, channels)`` in."""
+        """Take ``(frames, channels)``."""
         if not len(block):
             return
         interleaved = np.ascontiguousarray(block).reshape(1, -1)
@@ -46,7 +46,7 @@ class LoudnessMeter:
         self._drain()
 
     def integrated(self) -> float:
-        """Return the loudness of all that was fed, LUFS; `SILENCE_LUFS` where it is under the gate.
+        """Return the loudness of all blocks in LUFS; `SILENCE_LUFS` if it is under the gate.
 
         The meter takes no more blocks after this.
         """

@@ -48,7 +48,7 @@ class Box(NamedTuple):
 
 
 def read_stem_names(path: Path) -> list[str]:
-    """The stems' names as the file tells them, empty where it has no ``stem`` box."""
+    """Return the stems' names in the file; empty if it has no ``stem`` box."""
     with path.open("rb") as file:
         box = _find(file, [b"moov", b"udta", b"stem"])
         if box is None or box.end - box.body > _MOST_STEM_BYTES:

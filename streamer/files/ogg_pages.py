@@ -1,4 +1,4 @@
-"""The end of an Ogg file, which states no length: only its last page tells that it is the last.
+"""The end of an Ogg file. The file states no length; only the last page says that it is the last.
 
 The page format is that of RFC 3533, section 6.
 """
@@ -18,7 +18,7 @@ _LAST_OF_STREAM: Final = 4
 def ends_whole(tail: bytes) -> bool:
     """Return whether a file ends with a whole page that is the last of its stream.
 
-    ``tail`` is the end of the file, at least `OGG_PAGE_BYTES` where it is that long.
+    ``tail`` is the end of the file: at least `OGG_PAGE_BYTES`, or all of a shorter file.
     """
     start = tail.rfind(_MAGIC)
     while start >= 0:
@@ -28,6 +28,6 @@ def ends_whole(tail: bytes) -> bool:
             end = start + _TABLE + segments + sum(table[:segments])
             if end == len(tail) and tail[start + 4] == 0:
                 return bool(tail[start + _FLAGS] & _LAST_OF_STREAM)
-        # the four letters may stand in the sound, too
+        # the four letters may also occur in the sound
         start = tail.rfind(_MAGIC, 0, start)
     return False

@@ -1,8 +1,8 @@
-"""A file that is written beside its target under a part name, and takes its name when it is whole.
+"""A file that is written under a part name beside its target, and is renamed when it is whole.
 
-A part file is called ``vocals.wav.<target><run>.part``: the first eight digits tell which target it
-is for, the last eight are drawn for each run, so that two runs never write the same one. What a
-killed run left behind is found by the first eight.
+A part file is called ``vocals.wav.<target><run>.part``. The first eight digits stand for the
+target. The last eight are random for each run, so two runs never write the same file. The first
+eight find the files that a killed run left behind.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class PartFile:
         with sink_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             self.path = target.with_name(f"{_prefix(target)}{secrets.token_hex(4)}{_SUFFIX}")
-            # A name too long for the target must not fail only once all is written.
+            # A name too long for the target must fail now, not after all is written.
             with contextlib.suppress(FileNotFoundError):
                 target.lstat()
             self.file: BinaryIO = self.path.open("x+b")
@@ -66,7 +66,7 @@ class PartFile:
         """Give the whole file its name.
 
         Raises:
-            OutputExistsError: a file has come to stand under the name meanwhile.
+            OutputExistsError: meanwhile another file has that name.
             OSError: the last bytes cannot be written.
         """
         self.file.close()
@@ -79,24 +79,24 @@ class PartFile:
 
     def _publish_as_new(self) -> None:
         try:
-            # unlike a rename it never replaces what came to stand there a moment ago
+            # unlike a rename, it never replaces a file that appeared a moment ago
             os.link(self.path, self.target)
         except FileExistsError:
             self.refuse_existing()
             raise
-        except OSError:  # disks such as FAT know no second names
+        except OSError:  # disks such as FAT have no hard links
             self.path.replace(self.target)
         else:
             self.path.unlink()
 
     def retract(self) -> None:
-        """Take the name back from a file that replaced none, however far `publish` came."""
+        """Remove a file that replaced no other, however far `publish` came."""
         with contextlib.suppress(OSError):
             if not self._overwrite and identity_of(self.target.lstat()) == self._identity:
                 self.target.unlink()
 
     def discard(self) -> None:
-        """Leave nothing; after `publish` or a second time it does nothing."""
+        """Delete the part file; after `publish` or a second time it does nothing."""
         if self.done:
             return
         self.done = True
@@ -106,11 +106,11 @@ class PartFile:
             self.path.unlink(missing_ok=True)
 
     def refuse_existing(self) -> None:
-        """Make sure that nothing stands under the name that is not to be replaced.
+        """Make sure that the target may be written.
 
         Raises:
-            OutputExistsError: something does.
-            SinkError: a folder does, or the place cannot be looked at.
+            OutputExistsError: it exists and may not be replaced.
+            SinkError: it is a folder, or its place cannot be read.
         """
         with sink_errors(self.target):
             if self.target.is_dir():
@@ -122,15 +122,15 @@ class PartFile:
 
 
 def identity_of(status: os.stat_result) -> tuple[int, int]:
-    """Return what tells a file from all others, whatever names it has: disk and inode."""
+    """Return the identity of a file, whatever names it has: disk and inode."""
     return status.st_dev, status.st_ino
 
 
 def stands(target: Path) -> bool:
-    """Whether anything stands under a name, a link that leads nowhere too.
+    """Return whether anything has this name, even a broken link.
 
     Raises:
-        SinkError: one may not look there.
+        SinkError: the folder may not be read.
     """
     with sink_errors(target):
         try:
@@ -141,19 +141,19 @@ def stands(target: Path) -> bool:
 
 
 def refuse_unwritable(target: Path) -> None:
-    """Refuse a file that is to be written, or replaced, at the end of a long work: before it.
+    """Refuse a file before a long work, if it cannot be written or replaced at the end.
 
     Raises:
-        SinkError: it cannot be.
+        SinkError: it cannot be written.
     """
     PartFile(target, overwrite=True).discard()
 
 
 def remove_stale_parts(target: Path) -> None:
-    """Remove what killed runs left of a target; only for who holds the track's lock.
+    """Remove the part files that killed runs left of a target. The caller holds the track's lock.
 
     Raises:
-        SinkError: its folder cannot be looked into, or one of the files cannot be removed.
+        SinkError: its folder cannot be read, or one of the files cannot be removed.
     """
     prefix = _prefix(target)
     with sink_errors(target):
@@ -170,7 +170,7 @@ def sink_errors(target: Path) -> Iterator[None]:
     """Turn an error of the system or of a codec library into one sentence.
 
     Raises:
-        SinkError: in its place; our own mistakes pass as they are.
+        SinkError: in place of such an error; our own mistakes pass as they are.
     """
     try:
         yield
@@ -190,7 +190,7 @@ def sink_errors(target: Path) -> Iterator[None]:
 
 
 def _prefix(target: Path) -> str:
-    """How the names of a target's part files begin, cut so that the whole is a legal name."""
+    """Return the start of a target's part names, short enough for a legal name."""
     room = _NAME_BYTES - len(f".{0:016x}{_SUFFIX}")
     name = target.name.encode(errors="surrogateescape")
     kept = name[:room].decode(errors="ignore")

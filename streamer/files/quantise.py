@@ -14,12 +14,11 @@ from streamer.settings import SampleFormat as SampleFormat  # so that codecs nee
 class Quantiser:
     """Rounds float32 ``(frames, channels)`` to integers of ``bits`` bits, in sample order.
 
-    A sample x becomes x * 2**(bits - 1), as in libsndfile, and what lies outside the range is
-    clipped to it. With dither, noise of triangular distribution within +-1 LSB is added before
-    rounding, which makes the error's mean and power independent of the signal (Lipshitz,
-    Wannamaker and Vanderkooy, "Quantization and Dither: A Theoretical Survey", JAES 40, 1992). The
-    noise follows from ``seed`` and the sample's position alone, however the samples are split into
-    blocks. NaN becomes silence.
+    A sample x becomes x * 2**(bits - 1), as in libsndfile; values outside the range are clipped.
+    With dither, triangular noise within +-1 LSB is added before rounding. Then the mean and power
+    of the error do not depend on the signal (Lipshitz, Wannamaker and Vanderkooy, "Quantization and
+    Dither: A Theoretical Survey", JAES 40, 1992). The noise depends on ``seed`` and the sample's
+    position alone, not on the blocks. NaN becomes silence.
     """
 
     def __init__(self, bits: int, *, dither: bool, seed: int | Sequence[int]) -> None:

@@ -31,7 +31,7 @@ _Set: TypeAlias = Mapping[str, Callable[[Any, str, list[str]], None]]
 
 
 def read_tags(path: Path) -> dict[str, str]:
-    """The tags of a file, as mutagen reads them or else FFmpeg; empty where there are none."""
+    """Return the tags of a file, read by mutagen or else by FFmpeg; empty if there are none."""
     # of damaged tags mutagen raises anything: IndexError, KeyError, struct.error
     try:
         tags = _read_with_mutagen(path)
@@ -69,7 +69,7 @@ def _read_with_ffmpeg(path: Path) -> dict[str, str]:
 
 
 def states_length(path: Path) -> bool:
-    """Whether a file states its length, which an MP3 does only in a Xing or VBRI header."""
+    """Return whether a file states its length; an MP3 does so only in a Xing or VBRI header."""
     import mutagen
     from mutagen.mp3 import MP3, BitrateMode
 
@@ -97,7 +97,7 @@ def _is_tag(key: str, values: object) -> bool:
 
 
 def write_tags(path: Path, container: str, tags: Mapping[str, str]) -> None:
-    """Write tags into a finished file; those that its format has no place for are dropped.
+    """Write tags into a finished file. Tags that its format cannot hold are dropped.
 
     ``container`` is wav, flac, ogg, opus, mp3 or m4a. An RF64 file and a WAV without samples take
     none.
@@ -129,7 +129,7 @@ def _is_riff(path: Path) -> bool:
 
 
 def _open(path: Path, container: str) -> Any:
-    """The finished file as mutagen's own class for its format; its name does not tell it."""
+    """Open the finished file with mutagen's class for its format: its name does not tell it."""
     from mutagen import flac, mp3, mp4, oggopus, oggvorbis, wave
 
     kinds: dict[str, Callable[[Path], Any]] = {

@@ -1,5 +1,5 @@
-"""What is read: any file, pipe or stem file as a `source`, block by block and never whole.
+"""Reading: any file, pipe or stem file is a `source`, read block by block and never whole.
 
-`opening` chooses: `pcm` through libsndfile, `compressed` through FFmpeg. Whatever is wrong with a
-file ends in one `SourceError`.
+`opening` chooses: `pcm` reads through libsndfile, `compressed` through FFmpeg. Whatever is wrong
+with a file ends in one `SourceError`.
 """

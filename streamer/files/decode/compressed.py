@@ -23,14 +23,14 @@ from streamer.files.ogg_pages import ends_whole
 from streamer.files.quantise import SampleFormat
 from streamer.files.tags import from_container
 
-# Containers whose stated length is to be believed; others guess it from bit rate or file size.
+# Containers whose stated length is true; others guess it from bit rate or file size.
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 _STATES_LENGTH = ("flac", "mp3", _MP4)
 
 # Containers in which a jump ends where it is said to; after one in Ogg, positions are guesses.
 _JUMPS = ("flac", _MP4)
 
-# Containers that round lengths to packets or to milliseconds state up to this much too much.
+# Containers that round lengths to packets or milliseconds state at most this much too much.
 _ROUNDING_SECONDS = 0.05
 
 # Decoders need what came before the first frame that is wanted; Opus wants most, 80 ms.
@@ -40,12 +40,12 @@ _RUN_UP_SECONDS = 0.2
 class AvSource(Source):
     """One audio stream of whatever FFmpeg reads.
 
-    ``label`` names the input in messages, ``opener`` opens it from its start, ``stream`` counts
-    audio streams from 0 (None: the one that the file calls its default, else the first),
-    ``length_is_stated`` tells that an MP3 carries its length in a header.
+    ``label`` names the input in messages. ``opener`` opens it from its start. ``stream`` counts
+    audio streams from 0 (None: the file's default stream, else the first). ``length_is_stated``
+    tells that an MP3 has its length in a header.
 
     Raises:
-        SourceError: FFmpeg finds no audio in it that it can decode, or no such stream.
+        SourceError: the file has no audio that FFmpeg can decode, or no such stream.
     """
 
     def __init__(
@@ -69,20 +69,20 @@ class AvSource(Source):
             claimed = None
         self._claimed = claimed
         self._exact = self._container.format.name == "flac"
-        # what is stated may be more than is there: only the end of the file will tell
+        # less may be there than is stated: only the end of the file will tell
         self.frames = None
         self.seconds = self._seconds() if rewindable else None
         self.tags = from_container({**self._container.metadata, **self._stream.metadata})
         self.sample_format = self._depth()
 
     def _depth(self) -> SampleFormat:
-        """Return what holds the samples of a lossless codec; a lossy one keeps none of them."""
+        """Return the format that holds all bits of a lossless codec; 16 bits for a lossy one."""
         context = self._stream.codec_context
         if not context.codec.lossless or context.format is None:
             return "int16"
         kind = context.format.packed.name
         if kind == "s32" and context.name != "pcm_s32le":
-            return "int24"  # how FFmpeg hands on 24 bits
+            return "int24"  # FFmpeg delivers 24 bits like this
         return "int16" if kind in ("u8", "s16") else "float32"
 
     def _open(self) -> None:
@@ -180,7 +180,7 @@ class AvSource(Source):
         packets = self._container.demux(self._stream)
         position = 0.0
         while True:
-            # a damaged file has FFmpeg and PyAV raise anything, not only errors of their own
+            # with a damaged file FFmpeg and PyAV raise anything, not only their own errors
             try:
                 packet = next(packets, None)
             except Exception:
@@ -217,7 +217,7 @@ class AvSource(Source):
         while frame is not None:
             try:
                 converted = self._converted(frame)
-            except Exception:  # a frame that is not what it says, of a file that lies
+            except Exception:  # a frame that is not what it says, in a damaged or malicious file
                 self._note_bad_packet(position / self.samplerate)
             else:
                 for samples in converted:
@@ -287,7 +287,7 @@ class AvSource(Source):
         self._skipped_frames = frame - self._jump(frame)
 
     def _jump(self, frame: int) -> int:
-        """Go to somewhere before a frame, near it if the container is good at it; return where."""
+        """Jump to a place before a frame, as near as the container allows; return where."""
         run_up = round(_RUN_UP_SECONDS * self.samplerate)
         base = self._stream.time_base
         origin = None if self._first is None else self._first.pts
@@ -297,7 +297,7 @@ class AvSource(Source):
         second = Fraction(frame - run_up, self.samplerate)
         try:
             self._container.seek(origin + math.floor(second / base), stream=self._stream)
-        except Exception:  # it finds no place to go to, as in some FLAC
+        except Exception:  # it finds no place to jump to, as in some FLAC
             self._first = None
         else:
             self._frames = self._decoded()
@@ -316,13 +316,13 @@ class AvSource(Source):
 
 
 def _default_index(streams: Sequence[AudioStream]) -> int | None:
-    """Which stream a file calls its default, None where it calls none so."""
+    """Return the stream that the file marks as its default, or None."""
     defaults = (i for i, one in enumerate(streams) if Disposition.default in one.disposition)
     return next(defaults, None)
 
 
 def _without(parts: Iterator[Samples], frames: int) -> Iterator[Samples]:
-    """Yield audio less its first frames."""
+    """Yield audio without its first frames."""
     for part in parts:
         yield part[frames:]
         frames = max(0, frames - len(part))

@@ -9,7 +9,7 @@ from streamer.errors import SourceError
 
 
 def demo_song() -> Path:
-    """Return where it is.
+    """Return the path of the song.
 
     Raises:
         SourceError: stempeg is not installed.

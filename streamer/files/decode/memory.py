@@ -1,4 +1,4 @@
-"""Audio that is in memory, as a source: what has no file goes the way of a file."""
+"""Audio in memory as a source, so that it takes the same path as a file."""
 
 from __future__ import annotations
 
@@ -39,4 +39,4 @@ class MemorySource(Source):
         self._begin = frame
 
     def close(self) -> None:
-        """See `Source.close`; there is nothing to let go of."""
+        """See `Source.close`; there is nothing to close."""

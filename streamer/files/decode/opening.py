@@ -1,4 +1,4 @@
-"""Open whatever holds audio: files of any format, pipes, and the stems of a stem file."""
+"""Open anything that contains audio: files of any format, pipes, and the stems of a stem file."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = "-"
 MIXTURE = "mixture"
-"""How the mix is called among the stems."""
+"""The name of the mix among the stems."""
 MOST_CHANNELS = 64
 PCM_MAGIC = (b"RIFF", b"RF64", b"riff", b"FORM", b".snd", b"caff")
-"""What a file of a type that libsndfile reads begins with."""
+"""The first bytes of the file types that libsndfile reads."""
 
 # By whether the header states no length at all.
 _NOTES = {
@@ -36,13 +36,13 @@ _NOTES = {
 def open_source(path: str | Path, stream: int | None = None) -> Source:
     """Open a file, a named pipe, or ``"-"`` for standard input, to be read in a stream.
 
-    Uncompressed files are read by libsndfile, all else by FFmpeg. Of several audio streams number
-    ``stream`` is taken, from 0; None is the mix of a stem file, and of any other file the stream
-    that it calls its default, else its first.
+    libsndfile reads uncompressed files, FFmpeg all others. ``stream`` is the number of the audio
+    stream, from 0. None takes the mix of a stem file, and in any other file the default stream,
+    else the first.
 
     Raises:
-        SourceError: it is missing, a folder, empty, not to be read, holds no audio or no such
-            stream, or states a sample rate or a number of channels that no audio has.
+        SourceError: it is missing, a folder, empty or unreadable, has no audio or no such stream,
+            or states a sample rate or a number of channels that no audio has.
     """
     check_path("path", path)
     source = _open(path, stream)
@@ -93,13 +93,13 @@ def _open(path: str | Path, stream: int | None) -> Source:
 
 
 def reference_stems(path: str | Path) -> dict[str, Source] | None:
-    """Open the true stems of a stem file (NI ``.stem.mp4``) by name, or None if it is no such file.
+    """Open the true stems of a stem file (NI ``.stem.mp4``) by name; None for any other file.
 
     Frame n of each stem belongs to frame n of ``open_source(path)``. Names are those of
     `stem_streams`.
 
     Raises:
-        SourceError: the file is one of stems, but a stem cannot be decoded.
+        SourceError: it is a stem file, but a stem cannot be decoded.
     """
     streams = stem_streams(path)
     if MIXTURE not in streams:
@@ -115,10 +115,11 @@ def reference_stems(path: str | Path) -> dict[str, Source] | None:
 
 
 def stem_streams(path: str | Path) -> dict[str, int]:
-    """Return which audio stream of a stem file is which stem; none of a file that is no such file.
+    """Return which audio stream of a stem file is which stem; empty for any other file.
 
-    The first of five is the mix, "mixture"; a file of four has none. Names are those that the file
-    gives, in lower case, "vox" told as "vocals"; where it gives none: drums, bass, other, vocals.
+    With five streams the first is the mix, "mixture"; with four there is no mix. The file gives the
+    names; they are put in lower case, and "vox" becomes "vocals". Without names in the file they
+    are drums, bass, other, vocals.
     """
     from streamer.files.mp4_boxes import STEM_NAMES, read_stem_names
 
@@ -198,7 +199,7 @@ def _av_source(path: Path, stream: int | None, sizes: RightSizes | None) -> Sour
 
 
 def _is_stem_file(path: Path) -> bool:
-    """Whether a file says that it is one of stems, by its name or by what it holds."""
+    """Return whether a file is a stem file, by its name or its content."""
     from streamer.files.mp4_boxes import read_stem_names
 
     name = path.name.lower()

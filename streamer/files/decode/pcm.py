@@ -33,10 +33,10 @@ _SHORT_FRAMES = re.compile(r"does not match value from 'ds64' chunk of (\d+)")
 
 
 class PcmSource(Source):
-    """An uncompressed file, whose header is read with the ``sizes`` where these are given.
+    """An uncompressed file. With ``sizes`` its header is read as if it held those.
 
     Raises:
-        soundfile.LibsndfileError: it is of a kind that libsndfile does not read.
+        soundfile.LibsndfileError: libsndfile does not read this kind of file.
     """
 
     rewindable = True
@@ -73,7 +73,7 @@ class PcmSource(Source):
             self.losses.append(cut_short(self._path.name, delivered, claimed, self.samplerate))
 
     def _stated_frames(self) -> int:
-        """How many frames the header states where the file is too short for them, else 0."""
+        """Return the frames in the header if the file is too short for them, else 0."""
         if frames := _SHORT_FRAMES.search(self._file.extra_info):
             return int(frames[1])
         short = _SHORT_BYTES.search(self._file.extra_info)

@@ -1,8 +1,8 @@
-"""The sizes in the headers of uncompressed files, put right where a recorder crashed.
+"""The sizes in the headers of uncompressed files, corrected if a recorder crashed.
 
-A recorder writes the sizes last. Where it crashed they are 0, all ones, or those of an earlier
-moment, while the sound goes on to the end of the file. `right_sizes` finds that out and tells which
-bytes of the header should be others; `Patched` is the file with these.
+A recorder writes the sizes last. If it crashed, they are 0, all ones, or those of an earlier
+moment, and the sound goes on to the end of the file. `right_sizes` finds this and returns the right
+bytes of the header. `Patched` is the file with these bytes.
 
 WAV and RF64 (EBU Tech 3306), W64 (Sony), AIFF and AIFF-C (Apple), CAF (Apple), AU (Sun).
 """
@@ -19,25 +19,25 @@ from typing import BinaryIO, Final, NamedTuple
 _UNKNOWN_32: Final = 0x7FFFF000
 _UNKNOWN_64: Final = 0x7FFFFFFFFFFFF000
 
-# What is left behind the sound is at least so long where a recorder crashed, 6 ms of a CD.
+# After a crash at least this much sound lies behind the stated end: 6 ms of a CD.
 _LEAST_BYTES: Final = 1024
 
 _MOST_CHUNKS: Final = 1000
 _SCAN_BYTES: Final = 2**20
 
-# What may stand behind the sound though it is no chunk: tags of other formats.
+# These may follow the sound although they are not chunks: tags of other formats.
 _TAGS: Final = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")
-# Chunks that are known for what they are even where their size is wrong.
+# Chunks that can be recognised even if their size is wrong.
 _KNOWN: Final = (b"LIST", b"id3 ", b"bext", b"cue ", b"fact", b"JUNK", b"PAD ", b"iXML", b"smpl")
 
 _W64_TAIL: Final = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 
 
 class RightSizes(NamedTuple):
-    """What the header should hold, by place, and whether it states no length at all.
+    """The right bytes of the header, by place, and whether it states no length at all.
 
-    Where the header cannot hold the size, as a WAV over 4 GiB, it does not ``fit``: all ones stand
-    there, which FFmpeg reads as "to the end", and libsndfile does not.
+    If the header cannot hold the size, as in a WAV over 4 GiB, it does not ``fit``. It then gets
+    all ones, which FFmpeg reads as "to the end", and libsndfile does not.
     """
 
     patches: Mapping[int, bytes]
@@ -46,7 +46,7 @@ class RightSizes(NamedTuple):
 
 
 class Patched(io.RawIOBase):
-    """A file to be read in which a few bytes are others."""
+    """A readable file with a few bytes replaced."""
 
     def __init__(self, path: Path, patches: Mapping[int, bytes]) -> None:
         self._file = path.open("rb", buffering=0)
@@ -104,7 +104,7 @@ _W64 = _Layout(40, struct.Struct("<16sQ"), 24, 8)
 
 
 def right_sizes(path: Path) -> RightSizes | None:
-    """Return what the header of a file should hold; None where it is right, or no such file.
+    """Return the right sizes for a file's header; None if they are right, or for other files.
 
     Raises:
         OSError: it cannot be read.

@@ -1,4 +1,4 @@
-"""What a source is: audio that is read once, block by block, and never held whole."""
+"""The `Source`: audio that is read once, block by block, and never held whole."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ BLOCK_FRAMES = 65536
 class Source(ABC):
     """One stream of audio with what is known about it before it is read.
 
-    ``name`` is the track's name without its extension, ``frames`` its length where that is certain
-    before it is read (None: it is not), ``seconds`` its length for a progress bar (may be a guess,
-    or None), ``tags`` title, artist and so on, ``sample_format`` the least that holds its samples
-    (16 bits where a codec keeps none of them as they were), ``notes`` one sentence for each thing
-    about how it is read that the user should know, ``losses`` one for each thing that could not be
-    read, complete once ``blocks()`` has ended.
+    ``name`` is the track's name without its extension. ``frames`` is its length, or None if that is
+    not certain before reading. ``seconds`` is its length for a progress bar; it may be a guess or
+    None. ``tags`` are title, artist and so on. ``sample_format`` is the smallest format that holds
+    its samples (16 bits for lossy codecs). ``notes`` are sentences for the user about how it is
+    read. ``losses`` are sentences about parts that could not be read; they are complete when
+    ``blocks()`` has ended.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Source(ABC):
     def blocks(self, block_frames: int = BLOCK_FRAMES) -> Iterator[Samples]:
         """Yield the audio in float32 blocks ``(frames, channels)``; only the last may be shorter.
 
-        One pass: ``reopen()`` starts the next. NaN and infinite samples come as they stand.
+        This works once; ``reopen()`` starts again. NaN and infinite samples come unchanged.
 
         Raises:
             SourceError: reading failed before anything was decoded.
@@ -57,7 +57,7 @@ class Source(ABC):
 
     @abstractmethod
     def seek(self, frame: int) -> None:
-        """Have ``blocks()`` begin at a frame, and tell no losses any more.
+        """Make ``blocks()`` begin at a frame. Losses are no longer told.
 
         Raises:
             SourceError: the input is a pipe, or is gone.
@@ -65,7 +65,7 @@ class Source(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the file; closing twice does nothing."""
+        """Close the file; a second time does nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +80,7 @@ class Source(ABC):
 
 
 def cut_short(label: str, frames: int, claimed: int, samplerate: int) -> str:
-    """The sentence for a source that held fewer frames than it states."""
+    """Return the sentence for a source that has fewer frames than it states."""
     return (
         f"{label} is damaged or cut short: {frames / samplerate:.1f} s of"
         f" {claimed / samplerate:.1f} s decoded"
@@ -88,7 +88,7 @@ def cut_short(label: str, frames: int, claimed: int, samplerate: int) -> str:
 
 
 def unreadable(label: str, error: OSError) -> SourceError:
-    """The sentence for an input that the operating system does not let us read."""
+    """Return the error for an input that the operating system does not let us read."""
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return SourceError(f"{label} does not exist; check the path")
     if error.errno in (errno.EACCES, errno.EPERM):

@@ -25,12 +25,12 @@ AAC_BIT_RATE = 256_000
 class Encoding:
     """How a stem is written.
 
-    ``sample_format`` counts for wav and flac (which has no floats: float32 becomes 24 bits),
-    ``mp3_bitrate`` (kb/s) and ``mp3_preset`` (2 best to 7 fastest) for mp3. Dither goes to 16 and
-    24 bits, its noise drawn from ``seed`` and the file's name, so that stems do not share it.
+    ``sample_format`` is for wav and flac (flac has no floats: float32 becomes 24 bits).
+    ``mp3_bitrate`` (kb/s) and ``mp3_preset`` (2 best to 7 fastest) are for mp3. Dither applies to
+    16 and 24 bits. Its noise comes from ``seed`` and the file's name, so stems do not share it.
 
     Raises:
-        SettingsError: a value that cannot be used.
+        SettingsError: a value cannot be used.
     """
 
     format: Format = "wav"
@@ -66,9 +66,9 @@ class StemEncoder(Encoder, Protocol):
 
 
 class FileSink(FileOutput, Sink):
-    """One stem's file, which appears under its name only when it is whole.
+    """One stem's file. It appears under its name only when it is whole.
 
-    ``note`` tells of a sample rate that the format does not take and of the one used instead.
+    If the format does not take the sample rate, ``note`` tells which one is used instead.
 
     Raises:
         OutputExistsError: the file exists and ``overwrite`` is not set.

@@ -18,8 +18,8 @@ from streamer.files.quantise import SampleFormat
 class PipeSink(Sink):
     """A stream that cannot be taken back: ``abort`` only stops.
 
-    ``raw`` is interleaved little-endian samples with no header; ``wav`` states the right sizes
-    where ``frames`` is given, else that they are unknown, as FFmpeg does.
+    ``raw`` is interleaved little-endian samples with no header. ``wav`` states the right sizes if
+    ``frames`` is given; otherwise it marks them as unknown, as FFmpeg does.
 
     Raises:
         SinkError: the reader has gone away.
@@ -53,7 +53,7 @@ class PipeSink(Sink):
             self._sent_bytes += len(data)
 
     def commit(self) -> None:
-        """Send what is left; the stream stays open."""
+        """Send the rest; the stream stays open."""
         with self._guard():
             if self._padded and self._sent_bytes % 2:
                 self._stream.write(b"\0")

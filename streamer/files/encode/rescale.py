@@ -1,4 +1,4 @@
-"""Scale a stem by its own peak, which is known only when all of it has come."""
+"""Scale a stem by its own peak, which is known only at its end."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from streamer.files.part import sink_errors
 class RescaleSink(Sink):
     """Holds a stem back in an unnamed file of ``folder`` until `commit` sends it to ``sink``.
 
-    The gain is then 1 / max(1.01 * peak, 1), as of demucs's ``--clip-mode rescale``, or ``gain``
-    where that was set before the commit (one for all stems keeps their balance). ``peak`` is the
-    largest sample so far. The unnamed file is gone when the process ends, however it ends.
+    The gain is 1 / max(1.01 * peak, 1), as with demucs's ``--clip-mode rescale``. If ``gain`` was
+    set before the commit, that one counts (the same gain for all stems keeps their balance).
+    ``peak`` is the largest sample so far. The unnamed file goes when the process ends.
 
     Raises:
         SinkError: the folder cannot be written; ``sink`` is aborted.
@@ -78,7 +78,7 @@ class RescaleSink(Sink):
 
     def abort(self) -> None:
         """See `Output.abort`."""
-        # a full disk takes what is still buffered no better now; the spool is closed all the same
+        # on a full disk the buffered rest still does not fit; close the spool all the same
         with contextlib.suppress(OSError):
             self._spool.close()
         self._sink.abort()

@@ -1,4 +1,4 @@
-"""What a sink is: an output that is either committed whole or leaves nothing behind."""
+"""The `Sink`: an output that is either committed whole or leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from streamer.files.part import PartFile, sink_errors
 class Output(ABC):
     """Something that is written, then committed or aborted.
 
-    As a context manager it leaves nothing behind unless it was committed. ``note`` is one
-    sentence where the result cannot be quite as asked, else None.
+    As a context manager it leaves nothing behind unless it was committed. ``note`` is a sentence
+    if the result is not exactly as asked, else None.
     """
 
     note: str | None = None
 
     def seal(self) -> None:  # noqa: B027 (what has nothing to finish beforehand needs none)
-        """Finish all but the name, so that hardly anything is left that `commit` can fail at.
+        """Finish everything but the name, so that `commit` can hardly fail.
 
         Raises:
             OutputExistsError: a file has come to stand there meanwhile.
@@ -41,10 +41,10 @@ class Output(ABC):
 
     @abstractmethod
     def abort(self) -> None:
-        """Leave nothing behind; after `commit` or a second time it does nothing."""
+        """Remove everything; after `commit` or a second time it does nothing."""
 
     def retract(self) -> None:  # noqa: B027 (what is written to a pipe cannot be called back)
-        """Take back what `commit` made visible, where it replaced nothing."""
+        """Remove the result of `commit`, if that replaced nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -71,17 +71,17 @@ class Sink(Output):
 
 
 class Encoder(Protocol):
-    """What turns samples into the bytes of an open file."""
+    """Turns samples into the bytes of an open file."""
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the rest."""
 
     def drop(self) -> None:
-        """Let go of everything; what is in the file is worthless. Never raises."""
+        """Close everything; the file's content is worthless. Never raises."""
 
 
 class FileOutput(Output):
-    """An output that is one file, which appears under its name only when it is whole.
+    """An output that is one file. It appears under its name only when it is whole.
 
     Subclasses set ``_encoder`` under ``_guard()``, and may add to the closed file in ``_dress``.
     """

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class StemMp4Sink(FileOutput):
     """Five streams in one file: the mix, then drums, bass, other and vocals.
 
-    ``names`` is the order in which the stems will come. Streams are AAC at 256 kb/s, or with
-    ``lossless`` ALAC of that many bits, dithered from ``seed``. It appears under its name only
+    ``names`` is the order in which the stems will come. The streams are AAC at 256 kb/s, or with
+    ``lossless`` ALAC of that format, dithered from ``seed``. The file appears under its name only
     when it is whole.
 
     Raises:
@@ -93,7 +93,7 @@ class StemMp4Sink(FileOutput):
             self._encoder.write(*self._integers(streams))
 
     def _integers(self, streams: Sequence[Samples]) -> Sequence[NDArray[np.generic]]:
-        """What the encoder takes: integers for ALAC, the floats themselves for AAC."""
+        """Return what the encoder takes: integers for ALAC, floats for AAC."""
         if not self._quantisers:
             return streams
         pairs = zip(self._quantisers, streams, strict=True)

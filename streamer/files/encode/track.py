@@ -35,10 +35,10 @@ def stem_paths(
 ) -> dict[str, Path]:
     """Return the file of each stem, laid out as by `demucs`: ``out/model/track/stem.ext``.
 
-    A stem.mp4 holds them all; what goes to standard output has no file.
+    A stem.mp4 holds all stems. Standard output has no file.
 
     Raises:
-        ModelError: no folder can be named as the model.
+        ModelError: the model's name cannot be the name of a folder.
     """
     if settings.out == PIPE:
         return {}
@@ -56,7 +56,7 @@ def stem_paths(
 
 
 def refuse_inputs(inputs: Iterable[str | Path], outputs: Iterable[Path]) -> None:
-    """Make sure that no output stands where an input does, be it by another name or a link.
+    """Make sure that no output is also an input, even under another name or through a link.
 
     Raises:
         OutputExistsError: writing it would replace the input.
@@ -66,13 +66,13 @@ def refuse_inputs(inputs: Iterable[str | Path], outputs: Iterable[Path]) -> None
         try:
             status = os.fstat(0) if str(source) == STANDARD_INPUT else Path(source).stat()
         except (OSError, ValueError):
-            continue  # it cannot be read either, which is said when its turn comes
+            continue  # it cannot be read either; that error comes later
         sources[identity_of(status)] = source
     for output in outputs:
         try:
             source = sources.get(identity_of(output.stat()), "")
         except (OSError, ValueError):
-            continue  # nothing is there, or nothing can be written there either
+            continue  # nothing is there, or it cannot be written either
         if source:
             raise OutputExistsError(
                 f"{output} is the input {source} itself and would be replaced; choose another "
@@ -81,10 +81,10 @@ def refuse_inputs(inputs: Iterable[str | Path], outputs: Iterable[Path]) -> None
 
 
 def left_to_write(paths: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the files of a track that are not there yet, and clean up after killed runs.
+    """Return the missing files of a track, and clean up after killed runs.
 
     Raises:
-        SinkError: another run is writing the track, or its folder cannot be looked at.
+        SinkError: another run is writing the track, or its folder cannot be read.
     """
     missing = {}
     with track_lock(paths.values()):
@@ -98,7 +98,7 @@ def left_to_write(paths: Mapping[str, Path]) -> dict[str, Path]:
 class TrackSink(ABC):
     """Takes all stems of a track.
 
-    ``outputs`` are what is to be committed, ``notes`` tell where they cannot be quite as asked.
+    ``outputs`` are to be committed; ``notes`` tell which of them are not exactly as asked.
     """
 
     outputs: Sequence[Output]

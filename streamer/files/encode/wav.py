@@ -1,7 +1,7 @@
 """The WAV format as we write it, to files and to pipes: RIFF up to 4 GiB, RF64 beyond.
 
 Every header keeps room for RF64's sizes in a JUNK chunk (EBU Tech 3306, "RF64: An extended file
-format for audio"), so that a file whose length nobody knew can become RF64 by one write.
+format for audio"). So a file of unknown length can become RF64 with one write.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def wav_header(
     *,
     riff_limit: int = RIFF_LIMIT,
 ) -> bytes:
-    """All that comes before the samples; ``frames`` is None where the length is unknown.
+    """Return everything before the samples; ``frames`` is None if the length is unknown.
 
     Always the same length for one format. A file of more than ``riff_limit`` bytes is RF64.
     """
@@ -93,12 +93,12 @@ class PcmCoder:
 
 
 class WavWriter:
-    """Writes a WAV into a seekable file, and its sizes into the header when asked and at the end.
+    """Writes a WAV into a seekable file. The header gets its sizes on demand and at the end.
 
-    In a file opened with ``buffering=0``, whatever stops it, there is a valid WAV of all that the
-    last `refresh` knew of: samples and pad byte are written before the header that counts them, and
-    a header is one write within the file's first page, which the system does whole or not at all.
-    After an OSError in `write` or `skip`, `close` still saves the frames that came through.
+    If the file was opened with ``buffering=0``, it is a valid WAV up to the last `refresh`,
+    whatever stops the program. Samples and pad byte are written before the header that counts them.
+    The header is one write within the file's first page, which the system does whole or not at all.
+    After an OSError in `write` or `skip`, `close` still saves the frames that were written.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class WavWriter:
             self._data_bytes = end - self._header_bytes
 
     def refresh(self) -> None:
-        """Make the file whole as it is; more can follow."""
+        """Make the file valid as it is; more can follow."""
         if self._data_bytes % 2:
             self._file.write(b"\0")
         self._put_sizes(self.frames)
@@ -152,13 +152,13 @@ class WavWriter:
         self._file.seek(self._header_bytes + self._data_bytes)
 
     def close(self, frames: int | None = None) -> None:
-        """Pad to an even length and put the sizes right; a frame that was cut short is cut off.
+        """Pad to an even length and correct the sizes; an incomplete frame is removed.
 
         With ``frames`` the file ends there; it holds at least as many.
 
         Raises:
-            OSError: it cannot be done; if all that lacks is room for the pad byte, the file is
-                valid, less its last frame.
+            OSError: it cannot be done. If only the pad byte has no room, the file is valid without
+                its last frame.
         """
         frames = self.frames if frames is None else frames
         try:
@@ -181,4 +181,4 @@ class WavWriter:
         self._file.flush()
 
     def drop(self) -> None:
-        """Nothing to let go of; what is in the file is worthless."""
+        """Nothing to close; the file's content is worthless."""

@@ -45,16 +45,16 @@ CODECS = {
 
 
 def nearest_rate(codec: Codec, samplerate: int) -> int:
-    """The rate the codec takes in place of the source's: the next above, else its highest."""
+    """Return the rate that the codec takes instead: the next higher one, else its highest."""
     if not codec.rates or samplerate in codec.rates:
         return samplerate
     return min((rate for rate in codec.rates if rate > samplerate), default=max(codec.rates))
 
 
 class _Drain:
-    """A writable file for FFmpeg that keeps what went wrong, Ctrl-C too, for us to raise.
+    """A writable file for FFmpeg. It keeps an exception (Ctrl-C too), which we raise later.
 
-    An exception cannot pass through FFmpeg, so after the first one all is accepted and lost.
+    An exception cannot pass through FFmpeg. After the first one all data is accepted and lost.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -146,11 +146,11 @@ class AvWriter:
         self._position += len(streams[0])
 
     def close(self) -> None:
-        """Encode what is left and finish the container."""
+        """Encode the rest and finish the container."""
         self._run(self._finish)
 
     def drop(self) -> None:
-        """Let go of the encoders; what is in the file is worthless."""
+        """Close the encoders; the file's content is worthless."""
         with contextlib.suppress(Exception):
             self._container.close()
 

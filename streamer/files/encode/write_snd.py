@@ -53,7 +53,7 @@ class SoundfileWriter:
         """Append float32 ``(frames, channels)``.
 
         Raises:
-            OSError: the disk is full, which is all that can stop libsndfile here.
+            OSError: the disk is full; nothing else can stop libsndfile here.
         """
         for start in range(0, len(samples), _SLICE_FRAMES):
             block = samples[start : start + _SLICE_FRAMES]
@@ -70,7 +70,7 @@ class SoundfileWriter:
         """Finish the file; a FLAC to which nothing was written gets one silent frame.
 
         Raises:
-            OSError: its last bytes did not reach the disk.
+            OSError: the last bytes did not reach the disk.
         """
         if self._empty and self._quantiser is not None:
             # libsndfile leaves a FLAC without samples 0 bytes long, which nothing reads.
@@ -81,7 +81,7 @@ class SoundfileWriter:
             raise self._write_error() from None
 
     def _write_error(self) -> OSError:
-        """Why libsndfile could not write, which it does not tell: try a write of our own."""
+        """Find out why libsndfile could not write (it does not tell) by a write of our own."""
         try:
             os.lseek(self._descriptor, 0, os.SEEK_END)
             os.write(self._descriptor, bytes(65536))
@@ -90,6 +90,6 @@ class SoundfileWriter:
         return OSError(errno.ENOSPC, "the disk is full")
 
     def drop(self) -> None:
-        """Let go of the encoder; what is in the file is worthless."""
+        """Close the encoder; the file's content is worthless."""
         with contextlib.suppress(soundfile.LibsndfileError):
             self._out.close()
