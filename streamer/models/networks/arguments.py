@@ -1,6 +1,6 @@
-"""What the arguments of a network may be: a file of weights says them, and it may say anything.
+"""The allowed arguments of a network. They come from a weights file, which may contain anything.
 
-Each argument of each class of `checkpoint.NETWORKS` has a rule here, and one without is refused. So
+Each argument of each class of `checkpoint.NETWORKS` has a rule here; any other is refused. So
 a file of 1 KB cannot ask for a network of 12 GB, nor for one that only fails while it runs.
 """
 
@@ -17,12 +17,12 @@ from streamer.models.weights.bags import MOST_SEGMENT_SECONDS
 from streamer.naming import distinct_names
 
 MOST_WINDOW_FRAMES: Final = 6_000_000
-"""Of ``segment`` times ``samplerate``: two minutes at 48 kHz."""
+"""The most of ``segment`` times ``samplerate``: two minutes at 48 kHz."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value must be, and the same in words."""
+    """A test of a value, and the same rule in words."""
 
     holds: Callable[[Any], bool]
     words: str
@@ -166,12 +166,12 @@ RULES: Final[Mapping[str, Rule]] = {
 def checked_arguments(
     network: type, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the arguments by name, for a class of networks; what it does not know is left out.
+    """Return the arguments by name, for a class of networks, without those that it does not have.
 
-    (Demucs leaves that out, too: older versions had more.)
+    (Demucs also drops them: older versions had more arguments.)
 
     Raises:
-        ValueError: one is not what it must be; says which, and what it must be.
+        ValueError: an argument is wrong; the message says which, and what it must be.
     """
     signature = inspect.signature(network)
     known = {name: value for name, value in kwargs.items() if name in signature.parameters}

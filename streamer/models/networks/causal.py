@@ -1,12 +1,12 @@
-"""A causal network for live stems: what it gives lags what it hears by 1024 frames, 23 ms.
+"""A causal network for live stems: they come 1024 frames (23 ms) after the sound.
 
 ::
 
     frames -> spectrum -> bands -> [ over time -> over bands -> mixed ] x depth -> masks -> frames
 
-Every `HOP` frames it takes the spectrum of the last `FFT` and masks the end of that. The analysis
-window is long and falls steeply, the synthesis window is as short as its fall, so that low
-frequencies are resolved and little has to be waited for (`spectrum.low_delay_windows`).
+Every `HOP` frames it takes the spectrum of the last `FFT` frames and masks it; the end of the
+result is used. The analysis window is long and falls steeply, so low frequencies are resolved. The
+synthesis window is as short as that fall, so the delay is short (`spectrum.low_delay_windows`).
 
 The bands are those of band-split networks (Luo and Yu, "Music source separation with band-split
 RNN", 2023), the memory is the gated linear recurrence of De and others, "Griffin", 2024, whose
@@ -42,10 +42,10 @@ from streamer.models.separator import Stride
 
 @dataclass
 class StreamState:
-    """What a `CausalBandSplit` keeps of a stream from one call to the next.
+    """The memory of a `CausalBandSplit` from one call to the next.
 
-    ``heard`` are the last ``FFT - HOP`` frames, ``(batch, channels, frames)``; ``tail`` is what the
-    next hop is added to, ``(batch, stems, channels, HOP)``; ``taps`` and ``memories`` are of each
+    ``heard`` are the last ``FFT - HOP`` frames, ``(batch, channels, frames)``; the next hop is
+    added to ``tail``, ``(batch, stems, channels, HOP)``; ``taps`` and ``memories`` are of each
     layer over time, ``(times, batch * bands, width)`` and ``(batch * bands, width)``.
     """
 
@@ -61,11 +61,11 @@ class CausalBandSplit(nn.Module):
     Args:
         sources: the stems' names.
         width: features of a band, a multiple of 8.
-        depth: how many times it looks over time, over bands, and mixes features.
+        depth: how many layers it has; each looks over time, over bands, and mixes features.
         hidden: features from which the masks of a band are made.
         audio_channels: channels of the mixture and of each stem.
         samplerate: in Hz.
-        segment: seconds of a stretch that `demucs.apply.apply_model` shall show it at a time.
+        segment: seconds that `demucs.apply.apply_model` shows it at a time.
     """
 
     _analysis: torch.Tensor
@@ -109,7 +109,7 @@ class CausalBandSplit(nn.Module):
         )
 
     def forward(self, mix: torch.Tensor) -> torch.Tensor:
-        """Return the stems of ``(batch, channels, frames)``, in time with it.
+        """Return the stems of ``(batch, channels, frames)``, without the delay.
 
         Shape: ``(batch, stems, channels, frames)``.
         """
@@ -120,7 +120,7 @@ class CausalBandSplit(nn.Module):
         return stems[..., HOP : HOP + frames]
 
     def initial_state(self, batch: int, device: torch.device | str = "cpu") -> StreamState:
-        """Return the state of a stream of which nothing was heard yet."""
+        """Return the empty memory of a new stream."""
 
         def zeros(*shape: int) -> torch.Tensor:
             return torch.zeros(*shape, device=device)
@@ -134,9 +134,9 @@ class CausalBandSplit(nn.Module):
         )
 
     def step(self, frames: torch.Tensor, state: StreamState) -> torch.Tensor:
-        """Take whole hops, ``(batch, channels, frames)``; return as many frames of the stems.
+        """Take whole hops, ``(batch, channels, frames)``; return the stems of as many frames.
 
-        These are of the frames `HOP` earlier. ``state`` is brought up to date.
+        These belong to the frames `HOP` earlier. ``state`` is updated.
         """
         heard = torch.cat([state.heard, frames], dim=-1)
         state.heard = heard[..., -(FFT - HOP) :]
@@ -154,7 +154,7 @@ class CausalBandSplit(nn.Module):
         """Return masks that add up to 1, ``(batch, stems, channels, times, bins, 2)``.
 
         ``spectrum`` is ``(batch, channels, times, bins, 2)``; the last are real and imaginary part.
-        ``state`` is brought up to date, as far as it is of layers.
+        The layers' part of ``state`` is updated.
         """
         x = self._encoded(spectrum)
         for index, layer in enumerate(self.layers):
@@ -189,7 +189,7 @@ class CausalBandSplit(nn.Module):
 
 
 def _adding_up(masks: torch.Tensor) -> torch.Tensor:
-    """Share what masks ``(batch, stems, ..., 2)`` lack of 1 among the stems, by their power."""
+    """Make masks ``(batch, stems, ..., 2)`` add up to 1: share the rest by the masks' power."""
     power = masks.square().sum(-1, keepdim=True) + MASK_FLOOR
     one = torch.tensor([1.0, 0.0], device=masks.device)
     lacking = one - masks.sum(dim=1, keepdim=True)

@@ -47,7 +47,7 @@ class OverTime(nn.Module):
         self.gates = BandLinear(heads, width // heads, 2 * width // heads)
         spread = math.log(_LONGEST_MEMORY / _SHORTEST_MEMORY) * torch.rand(width)
         rate = torch.exp(-spread) / _SHORTEST_MEMORY
-        # half-open gates then leave the memories as they are spread here
+        # with half-open gates the memories then last as they are spread here
         self.rate = nn.Parameter(torch.log(torch.expm1(2 * rate / SHARPNESS)))
 
     def forward(

@@ -1,4 +1,4 @@
-"""The numbers that make up the causal network (`causal`), for those who do without torch."""
+"""The numbers of the causal network (`causal`), for modules that do not import torch."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ LEVEL_RMS: Final = 0.15
 """The median of MUSDB18's mixtures. With other levels the first weights lose: 0.1 dB SDR at a third
 less, 0.6 dB at a third of it, 1 dB at 1."""
 COMPRESSION: Final = 0.3
-"""The power of magnitudes that the network sees: what is 40 dB quieter seems 12 dB quieter."""
+"""The power of magnitudes that the network sees: 40 dB quieter looks like 12 dB quieter."""
 POWER_FLOOR: Final = 1e-10
-"""Added to the power of a bin, whose logarithm would else be infinite."""
+"""Added to the power of a bin, since the logarithm of 0 is infinite."""
 MASK_FLOOR: Final = 1e-4
-"""Added to the power of a mask, so that silent masks share what they lack of 1 evenly."""
+"""Added to the power of a mask, so that silent masks share the rest up to 1 evenly."""
 TAPS: Final = 4
 """How many hops the short convolution over time sees."""
 TIME_HEADS: Final = 4

@@ -1,9 +1,9 @@
-"""Make a demucs network from a file of weights, without running anything the file brings along.
+"""Make a demucs network from a weights file, without running any code from the file.
 
-A safetensors file holds numbers, and text that names the class to build; `demucs.hf` imports that
-name whatever it is, so it is checked here first. So are the arguments (`arguments`), and the shapes
-of the tensors against those of the network that they describe, before anything is built. A pickle
-(``.th``) can run code when it is opened, and is opened only where the user says that it is trusted.
+A safetensors file holds numbers, and text that names the class to build. `demucs.hf` imports any
+such name, so the name is checked here first. The arguments (`arguments`) and the shapes of the
+tensors are checked too, before anything is built. A pickle (``.th``) can run code when it is
+opened, so it is opened only if the user trusts it.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ _QUANTIZERS = frozenset(
 )
 _LONGEST_ARGUMENTS: Final = 100_000  # characters
 _MOST_QUANTIZED: Final = 8
-"""Numbers in a byte of diffq's form, at most: a bit each."""
+"""The most numbers in a byte of diffq's form: one bit each."""
 
 
 def read_network(path: Path, *, trust_checkpoint: bool = False) -> Network:
     """Return the network in a file, on the CPU, in evaluation mode and without gradients.
 
     Raises:
-        WeightsError: the file is no whole checkpoint of Demucs, names a class that is none of
-            Demucs's, or is a pickle and ``trust_checkpoint`` is not set.
+        WeightsError: the file is not a whole checkpoint of Demucs, names a foreign class, or is a
+            pickle and ``trust_checkpoint`` is not set.
         ModelError: it needs a package that is not installed.
     """
     if path.suffix == ".safetensors":
@@ -82,7 +82,7 @@ def write_network(network: Network, path: Path) -> None:
 
 
 def metadata_of(network: Network) -> dict[str, str]:
-    """Return what a safetensors file says of the network in it, for `read_network`."""
+    """Return the metadata of a safetensors file with this network, for `read_network`."""
     args, kwargs = network._init_args_kwargs
     klass = type(network)
     return {
@@ -93,7 +93,7 @@ def metadata_of(network: Network) -> dict[str, str]:
 
 
 def _encoded(value: object) -> object:
-    """Return what `demucs.hf._decode_json` makes the value of."""
+    """Return the value as JSON for `demucs.hf._decode_json`."""
     if isinstance(value, Fraction):
         return {"_type": "fraction", "numerator": value.numerator, "denominator": value.denominator}
     if isinstance(value, dict):
@@ -118,7 +118,7 @@ def _build(path: Path, build: Any) -> Network:
 
 
 def diffq_missing(what: str) -> ModelError:
-    """Return the error for weights in diffq's form where diffq is not installed."""
+    """Return the error for weights in diffq's form if diffq is not installed."""
     return ModelError(f"{what} is quantized with diffq, which is not here; `pip install diffq`")
 
 
@@ -155,7 +155,7 @@ def _check_metadata(path: Path) -> None:
 
 
 def _sketch(metadata: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the tensors of the network that is described, without any memory."""
+    """Return the tensor shapes of the described network, without taking memory for it."""
     if max(len(metadata["args"]), len(metadata["kwargs"])) > _LONGEST_ARGUMENTS:
         raise ValueError("its arguments are too long")
     klass = _CLASSES[metadata["klass"]]
@@ -172,7 +172,7 @@ def _sketch(metadata: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
 
 
 def _compare(there: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> None:
-    """Compare the shapes in a file with those of its network."""
+    """Compare the shapes in a file with the shapes of its network."""
     for name, shape in wanted.items():
         if there.get(name) != shape:
             raise ValueError(f"{name} should be {_by(shape)}, and is {_by(there.get(name))}")

@@ -1,4 +1,4 @@
-"""Which part of a window a network's decoder must compute, where only some frames are wanted."""
+"""The part of a window that a network's decoder must compute if only some frames are wanted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Crop:
     """Columns ``begin`` to ``end`` of a spectrogram of ``columns``, each ``hop_frames`` of sound.
 
-    They stand for the frames from ``begin_frame`` to ``end_frame`` of a window of ``frames``.
+    They cover the frames from ``begin_frame`` to ``end_frame`` of a window of ``frames``.
     """
 
     begin: int
@@ -25,7 +25,7 @@ class Crop:
         return cls(0, columns, columns, hop_frames, frames)
 
     def around(self, wanted: slice, halo_columns: int) -> Crop:
-        """Return the part of this that ``wanted`` frames need, with so many columns beside them."""
+        """Return the part that ``wanted`` frames need, with this many columns on each side."""
         begin_frame, end_frame, _ = wanted.indices(self.frames)
         begin = max(self.begin, begin_frame // self.hop_frames - halo_columns)
         end = min(self.end, -(-end_frame // self.hop_frames) + halo_columns)

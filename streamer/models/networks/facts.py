@@ -1,4 +1,4 @@
-"""What must be known of a network to run it, without reading its weights."""
+"""The facts that are needed to run a network, without reading its weights."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NetworkFacts:
-    """The facts that feeding a network takes.
+    """The facts that are needed to feed a network.
 
-    ``segment_seconds`` is what it sees at once, as its maker wrote it. ``transformer``: whether it
-    is an HTDemucs; ``hybrid``, ``masks`` and ``halo_columns``: see `hybrid`; ``stride``
-    and ``level_rms`` are of a network that goes along a stream (`Streaming`).
+    ``segment_seconds`` is how much it sees at once, as its maker wrote it. ``transformer``: whether
+    it is an HTDemucs; ``hybrid``, ``masks`` and ``halo_columns``: see `hybrid`; ``stride`` and
+    ``level_rms`` are of a network that remembers the stream (`Streaming`).
     """
 
     names: tuple[str, ...]
@@ -59,7 +59,7 @@ class NetworkFacts:
         """Return what `as_json` wrote.
 
         Raises:
-            KeyError, TypeError, ValueError: it wrote something else.
+            KeyError, TypeError, ValueError: `as_json` did not write it.
         """
         seconds = value["segment_seconds"]
         read = Fraction(seconds) if isinstance(seconds, str) else seconds

@@ -1,11 +1,11 @@
-"""HTDemucs's forward pass between its two Fourier transforms, and its decoder for a part alone.
+"""HTDemucs's forward pass between its two Fourier transforms; its decoder for a part of a window.
 
-It computes what `demucs.htdemucs.HTDemucs.forward` does, with its layers, in its order. Two things
-need it: a graph for another library, which has the transforms outside (`openvino_graph`), and live
-windows, of which only the newest stretch is played. The encoder and the transformer see the whole
-window. The decoder's layers look a few columns to each side, so it is computed for the wanted
-stretch and a halo, and gives the same there. (Not where its layers normalise over the whole window,
-as those of the published htdemucs do: then it is computed whole.)
+It computes the same as `demucs.htdemucs.HTDemucs.forward`, with its layers, in its order. Two
+things need it. A graph for another library has the transforms outside (`openvino_graphs`). And only
+the newest stretch of a live window is played. The encoder and the transformer see the whole window.
+The decoder's layers look a few columns to each side, so it is computed for the wanted stretch and a
+halo, and gives the same there. (Not where its layers normalise over the whole window, as those of
+the published htdemucs do: then it is computed whole.)
 
 What a network sees of the spectrum, and makes, are complex values as channels (``cac``), or
 compressed magnitudes and masks (`masked`).
@@ -28,7 +28,7 @@ from streamer.models.networks.spectrum import compressed
 
 _LEAST_DEVIATION = 1e-5
 _OVERLAP_COLUMNS = 2
-"""So many columns to each side of a frame have a share in it when they are transformed back."""
+"""This many columns on each side of a frame contribute to it in the inverse transform."""
 
 
 def is_hybrid(network: Network) -> bool:
@@ -47,9 +47,9 @@ def masks(network: Network) -> bool:
 
 
 def halo_columns(network: Network) -> int | None:
-    """Return how many columns the decoder must see beside those that are wanted.
+    """Return how many columns the decoder must see beside the wanted ones.
 
-    None: all of them, since some layer normalises over the whole window, or is not known.
+    None: all columns, since some layer normalises over the whole window, or is not known.
     """
     if not is_hybrid(network):
         return None
@@ -87,7 +87,8 @@ class HybridCore(nn.Module):
     def forward(
         self, spectrum: torch.Tensor, mix: torch.Tensor, levels: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
-        """Return the stems' spectra and waves; both make the stems once the spectra are sound.
+        """Return the stems' spectra and waves; their sum, after the inverse transform, is the
+        stems.
 
         Shape:
             spectrum: ``(batch, 2 * channels, bins, columns)``, real and imaginary parts in turn.
@@ -165,7 +166,7 @@ class HybridCore(nn.Module):
 
 
 def separate_part(network: Network, mix: torch.Tensor, wanted: slice, halo: int) -> torch.Tensor:
-    """Return the ``wanted`` frames of what ``network(mix)`` gives, ``(batch, stems, channels, n)``.
+    """Return the ``wanted`` frames of ``network(mix)``, ``(batch, stems, channels, n)``.
 
     ``mix`` is ``(batch, channels, frames)``, as long as the network sees at once.
     """

@@ -1,7 +1,7 @@
-"""HTDemucs whose branch of frequencies masks the mixture.
+"""HTDemucs whose frequency branch masks the mixture.
 
-That of `demucs.htdemucs.HTDemucs` makes the stems' spectra anew out of few channels. A small one
-learns faster to say which share of each value of the mixture's spectrum is whose.
+In `demucs.htdemucs.HTDemucs` this branch makes new spectra for the stems from few channels. A small
+network learns faster to share out each value of the mixture's spectrum.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from streamer.models.networks.spectrum import compressed
 class MaskedHTDemucs(HTDemucs):
     """HTDemucs that sees compressed magnitudes and gives masks, which add up to 1.
 
-    The time branch adds its waves, as in HTDemucs. What comes out follows the level of what goes
-    in. Arguments are those of HTDemucs, of which ``cac`` must be false, and ``wiener_iters`` and
+    The time branch adds its waves, as in HTDemucs. The output follows the level of
+    the input. The arguments are those of HTDemucs; ``cac`` must be false, and ``wiener_iters`` and
     ``end_iters`` -1: neither complex values as channels nor a Wiener filter.
     """
 

@@ -1,4 +1,4 @@
-"""A network built as htdemucs is, with random weights: as fast, and good for nothing else."""
+"""A network with the shape of htdemucs and random weights: as fast, but it separates nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HTDEMUCS: Final = {"bottom_channels": 512, "dconv_mode": 3}
 
 
 def write_random_htdemucs(folder: Path, name: str = RANDOM, seed: int = 0) -> Path:
-    """Write a checkpoint of htdemucs's shape, 42 M parameters, the same always; return where.
+    """Write a checkpoint with htdemucs's shape, 42 M parameters, always the same; return its path.
 
     Another ``seed`` gives other weights.
     """

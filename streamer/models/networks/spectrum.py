@@ -23,13 +23,13 @@ Spectra = NDArray[np.complex64]
 _OVERLAP = 4
 _WINDOWS_SQUARED = 1.5  # what squared Hann windows add up to with a hop of a quarter
 _FLOOR = 1e-3
-"""Of the mean magnitude: what is far below it, such as rounding errors, makes no difference."""
+"""A share of the mean magnitude: smaller values, such as rounding errors, make no difference."""
 _LEAST = 1e-8
 _CHUNK_COLUMNS = 64  # at a time: so they are in the processor's cache when they are added
 
 
 class Spectrum:
-    """Both transforms, with windows of ``fft_frames``; ``threads`` share the way back."""
+    """Both transforms, with windows of ``fft_frames``; ``threads`` share the inverse."""
 
     def __init__(self, fft_frames: int, threads: int) -> None:
         assert fft_frames % _OVERLAP == 0
@@ -59,7 +59,7 @@ class Spectrum:
     def inverse(self, spectra: Spectra, frames: int) -> Samples:
         """Turn ``(channels, columns, fft_frames / 2)`` into ``(channels, frames)``.
 
-        What lies before the first column and after the last counts as silent.
+        Before the first column and after the last there is silence.
         """
         channels, columns, _ = spectra.shape
         added = np.zeros((channels, (columns + _OVERLAP - 1) * self.hop_frames), np.float32)
@@ -100,7 +100,7 @@ def _overlap_add(columns: Samples, window: Samples, hop_frames: int, added: Samp
 
 
 def compressed(magnitude: Any, mean: Any) -> Any:
-    """Return the square root of magnitudes beside their mean, arrays of numpy or of torch."""
+    """Return the square root of magnitudes relative to their mean; arrays of numpy or torch."""
     return (magnitude / (mean + _LEAST) + _FLOOR) ** 0.5
 
 

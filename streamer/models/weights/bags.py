@@ -1,8 +1,8 @@
 """Bag files: the small YAML that says which networks make a model, and how they are averaged.
 
-The format is Demucs's (`demucs.repo.BagOnlyRepo`): ``models`` (signatures), ``weights`` (one list
-per network with one number per source; absent: all ones) and ``segment`` (seconds; absent: the
-networks' own).
+The format is that of Demucs (`demucs.repo.BagOnlyRepo`): ``models`` (signatures), ``weights`` (one
+list per network with one number per source; absent: all ones) and ``segment`` (seconds; absent:
+the networks' own).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Weights = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class BagFile:
-    """What a bag file says. ``weights`` is ``[network][source]`` or None for all ones."""
+    """The content of a bag file. ``weights`` is ``[network][source]`` or None for all ones."""
 
     members: tuple[str, ...]
     weights: Weights | None = None
@@ -38,7 +38,7 @@ class BagFile:
         """Return the weights as ``[network][source]`` for that many sources.
 
         Raises:
-            WeightsError: the bag file was written for another number of sources.
+            WeightsError: the bag file is for another number of sources.
         """
         if self.weights is None:
             return ((1.0,) * sources,) * len(self.members)
@@ -74,7 +74,7 @@ def read_bag(path: Path | Traversable) -> BagFile:
 
 
 def _load(path: Path | Traversable) -> object:
-    """Read YAML in which nothing refers to anything, so that it is as large as it looks."""
+    """Read YAML without references (aliases), which could make a small file huge in memory."""
     import yaml
 
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Whether a file of weights is what its name says.
+"""Check that a weights file is what its name says.
 
 Two kinds of names promise a SHA-256: Demucs's ``SIGNATURE-CHECKSUM.EXT`` (its first digits), and
 the files of the Hugging Face cache, whose real name for large files is the whole digest.

@@ -1,4 +1,4 @@
-"""Weights on the Hugging Face hub: is it reachable, what is cached, fetching, and the old cache.
+"""Weights on the Hugging Face hub: whether it is reachable, its cache, downloads, the old cache.
 
 Demucs keeps each named model in a repository of its own: a bag file and one safetensors file per
 network (`demucs.hf`). Versions before 4.1 fetched pickles into the cache of torch.hub.
@@ -47,8 +47,8 @@ def repo_name(name: str) -> str:
 def reachable(seconds: float = PROBE_SECONDS) -> bool:
     """Return whether the hub answers, within that many seconds.
 
-    huggingface_hub itself retries for most of a minute before it gives up on a hub that is not
-    there. Where the system sends HTTPS through a proxy it is the proxy that is tried.
+    Without this, huggingface_hub retries for most of a minute before it gives up. If the system
+    sends HTTPS through a proxy, the proxy is tried.
     """
     constants = _library().constants
     if constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in _TRUE:
@@ -62,10 +62,10 @@ def reachable(seconds: float = PROBE_SECONDS) -> bool:
 
 
 def _address(endpoint: str) -> tuple[str, int]:
-    """Return the host and port that are tried: those of the hub, or of the proxy before it.
+    """Return the host and port to try: the hub's, or those of the proxy before it.
 
     Raises:
-        WeightsError: they are no addresses.
+        WeightsError: they are not addresses.
     """
     try:
         target = urlsplit(endpoint)
@@ -78,10 +78,10 @@ def _address(endpoint: str) -> tuple[str, int]:
 
 
 def _library() -> Any:
-    """Import huggingface_hub, which reads the environment then.
+    """Import huggingface_hub, which reads the environment at import.
 
     Raises:
-        WeightsError: the environment holds what it cannot read.
+        WeightsError: the environment has a value that it cannot read.
     """
     try:
         import huggingface_hub
@@ -99,14 +99,14 @@ def _bad_environment(error: ValueError) -> WeightsError:
 
 
 class HubPlace:
-    """The weights of a model of the hub: in its cache, to be fetched, or in torch.hub's cache.
+    """The weights of a model on the hub: in its cache, to be fetched, or in torch.hub's cache.
 
     Args:
         name: the model's name, which is also its bag file's.
-        bag: the bag, where it is known beforehand; else the hub's bag file is fetched.
+        bag: the bag, if it is known; else the hub's bag file is fetched.
         namespace: whose repository it is.
         cache: the cache's folder (default: huggingface_hub's).
-        pickles: whether pickles in torch.hub's cache will do too.
+        pickles: whether pickles in torch.hub's cache may be used too.
     """
 
     sha256: str | None = None
@@ -133,7 +133,7 @@ class HubPlace:
         """Make the place of ``hf://NAME`` or ``hf://NAMESPACE/NAME``.
 
         Raises:
-            ModelError: it is written otherwise.
+            ModelError: it is written differently.
         """
         from huggingface_hub.errors import HFValidationError
         from huggingface_hub.utils._validators import validate_repo_id
@@ -156,7 +156,7 @@ class HubPlace:
         """The bag; fetches the bag file if it was not given.
 
         Raises:
-            WeightsError: the bag file cannot be had, or is none.
+            WeightsError: the bag file cannot be fetched, or is not a bag file.
         """
         if self._bag is None:
             self._bag = read_bag(self._get(f"{self.name}.yaml"))
@@ -164,7 +164,7 @@ class HubPlace:
 
     @property
     def knows_bag(self) -> bool:
-        """Whether the bag can be told without fetching anything."""
+        """Whether the bag is known without fetching anything."""
         return self._bag is not None or self._cached(f"{self.name}.yaml") is not None
 
     def find(self, member: str) -> Path | None:
@@ -178,7 +178,7 @@ class HubPlace:
         """Return the file of one network, fetched if need be.
 
         Raises:
-            WeightsError: it cannot be had, or the cache cannot be written.
+            WeightsError: it cannot be fetched, or the cache cannot be written.
         """
         return self.find(member) or self._get(f"{member}.safetensors", _torch_hub_file(member))
 
@@ -226,7 +226,7 @@ class HubPlace:
 
 
 def _torch_hub_file(member: str) -> Path | None:
-    """Return the whole pickle that an older Demucs left in torch.hub's cache, if it did."""
+    """Return the complete pickle that an older Demucs left in torch.hub's cache, or None."""
     try:
         caches = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
         home = Path(os.environ.get("TORCH_HOME", caches / "torch")).expanduser()

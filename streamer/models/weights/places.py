@@ -1,8 +1,8 @@
-"""Find, fetch and vouch for the weights of a model.
+"""Find, fetch and verify the weights of a model.
 
-A *place* knows the files of one model: a checkpoint file, a folder as Demucs's ``--repo`` takes,
-the folder inside this package, or the hub and its cache (`hub`). Nothing here reads weights: a file
-is found, fetched and checked against its checksum, then handed to `checkpoint`.
+A *place* knows the files of one model: a checkpoint file, a folder as for Demucs's ``--repo``, the
+folder inside this package, or the hub and its cache (`hub`). Nothing here reads weights. A file is
+found, fetched and checked against its checksum, then handed to `checkpoint`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Place(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Available:
-    """Weights on this machine: the file (the folder, when there are several) and their bytes."""
+    """Weights on this machine: the file (with several files their folder) and the size in bytes."""
 
     path: Path
     bytes: int
@@ -174,9 +174,9 @@ def place_of(
     Args:
         name: a model of the registry, the signature of one network, ``hf://[NAMESPACE/]NAME``, a
             checkpoint file, or any bag or signature in ``repo``.
-        repo: a folder of checkpoints to look into instead of the hub; a bag or network of that name
-            in it goes before any model of the registry.
-        trust_checkpoint: whether pickles in the cache of an older Demucs will do.
+        repo: a folder of checkpoints to use instead of the hub; a bag or network of that name in it
+            wins over a model of the registry.
+        trust_checkpoint: whether pickles in the cache of an older Demucs may be used.
 
     Raises:
         ModelError: there is no such model.
@@ -209,7 +209,7 @@ def get_file(place: Place, member: str) -> Path:
     """Return the file of one network of a place, fetched if need be and checked.
 
     Raises:
-        WeightsError: it cannot be had, or is not what it should be.
+        WeightsError: it cannot be fetched, or its checksum is wrong.
     """
     path = place.get(member)
     verify(path, place.sha256)
@@ -238,13 +238,13 @@ def available(
 
 
 def download(name: str, *, repo: Path | None = None) -> tuple[Path, ...]:
-    """Fetch and check all files of a model, with a progress bar each; return where they are.
+    """Fetch and check all files of a model, with a progress bar for each; return their paths.
 
-    What is there already is not fetched again. A model without weights has no files.
+    Files that are there are not fetched again. A model without weights has no files.
 
     Raises:
         ModelError: there is no such model.
-        WeightsError: a file cannot be had, is damaged, or cannot be stored.
+        WeightsError: a file cannot be fetched, is damaged, or cannot be stored.
     """
     place = place_of(name, repo=repo)
     if place is None:
@@ -261,7 +261,7 @@ def resolve_auto(
 ) -> tuple[str, str | None]:
     """Return the model that ``auto`` means now, and a sentence for the user if it is second choice.
 
-    It is htdemucs if its weights are here or can be fetched, which is then done, else the embedded
+    It is htdemucs if its weights are here or can be fetched (then they are), else the embedded
     model.
     """
     if available(AUTO_FIRST, repo=repo, trust_checkpoint=trust_checkpoint) is not None:
@@ -283,7 +283,7 @@ def resolve_auto(
 def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()
-    except RuntimeError:  # ~ of somebody who is not known here, or has no home
+    except RuntimeError:  # ~ of an unknown user, or of one without a home
         raise WeightsError(
             f"{path} begins with a home folder that is not here; write it out"
         ) from None

@@ -1,7 +1,7 @@
-"""What is known about each model before its weights are looked for.
+"""The facts about each model that need no weights.
 
 The bags (which networks, which weights, which segment) are read from the files inside the installed
-demucs package, so this cannot drift from it.
+demucs package, so they always agree with it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ MINI_LICENCE = "trained partly on MUSDB18, which is for education and non-commer
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What is known about a model.
+    """The facts about a model.
 
     ``origin`` says where its weights come from: ``hub`` (fetched once), ``embedded`` (in this
-    package), ``made`` (from those of ``made_from``, at load) or ``none`` (it has no weights).
-    ``bag`` has the signatures of its networks, ``published_bytes`` is about how large they are to
-    fetch (None: not known), ``requires`` names packages beyond this one's own; a ``streaming`` one
-    goes along the stream (`streamer.models.separator.Stride`).
+    package), ``made`` (at load, from those of ``made_from``) or ``none`` (it has no weights).
+    ``bag`` has the signatures of its networks. ``published_bytes`` is the approximate size of the
+    download (None: not known). ``requires`` names further packages. A ``streaming`` model remembers
+    the stream (`streamer.models.separator.Stride`).
     """
 
     name: str
@@ -71,7 +71,7 @@ def names() -> tuple[str, ...]:
 
 
 def info(name: str) -> ModelInfo:
-    """Return what is known about a model.
+    """Return the facts about a model.
 
     Raises:
         ModelError: there is no model of that name.
@@ -83,7 +83,7 @@ def info(name: str) -> ModelInfo:
 
 
 def holder_of(signature: str) -> ModelInfo | None:
-    """Return the first model of the hub that one network, by its signature, is a part of."""
+    """Return the first model of the hub that contains the network with this signature."""
     for model in _models().values():
         if model.origin == "hub" and signature in model.members:
             return model
@@ -91,7 +91,7 @@ def holder_of(signature: str) -> ModelInfo | None:
 
 
 def unknown_model(name: str) -> ModelError:
-    """Return the error for a name that means nothing here."""
+    """Return the error for an unknown name."""
     known = names()
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}? There are" if close else "there are"
@@ -105,8 +105,8 @@ def _models() -> dict[str, ModelInfo]:
     return {model.name: model for model in (*_hub_models(), *_own_models())}
 
 
-# The sizes are those of a public half-precision copy of the same networks, rounded; None where the
-# number was not to be had.
+# The sizes come from a public half-precision copy of the same networks, rounded; None if we could
+# not find the number.
 def _hub_models() -> tuple[ModelInfo, ...]:
     return (
         _published("htdemucs", "Hybrid Transformer Demucs, the default of Demucs", 84_000_000),
