@@ -4,9 +4,11 @@
 
 The song is the six seconds of MUSDB18 of the package stempeg. First a stream of it goes through the
 model in hops of 1, 2, 4, 8 and 64 of its own, on one thread, for some seconds each; medians; the
-deviation is that of the stems from those of calls of 64 hops. Then the song is repeated for
-minutes, in calls of 64 hops, and the SDR of each minute's last round is told: a state that grows or
-fades would show. A minute or two.
+deviation is that of the stems from those of calls of 64 hops. Then each backend gets single hops
+at the pace of a live run, between which caches go cold, and then silence as fast as it can: numbers
+that are almost 0 would take longer. Then the song is repeated for minutes, in calls of 64 hops, and
+the SDR of each minute's last round is told: a state that grows or fades would show. A minute or
+two.
 """
 
 from __future__ import annotations
@@ -27,22 +29,57 @@ from streamer.models.choice import Backend
 from streamer.models.separator import Streaming, along
 
 HOPS = (1, 2, 4, 8, 64)
+LIBRARIES = ("torch", "openvino", "native")
+SILENT_HOPS = 4000
+"""Over a minute until then, in which the memories fade."""
 
 
 def main() -> None:
     wish = _arguments()
     torch.set_num_threads(1)
-    (member,) = models.load(
-        wish.model, device="cpu", threads=1, backend=Backend(wish.backend, "float32")
-    ).members
-    assert member is not None
-    separator = member.separator
-    assert isinstance(separator, Streaming), f"{wish.model} is no streaming model"
+    separator = _load(wish.model, wish.backend)
     print(introduction("stemstream", "torch"))
     with open_source(str(demo_song())) as source:
         song = np.concatenate(list(source.blocks()))
     print("\n" + markdown(["frames", "ms", "RTF", "deviation"], _costs(separator, song, wish)))
+    columns = ["backend", "p50 ms", "p99 ms", "silence p50 ms", "silence p99 ms"]
+    print("\n" + markdown(columns, _paced(song, wish)))
     print("\n" + markdown(["minute", *separator.names], _minutes(separator, song, wish)))
+
+
+def _load(model: str, library: str) -> Streaming:
+    backend = Backend(library, "float32")
+    (member,) = models.load(model, device="cpu", threads=1, backend=backend).members
+    assert member is not None
+    assert isinstance(member.separator, Streaming), f"{model} is no streaming model"
+    return member.separator
+
+
+def _paced(song: Samples, wish: argparse.Namespace) -> list[list[str]]:
+    rows = []
+    for library in LIBRARIES:
+        separator = _load(wish.model, library)
+        size, stream = separator.stride.hop_frames, separator.begin()
+        starts = itertools.cycle(range(0, len(song) - size + 1, size))
+        for at in itertools.islice(starts, 3):  # the first are slow
+            stream(song[at : at + size])
+        taken, due = [], time.perf_counter()
+        for _ in range(round(wish.seconds * separator.samplerate / size)):
+            at = next(starts)
+            began = time.perf_counter()
+            stream(song[at : at + size])
+            taken.append(time.perf_counter() - began)
+            due += size / separator.samplerate
+            time.sleep(max(0.0, due - time.perf_counter()))
+        silence, silent = np.zeros((size, separator.channels), np.float32), []
+        for _ in range(SILENT_HOPS):
+            began = time.perf_counter()
+            stream(silence)
+            silent.append(time.perf_counter() - began)
+        times = [taken, silent[SILENT_HOPS // 2 :]]
+        told = [f"{1000 * np.quantile(one, q):.2f}" for one in times for q in (0.5, 0.99)]
+        rows.append([library, *told])
+    return rows
 
 
 def _costs(separator: Streaming, song: Samples, wish: argparse.Namespace) -> list[list[str]]:
@@ -99,7 +136,7 @@ def _minutes(separator: Streaming, song: Samples, wish: argparse.Namespace) -> l
 def _arguments() -> argparse.Namespace:
     wish = parser(__doc__)
     wish.add_argument("--model", default="rt_mini")
-    wish.add_argument("--backend", default="torch", choices=["torch", "openvino"])
+    wish.add_argument("--backend", default="torch", choices=LIBRARIES)
     wish.add_argument("--minutes", type=int, default=10)
     wish.add_argument("--seconds", type=float, default=5.0)
     return wish.parse_args()
