@@ -1,4 +1,4 @@
-"""Estimates that no model made: what any model must beat, and what no mask can.
+"""Estimates without a model: three that any model must beat, and one that no mask can beat.
 
 Each takes an excerpt and gives ``(stems, frames, 2)``, float32.
 """
@@ -15,11 +15,11 @@ from streamer.errors import SettingsError
 from streamer.evaluation.excerpts import Excerpt
 
 STFT_FRAMES: Final = 2048
-"""Of the oracle in SiSEC 2018: Hann windows that overlap by half."""
+"""The windows of the oracle in SiSEC 2018: Hann, half overlapped."""
 
 
 def silence(excerpt: Excerpt) -> Samples:
-    """Return nothing at all: 0 dB."""
+    """Return silence: 0 dB."""
     return np.zeros_like(excerpt.references)
 
 
@@ -29,14 +29,14 @@ def mixture(excerpt: Excerpt) -> Samples:
 
 
 def quarter(excerpt: Excerpt) -> Samples:
-    """Return a quarter of the mix for each stem: they add up to it if there are four."""
+    """Return a quarter of the mix for each stem; four of them add up to the mix."""
     return mixture(excerpt) / np.float32(4)
 
 
 def ideal_ratio_mask(excerpt: Excerpt) -> Samples:
-    """Return the mix, masked with what is each stem's true share of the magnitudes.
+    """Return the mix, masked with each stem's true share of the magnitudes.
 
-    This is IRM1 of SiSEC 2018: each channel by itself, the phase that of the mix.
+    This is IRM1 of SiSEC 2018: each channel by itself, with the phase of the mix.
 
     Raises:
         SettingsError: scipy is missing.
@@ -63,4 +63,4 @@ BOUNDS: Final[Mapping[str, Callable[[Excerpt], Samples]]] = {
     "mixture/4": quarter,
     "irm": ideal_ratio_mask,
 }
-"""By the name that `stemstream eval --model` knows each by."""
+"""The bounds by their names for `stemstream eval --model`."""

@@ -5,8 +5,8 @@
     curve = trace(Path("musdb18"), settings, tell)
     curve.file_run.mean_sdr_db, [(one.delay_seconds, one.mean_sdr_db) for one in curve.points]
 
-What is scored is what a live run would play: its stems are those of a file run with the same
-windows, to the bit. All but the compute budget and the devices' own delay is in ``delay_seconds``.
+It scores the stems that a live run would play: they equal those of a file run with the same
+windows, to the bit. ``delay_seconds`` leaves out the compute budget and the devices' own delay.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Point:
 
     @property
     def delay_seconds(self) -> float:
-        """How long after it came in a frame can leave, if computing took no time."""
+        """The delay of a frame if computing took no time."""
         return self.hop_seconds + self.lookahead_seconds
 
     @property
@@ -51,7 +51,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """All points, and the same songs in a file run. ``songs`` were scored."""
+    """All points, and the same songs in a file run; ``songs`` is how many were scored."""
 
     model: str
     songs: int
@@ -61,13 +61,13 @@ class Curve:
 
 
 def trace(folder: Path, settings: EvalSettings, bag: Bag, progress: Progress) -> Curve:
-    """Separate the songs of a folder with every schedule of the settings' grid that there can be.
+    """Separate the songs of a folder with every possible schedule of the settings' grid.
 
-    A model that goes along the stream has one schedule, its own.
+    A model that remembers the stream has one schedule, its own.
 
-    ``bag`` is the model as the file run has it. Of a song that is scored from its middle every run
-    first hears what comes before, as long as the longest window. ``progress`` is told of each song
-    once for the file run, and once for each window's length.
+    ``bag`` is the model as the file run uses it. If only the middle of a song is scored, every run
+    first hears the music before it, as long as the longest window. ``progress`` is called for each
+    song once for the file run, and once for each window length.
 
     Raises:
         StemstreamError: see `streamer.errors`.
@@ -112,7 +112,7 @@ def _grid(window: float, settings: EvalSettings) -> list[EvalSettings]:
 
 
 def _along_the_stream(stride: Stride, samplerate: int, settings: EvalSettings) -> EvalSettings:
-    """Return the settings of the least delay; longer hops would give the same stems."""
+    """Return the settings with the least delay; longer hops would give the same stems."""
     frames = {
         "segment": stride.window_frames(1),
         "hop": stride.hop_frames,

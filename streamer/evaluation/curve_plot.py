@@ -13,7 +13,7 @@ from streamer.plots import AMBER, BLUE, GREEN, INK, RED, STYLE
 
 COLORS: Final = (BLUE, AMBER, GREEN, RED)
 LEAST_SPAN_DB: Final = 2.0
-"""Of the plot's height, so that what nobody hears does not look like a fall."""
+"""The least height of the plot, so that inaudible differences look small."""
 MARKERS: Final = ("o", "s", "^", "D", "v")
 
 
@@ -29,7 +29,7 @@ def write_plot(curve: Curve, path: Path) -> None:
 
 
 def draw(curve: Curve) -> Figure:
-    """Return a line for each window and hop, along the lookahead, and one for the file run."""
+    """Return a line for each window and hop, over the lookahead, and one for the file run."""
     windows = sorted({one.window_seconds for one in curve.points})
     hops = sorted({one.hop_seconds for one in curve.points})
     with rc_context(STYLE):

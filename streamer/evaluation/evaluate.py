@@ -1,4 +1,4 @@
-"""Score estimates of songs whose stems are known: a model's, a bound's, or those of files.
+"""Score estimates of songs with known stems: from a model, a bound, or files.
 
 ::
 
@@ -29,7 +29,7 @@ from streamer.models.weights.registry import FOUR_STEMS
 from streamer.processor import Processor
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Is told a song's name, its number from 1, and how many there are, before it is scored."""
+"""Called before a song is scored: its name, its number from 1, and how many there are."""
 Estimate: TypeAlias = Callable[[Excerpt], Samples]
 """Gives the stems of an excerpt, ``(stems, frames, channels)``."""
 
@@ -87,7 +87,7 @@ def of_files(
 
 
 def separate(excerpt: Excerpt, processor: Processor) -> Samples:
-    """Return what a file run makes of an excerpt, ``(stems, frames, channels)``."""
+    """Return the stems that a file run makes from an excerpt, ``(stems, frames, channels)``."""
     heard = np.concatenate([excerpt.before, excerpt.mixture])
     source = MemorySource(excerpt.song.name, heard, excerpt.song.samplerate)
     stems = np.concatenate([stems.data for stems in run(source, processor)], axis=1)
@@ -101,7 +101,7 @@ def _score_all(
     settings: EvalSettings,
     progress: Progress,
 ) -> list[SongScore]:
-    """Score the named ``stems``, which the estimates are of, of each song."""
+    """Score the estimates of the named ``stems`` of each song."""
     scores = []
     for number, song in enumerate(songs, 1):
         progress(song.name, number, len(songs))

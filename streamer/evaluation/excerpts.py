@@ -1,4 +1,4 @@
-"""What of a data set is scored: stretches of songs, read into memory one at a time."""
+"""The parts of a data set that are scored: stretches of songs, read one at a time."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from streamer.evaluation.songs import Song, find_songs
 class Excerpt:
     """A stretch of a song: ``references`` ``(stems, frames, 2)`` of all stems, and ``mixture``.
 
-    All at the song's own sample rate, from its ``start_frame`` on. ``before`` is what of the
-    mixture a model is to hear first, ``(frames, 2)``.
+    All are at the song's own sample rate, from its ``start_frame`` on. ``before`` is the part of
+    the mixture that a model hears first, ``(frames, 2)``.
     """
 
     song: Song
@@ -28,16 +28,16 @@ class Excerpt:
 
     @property
     def frames(self) -> int:
-        """How many frames it has."""
+        """Its length in frames."""
         return len(self.mixture)
 
 
 def choose_songs(folder: Path, stems: Sequence[str], settings: EvalSettings) -> list[Song]:
-    """Return the songs to score: of a data set with splits those of ``test``.
+    """Return the songs to score. In a data set with splits these are the songs of ``test``.
 
     Raises:
         SourceError: there is none, or one cannot be read.
-        SettingsError: no song has one of the stems, so nothing could be said of it.
+        SettingsError: no song has one of the stems, so it cannot be scored.
     """
     songs = find_songs(folder, stems)
     songs = [song for song in songs if song.split == "test"] or songs
@@ -51,9 +51,9 @@ def choose_songs(folder: Path, stems: Sequence[str], settings: EvalSettings) -> 
 
 
 def read_excerpt(song: Song, seconds: float | None, before_seconds: float = 0.0) -> Excerpt:
-    """Read what of a song is scored: all of it, or so many seconds from its middle.
+    """Read the part of a song that is scored: all of it, or some seconds from its middle.
 
-    ``before_seconds`` are read besides of what comes before, if there is as much.
+    In addition up to ``before_seconds`` of the music before it are read.
 
     Raises:
         SourceError: a file cannot be read.

@@ -1,4 +1,4 @@
-"""A model that remembers what it made of each window: schedules of a grid share many of them."""
+"""A model that remembers its stems of each window: the schedules of a grid share many windows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from streamer.audio import Samples
 from streamer.models.separator import WHOLE, Bag, Member, Separator
 
 MEMORY_BYTES: Final = 1_000_000_000
-"""What is remembered at most; beyond it windows are separated anew."""
+"""The most memory to use; beyond it windows are separated again."""
 
 
 class Memo:
     """A `Separator` that separates no window twice. It keeps the time that each took.
 
-    Windows are separated whole, whatever is wanted of them: another schedule wants other frames.
+    Windows are always separated whole, since another schedule wants other frames of them.
     """
 
     def __init__(self, separator: Separator) -> None:
@@ -59,7 +59,7 @@ class Memo:
 
 
 def remembering(bag: Bag) -> tuple[Bag, list[Memo]]:
-    """Return a bag whose networks remember, and those."""
+    """Return a bag whose networks remember, and these networks."""
     members = [one and Member(Memo(one.separator), one.weights) for one in bag.members]
     memos = [one.separator for one in members if one and isinstance(one.separator, Memo)]
     return replace(bag, members=members), memos

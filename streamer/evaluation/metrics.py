@@ -1,14 +1,14 @@
-"""How near estimates come to the true stems: the two scores that papers give.
+"""How close estimates are to the true stems: the two scores that papers give.
 
 - `sdr`: the ratio of the MDX challenge, over a whole song at once [1].
 - `bss_eval`: BSS Eval v4 [2], by the library museval: SDR, SIR and SAR of every second, with one
   distortion filter of 512 taps for the whole song. fast-bss-eval knows only version 3, of mono
   signals; SIR and SAR of a mono signal in one window are the same, and the tests compare them.
-  SIR and SAR tell little where a codec has cut the references at 16 kHz and the estimates go on
-  above: the filters have next to nothing to work with there (docs/evaluation.md).
+  SIR and SAR mean little if a codec has cut the references at 16 kHz and the estimates go on above:
+  the filters have almost nothing to work with there (docs/evaluation.md).
 
-Arrays are ``(stems, frames, channels)``, float32. A ratio of a reference that is silent means
-nothing: it is NaN.
+Arrays are ``(stems, frames, channels)``, float32. A silent reference has no
+ratio: it is NaN.
 
 [1] Mitsufuji et al., "Music Demixing Challenge 2021", Frontiers in Signal Processing, 2022.
 [2] Stöter, Liutkus, Ito, "The 2018 Signal Separation Evaluation Campaign", LVA/ICA 2018.
@@ -29,17 +29,18 @@ from streamer.errors import SettingsError
 Decibels = NDArray[np.float64]
 
 MDX_EPSILON: Final = 1e-7
-"""What the challenge adds to both energies."""
+"""The challenge adds this to both energies."""
 NOISE_DB: Final = -90.0
-"""Of white noise in the references of BSS Eval, against each: about that of 16 bits."""
+"""The level of white noise in BSS Eval's references, relative to each: about that of 16 bits."""
 BSS_WINDOW_SECONDS: Final = 1.0
-"""Of frames that follow each other, as in SiSEC and in the papers since."""
+"""The windows of BSS Eval follow each other, as in SiSEC and in later papers."""
 
 
 @dataclass(frozen=True, eq=False)
 class BssEval:
-    """The ratios in dB, each ``(stems, seconds)``; NaN where any stem is silent for the second,
-    which museval leaves out.
+    """The ratios in dB, each ``(stems, seconds)``.
+
+    They are NaN in each second in which any stem is silent: museval leaves it out.
     """
 
     sdr: Decibels
@@ -64,8 +65,8 @@ def sdr(references: Samples, estimates: Samples) -> Decibels:
 def bss_eval(references: Samples, estimates: Samples, samplerate: int) -> BssEval:
     """Return SDR, SIR and SAR of each stem in each second.
 
-    Stems whose reference is silent throughout are left out; where the estimate of another is silent
-    throughout there is no ratio at all. What is left of the last second is not scored.
+    Stems with a silent reference are left out. If the estimate of another stem is silent from start
+    to end, there is no ratio at all. An incomplete last second is not scored.
 
     Raises:
         SettingsError: the arrays differ in shape, or museval is missing.
@@ -97,10 +98,10 @@ def _museval() -> Callable[..., tuple[Decibels, ...]]:
 
 
 def _with_noise(stems: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return stems in whose noise museval's equations have a solution.
+    """Return stems with a little noise, so that museval's equations have a solution.
 
-    Without it they have none where both channels are the same. Silence stays silent, so that
-    museval leaves the same seconds out.
+    Without noise they have none if both channels are the same. Silence stays silent, so museval
+    leaves out the same seconds.
     """
     noise = np.random.default_rng(0).standard_normal(stems.shape) * (stems != 0)
     power = np.square(stems).mean(axis=(1, 2), keepdims=True)
@@ -109,7 +110,7 @@ def _with_noise(stems: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _audible(stems: Samples) -> NDArray[np.bool_]:
-    """Return for each stem whether museval takes it for a sound."""
+    """Return for each stem whether it is a sound to museval."""
     return np.asarray(stems.sum(axis=2).any(axis=1))
 
 

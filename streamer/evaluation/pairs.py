@@ -1,4 +1,4 @@
-"""Which files are estimates of which song."""
+"""Find the estimates of each song in a folder of files."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from streamer.evaluation.songs import UNEQUAL_SECONDS, Song, songs_in
 def pair(songs: Sequence[Song], folder: Path, stems: Sequence[str]) -> dict[str, Song]:
     """Return the estimates of each song, by its name.
 
-    ``folder`` holds them as data sets hold songs, or in a folder with the model's name, as
-    `stemstream separate` writes them. One song and one estimate belong together whatever their
-    names.
+    ``folder`` is laid out like a data set, or has a folder with the model's name in it, as
+    `stemstream separate` writes. A single song and a single estimate belong together, whatever
+    their names.
 
     Raises:
         SourceError: a song or a stem has no estimate, or one of another length or rate.

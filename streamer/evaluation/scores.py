@@ -1,4 +1,4 @@
-"""The scores of songs, and what is said of all of them together."""
+"""The scores of songs, and their summary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamer.evaluation.metrics import bss_eval, sdr
 
 @dataclass(frozen=True)
 class StemScore:
-    """One stem of one song, in dB, NaN where there is no such ratio.
+    """One stem of one song, in dB; NaN if there is no such ratio.
 
     ``sdr_db`` is over the whole excerpt; the others are BSS Eval v4's medians over its seconds.
     """
@@ -39,8 +39,9 @@ class Summary:
     """One stem over all songs, or the mean of all stems, in dB.
 
     ``median_sdr_db`` and ``mdx_sdr_db`` are the median and the mean over songs of the SDR over the
-    whole excerpt, the latter being the MDX challenge's; the others are medians over songs of BSS
-    Eval v4. ``songs`` were scored; of ``silent`` ones the reference is silence, they are left out.
+    whole excerpt; the mean is the number of the MDX challenge. The others are medians over songs of
+    BSS Eval v4. ``songs`` is how many were scored; ``silent`` is how many have a silent reference
+    and are left out.
     """
 
     median_sdr_db: float
@@ -79,7 +80,7 @@ def score(
 
 
 def summarize(songs: Sequence[SongScore]) -> dict[str, Summary]:
-    """Return what is said of each stem over all songs, and last under "mean" of all stems."""
+    """Return the summary of each stem over all songs, and last under "mean" that of all stems."""
     summaries = {stem: _over_songs([song.stems[stem] for song in songs]) for stem in songs[0].stems}
     every = list(summaries.values())
     ratios = [field.name for field in fields(Summary) if field.name.endswith("_db")]

@@ -1,4 +1,4 @@
-"""Songs with their true stems, in the layouts that data sets have.
+"""Songs with their true stems, in the usual layouts of data sets.
 
 ::
 
@@ -6,8 +6,8 @@
     songs[0].name, songs[0].split, songs[0].seconds
     stems = songs[0].read(44100, start_frame=0, frames=441_000)   # (stems, frames, channels)
 
-A song is a folder with a file a stem (``song/vocals.flac``; one that is missing is silence) or a
-stem file (``song.stem.mp4``). Either may hold the mixture too; where none does, it is the sum.
+A song is a folder with a file for each stem (``song/vocals.flac``; a missing one is silence) or a
+stem file (``song.stem.mp4``). Either may also hold the mixture; otherwise that is the sum.
 """
 
 from __future__ import annotations
@@ -28,29 +28,30 @@ from streamer.pipeline.channels import repair, to_model
 from streamer.pipeline.resample import make_resampler, resampled_frames
 
 SPLITS: Final = ("train", "test")
-"""The folders of a data set that is laid out as MUSDB is."""
+"""The folders of a data set with the layout of MUSDB."""
 CHANNELS: Final = 2
 SUFFIXES: Final = frozenset(
     {".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".w64", ".caf"}
 )
-"""What of a song's folder is taken for audio."""
+"""The endings of audio files in a song's folder."""
 UNEQUAL_SECONDS: Final = 0.05
 """How far the lengths of a song's files may differ: codecs round them up to packets."""
 MARGIN_SECONDS: Final = 0.1
-"""What a resampler is shown on either side of a stretch, so that it is as cut from the whole."""
+"""A resampler sees this much on either side of a stretch: then the result is as if cut from
+the whole."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One audio stream of a file, None for its default one."""
+    """One audio stream of a file; None is its default one."""
 
     path: Path
     stream: int | None = None
 
     def read(self, start_frame: int, frames: int) -> Samples:
-        """Return as many of these frames as there are, ``(frames, channels)``, float32.
+        """Return these frames, or as many as there are, ``(frames, channels)``, float32.
 
-        WAV, FLAC and MP4 are read from there on, all else is decoded from its start.
+        WAV, FLAC and MP4 are read from there on; all others are decoded from their start.
 
         Raises:
             SourceError: it cannot be read.
@@ -70,10 +71,10 @@ class Recording:
 
 @dataclass(frozen=True)
 class Song:
-    """A song whose stems are known; nothing of it is held in memory.
+    """A song with known stems; nothing of it is held in memory.
 
     ``recordings`` has one for each of ``stems``, None for silence. ``frames`` and ``samplerate``
-    (in Hz) are those of its files. ``split`` is "train" or "test" in a data set that tells, else
+    (in Hz) are those of its files. ``split`` is "train" or "test" in a data set with splits, else
     "". ``path`` is the folder or stem file.
     """
 
@@ -92,14 +93,14 @@ class Song:
         return self.frames / self.samplerate
 
     def frames_at(self, samplerate: int) -> int:
-        """Return how many frames it is long at a sample rate in Hz."""
+        """Return its length in frames at a sample rate in Hz."""
         return resampled_frames(self.frames, self.samplerate, samplerate)
 
     def read(self, samplerate: int, start_frame: int = 0, frames: int | None = None) -> Samples:
         """Return a stretch of all stems, ``(stems, frames, 2)``, float32.
 
-        ``start_frame`` and ``frames`` count at the wanted ``samplerate``; None is all that follow.
-        Fewer come where the song ends. A mono file is given twice.
+        ``start_frame`` and ``frames`` count at the wanted ``samplerate``; None means all that
+        follow. Fewer come at the end of the song. A mono file is doubled.
 
         Raises:
             SourceError: a file cannot be read, or is shorter than it says.
@@ -125,7 +126,7 @@ class Song:
         end = whole if frames is None else min(begin + frames, whole)
         if recording is None or begin == end:
             return np.zeros((end - begin, CHANNELS), np.float32)
-        # both grids meet once in so many frames: from there a resampler does what it does to all
+        # both grids meet once in this many frames: a resampler that starts there gives the same
         meets = self.samplerate // gcd(self.samplerate, samplerate)
         margin = 0 if samplerate == self.samplerate else round(MARGIN_SECONDS * self.samplerate)
         first = max(0, begin * self.samplerate // samplerate - margin) // meets * meets
@@ -137,7 +138,7 @@ class Song:
         return audio[offset : offset + end - begin]
 
     def _whole(self, recording: Recording, start_frame: int, frames: int) -> Samples:
-        """Return exactly these frames in stereo, although a codec may end a little early."""
+        """Return exactly these frames in stereo, even if a codec ends a little early."""
         audio = recording.read(start_frame, frames)
         missing = frames - len(audio)
         if missing > UNEQUAL_SECONDS * self.samplerate:
@@ -153,10 +154,10 @@ class Song:
 def find_songs(folder: Path, stems: Sequence[str] = FOUR_STEMS) -> list[Song]:
     """Return all songs of a data set, in the order of their names.
 
-    ``folder`` is a song itself, holds songs, or has folders ``train`` and ``test`` which do.
+    ``folder`` is a song, contains songs, or has folders ``train`` and ``test`` that contain songs.
 
     Raises:
-        SourceError: there is no song, or one cannot be read or is not whole; names the file.
+        SourceError: there is no song, or a file of one cannot be read or is damaged; it is named.
     """
     songs = songs_in(folder, stems)
     if not songs:
@@ -180,7 +181,7 @@ def songs_in(folder: Path, stems: Sequence[str]) -> list[Song]:
 
 
 def _candidates(folder: Path, split: str) -> Iterator[Path]:
-    """Yield what may be a song: a folder that is one, or what is in it; of a data set, a split."""
+    """Yield what may be a song: the folder itself, or each entry in it or in a split."""
     place = folder / split
     if not place.is_dir():
         return
@@ -229,7 +230,7 @@ def _stem_files(folder: Path, stems: Sequence[str]) -> dict[str, Path]:
 
 
 def _shape(recordings: Sequence[Recording]) -> tuple[int, int]:
-    """Return the sample rate and the frames that all of a song's files have."""
+    """Return the sample rate and the number of frames of all of a song's files."""
     rates: dict[int, Path] = {}
     lengths: dict[float, Path] = {}
     for one in recordings:

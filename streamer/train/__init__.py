@@ -2,11 +2,11 @@
 
 ::
 
-    settings, run               what a training is told, and its order
+    settings, run               the settings of a training, and its order
     corpora, corpus, checks     which songs, decoded once, and what is wrong with them
-    examples, augment, preview  what is learnt from
-    network, loop, losses       what learns, and how
-    state, export, journal      what is written
+    examples, augment, preview  the examples to learn from
+    network, loop, losses       the network, and how it learns
+    state, export, journal      the files that are written
     validate, interrupt         scores between epochs; Ctrl-C
 
 Nothing else in this package imports it; the command line does.

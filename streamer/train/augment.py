@@ -1,7 +1,7 @@
-"""Ways in which a stem may be varied, each drawing what it needs from a generator.
+"""Ways to vary a stem; each draws its random numbers from a generator.
 
-They take a stem and give a stem, so that whatever is done to it is part of what the network has to
-find: the mixture is the sum of the stems as they are at the end.
+They take a stem and give a stem. The mixture is the sum of the varied stems, so the network has to
+find the varied stems.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Warp:
     tempo: float = 1.0
 
     def source_frames(self, frames: int) -> int:
-        """Return how many frames it takes to make so many."""
+        """Return how many frames of source are needed for this many frames."""
         return int(np.ceil(frames * self.tempo))
 
     def __call__(self, stem: Samples, samplerate: int, frames: int) -> Samples:
-        """Return ``(frames, channels)`` from what `source_frames` told."""
+        """Return ``(frames, channels)``, made from `source_frames` frames."""
         if self == Warp():
             return stem
         stretch = Stretch()
@@ -50,7 +50,7 @@ class Warp:
 
 
 def draw_warp(draw: Generator, pitch: float, tempo: float) -> Warp:
-    """Draw a warp; ``pitch`` and ``tempo`` are how likely each is another than it was."""
+    """Draw a warp; ``pitch`` and ``tempo`` are how likely each one changes."""
     shifted, hurried = draw.random(2) < (pitch, tempo)
     semitones = draw.uniform(-SEMITONES, SEMITONES)
     times = draw.uniform(SLOWEST, FASTEST)
@@ -101,7 +101,7 @@ def swap_channels(stem: Samples, draw: Generator, samplerate: int) -> Samples:  
 
 
 def turn_polarity(stem: Samples, draw: Generator, samplerate: int) -> Samples:  # noqa: ARG001
-    """Turn a stem upside down."""
+    """Invert the polarity of a stem."""
     return -stem
 
 
@@ -112,4 +112,4 @@ AUGMENTATIONS: Final[Mapping[str, Augmentation]] = {
     "channel_swap": swap_channels,
     "polarity": turn_polarity,
 }
-"""What is done to one stem by itself, in this order, by the settings' names."""
+"""The variations of a single stem, in this order, by the settings' names."""

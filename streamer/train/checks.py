@@ -1,4 +1,4 @@
-"""What is wrong, or worth knowing, of the songs before anything is learnt from them."""
+"""Look at the songs before the training: what is wrong, and what is worth knowing."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ FEW_JUDGES = 5
 SHOWN = 3
 CLIPPED_SAMPLES = 20
 SAME = 0.87
-"""Correlation of two songs' envelopes over which they hold the same recording: of 94 songs of 7 s
-no two came over 0.78, and every one came over 0.92 with 5 s of itself.
+"""Two songs are the same recording if their envelopes correlate by more than this: among 94 songs
+of 7 s no two came over 0.78, and each came over 0.92 with 5 s of itself.
 """
 SMOOTHER = np.array([1, 2, 3, 2, 1]) / 9
-"""Evens out envelopes, which are measured from where each file begins."""
+"""Smooths envelopes: each is measured from the start of its own file."""
 SAME_SECONDS = 4
 STEADY = 0.05
-"""Deviation of an envelope, relative to its mean, under which it tells no song from another."""
+"""An envelope with a smaller deviation, relative to its mean, tells nothing of the song."""
 
 
 def findings(corpora: Corpora, frames: int) -> list[str]:
-    """Return what was found, a sentence each; ``frames`` is how long an example is."""
+    """Return what was found, a sentence each; ``frames`` is the length of an example."""
     tracks = [*corpora.training, *corpora.validation]
     return [
         _summary(corpora),
@@ -128,7 +128,7 @@ def _plain(name: str) -> str:
 
 
 def _share_a_recording(one: Track, other: Track) -> bool:
-    """Return whether the loudness of two songs goes the same way for some seconds, at any shift."""
+    """Return whether the loudness of two songs agrees for some seconds, at any shift."""
     short, long = sorted((_envelope(each) for each in (one, other)), key=len)
     span = min(len(short), 60 * ENVELOPE_HZ)
     if span < SAME_SECONDS * ENVELOPE_HZ:
@@ -150,7 +150,7 @@ def _envelope(track: Track) -> NDArray[np.float64]:
 
 
 def _means(values: NDArray[np.float64], span: int) -> NDArray[np.float64]:
-    """Return the mean of every so many that follow each other."""
+    """Return the mean of each group of values that follow each other."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     means: NDArray[np.float64] = (sums[span:] - sums[:-span]) / span
     return means

@@ -1,4 +1,4 @@
-"""Which songs are learnt from and which are judged by."""
+"""The songs to learn from, and the songs to judge by."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Corpora:
     chances: tuple[float, ...]
     validation: tuple[Track, ...]
     left_alone: int
-    """Songs of a test split, which nobody may learn from."""
+    """Songs of a test split, which are never for learning."""
 
     @property
     def seconds(self) -> float:
@@ -72,10 +72,9 @@ def gather(
 
 
 def hold_out(songs: Sequence[Song], share: float) -> tuple[list[Song], list[Song]]:
-    """Return the songs to learn from, and those to judge by: at least one, of those that have all.
+    """Return the songs to learn from, and the songs to judge by: at least one with all stems.
 
-    Which ones are held out depends on their names alone, so that a song stays where it is when
-    others are added.
+    Their names alone decide which are held out, so a song stays where it is when others are added.
     """
     whole = [song for song in songs if None not in song.recordings] or songs
     count = max(1, min(round(share * len(songs)), len(songs) - 1))
@@ -84,10 +83,10 @@ def hold_out(songs: Sequence[Song], share: float) -> tuple[list[Song], list[Song
 
 
 def chances(mixing: Sequence[float] | None, sizes: Sequence[int]) -> list[float]:
-    """Return how likely each song is, from the folders' shares and how many songs each has.
+    """Return how likely each song is, from the folders' shares and their numbers of songs.
 
     Raises:
-        SettingsError: there is not one share for each folder.
+        SettingsError: the number of shares is not the number of folders.
     """
     shares = list(mixing) if mixing is not None else [float(size) for size in sizes]
     if len(shares) != len(sizes) or not sum(shares):

@@ -1,10 +1,10 @@
-"""Songs decoded once, into files that examples are cut from without reading the rest.
+"""Songs decoded once, into files from which examples are cut without reading the rest.
 
-A song becomes ``NAME KEY.npy``, float16 ``(stems, frames, channels)``, and ``NAME KEY.json``, what
-was measured on the way, with the checksum of the former. It is written last, and a song whose files
-do not agree is decoded again. The key tells the song's files as they were, the sample rate and the
-stems. Half precision keeps 66 dB and more between a sample and its rounding, and takes what is over
-full scale.
+A song becomes two files. ``NAME KEY.npy`` is float16 ``(stems, frames, channels)``. ``NAME
+KEY.json`` has the measurements and the checksum of the first file. It is written last. If the two
+do not agree, the song is decoded again. The key stands for the song's files, the sample rate and
+the stems. Half precision keeps 66 dB and more between a sample and its rounding, and can hold
+samples over full scale.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ STRETCH_SECONDS: Final = 60
 TITLE_CHARACTERS: Final = 60
 ENVELOPE_HZ: Final = 20
 PLATEAU: Final = 0.999
-"""Of full scale; what stays above it for two samples without moving is cut off, not music."""
+"""A share of full scale: two nearly equal samples above it are clipping, not music."""
 MOVES: Final = 1e-4
 SILENCE_RMS: Final = 1e-4
 """-80 dB full scale: under it a stem is silent."""
@@ -40,10 +40,10 @@ SILENCE_RMS: Final = 1e-4
 
 @dataclass(frozen=True)
 class SongSurvey:
-    """What was measured of a song: a number for each stem, in their order.
+    """The measurements of a song: a number for each stem, in their order.
 
-    ``rms`` and ``peak`` are of full scale, ``clipped`` counts samples. ``envelope`` is the RMS of
-    the mixture, `ENVELOPE_HZ` times a second.
+    ``rms`` and ``peak`` are relative to full scale, ``clipped`` counts samples. ``envelope`` is the
+    RMS of the mixture, `ENVELOPE_HZ` times a second.
     """
 
     rms: tuple[float, ...]
@@ -54,7 +54,7 @@ class SongSurvey:
 
 @dataclass(frozen=True)
 class Track:
-    """A song of the corpus. Its samples stay on the disk until they are asked for."""
+    """A song of the corpus. Its samples stay on the disk until they are needed."""
 
     song: Song
     path: Path
@@ -94,9 +94,9 @@ def decode_songs(
     cache: Path,
     progress: Callable[[int, int], None] = lambda done, of: None,  # noqa: ARG005
 ) -> list[Track]:
-    """Return the songs as tracks at a sample rate in Hz, decoding those that the cache lacks.
+    """Return the songs as tracks at a sample rate in Hz; decode those that the cache lacks.
 
-    ``progress`` is told how many songs are there, of how many.
+    ``progress`` is called with how many songs are ready, and how many there are.
 
     Raises:
         SourceError: a song cannot be read.
@@ -128,7 +128,7 @@ def _track(song: Song, samplerate: int, cache: Path) -> Track:
 
 
 def _kept_survey(notes: Path, path: Path) -> SongSurvey | None:
-    """Return what was measured of a song; None where it or the samples are gone or damaged."""
+    """Return a song's measurements; None if they or the samples are missing or damaged."""
     try:
         kept = json.loads(read_sealed(notes))
         if digest(path) != kept["sha256"]:
@@ -151,7 +151,7 @@ def _key(song: Song, samplerate: int) -> str:
 def _decode(song: Song, samplerate: int, path: Path) -> SongSurvey:
     """Write a song's samples, a stretch at a time, and measure them."""
     frames = song.frames_at(samplerate)
-    # other processes may be at it as well, and nobody can have put a link there
+    # other processes may write too, and nobody can have put a link there
     part = path.with_suffix(f".{secrets.token_hex(4)}.part")
     measure = _Measure(len(song.stems), samplerate)
     first = song.read(samplerate, 0, 1)
@@ -181,7 +181,7 @@ class _Measure:
         self._envelope: list[float] = []
 
     def feed(self, stretch: Samples) -> None:
-        """Take ``(stems, frames, channels)`` in."""
+        """Take ``(stems, frames, channels)``."""
         size = np.abs(stretch)
         self._energy += np.square(stretch, dtype=np.float64).sum(axis=(1, 2))
         self._peak = np.maximum(self._peak, size.max(axis=(1, 2), initial=0))
@@ -193,7 +193,7 @@ class _Measure:
         self._envelope += np.sqrt(whole.mean(axis=1)).round(5).tolist()
 
     def result(self) -> SongSurvey:
-        """Return what was measured."""
+        """Return the measurements."""
         rms = np.sqrt(self._energy / max(self._samples, 1))
         return SongSurvey(
             tuple(rms.tolist()),

@@ -1,7 +1,7 @@
-"""Examples to learn from: stems cut from tracks, varied, the same for the same number.
+"""Examples to learn from: stems cut from tracks and varied. The same number gives the same example.
 
-Example n of a seed is what it is whoever makes it, and when: all that is random in it comes from a
-generator of its own. So neither the number of workers nor a stop in between changes what is learnt.
+Example n of a seed never changes, whichever process makes it: its random numbers come from a
+generator of its own. So neither the number of workers nor an interruption changes the training.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from streamer.train.interrupt import stay_deaf
 from streamer.train.settings import TrainSettings
 
 RECIPE: Final = ("remix", "mixup", "pitch", "tempo", *AUGMENTATIONS)
-"""The settings that say how often each variation is made."""
+"""The settings for how often each variation is made."""
 
 
 def recipe_of(settings: TrainSettings) -> dict[str, float]:
@@ -32,11 +32,11 @@ class Examples(Dataset[torch.Tensor]):
     """Example n is ``(stems, channels, frames)``, float32; the mixture is the sum of its stems.
 
     Args:
-        tracks: what they are cut from, at ``samplerate``.
+        tracks: the songs to cut from, at ``samplerate``.
         chances: how likely each track is, adding up to 1.
         recipe: how likely each variation is, by the names of `RECIPE`.
-        frames: how long an example is.
-        seed: start of the random numbers.
+        frames: the length of an example.
+        seed: the seed of the random numbers.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Examples(Dataset[torch.Tensor]):
 
 
 def _again(draw: Generator) -> Generator:
-    """Return a generator that draws what this one will."""
+    """Return a generator that will draw the same as this one."""
     twin = np.random.default_rng()
     twin.bit_generator.state = draw.bit_generator.state
     return twin
@@ -128,7 +128,7 @@ def load(examples: Examples, course: Course, workers: int) -> Iterator[torch.Ten
         examples,
         batch_sampler=course,
         num_workers=workers,
-        # a fork would inherit the locks of threads that it has not
+        # a fork would inherit locks, but not the threads that hold them
         multiprocessing_context="spawn" if workers else None,
         prefetch_factor=4 if workers else None,
         worker_init_fn=stay_deaf,

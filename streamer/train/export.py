@@ -23,8 +23,8 @@ State = dict[str, torch.Tensor]
 def export(network: Network, path: Path, state: State) -> None:
     """Write weights of a network as safetensors, and beside them as a ``.th``.
 
-    Class and arguments stand in the metadata, as `demucs.hf.load_safetensors_model` reads them. The
-    ``.th`` is a pickle, which is what ``demucs --repo`` reads.
+    Class and arguments are in the metadata, where `demucs.hf.load_safetensors_model` reads them.
+    The ``.th`` is a pickle for ``demucs --repo``.
 
     Raises:
         SinkError: they cannot be written.

@@ -1,4 +1,4 @@
-"""Signals that ask for the end as a wish: the step that is being made is made to its end."""
+"""Signals as a wish to stop: the present step is still finished."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from streamer.stop_signals import STOP_SIGNALS
 
 
 class Interrupt:
-    """While it is entered the first signal is noted; the next one does what it did before.
+    """Inside this context the first signal is only noted; the next one acts as before.
 
-    ``signum`` is the signal that came, None as long as there was none. Only for the main thread.
+    ``signum`` is the signal that came, or None. Only for the main thread.
     """
 
     def __init__(self) -> None:
@@ -42,8 +42,9 @@ class Interrupt:
 
 @contextmanager
 def deaf() -> Iterator[None]:
-    """Have the processes that are started meanwhile take no notice of such signals: Ctrl-C goes to
-    all, and so does what is sent to a whole group.
+    """Make the processes that start meanwhile ignore such signals.
+
+    Ctrl-C goes to all processes, and so does a signal to a whole group.
     """
     before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in STOP_SIGNALS}
     try:
@@ -54,6 +55,6 @@ def deaf() -> Iterator[None]:
 
 
 def stay_deaf(worker: int) -> None:  # noqa: ARG001
-    """Do in a process that makes examples what `deaf` did: torch has set a handler of its own."""
+    """Ignore the signals in a process that makes examples: torch has set a handler of its own."""
     for signum in STOP_SIGNALS:
         signal.signal(signum, signal.SIG_IGN)

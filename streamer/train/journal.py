@@ -1,4 +1,4 @@
-"""What each epoch came to, in a CSV file and for TensorBoard."""
+"""The results of each epoch, in a CSV file and for TensorBoard."""
 
 from __future__ import annotations
 

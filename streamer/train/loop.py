@@ -1,4 +1,4 @@
-"""The training loop: steps, and between epochs what they came to."""
+"""The training loop: steps, and scores between epochs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MODEL_FILE = "model.safetensors"
 
 
 class Listener(Protocol):
-    """Who is told how it goes."""
+    """Is told about the progress."""
 
     def told(self, sentence: str) -> None:
         """Take a sentence for the user."""
@@ -40,23 +40,23 @@ class Listener(Protocol):
         """Take how many songs are decoded."""
 
     def stepped(self, step: int, of: int, loss: float) -> None:
-        """Take what a step came to."""
+        """Take the results of a step."""
 
     def judged(self, songs: int, of: int) -> None:
         """Take how many songs are judged; each takes seconds to minutes."""
 
     def validated(self, row: Row, *, better: bool) -> None:
-        """Take what an epoch came to."""
+        """Take the results of an epoch."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training came to.
+    """The result of a training.
 
-    ``model`` is the file of the best network, which ``epoch`` ended with (0: it is the one that was
-    begun with; None: there is none yet), ``scores`` are its own, before it was rounded.
-    ``half_costs_db`` is what half precision takes from its SDR. ``signum`` is the signal that
-    stopped the run. Seconds are those of a step, and of that the wait for examples.
+    ``model`` is the file of the best network, from the end of ``epoch`` (0: the network that the
+    training began with; None: there is none yet). ``scores`` are its scores before rounding.
+    ``half_costs_db`` is how much SDR half precision costs. ``signum`` is the signal that stopped
+    the run. Seconds are those of a step, and the part of it that waited for examples.
     """
 
     model: Path
@@ -75,7 +75,7 @@ class Stopped(Exception):  # noqa: N818 (it is a wish, not an error)
 
 @dataclass
 class _Clock:
-    """Seconds of this process: all of the steps, and of those the ones that waited for examples."""
+    """Seconds of this process: in all steps, and the part that waited for examples."""
 
     steps: int = 0
     seconds: float = 0.0
@@ -86,11 +86,11 @@ class Training:
     """A network, what it learns from, and how far it is.
 
     Args:
-        settings: what was asked for.
-        fabric: where it runs; launched.
+        settings: the settings of the training.
+        fabric: where it runs; already launched.
         subject: the network.
         corpora: the songs.
-        listener: who is told how it goes.
+        listener: is told about the progress.
     """
 
     def __init__(
@@ -135,8 +135,8 @@ class Training:
         """Train to the end, or until nothing gets better.
 
         Raises:
-            Stopped: it was asked to stop, and what was learnt is saved.
-            ModelError: the loss is no number, or a process that makes examples was killed.
+            Stopped: it was asked to stop; the state is saved.
+            ModelError: the loss is not a number, or a process that makes examples was killed.
             SinkError: something cannot be written.
         """
         progress = self.state.progress
@@ -166,7 +166,7 @@ class Training:
 
     @property
     def is_over(self) -> bool:
-        """Whether all epochs are done, or too many of them brought nothing."""
+        """Whether all epochs are done, or too many brought no gain."""
         progress = self.state.progress
         patience = self._settings.patience
         return progress.epoch >= self._settings.epochs or 0 < patience <= progress.stale
@@ -225,7 +225,7 @@ class Training:
         return stems.to(self._fabric.device)
 
     def _heed(self, interrupt: Interrupt) -> None:
-        """Stop all processes at the same step, when the first of them was asked to."""
+        """Stop all processes at the same step, once the first process was asked to stop."""
         wanted = interrupt.signum is not None
         if self._fabric.world_size > 1:
             wanted = self._fabric.broadcast(wanted)
@@ -233,7 +233,7 @@ class Training:
             raise Stopped
 
     def _end_epoch(self, epoch: int, interrupt: Interrupt, journal: Journal) -> None:
-        """Score what an epoch came to, and write down what was learnt; 0 is before the first."""
+        """Score the network after an epoch, and save the state; 0 is before the first epoch."""
         progress, every = self.state.progress, self._settings.bss_every
         scores: Scores | None = None
         if self._fabric.is_global_zero:
@@ -276,7 +276,7 @@ class Training:
         return validate(network, songs, self._fabric.device, with_bss=with_bss, after_each=note)
 
     def finish(self, interrupt: Interrupt) -> Outcome:
-        """Score the best network, and store it in half precision where that costs little.
+        """Score the best network, and store it in half precision if that costs little.
 
         For the first process alone.
 
@@ -296,7 +296,7 @@ class Training:
         )
 
     def outcome(self, signum: int | None = None) -> Outcome:
-        """Return what it came to so far."""
+        """Return the result so far."""
         clock, steps = self.clock, max(self.clock.steps, 1)
         return Outcome(
             self.model_path,

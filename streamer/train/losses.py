@@ -1,4 +1,4 @@
-"""What is made small: how far the estimates are from the stems."""
+"""The losses: how far the estimates are from the stems."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Literal
 import torch
 
 LEAST_ERROR = 1e-3
-"""Of a stem's power: what is nearer to it than 30 dB is not pressed any further."""
+"""A share of a stem's power: errors 30 dB below the stem are small enough."""
 LEAST_STEM = 1e-3
-"""Of the mixture's power: a stem below -30 dB of it counts as one of -30 dB."""
+"""A share of the mixture's power: a stem below -30 dB counts as one at -30 dB."""
 STFT_SIZES = (512, 1024, 2048, 4096)
 COMPRESSION = 0.5
-_FLOOR = 1e-7  # of a power: where nothing is, the slope of a root has no end
+_FLOOR = 1e-7  # added to a power: at 0 the slope of a root is infinite
 
 
 def stem_losses(
@@ -23,7 +23,7 @@ def stem_losses(
 ) -> torch.Tensor:
     """Return the loss of each stem, ``(batch, stems)``.
 
-    It is L1 on the waveform, as Demucs has it, or `sdr_losses`, plus ``stft_weight`` times
+    It is L1 on the waveform, as in Demucs, or `sdr_losses`, plus ``stft_weight`` times
     `spectral_losses`. Both arguments are ``(batch, stems, channels, frames)``.
     """
     if kind == "sdr":
@@ -36,11 +36,11 @@ def stem_losses(
 
 
 def sdr_losses(estimates: torch.Tensor, stems: torch.Tensor) -> torch.Tensor:
-    """Return the SDR of each stem with its sign turned, in dB, ``(batch, stems)``.
+    """Return the negative SDR of each stem, in dB, ``(batch, stems)``.
 
-    L1 asks for the median of what a stem could be, which is less than its mean where the network
-    is in doubt; the SDR is highest for the mean. Between two thresholds (`LEAST_ERROR`,
-    `LEAST_STEM`), so that neither a perfect nor a silent stem outweighs the others.
+    L1 leads to the median of what a stem could be. If the network is in doubt, the median is less
+    than the mean, and the mean has the highest SDR. Two thresholds (`LEAST_ERROR`, `LEAST_STEM`)
+    keep a perfect or a silent stem from outweighing the others.
     """
     power = stems.square().mean(dim=(2, 3))
     mixture = stems.sum(1, keepdim=True).square().mean(dim=(2, 3))
@@ -52,7 +52,7 @@ def sdr_losses(estimates: torch.Tensor, stems: torch.Tensor) -> torch.Tensor:
 def spectral_losses(estimates: torch.Tensor, stems: torch.Tensor) -> torch.Tensor:
     """Return L1 between square roots of magnitudes at several resolutions, ``(batch, stems)``.
 
-    The root makes what is quiet count, as in Braun and Tashev, "A consideration of
+    The root makes quiet sounds count, as in Braun and Tashev, "A consideration of
     speech enhancement loss functions", 2021.
     """
     total = torch.zeros(stems.shape[:2], device=stems.device)
@@ -75,9 +75,9 @@ def _compressed(stems: torch.Tensor, size: int, window: torch.Tensor) -> torch.T
 
 
 def mean_loss(losses: torch.Tensor, drop_highest: float = 0.0) -> torch.Tensor:
-    """Return the mean of a batch's losses ``(batch, stems)`` without the highest share of them.
+    """Return the mean of a batch's losses ``(batch, stems)`` without the highest ones.
 
-    What has the highest loss is often what was labelled wrong.
+    The highest losses often come from stems with a wrong label.
     """
     if not drop_highest:
         return losses.mean()

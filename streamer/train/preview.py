@@ -1,4 +1,4 @@
-"""Examples to listen to: what each augmentation does, by itself, and all of them together."""
+"""Examples to listen to: each augmentation alone, and all of them together."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def write_preview(
 ) -> list[Path]:
     """Write ``AUGMENTATION/NUMBER/STEM.wav`` and ``mixture.wav``, the sum; return the folders.
 
-    ``none`` has the same examples as they are, and ``as-trained`` has all as often as the settings
-    say. Each augmentation by itself is made every time.
+    ``none`` has the examples without augmentation. ``as-trained`` has all augmentations, as often
+    as the settings say. A single augmentation is applied to every example.
 
     Raises:
         SinkError: they cannot be written.

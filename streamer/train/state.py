@@ -1,7 +1,7 @@
-"""All that a run has learnt, and how it is written down so that it goes on as if never stopped.
+"""The state of a run, saved so that a resumed run goes on as if it had never stopped.
 
-The random numbers of a step are drawn from its own number (`seed_step`), as those of the examples
-are, so there are none to be kept.
+The random numbers of a step depend on its number alone (`seed_step`), like those of the examples.
+So no state of a generator needs saving.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _FINAL = 0.01  # of the learning rate, where the cosine ends
 
 @dataclass
 class Progress:
-    """Where a run is.
+    """How far a run is.
 
     ``loss_sum`` is of the steps since the last epoch ended, ``best_sdr`` in dB, ``stale`` counts
-    epochs since it was reached, ``history`` has what each epoch came to.
+    epochs since then, ``history`` has the results of each epoch.
     """
 
     step: int = 0
@@ -59,7 +59,7 @@ class State:
 
 
 def make_state(network: Network, settings: TrainSettings, steps: int) -> State:
-    """Return the state before the first of so many steps."""
+    """Return the state before the first step, for this number of steps."""
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -80,7 +80,7 @@ def learning_rate_at(step: int, warmup: int, steps: int) -> float:
 
 def _average(network: Network, decay: float) -> AveragedModel:
     def average(means: Tensors, new: Tensors, steps: torch.Tensor | int) -> None:
-        # early on the mean is of few weights, or random ones would stay in it for long
+        # early on the mean is over few steps, or random weights would stay in it for long
         now = min(decay, (1 + int(steps)) / (10 + int(steps)))
         torch._foreach_lerp_(means, new, 1 - now)
 
@@ -98,7 +98,7 @@ def seed_step(seed: int, step: int, rank: int) -> None:
 
 
 def save_state(path: Path, state: State, settings: TrainSettings) -> None:
-    """Write a state, so that there is always a whole one under the name.
+    """Write a state. There is always a whole one under the name.
 
     Raises:
         SinkError: it cannot be written.
@@ -128,10 +128,10 @@ def save_state(path: Path, state: State, settings: TrainSettings) -> None:
 
 
 def load_state(path: Path, state: State) -> None:
-    """Take up a state that `save_state` wrote.
+    """Load a state that `save_state` wrote.
 
     Raises:
-        WeightsError: the file is damaged, or of another network.
+        WeightsError: the file is damaged, or from another network.
     """
     try:
         with safe_open(str(path), framework="pt") as file:

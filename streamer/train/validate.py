@@ -1,4 +1,4 @@
-"""How well a network separates songs that it does not learn from."""
+"""Score a network on songs that it does not learn from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from streamer.train.corpus import Track
 
 OVERLAP: Final = 0.25
 BSS_SECONDS: Final = 10.0
-"""Of each song, from its middle: SIR and SAR take as long as the sound itself."""
+"""Seconds from the middle of each song: SIR and SAR take as long as the sound itself."""
 MEAN: Final = "mean"
 
 Scores: TypeAlias = Mapping[str, Summary]
@@ -37,9 +37,9 @@ def validate(
 ) -> Scores:
     """Separate tracks as Demucs does, overlapped and without shifts, and score the stems.
 
-    A causal network goes along each track.
+    A causal network hears each track as a stream.
 
-    ``after_each`` is called after each track; what it raises goes through.
+    ``after_each`` is called after each track; its exceptions pass through.
     """
     songs = []
     for track in tracks:
@@ -51,12 +51,12 @@ def validate(
 
 
 def sdr_of(scores: Scores) -> float:
-    """Return the one number to judge by, in dB: the mean of the stems' medians over songs."""
+    """Return the score to judge by, in dB: the mean over stems of the medians over songs."""
     return scores[MEAN].median_sdr_db
 
 
 def named(scores: Scores) -> dict[str, float]:
-    """Return the ratios by names such as ``sdr_vocals``, and ``sdr``, the one to judge by."""
+    """Return the ratios by names such as ``sdr_vocals``, and as ``sdr`` the score to judge by."""
     ratios = {"sdr": sdr_of(scores)}
     stems = {stem: one for stem, one in scores.items() if stem != MEAN}
     ratios |= {f"sdr_{stem}": one.median_sdr_db for stem, one in stems.items()}
