@@ -1,16 +1,17 @@
-"""What OSC addresses mean: pure, a message in, answers out.
+"""The meaning of OSC addresses: pure, a message in, answers out.
 
 ::
 
     /stem/NAME/gain DB      /stem/NAME/mute 0|1     /stem/NAME/solo 0|1     /stem/NAME/pan -1..1
-    /master/gain DB         /dry 0|1                without a value: answers the one that holds
+    /master/gain DB         /dry 0|1                without a value: answers the present one
     /scene PATH             /quit
     /status                 answers /status/state, /status/delay_seconds, ...
     /subscribe [PORT]       controls, status and meters from now on (`subscriptions`)
-    /unsubscribe [PORT]     no more of them
+    /unsubscribe [PORT]     ends that
 
-The manners are those of digital mixing desks (Behringer X32): an address without a value asks for
-it, the answer has the same address. What cannot be done is answered by ``/error ADDRESS SENTENCE``.
+It behaves like a digital mixing desk (Behringer X32): an address without a value asks for it, and
+the answer has the same address. The answer to a message that cannot be obeyed is ``/error ADDRESS
+SENTENCE``.
 Setting the same value again changes nothing. Patterns (``/stem/*/mute``) reach the controls only:
 no pattern ends a run.
 """
@@ -36,12 +37,12 @@ _ERROR: Final = "/error"
 
 
 class UnknownAddressError(SettingsError):
-    """An OSC address means nothing here."""
+    """An OSC address is unknown here."""
 
 
 @dataclass(frozen=True)
 class _Control:
-    """One value that can be asked for and set."""
+    """One value that can be read and set."""
 
     read: Callable[[MixState], float]
     write: Callable[[Any], None]
@@ -61,11 +62,11 @@ class Commands:
         self._values = _values(controls)
 
     def act(self, message: Message) -> list[Message]:
-        """Do what a message says and return the answers.
+        """Obey a message and return the answers.
 
         Raises:
-            UnknownAddressError: the address means nothing.
-            StemstreamError: it cannot be done as said; nothing has changed.
+            UnknownAddressError: the address is unknown.
+            StemstreamError: it cannot be done; nothing has changed.
         """
         address, args = message.address, message.args
         if is_pattern(address):
@@ -105,7 +106,7 @@ class Commands:
 
 
 def error_message(address: str, error: StemstreamError) -> list[Message]:
-    """Return the answer to what could not be done; none to an error, which two would play on."""
+    """Return the answer to a failed message; none to an error, or two programs would never stop."""
     return [] if address.startswith(_ERROR) else [Message(_ERROR, (address, str(error)))]
 
 
@@ -137,7 +138,7 @@ def port_number(args: tuple[Any, ...], default: int) -> int:
     """Return the UDP port that a subscriber names.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: it is not a port.
     """
     if not args:
         return default
@@ -169,7 +170,7 @@ def _values(controls: Controls) -> Mapping[str, _Control]:
 
 def _stem_value(stem: str, field: str, state: MixState) -> float:
     value: float = getattr(state.stems[stem], field)
-    # faders and lamps take numbers; few take OSC's true and false
+    # faders and lamps take numbers; few take the true and false of OSC
     return int(value) if isinstance(value, bool) else value
 
 

@@ -1,4 +1,4 @@
-"""What a person can do to a live run, from the keyboard or over the network."""
+"""The controls of a live run, for the keyboard and the network."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from streamer.live.mixing.mixer import Mixer
 
 
 class Controls(Protocol):
-    """A live run as its keys and its remotes see it; they call from threads of their own."""
+    """A live run as keys and remotes see it; they call from their own threads."""
 
     @property
     def mixer(self) -> Mixer:
         """The mixer."""
 
     def load_scene(self, path: str) -> None:
-        """Recall another scene; raises SettingsError, and changes nothing, where it is wrong."""
+        """Recall another scene; if it is wrong, raise SettingsError and change nothing."""
 
     def quit(self) -> None:
         """End the run."""

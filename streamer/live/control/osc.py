@@ -1,8 +1,8 @@
-"""OSC messages from datagrams and back, and address patterns, safe against rubbish.
+"""OSC messages from datagrams and back, and address patterns, safe against any bytes.
 
-python-osc reads and writes the messages; what stands here keeps strangers' bytes from costing more
-than their length: no recursion, no regular expression made of them, nothing logged. Bundles are
-taken apart and acted on at once, whatever their time tag says.
+python-osc reads and writes the messages. This module makes sure that foreign bytes never cost more
+than their length: no deep recursion, no regular expression made from them, no log. Bundles are
+taken apart and obeyed at once, whatever their time tag says.
 
 Source: the OSC 1.0 specification, https://opensoundcontrol.stanford.edu/spec-1_0.html
 """
@@ -25,7 +25,7 @@ _KNOWN_TYPES: Final = frozenset(b",ihfdsbrmtTFN[]")
 
 
 class OscError(ValueError):
-    """A datagram is no OSC."""
+    """A datagram is not OSC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +37,17 @@ class Message:
 
 
 def parse(datagram: bytes) -> list[Message]:
-    """Return the messages of a datagram: one, or those of a bundle.
+    """Return the messages of a datagram: one, or all of a bundle.
 
     Raises:
-        OscError: it is no OSC.
+        OscError: it is not OSC.
     """
     return list(_messages(datagram, 0))
 
 
 def build(address: str, *args: str | float) -> bytes:
     """Return a message with these arguments as a datagram: int32 or int64, float32, string."""
-    # a file name may hold bytes that are no UTF-8
+    # a file name may have bytes that are not UTF-8
     sent = [
         one.encode("utf-8", "replace").decode() if isinstance(one, str) else one for one in args
     ]
@@ -55,15 +55,15 @@ def build(address: str, *args: str | float) -> bytes:
 
 
 def is_pattern(address: str) -> bool:
-    """Return whether an address stands for several."""
+    """Return whether an address is a pattern that can match several."""
     return any(sign in address for sign in "*?[{")
 
 
 def matches(pattern: str, address: str) -> bool:
-    """Return whether an address pattern means this address.
+    """Return whether an address pattern matches this address.
 
-    ``*`` is any characters, ``?`` one, ``[a-c]`` and ``[!a-c]`` one of a set, ``{a,b}`` one of some
-    words; none of them crosses a slash, but for words.
+    ``*`` matches any characters, ``?`` one, ``[a-c]`` and ``[!a-c]`` one of a set, ``{a,b}`` one of
+    some words. Only words can match a slash.
     """
     # all places in the address where the pattern read so far can end: no backtracking
     ends = {0}
@@ -113,7 +113,7 @@ def _tokens(pattern: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         sign = pattern[at]
         end = pattern.find(closing[sign], at) if sign in closing else -1
         if end < 0:
-            if sign == "*":  # more of them in a row say nothing more
+            if sign == "*":  # several in a row mean the same as one
                 at += len(pattern[at:]) - len(pattern[at:].lstrip("*")) - 1
             yield sign if sign in "*?" else "", (sign,)
             at += 1

@@ -1,12 +1,12 @@
-"""OSC over UDP: one thread that hears commands and pushes what subscribers want to see.
+"""OSC over UDP: one thread that takes commands and sends news to subscribers.
 
 ::
 
     with Remote(session, session.status, port=9000) as remote: ...
 
-`commands` says what the addresses mean, `subscriptions` what subscribers get,
-`PUSH_SECONDS` apart. Nothing here waits for anybody: a flood is read at a bounded rate, and a
-subscriber that does not read misses something.
+`commands` says what the addresses mean. `subscriptions` says what subscribers get, every
+`PUSH_SECONDS`. Nothing here waits for a client: a flood is read at a limited rate, and a subscriber
+that does not read misses messages.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class Remote:
     """An OSC server on a thread of its own.
 
     Args:
-        controls: what the messages act on, called from the thread.
-        status: gives a look at the run, called from the thread.
+        controls: the controls that messages change; called from the thread.
+        status: returns the status of the run; called from the thread.
         port: UDP port; 0 takes a free one.
-        host: address to listen on; the default is heard on this machine alone.
-        tell: is given a sentence the first time something is wrong.
+        host: address to listen on; by default only this machine can reach it.
+        tell: called with a sentence the first time something is wrong.
 
     Raises:
-        SettingsError: nothing can listen there.
+        SettingsError: it cannot listen there.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Remote:
     def close(self) -> None:
         """Stop listening; a thread that has not begun never will."""
         self._stop.close()
-        # a /quit that leads here is served on the thread itself
+        # a /quit may lead here on the thread itself
         if self._thread.ident is None:
             self._socket.close()
             self._stopped.close()
@@ -132,7 +132,7 @@ class Remote:
             self._send(datagram, subscriber)
 
     def _send(self, datagram: bytes, target: Sender) -> None:
-        # who does not listen, or too slowly, misses something: that is UDP
+        # a slow or absent listener misses something: that is UDP
         with contextlib.suppress(OSError):
             self._socket.sendto(datagram, target)
 

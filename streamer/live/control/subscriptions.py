@@ -1,10 +1,10 @@
-"""What the OSC remote does with datagrams, and what its subscribers are sent: no socket, no clock.
+"""Handle OSC datagrams, and make the messages for subscribers: no socket, no clock.
 
-A subscriber gets the controls at once and whenever they change, the status where it changed, and
-the meters each time. It is forgotten after `KEEP_SECONDS`; subscribing again keeps it on. What is
-pushed goes to the machine that the request came from, never to another one.
+A subscriber gets the controls at once and whenever they change, each change of the status, and the
+meters each time. A subscription ends after `KEEP_SECONDS`; subscribing again keeps it. Messages go
+only to the machine that subscribed.
 
-Nothing that arrives here raises or grows: rubbish is counted, and told once.
+No datagram can raise an error or use up memory here. Bad ones are counted, and told once.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ Sender: TypeAlias = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class RemoteCounters:
-    """What has arrived: ``messages`` that meant something, and what was ``refused`` of them.
+    """Counts of what arrived: ``messages`` that were understood, and how many were ``refused``.
 
-    ``unknown`` are addresses that mean nothing here, ``garbled`` datagrams that are no OSC.
+    ``unknown`` counts unknown addresses, ``garbled`` datagrams that are not OSC.
     """
 
     messages: int = 0
@@ -50,7 +50,7 @@ class RemoteCounters:
 
 @dataclass
 class _Subscriber:
-    """When it is forgotten, and what it was sent last, by address."""
+    """When its subscription ends, and the last values sent to it, by address."""
 
     until_seconds: float
     sent: dict[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -60,9 +60,9 @@ class OscSubscriptions:
     """The remote without its socket: datagrams in, datagrams out, time as an argument.
 
     Args:
-        controls: what the messages act on.
-        status: gives a look at the run.
-        tell: is given a sentence the first time something is wrong.
+        controls: the controls that messages change.
+        status: returns the status of the run.
+        tell: called with a sentence the first time something is wrong.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class OscSubscriptions:
         return replace(self._counters, subscribers=len(self._subscribers))
 
     def receive(self, datagram: bytes, sender: Sender, now_seconds: float) -> list[bytes]:
-        """Act on a datagram and return the answers to its sender. Never raises."""
+        """Obey a datagram and return the answers to its sender. Never raises."""
         try:
             messages = parse(datagram)
         except OscError as error:
@@ -96,7 +96,7 @@ class OscSubscriptions:
         ]
 
     def push(self, now_seconds: float) -> list[tuple[bytes, Sender]]:
-        """Return what the subscribers are sent now; forget those whose time is over.
+        """Return the messages for the subscribers now; end old subscriptions.
 
         Never raises.
         """

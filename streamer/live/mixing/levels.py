@@ -1,8 +1,8 @@
-"""Gains, pans and switches: their ranges, what is said of a wrong one, and the numbers they make.
+"""Gains, pans and switches: their ranges, their errors, and their factors.
 
 A gain is in dB, between `OFF_DB` (off: nothing at all) and `MAX_DB`. A pan is -1 (left) to 1
-(right). What goes too low is off; what goes too high is refused, since a wrong unit (a fader that
-sends 0 to 127) must not blast through a PA.
+(right). A gain that is too low is off. A gain that is too high is refused: a wrong unit (a fader
+that sends 0 to 127) must not blast through a PA.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def checked_gain(name: str, value: object) -> float:
     """Return a gain in dB that is between `OFF_DB` and `MAX_DB`.
 
     Raises:
-        SettingsError: it is no number, or over `MAX_DB`.
+        SettingsError: it is not a number, or over `MAX_DB`.
     """
     number = _number(value)
     if number is None or number > MAX_DB + _TOLERANCE:
@@ -42,7 +42,7 @@ def checked_pan(name: str, value: object) -> float:
     """Return a pan between -1 and 1.
 
     Raises:
-        SettingsError: it is no number, or outside.
+        SettingsError: it is not a number, or out of the range.
     """
     number = _number(value)
     if number is None or abs(number) > 1 + _TOLERANCE:
@@ -66,7 +66,7 @@ def checked_switch(name: str, value: object) -> bool:
 
 
 def linear(gain_db: float) -> float:
-    """Return the factor of a gain: exactly 1 at 0 dB, exactly 0 where it is off."""
+    """Return the factor of a gain: exactly 1 at 0 dB, exactly 0 if it is off."""
     return 0.0 if gain_db <= OFF_DB else 10.0 ** (gain_db / 20)
 
 

@@ -9,15 +9,15 @@
 Where each control acts:
 
 - gain, mute, solo and pan of a stem act on the routes of that stem. A stem is heard if it is not
-  muted, and if no stem is on solo or it is one of those; mute goes before solo.
+  muted, and if it is on solo or no stem is. Mute wins over solo.
 - ``mix`` and ``mix-STEM`` are direct feeds: they follow the master gain and the route's own gain,
   so a fader does not leak a stem back into a mix without it.
 - the master gain acts on everything.
-- ``dry`` is the panic switch: every channel that has a route plays what came in, as late as the
-  stems, as if it had a ``mix`` route: whatever is muted, on solo or faded down.
+- ``dry`` is the panic switch: every channel with a route plays the delayed mix, as if it had a
+  ``mix`` route, even if everything is muted, on solo or faded down.
 
-All values stand in one immutable `MixState` that is replaced whole: a reader in another thread sees
-the old or the new one, never half a change. Setting what is set already changes nothing.
+All values are in one immutable `MixState` that is replaced whole. A reader in another thread sees
+the old or the new one, never half a change. Setting the same value again changes nothing.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class StemState:
 
 @dataclass(frozen=True, slots=True)
 class MixState:
-    """All that the mixer holds, at one moment. Every stem is there, in the model's order."""
+    """The whole mix at one moment. Every stem is there, in the model's order."""
 
     stems: Mapping[str, StemState]
     routes: tuple[Route, ...]
@@ -88,10 +88,10 @@ class MixState:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A whole mix to be recalled: what it does not name is at its default.
+    """A whole mix to be recalled. Values that it does not name have their defaults.
 
-    Without ``routes`` or ``fallback``, those that the mixer began with hold. The dry switch is not
-    part of it: a scene must not end an emergency.
+    Without ``routes`` or ``fallback`` the mixer's first ones are used. The dry switch is not part
+    of a scene: recalling one must not end an emergency.
     """
 
     stems: Mapping[str, StemState] = field(default_factory=dict)
@@ -101,10 +101,10 @@ class Scene:
 
 
 class Matrices(NamedTuple):
-    """What a playback port applies: ``(2 * stems + 2, outputs)`` and ``(2, outputs)``, float32.
+    """The gains of a playback port: ``(2 * stems + 2, outputs)`` and ``(2, outputs)``, float32.
 
     The rows of ``gains`` are stem 0 left, stem 0 right, ..., mix left, mix right. ``dry_gains`` are
-    those of the mix where the stems are missing, on top.
+    added for the mix wherever stems are missing.
     """
 
     gains: Samples
@@ -120,7 +120,7 @@ class Mixer:
         stems: names, in the model's order.
         ports: output channels by output, the main output first.
         routes: who hears what; none gives `default_routes`.
-        fallback: what plays where the stems are missing: the dry signal or silence.
+        fallback: what plays if stems are missing: the dry signal or silence.
         on_change: called with each new state, one call at a time, in the thread that made the
             change; it must not change the mixer.
 
@@ -151,7 +151,7 @@ class Mixer:
 
     @property
     def state(self) -> MixState:
-        """What holds now."""
+        """The present mix."""
         return self._state
 
     def set_gain(self, stem: str, gain_db: object) -> None:
@@ -176,15 +176,15 @@ class Mixer:
         self._change(lambda state: replace(state, master_db=checked))
 
     def set_dry(self, on: object) -> None:
-        """Play what came in instead of the stems, or not."""
+        """Play the delayed mix instead of the stems, or not."""
         checked = checked_switch("dry", on)
         self._change(lambda state: replace(state, dry=checked))
 
     def apply(self, scene: Scene) -> None:
-        """Recall a scene as a whole; where it does not fit, nothing changes.
+        """Recall a scene as a whole; if it does not fit, nothing changes.
 
         Raises:
-            SettingsError: it names a stem, output or channel that is not there.
+            SettingsError: it names a stem, output or channel that does not exist.
         """
         for stem in scene.stems:
             self._check_stem(stem)
@@ -201,12 +201,12 @@ class Mixer:
         self._change(lambda state: replace(recalled, dry=state.dry))
 
     def scene(self) -> Scene:
-        """Return what holds now as a scene, to be saved."""
+        """Return the present mix as a scene, to be saved."""
         state = self._state
         return Scene(state.stems, state.routes, state.master_db, state.fallback)
 
     def matrices(self, port: str) -> Matrices:
-        """Return what holds now as the gains of one output."""
+        """Return the present gains of one output."""
         return matrices(self._state, port, self.ports[port])
 
     def _set_stem(self, stem: str, **controls: Any) -> None:
@@ -257,11 +257,11 @@ def matrices(state: MixState, port: str, outputs: int) -> Matrices:
             gains[_rows(stems, left_out)] -= cells
             minus += cells
     if state.dry:
-        # no control of a stem counts, and of several routes of a channel the loudest one does
+        # no control of a stem counts; if a channel has several routes, the loudest one counts
         gains = np.concatenate([np.zeros_like(gains[:-2]), routed])
         dry = np.zeros_like(routed)
     elif state.fallback == "silence":
-        # a mix that lacks its stem to take away goes silent too: its own gain, taken back
+        # without its stem a mix-STEM cannot be made: it goes silent too, its own gain is taken back
         dry = 0 - minus
     else:
         # the loudest stem's gain stands in for all; where the mix plays anyway, nothing is missing
@@ -270,7 +270,7 @@ def matrices(state: MixState, port: str, outputs: int) -> Matrices:
 
 
 def _cells(route: Route, outputs: int) -> npt.NDArray[np.float64]:
-    """Return where a route's left and right go: ``(2, outputs)``."""
+    """Return the factors of a route's left and right on each output: ``(2, outputs)``."""
     cells = np.zeros((2, outputs))
     if len(route.channels) == 1:
         cells[:, route.channels[0] - 1] = 0.5

@@ -1,12 +1,12 @@
-"""Routes: which source plays on which output channels, and how that is written.
+"""Routes: which source plays on which output channels, and their notation.
 
 ::
 
     vocals=1,2                  the stem vocals: left to channel 1, right to channel 2
     drums=3                     a mono sum (half of each side) on channel 3
-    mix=1,2                     what came in, as late as the stems
+    mix=1,2                     the mix, delayed as much as the stems
     mix-vocals=5,6              the mix without the vocals
-    vocals=7,8@-6               6 dB softer than the fader says: for one listener's mix
+    vocals=7,8@-6               6 dB softer than the fader: for one listener's mix
     headphones:vocals=1,2       on the output "headphones" (a part of its name is enough)
 
 Channels count from 1. An output's name may hold colons: the last one ends it.
@@ -36,8 +36,8 @@ _FORM: Final = re.compile(
 class Route:
     """One source on one or two channels (from 1) of one output.
 
-    ``port`` is the output's name; "" is the first one. ``listener`` says for whom it is, where a
-    scene says so.
+    ``port`` is the output's name; "" is the first one. ``listener`` says for whom it is, if a scene
+    tells.
     """
 
     source: str
@@ -53,10 +53,10 @@ class Route:
 
 
 def parse_route(text: str) -> Route:
-    """Read a route as it is written: ``[OUTPUT:]SOURCE=CHANNEL[,CHANNEL][@GAIN_DB]``.
+    """Read a route: ``[OUTPUT:]SOURCE=CHANNEL[,CHANNEL][@GAIN_DB]``.
 
     Raises:
-        SettingsError: it is not written so.
+        SettingsError: it has another form.
     """
     form = _FORM.fullmatch(text.strip())
     if not form:
@@ -74,7 +74,7 @@ def parse_route(text: str) -> Route:
 
 
 def default_routes(stems: Sequence[str], ports: Mapping[str, int]) -> tuple[Route, ...]:
-    """Return what plays where nobody says: a pair for each stem, else all of them on 1,2.
+    """Return the default routes: a pair of channels for each stem, else all stems on 1,2.
 
     ``ports`` are output channels by output. An output with one channel gets the mono sum.
     """

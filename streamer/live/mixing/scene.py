@@ -3,9 +3,9 @@
 ::
 
     master_db = -3.0
-    fallback = "silence"          # where the stems are missing; else "dry"
+    fallback = "silence"          # if stems are missing; or "dry"
 
-    [routes]                      # who hears what, each as --route has it
+    [routes]                      # who hears what, each written as for --route
     front = ["vocals=1,2", "drums=1,2@-3"]
     drummer = ["mix-drums=3,4", "headphones:vocals=1,2@-6"]
 
@@ -15,7 +15,7 @@
     solo = false
     pan = 0.0
 
-Everything may be left out, and is then at its default. ``routes`` may also be a plain list.
+Every value may be left out; then it has its default. ``routes`` may also be a plain list.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _Stamp: TypeAlias = tuple[int, int, int]
 class SceneFile:
     """A scene file that may be edited while its scene plays.
 
-    The caller asks now and then; there is no thread and no clock here.
+    The caller asks from time to time; there is no thread and no clock here.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -59,19 +59,19 @@ class SceneFile:
         self._seen: _Stamp | None = None
 
     def load(self) -> Scene:
-        """Read the scene, and take the file as it is now for known.
+        """Read the scene, and remember this version of the file.
 
         Raises:
-            SettingsError: it cannot be read, or holds something wrong.
+            SettingsError: it cannot be read, or has a wrong value.
         """
         self._loaded = self._seen = self._stamp()
         return load_scene(self.path)
 
     def changed(self) -> bool:
-        """Return whether the file is another than the one loaded, and at rest since the last ask.
+        """Return whether the file has changed since it was loaded, and not since the last call.
 
-        An editor that writes in two steps leaves an empty file for a moment, or none: neither is a
-        change yet.
+        An editor that writes in two steps leaves an empty file for a moment, or none. That does not
+        count as a change yet.
         """
         now = self._stamp()
         at_rest = now is not None and now == self._seen
@@ -79,9 +79,9 @@ class SceneFile:
         return at_rest and now != self._loaded
 
     def follow(self, mixer: Mixer) -> str | None:
-        """Recall the scene again if the file has changed, and return one sentence to be shown.
+        """Recall the scene again if the file has changed, and return one sentence to show.
 
-        A wrong file is told once, until it is changed again; the mixer stays as it is.
+        A wrong file is told once until it changes again; the mixer stays as it is.
         """
         if not self.changed():
             return None
@@ -92,7 +92,7 @@ class SceneFile:
         return f"scene {self.path.name} loaded"
 
     def recall(self, mixer: Mixer) -> None:
-        """Load the scene into a mixer; where it is wrong, the mixer stays as it is.
+        """Load the scene into a mixer; if it is wrong, the mixer stays as it is.
 
         Raises:
             SettingsError: the file is wrong, or does not fit the mixer.
@@ -119,7 +119,7 @@ def load_scene(path: Path) -> Scene:
     """Read a scene file.
 
     Raises:
-        SettingsError: it cannot be read, is no TOML, or holds something wrong.
+        SettingsError: it cannot be read, is not TOML, or has a wrong value.
     """
     place = f"{printable(path)}: "
     text = _text(path)

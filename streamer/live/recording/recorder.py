@@ -5,10 +5,10 @@
     engine thread --write--> ring --recorder thread, twice a second--> Take: a WAV for each stem
                                     sync thread, every two seconds --> the disk itself
 
-`Recorder.write` copies into a lock-free ring and returns. What the ring cannot hold, because the
-disk stands still for longer than `RING_SECONDS`, is dropped, counted, and silent in the files, so
-that a position in a file is always the same moment of the stream. A disk that takes no more ends
-the recording with one sentence in `Recorder.status`; what is written stays valid.
+`Recorder.write` copies into a lock-free ring and returns. If the disk stops for longer than
+`RING_SECONDS`, the ring is full, and frames are dropped and counted. They are silent in the files,
+so a position in a file is always the same moment of the stream. A full disk ends the recording with
+one sentence in `Recorder.status`; the files stay valid.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class RecorderStatus:
     """One look at a recording; counters count since its start.
 
     ``recorded_frames`` are in the files, safe from a kill. ``dropped_frames`` were given but not
-    recorded. ``silent_frames`` are silence in the files where nothing came or it was dropped.
-    ``left_seconds`` is how long the disk will last. ``failure`` is the sentence that tells why the
-    recording ended by itself, else empty.
+    recorded. ``silent_frames`` are silent in the files, since nothing came or it was dropped.
+    ``left_seconds`` is how long the disk will last. ``failure`` says why the recording ended by
+    itself; otherwise it is empty.
     """
 
     folder: Path
@@ -71,12 +71,12 @@ class RecorderStatus:
 class Recorder:
     """Records stems, given in order by one thread, as one WAV a stem in a new take of ``folder``.
 
-    The files begin at the stream's frame ``start_frame``. They are valid at every moment and hold
-    all that came up to ``flush_seconds`` ago (and the time to write it); past ``riff_limit`` bytes
-    they become RF64, which Python's `wave` module does not read.
+    The files begin at the stream's frame ``start_frame``. They are valid at every moment. They lack
+    at most the last ``flush_seconds`` (and the time to write them). Above ``riff_limit`` bytes they
+    become RF64, which Python's `wave` module does not read.
 
     Raises:
-        SettingsError: a value that cannot be used.
+        SettingsError: a value cannot be used.
         SinkError: the folder cannot be made or written to.
     """
 
@@ -115,7 +115,7 @@ class Recorder:
         self._ring = Ring(RING_SECONDS * samplerate, len(names) * channels)
         self._block = np.zeros((_BLOCK_FRAMES, len(names) * channels), np.float32)
         # (position in the ring, frames of silence before it): appended before the samples that
-        # follow, so that whoever sees those samples sees the gap. Each goes with at least a frame.
+        # follow, so a reader of those samples sees the gap. At least one frame follows each.
         self._gaps: deque[tuple[int, int]] = deque()
         self._next_frame = start_frame
         self._dropped_frames = 0
@@ -131,8 +131,8 @@ class Recorder:
     def write(self, start_frame: int, stems: Samples) -> None:
         """Record float32 ``(stems, frames, channels)``, which begin at absolute ``start_frame``.
 
-        Never waits and never raises. What lies before the end of an earlier call, or does not fit
-        in, is dropped; what was left out before ``start_frame`` becomes silence.
+        Never waits and never raises. Frames before the end of an earlier call, and frames that do
+        not fit in, are dropped. A hole before ``start_frame`` becomes silence.
         """
         frames = stems.shape[1] if stems.ndim == 3 else 0
         if (len(stems), *stems.shape[2:]) != self._shape or stems.ndim != 3:
@@ -144,7 +144,7 @@ class Recorder:
         self._dropped_frames += frames - kept
 
     def _keep(self, start_frame: int, stems: Samples) -> int:
-        """Put into the ring what it has room for; return how many frames."""
+        """Put as many frames into the ring as it has room for; return how many."""
         room = min(stems.shape[1], self._ring.writable_frames)
         if room == 0:
             return 0
@@ -156,7 +156,7 @@ class Recorder:
         return written
 
     def status(self) -> RecorderStatus:
-        """How it stands. From any thread; asks nothing of the disk."""
+        """Return the state of the recording. From any thread; does not touch the disk."""
         return RecorderStatus(
             folder=self._take.folder,
             samplerate=self._samplerate,
@@ -168,9 +168,9 @@ class Recorder:
         )
 
     def close(self, timeout_seconds: float = _CLOSE_SECONDS) -> None:
-        """Write what is left and finish the files; a second time does nothing. Never raises.
+        """Write the rest and finish the files; a second time does nothing. Never raises.
 
-        A disk that does not answer within ``timeout_seconds`` is left alone, and told in `status`.
+        It waits ``timeout_seconds`` for the disk at most; after that `status` tells so.
         """
         self._stop.set()
         self._recorder.join(timeout_seconds)
@@ -186,7 +186,7 @@ class Recorder:
             while not self._stop.wait(self._flush_seconds):
                 self._drain()
             self._drain()
-        # It must be done with the files before they are closed.
+        # It must no longer use the files when they are closed.
         self._syncer.join()
         with self._telling():
             self._take.close()
@@ -199,7 +199,7 @@ class Recorder:
                 self._free_bytes = self._take.free_bytes()
 
     def _drain(self) -> None:
-        """Move to the files what is in the ring now, with silence where it has gaps."""
+        """Move the content of the ring to the files, with silence in its gaps."""
         end = self._ring.end_frame
         while (position := self._ring.start_frame) < end:
             if self._gaps and self._gaps[0][0] == position:
@@ -212,7 +212,7 @@ class Recorder:
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
-        """Turn whatever goes wrong into the sentence that ends the recording, not the audio."""
+        """Turn any error into the sentence that ends the recording, but not the audio."""
         try:
             with sink_errors(self._take.folder):
                 yield

@@ -1,8 +1,8 @@
 """The files of one recording: a WAV for each stem, valid at every moment, in a numbered folder.
 
-A take's files are made, with headers, in a hidden folder, which then gets the next free number as
-its name, ``take-001``, in one step. So a take that can be seen holds valid files from the start,
-and neither two runs nor a later one ever write over a take that exists.
+A take's files are made, with headers, in a hidden folder. In one step this folder then gets the
+next free number as its name, ``take-001``. So a visible take has valid files from the start, and no
+run ever writes over an existing take.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from streamer.naming import FileName, distinct_names
 _TAKE = re.compile(r"take-([0-9]+)")
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
-# How far one stem may be ahead of another: that much is lost where the disk is full.
+# How far one stem may be ahead of another: this much is lost if the disk is full.
 _IN_STEP_FRAMES = 1024
 
 # macOS has none; there fsync does the same and a little more.
@@ -38,9 +38,9 @@ _sync_data = getattr(os, "fdatasync", os.fsync)
 class Take:
     """Writes all stems of a recording side by side. `sync` and `free_bytes` are for any thread.
 
-    Killed at any moment, each file is a valid WAV of all that the last `append` wrote to it.
-    After a power cut the same holds of the last `sync`; a header may then count more than there
-    is, up to what was appended since, which readers cut off.
+    If the program is killed, each file is a valid WAV up to the last `append`. After a power cut
+    it is whole up to the last `sync`; the header may then count more frames than there are, and
+    readers stop at the end of the file.
 
     Raises:
         SettingsError: ``names`` cannot be file names.
@@ -97,12 +97,12 @@ class Take:
                 first = index * self._channels
                 writer.write(piece[:, first : first + self._channels])
         for writer in self._writers:
-            # Right behind the samples: what lies beyond the header's count is lost to a kill.
+            # Right after the samples: a kill loses what the header does not count yet.
             writer.refresh()
         self.frames = self._writers[0].frames
 
     def skip(self, frames: int) -> None:
-        """Leave silence; the next `append` makes it count.
+        """Leave silence; it counts from the next `append` on.
 
         Raises:
             OSError: it cannot be written; `close` saves what can be.
@@ -111,7 +111,7 @@ class Take:
             writer.skip(frames)
 
     def sync(self) -> None:
-        """Wait until all that was appended is on the disk itself.
+        """Wait until all appended samples are on the disk itself.
 
         Raises:
             OSError: the disk failed, or a file has been removed.
@@ -122,7 +122,7 @@ class Take:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def free_bytes(self) -> int:
-        """What the disk still takes."""
+        """Return how many bytes the disk still takes."""
         # By descriptor: someone may give the take another name while it is recorded.
         disk = os.fstatvfs(self._files[0].fileno())
         return disk.f_bavail * disk.f_frsize
@@ -130,15 +130,15 @@ class Take:
     def close(self) -> None:
         """Make every file whole, also after an error, and wait until it is on the disk.
 
-        After an error all files end at the same frame: where the shortest one does.
+        After an error all files end at the same frame, at the end of the shortest one.
 
         Raises:
-            OSError: the first thing that failed; the rest was done all the same.
+            OSError: the first error; the rest was done all the same.
         """
         errors = []
         shortest = min(writer.frames for writer in self._writers)
         if any(writer.frames != self.frames for writer in self._writers):
-            shortest -= shortest % 2  # so that no file needs a pad byte, for which there is no room
+            shortest -= shortest % 2  # then no file needs a pad byte, for which there is no room
         self.frames = shortest
         for file, writer in zip(self._files, self._writers, strict=True):
             ending = partial(writer.close, shortest)
@@ -159,7 +159,7 @@ def _checked(names: Sequence[str]) -> tuple[FileName, ...]:
 
 
 def _seed(name: str) -> int:
-    """Of the dither: stems must not share their noise."""
+    """Return the seed of the dither: stems must not share their noise."""
     return zlib.crc32(name.encode(errors="surrogateescape"))
 
 

@@ -1,5 +1,5 @@
-"""What a run measures of itself, and how it is told: numbers, reports, metrics.
+"""The measurements of a run, and how they are told: numbers, reports, metrics.
 
-`observer` gathers from ports and worker, `stamps` and `converters` know when a block passed which
+`observer` gathers from ports and worker, `stamps` and `converters` know when a block passed each
 point, `verdict` judges, `report` and `metrics` tell. Nothing here changes the sound.
 """

@@ -1,4 +1,4 @@
-"""What the converters of the devices delay, as the times that callbacks get with blocks tell."""
+"""The delay of the devices' converters, measured from the times that callbacks get."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 SETTLE_SECONDS = 2.0
-"""What a device says at its start is not yet how it goes on."""
+"""Wait this long: a device's first times are not yet its usual ones."""
 LISTEN_SECONDS = 5.0
 
 
 class ConverterDelay:
-    """The median time between a converter and its callback, once it has been heard for a while.
+    """The median time between a converter and its callback, after some time of listening.
 
-    What PortAudio says of a stream when it is opened is its wish; sound servers buffer more. While
-    it is ``listening``, ``seconds`` is what was heard before, or None; it stays None where the
-    callbacks are told no such time.
+    The latency that PortAudio reports at opening is only its wish; sound servers buffer more. While
+    it is ``listening``, ``seconds`` is the earlier result, or None. It stays None if the callbacks
+    get no such times.
     """
 
     def __init__(self, samplerate: int) -> None:
@@ -28,13 +28,13 @@ class ConverterDelay:
         self.listen()
 
     def listen(self) -> None:
-        """Begin anew: the stream is another."""
+        """Begin again: the stream is a new one."""
         self._first_frame: int | None = None
         self._heard: list[float] = []
         self.listening = True
 
     def feed(self, notes: Iterable[NDArray[Any]]) -> None:
-        """Take in what a callback noted, of `callbacks.LOG`."""
+        """Take the notes of a callback, an array of `callbacks.LOG`."""
         if not self.listening:
             return
         for note in notes:

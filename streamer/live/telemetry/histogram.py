@@ -1,4 +1,4 @@
-"""How often which values came, however many there are: a value of constant size."""
+"""A histogram: how often each value came, in constant memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DECADES: Final = 9
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a histogram comes to; all but the count are nan where it is empty."""
+    """The summary of a histogram; all but the count are nan if it is empty."""
 
     count: int
     min: float
@@ -28,11 +28,11 @@ class Summary:
 
 
 class Histogram:
-    """How often which values came, in bins: constant memory, any number of values.
+    """How often values came, in bins: constant memory for any number of values.
 
-    A bin holds the values above its lower edge up to its upper edge; the first and the last bin
-    are open. A percentile is the mean of the values in the bin where it lies, so that it is off by
-    less than a bin, and by nothing where all the values of that bin are alike.
+    A bin holds the values above its lower edge up to its upper edge; the first and the last bin are
+    open. A percentile is the mean of the values in its bin. So its error is less than a bin, and
+    zero if all values of the bin are equal.
     """
 
     def __init__(self, edges: Sequence[float]) -> None:
@@ -44,20 +44,20 @@ class Histogram:
 
     @classmethod
     def log(cls, bins_per_decade: int = 128) -> Histogram:
-        """Return one for durations from 1 us to 1000 s; the default bins are 1.8% wide."""
+        """Return a histogram for durations from 1 us to 1000 s; the default bins are 1.8% wide."""
         bins = DECADES * bins_per_decade
         return cls([LEAST_SECONDS * 10 ** (i / bins_per_decade) for i in range(bins + 1)])
 
     @classmethod
     def linear(cls, least: float, most: float, bins: int) -> Histogram:
-        """Return one with bins of the same width."""
+        """Return a histogram with bins of equal width."""
         return cls([least + (most - least) * i / bins for i in range(bins + 1)])
 
     def feed(self, value: float) -> None:
-        """Count a value; what is not finite is left out."""
+        """Count a value; values that are not finite are left out."""
         if not math.isfinite(value):
             return
-        value = float(value)  # numpy's would stick to all that is reckoned from it
+        value = float(value)  # a numpy number would spread to every result
         index = bisect_left(self.edges, value)
         self._sums[index] += value
         self._counts[index] += 1
@@ -76,11 +76,11 @@ class Histogram:
 
     @property
     def mean(self) -> float:
-        """Their mean; nan where there are none."""
+        """Their mean; nan if there are none."""
         return self.total / self.count if self.count else math.nan
 
     def percentile(self, percent: float) -> float:
-        """Return the value that ``percent`` of all do not exceed; nan where there are none."""
+        """Return the value that ``percent`` of all do not exceed; nan if there are none."""
         counts = list(self._counts)
         rank = max(1, math.ceil(round(sum(counts) * percent / 100, 6)))
         below = 0
@@ -99,7 +99,7 @@ class Histogram:
         return Summary(self.count, self.min, self.mean, p50, p95, p99, p99_9, self.max)
 
     def bins(self) -> list[tuple[float, float, int]]:
-        """Return the bins from the first to the last that has any: lower edge, upper edge, count.
+        """Return the bins from the first to the last one in use: lower edge, upper edge, count.
 
         An open bin ends at the least or the largest value.
         """

@@ -1,17 +1,17 @@
-"""Where the time between the input and the output of a live run goes: values only.
+"""The time between the input and the output of a live run, stage by stage: values only.
 
 ::
 
     ADC -> ring -> window full -> queued -> inference start -> inference end -> stitched -> DAC
        capture   fill          cut       queue            inference           stitch    playback
 
-A window is stamped at each arrow's end (`WindowTimes`); a `Stage` is the time between two stamps
-that follow each other, so the stages of a window add up to its delay. `LatencyLog` takes the
+A window gets a stamp at each arrow's end (`WindowTimes`). A `Stage` is the time from one stamp to
+the next, so the stages of a window add up to its delay. `LatencyLog` takes the
 windows in and keeps a `Histogram` for each stage and a `Timeline` of the run, in memory that does
 not grow. `BlockClock` tells when a frame passed a device, from the blocks the device asked for.
 
 All times are seconds on one clock that does not jump, such as `time.monotonic`. A log has one
-writer; what another thread reads meanwhile may lack the last window.
+writer; another thread may read it, and may miss the last window.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DEVIATION_BIN_SECONDS: Final = 0.0002
 
 
 class Stage(StrEnum):
-    """A part of the way, in order; no two overlap and nothing lies between them."""
+    """A part of the way, in order, without overlaps and without holes."""
 
     CAPTURE = "capture"
     FILL = "fill"
@@ -103,11 +103,11 @@ class WindowTimes:
 
 @dataclass(frozen=True, slots=True)
 class TimelinePoint:
-    """A stretch of the run: what its windows had in common.
+    """The windows of a stretch of the run, summed up.
 
-    ``start_frame`` is where it begins. Of the ``windows``, so many were ``missed``. The delays
-    and stages are of the windows all of whose stamps are known, and nan where there are none; the
-    mean stages add up to the mean delay.
+    ``start_frame`` is where it begins. ``missed`` of its ``windows`` were missed. The delays and
+    stages are of the windows with all stamps, and nan if there are none; the mean stages add up to
+    the mean delay.
     """
 
     start_frame: int
@@ -196,7 +196,7 @@ class LatencyLog:
         self.missed = 0
 
     def announce(self, delay_seconds: float) -> None:
-        """Say what the delay is from now on: a device that came back may have another."""
+        """Set the delay from now on: a device that came back may have another."""
         self.announced_delay_seconds = delay_seconds
 
     def trust(self, *, sure: bool) -> None:
@@ -218,7 +218,7 @@ class LatencyLog:
 
 
 class BlockClock:
-    """When a frame passed a device, from the frame and time at which each of its blocks began.
+    """When a frame passed a device, worked out from the first frame and time of each block.
 
     Between two blocks the frames go at the nominal rate, but none passes after the next block has
     begun. It remembers the last ``blocks`` blocks.

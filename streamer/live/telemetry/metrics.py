@@ -5,9 +5,9 @@
     with MetricsServer(look, latency, port=9464) as server:     # http://127.0.0.1:9464/metrics
         ...
 
-Nothing is gathered between two scrapes: each asks for a `Status` and reads the histograms that the
-run keeps anyway. The server has its own thread, and one for each scrape, none of which the audio
-waits for.
+Nothing is gathered between two scrapes. A scrape asks for a `Status` and reads the histograms that
+the run keeps anyway. The server has its own thread, and one for each scrape; the audio waits for
+none of them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ POLL_SECONDS: Final = 0.1
 MOST_CONNECTIONS: Final = 16
 BUCKETS: Final = 4 * DECADES
 LEAST_BUCKET_SECONDS: Final = 1e-3
-"""Of the many bins of a histogram, Prometheus gets four a decade, from here on."""
+"""Prometheus gets only four bins a decade, from here on."""
 
 COUNTERS: Final[Mapping[str, str]] = {
     "xruns": "Callbacks that found too little to play or no room for what was taken.",
@@ -64,7 +64,7 @@ GAUGES: Final[Mapping[str, tuple[str, str]]] = {
 
 
 class RunCollector:
-    """Makes metrics of a look at a run and of its log."""
+    """Makes metrics from a run's status and its log."""
 
     def __init__(self, look: Callable[[], Status], latency: LatencyLog) -> None:
         self._look = look
@@ -81,7 +81,7 @@ class RunCollector:
             yield CounterMetricFamily(f"stemstream_{name}", text, getattr(status, name))
         for name, (metric, text) in GAUGES.items():
             value = getattr(status, name)
-            if value is not None:  # where no file is played there is no song
+            if value is not None:  # without a played file there is no song
                 yield GaugeMetricFamily(f"stemstream_{metric}", text, value)
         yield from self._delays()
         yield from _meters(status)
@@ -108,7 +108,7 @@ class MetricsServer:
     """Serves the metrics until it is closed; ``port`` 0 takes a free one.
 
     Raises:
-        SettingsError: the port is taken, or the host is none of this machine's.
+        SettingsError: the port is taken, or the host is not an address of this machine.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class MetricsServer:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A thread for each scrape; a client that breaks off is no news for the terminal."""
+    """A thread for each scrape; nothing is printed if a client breaks off."""
 
     daemon_threads = True
 
@@ -156,9 +156,9 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(address, _Handler)
 
     def get_request(self) -> Any:
-        """Take a connection, or wait a little: one that cannot be taken is offered again at once.
+        """Take a connection; wait a little if no file descriptor is left.
 
-        That is so while no file descriptor is left.
+        Without the wait the same connection would be offered again at once.
         """
         try:
             return super().get_request()

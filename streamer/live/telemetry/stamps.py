@@ -1,4 +1,4 @@
-"""When each window of a live run passed each point of its way, from what each point knows."""
+"""When each window of a live run passed each point of its way."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from streamer.pipeline.worker import WindowJob
 
 BLOCKS = 8192
 WAITING_WINDOWS = 1024
-"""More windows do not wait to be played: the output is away, and the oldest have passed unheard."""
+"""No more windows wait for the output: if it is away, the oldest have passed unheard."""
 
 
 class Stamps:
-    """Takes in the notes of the callbacks and the jobs of the worker; feeds a `LatencyLog`.
+    """Takes the notes of the callbacks and the jobs of the worker; feeds a `LatencyLog`.
 
     Positions are input frames of the stream at ``samplerate``, jobs' at ``model_samplerate``.
     """
@@ -34,7 +34,7 @@ class Stamps:
         self._waiting: deque[tuple[int, WindowTimes]] = deque()
 
     def captured(self, notes: NDArray[Any]) -> None:
-        """Take in what the capture callback noted, an array of `callbacks.LOG`."""
+        """Take the notes of the capture callback, an array of `callbacks.LOG`."""
         for note in notes:
             called, before = float(note["called_seconds"]), float(note["converter_seconds"])
             if not math.isnan(before):  # a file has no converter
@@ -43,13 +43,13 @@ class Stamps:
             self._written_at.append(called)
 
     def played(self, notes: NDArray[Any]) -> None:
-        """Take in what the first output's playback callback noted."""
+        """Take the notes of the first output's playback callback."""
         for note in notes:
             ahead = 0.0 if math.isnan(note["converter_seconds"]) else note["converter_seconds"]
             self._dac.feed(float(note["position"]), float(note["called_seconds"] + ahead))
 
     def finished(self, job: WindowJob, stitched: float, *, played: bool) -> None:
-        """Take in a window whose stems are in the output ring since ``stitched``, or are not."""
+        """Take a window; its stems, if any, are in the output ring since ``stitched``."""
         window = job.window
         around = window.schedule.around
         assert around is not None
@@ -90,7 +90,7 @@ class Stamps:
         return model_frame * samplerate // model_samplerate
 
     def _converted(self, frame: int) -> float:
-        """Return when the converter took the frame in; of a file, when it was read."""
+        """Return when the converter recorded the frame; for a file, when it was read."""
         seconds = self._adc.at(frame)
         return self._written(frame) if seconds is None else seconds
 
