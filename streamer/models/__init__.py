@@ -1,10 +1,10 @@
-"""Models: which there are, where their weights are, and one call that makes them ready.
+"""Models: a list of them, their weights, and one call that makes a model ready.
 
 ::
 
-    info, names              what is known about a model (`weights.registry`)
-    available, download      where its weights are now, and fetching them (`weights.places`)
-    resolve_auto             what the model name ``auto`` means here and now
+    info, names              the facts about a model (`weights.registry`)
+    available, download      where its weights are now; fetch them (`weights.places`)
+    resolve_auto             the model that the name ``auto`` means now
     load                     name -> `Bag`, ready to separate (`loading`)
     Bag, Member, Separator   what the engine sees (`separator`)
 

@@ -1,7 +1,7 @@
-"""Have the C library keep the memory that a window's computation frees, for the next window.
+"""Make the C library keep the memory that one window frees, for the next window.
 
-glibc gives large blocks back to the kernel when they are freed, so each window would fault all
-of its pages in again: a quarter of the time, where we measured (`bench/throughput.py`).
+glibc gives large freed blocks back to the kernel. Each window would then fault all its pages in
+again, which took a quarter of the time where we measured (`bench/throughput.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TOP_PAD_BYTES = 64 << 20
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc so, for this process; other C libraries are left as they are."""
+    """Set this in glibc for this process; other C libraries stay as they are."""
     if platform.libc_ver()[0] != "glibc":
         return
     mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""How long a window takes on this machine: a few are timed, and the result is kept for next time.
+"""Time a few windows on this machine, and keep the result for the next run.
 
 ::
 
@@ -28,25 +28,25 @@ from streamer.models.separator import Bag, Separator, Streaming
 Clock = Callable[[], float]
 
 WARM_UP_ROUNDS: Final = 2
-"""A network is slow at the first window of a new length and still somewhat at the second: memory is
-fetched, kernels are chosen."""
+"""A network is slow at the first window of a new length, and a little slow at the second: it gets
+memory and chooses kernels."""
 FEWEST_ROUNDS: Final = 5
 MOST_ROUNDS: Final = 40
 ENOUGH_SECONDS: Final = 2.0
-"""Once the fewest rounds are timed, no further one begins after so long."""
+"""After the least number of rounds, no further one begins after this time."""
 TAIL: Final = 1.2
-"""The p99 is taken to be at least so many medians: a few windows do not show the tail."""
+"""The p99 counts as at least this many medians: a few windows do not show the tail."""
 STEADY: Final = 1.4
-"""A p99 of more medians shows a busy machine: such a timing is used, but not kept. Beside other
-programs on two cores the embedded model took up to 50 times as long as alone."""
+"""If the p99 is more medians than this, the machine is busy: the timing is used, but not kept.
+Beside other programs on two cores the embedded model took up to 50 times as long as alone."""
 MAX_AGE_SECONDS: Final = 7 * 24 * 3600.0
 LAYOUT: Final = 3
-"""Goes up when the meaning of what is stored changes; other layouts are timed anew."""
+"""Raise this when the meaning of the stored values changes; other layouts are timed again."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowTiming:
-    """What one window costs: seconds for one pass of every member of the bag."""
+    """The cost of one window: seconds for one pass of every member of the bag."""
 
     window_frames: int
     p50_seconds: float
@@ -54,7 +54,7 @@ class WindowTiming:
 
     @property
     def steady(self) -> bool:
-        """Whether the rounds were so alike that nothing else can have run beside them."""
+        """Whether the rounds were so equal that no other program can have disturbed them."""
         return self.p99_seconds <= STEADY * self.p50_seconds
 
     def scaled(self, passes: int) -> WindowTiming:
@@ -66,9 +66,9 @@ class WindowTiming:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is timed. ``backend`` names all that runs the model: library, device, number type.
+    """The thing that is timed. ``backend`` names library, device and number type.
 
-    ``stems`` are those that are wanted (empty: all), since a bag runs only the members for them.
+    ``stems`` are the wanted ones (empty: all), since a bag runs only the members for them.
     """
 
     model: str
@@ -95,11 +95,11 @@ def calibrate(
     store: CalibrationStore | None = None,
     clock: Clock = time.perf_counter,
 ) -> Calibration:
-    """Return how long windows of each length take; time those that the store does not know, and
-    keep them if the machine was not busy with something else.
+    """Return how long windows of each length take.
 
-    ``make_bag`` gives the model for a window length in seconds; it is not called for those that are
-    known. ``clock`` gives seconds.
+    Lengths that the store does not know are timed, and kept if the machine was not busy.
+    ``make_bag`` makes the model for a window length in seconds; it is not called for known lengths.
+    ``clock`` returns seconds.
 
     Raises:
         ModelError: the model fails.
@@ -120,10 +120,10 @@ def calibrate(
 def time_bag(
     bag: Bag, *, clock: Clock = time.perf_counter, sleep: Callable[[float], None] = time.sleep
 ) -> WindowTiming:
-    """Time a live window of the bag's own length, of which at most the newest half is wanted.
+    """Time a live window of the bag's own length; at most its newest half is wanted.
 
-    What goes along a stream is given what such a window brings it, when it would come: between two
-    short calls processors slow down and caches go cold. ``sleep`` waits for that.
+    A model that remembers gets the new part of such a window at the time when it would come:
+    between two short calls processors slow down and caches go cold. ``sleep`` waits for that time.
 
     Each round is one pass of every member.
 
@@ -150,7 +150,7 @@ def time_bag(
 
 
 def live_call(separator: Separator) -> Callable[[], Samples]:
-    """Return what separates the next window of noise, as a live run does it."""
+    """Return a function that separates the next window of noise, as a live run does."""
     if isinstance(separator, Streaming):
         new_frames = separator.stride.new_frames(separator.window_frames)
         return functools.partial(separator.begin(), noise(new_frames, separator.channels))
@@ -160,7 +160,7 @@ def live_call(separator: Separator) -> Callable[[], Samples]:
 
 
 def noise(frames: int, channels: int) -> Samples:
-    """Return what windows are timed with, ``(frames, channels)``: silence may take a short cut."""
+    """Return noise to time with, ``(frames, channels)``: silence may take a short cut."""
     return 0.1 * np.random.default_rng(0).standard_normal((frames, channels), np.float32)
 
 
@@ -169,7 +169,7 @@ class CalibrationStore:
 
     Args:
         folder: where they are (default: the user's cache folder).
-        max_age_seconds: what is older is timed again; 0 times everything again.
+        max_age_seconds: older timings are made again; 0 times everything again.
         now: seconds since 1970.
     """
 
@@ -185,7 +185,7 @@ class CalibrationStore:
         self._now = now
 
     def read(self, subject: Subject) -> Mapping[float, tuple[int, WindowTiming]]:
-        """Return sample rate and timing of each window length that is known, by its seconds."""
+        """Return sample rate and timing of each known window length, by its seconds."""
         known = {}
         for seconds, entry in self._store.read(_identity(subject)).items():
             with contextlib.suppress(TypeError, ValueError, KeyError, OverflowError):
@@ -197,7 +197,7 @@ class CalibrationStore:
     def write(
         self, subject: Subject, window_seconds: float, samplerate: int, timing: WindowTiming
     ) -> None:
-        """Keep the timing of one window length beside those that are there."""
+        """Keep the timing of one window length beside the others."""
         entry = {
             **dataclasses.asdict(timing),
             "samplerate": samplerate,

@@ -1,9 +1,9 @@
-"""What can run a model here, and which of it does so fastest: measured once, then remembered.
+"""The backends that can run a model here, and the fastest: measured once, then remembered.
 
 ::
 
     torch     float32             the reference
-    torch     bfloat16, float16   products in half the digits (`quantized`)
+    torch     bfloat16, float16   products with half the bits (`quantized`)
     openvino  float32, bfloat16   HTDemucs and the causal network on a CPU; an extra
     native    float32             the causal network on a CPU: this project's own code
 """
@@ -29,11 +29,12 @@ from streamer.settings import Library, Precision
 
 LAYOUT: Final = 1
 MOST_ROUNDS: Final = 10
-"""So many windows are timed of each, turn about, and the best counts: other load only adds."""
+"""The most windows to time on each, in turn. The best one counts: other load only adds."""
 ENOUGH_SECONDS: Final = 4.0
-"""Once all together took so long, no further round begins."""
+"""After this time in all no further round begins."""
 NOT_WORTH_IT: Final = 0.01
-"""Below this share of real time no other backend is tried: making its graph takes seconds."""
+"""If a backend takes less than this share of real time, no other is tried: a graph takes
+seconds to make."""
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -80,12 +81,12 @@ def eligible(library: Library | None, precision: Precision, device: str) -> tupl
     """Return the backends that may run a network, if it is one of a kind that they know.
 
     Args:
-        library: the only one that may (None: any that is installed).
-        precision: the least precise numbers that may be computed in.
+        library: the only allowed one (None: any that is installed).
+        precision: the least precise numbers that are allowed.
         device: the kind of device: ``cpu``, ``cuda``, ...
 
     Raises:
-        SettingsError: they exclude each other.
+        SettingsError: the arguments exclude each other.
         ModelError: the library is not installed.
     """
     if precision == "float16" and device == "cpu":
@@ -109,14 +110,14 @@ def eligible(library: Library | None, precision: Precision, device: str) -> tupl
 
 
 class Choices:
-    """Which backend was fastest, by what it was asked to run; kept on disk for next time."""
+    """The fastest backend for each task; kept on disk for the next run."""
 
     def __init__(self, store: JsonStore | None = None, clock: Clock = time.perf_counter) -> None:
         self._store = store or JsonStore(cache_folder("backends"), LAYOUT)
         self._clock = clock
 
     def known(self, subject: Mapping[str, Any], backends: Sequence[Backend]) -> Backend | None:
-        """Return the backend that was fastest, if these were measured before."""
+        """Return the fastest backend, if these were measured before."""
         name = self._store.read(_identity(subject, backends)).get("fastest")
         return next((one for one in backends if one.name == name), None)
 
@@ -127,12 +128,12 @@ class Choices:
         make: Callable[[Backend], Separator],
         windows: WindowKind,
     ) -> Backend:
-        """Time a window on each backend, or of a live window the newest half; keep the fastest.
+        """Time a window on each backend (the newest half of a live window); keep the fastest.
 
-        One that cannot run the network is passed over.
+        A backend that cannot run the network is skipped.
 
         Raises:
-            ModelError: none can.
+            ModelError: no backend can.
         """
         _LOG.info("what runs the model fastest here is measured, once")
         separators: dict[Backend, Separator] = {}

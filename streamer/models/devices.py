@@ -1,4 +1,4 @@
-"""Which device a model runs on."""
+"""The device that a model runs on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def kind_of(wish: str) -> str:
-    """Return the kind of the device of that name; torch is imported only where there may be others.
+    """Return the kind of the device of that name; torch is imported only if it may not be a CPU.
 
     Raises:
         ModelError: see `pick_device`.
@@ -34,7 +34,7 @@ def pick_device(wish: str) -> torch.device:
     """Return the device of that name; ``auto`` is cuda, else mps, else cpu.
 
     Raises:
-        ModelError: it is not on this machine, or is no device at all.
+        ModelError: it is not on this machine, or not a device at all.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""The networks of one model: their files, what is known of them, and separators over them."""
+"""The networks of one model: their files, their facts, and separators over them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 
 
 class Networks:
-    """The networks of a place. Each is read once at most in a precision, and not without need.
+    """The networks of a place. Each is read once at most for a precision, and only if needed.
 
     Args:
-        place: where they are.
-        trust_checkpoint: read pickles too, which can run code.
-        threads: how many threads one may use (None: as torch does; one along a stream).
+        place: where they are. trust_checkpoint: read pickles too, which can run code. threads: how
+        many threads one may use (None: torch's choice; one for a model that remembers).
     """
 
     def __init__(self, place: Place, trust_checkpoint: bool, threads: int | None) -> None:
@@ -39,7 +38,7 @@ class Networks:
         self._read: dict[tuple[str, Precision], Network] = {}
 
     def digest(self, member: str) -> str:
-        """Return what tells its weights from others."""
+        """Return the identity of its weights."""
         return self._graphs_of(member).digest
 
     def facts(self, member: str) -> NetworkFacts:

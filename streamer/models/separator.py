@@ -1,4 +1,4 @@
-"""What the engine asks of a model, and the bag that holds one or several.
+"""The interface of a model to the engine, and the bag of one or several networks.
 
 A *separator* is one network behind one call. A *bag* averages several with a weight per source, as
 `demucs.apply.BagOfModels` does; a single model is a bag of one.
@@ -19,8 +19,8 @@ from streamer.naming import distinct_names
 
 WHOLE: Final = slice(None)
 CONTEXT_HOPS: Final = 20
-"""How much of the past the windows of a streaming network carry: what is dropped between two of
-them is caught up from it."""
+"""How much past the windows of a streaming network carry: after dropped windows the network catches
+up from it."""
 
 
 class Separator(Protocol):
@@ -38,18 +38,18 @@ class Separator(Protocol):
 
     @property
     def channels(self) -> int:
-        """How many channels it takes, and each of its stems has."""
+        """The number of channels of its input, and of each stem."""
         ...
 
     @property
     def window_frames(self) -> int:
-        """The window that it separates at a time, at most."""
+        """The longest window that it separates at a time."""
         ...
 
     def input_frames(self, window_frames: int) -> int:
-        """Return how many frames it wants to be given for a window of ``window_frames``.
+        """Return how many frames it wants to see for a window of ``window_frames``.
 
-        Never less than that. What is more is real audio around the window, half on each side
+        Never less than that. The rest is real audio around the window, half on each side
         (`demucs.apply.TensorChunk.padded`).
         """
         ...
@@ -57,8 +57,8 @@ class Separator(Protocol):
     def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
         """Separate ``(windows, frames, channels)`` into ``(windows, stems, kept, channels)``.
 
-        ``kept`` are the frames that are wanted of each window: what lies around them may cost less.
-        Of silence, every stem is silence.
+        ``kept`` are the wanted frames of each window; the others may be computed with less work.
+        Every stem of silence is silence.
         """
         ...
 
@@ -76,7 +76,7 @@ class WindowKind:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How much of a file a separator is best given: windows in a call, and calls at a time."""
+    """The best load for a separator in a file run: windows in a call, and calls at a time."""
 
     windows: int = 1
     calls: int = 1
@@ -84,23 +84,23 @@ class Load:
 
 @runtime_checkable
 class Adaptive(Separator, Protocol):
-    """A separator that knows what suits it, and changes what it does where it must."""
+    """A separator that knows its best load, and adapts if it must."""
 
     def best_load(self) -> Load:
-        """Return what suits it; this may take the time of a window."""
+        """Return the best load; this may take the time of a window."""
         ...
 
     def take_notes(self) -> list[str]:
-        """Return what the user should know of how it ran since this was asked last."""
+        """Return notes for the user on how it ran since the last call."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Stride:
-    """How a network goes along a stream, which it remembers instead of being shown it again.
+    """How a network steps along a stream. It remembers the past, so it needs no old audio again.
 
-    It takes whole hops of ``hop_frames``, and gives as many frames of the stems, which lag what it
-    has heard by ``lookahead_frames``: whole hops, too.
+    It takes whole hops of ``hop_frames``, and gives the same number of frames of stems. They come
+    ``lookahead_frames`` later; that is a number of whole hops, too.
     """
 
     hop_frames: int
@@ -108,28 +108,28 @@ class Stride:
 
     @property
     def context_frames(self) -> int:
-        """What of a window the network has heard before, if none was dropped."""
+        """The part of a window that the network has heard before, if none was dropped."""
         return CONTEXT_HOPS * self.hop_frames
 
     def window_frames(self, hops: int) -> int:
-        """Return the length of a window that brings so many hops."""
+        """Return the length of a window with this many new hops."""
         return self.context_frames + hops * self.hop_frames + self.lookahead_frames
 
     def new_frames(self, window_frames: int) -> int:
-        """Return how much of a window is new: whole hops, 0 where it is too short for one."""
+        """Return how much of a window is new: whole hops; 0 if it is too short for one."""
         new_frames = window_frames - self.context_frames - self.lookahead_frames
         return max(0, new_frames // self.hop_frames) * self.hop_frames
 
 
 FILE_HOPS: Final = 64
-"""How many hops a streaming network is best given where nobody waits for them."""
+"""How many hops a streaming network gets at once in a file run."""
 
 
 def window_of_stream(stride: Stride, samplerate: int, segment: float | None) -> int:
-    """Return how long a streaming network's windows are: ``segment`` seconds, or as suits files.
+    """Return the window length of a streaming network: ``segment`` seconds, or the best for files.
 
     Raises:
-        SettingsError: no hop fits into them.
+        SettingsError: no hop fits into a window.
     """
     if segment is None:
         return stride.window_frames(FILE_HOPS)
@@ -151,7 +151,7 @@ class ModelStream(Protocol):
 
 
 def along(stream: ModelStream, stride: Stride, song: Samples) -> Samples:
-    """Take a whole song along a stream of its own; return its stems, in time with it.
+    """Separate a whole song as one stream; return its stems, without the delay.
 
     ``song`` is ``(frames, channels)``, the stems are ``(stems, frames, channels)``.
     """
@@ -165,26 +165,26 @@ def along(stream: ModelStream, stride: Stride, song: Samples) -> Samples:
 
 @runtime_checkable
 class Streaming(Separator, Protocol):
-    """A separator that can also go along a stream; called with windows it hears nothing else."""
+    """A separator that can also remember a stream; called with a window, it hears only that."""
 
     @property
     def stride(self) -> Stride:
-        """How it does."""
+        """How it steps along."""
         ...
 
     @property
     def level_rms(self) -> float:
-        """The RMS of the music that it learnt from; what comes at another level it knows less."""
+        """The RMS of the music that it learnt from; it separates other levels less well."""
         ...
 
     def begin(self) -> ModelStream:
-        """Begin a stream of which nothing was heard yet."""
+        """Begin a new stream, with an empty memory."""
         ...
 
 
 @dataclass(frozen=True)
 class Member:
-    """One network of a bag. ``weights`` has one number per source; 0 means: not asked."""
+    """One network of a bag. ``weights`` has one number per source; 0: not used for it."""
 
     separator: Separator
     weights: tuple[float, ...]
@@ -194,12 +194,12 @@ class Member:
 class Bag:
     """A model as the engine sees it: its members, all with the same stems, rate and channels.
 
-    A member the wanted stems do not need is None (its weights are not even loaded); the place
-    stays, so that the random shifts of the others do not depend on what is wanted. ``note`` is what
-    the user should know of how the model was chosen, ``backend`` what it runs on.
+    A member that the wanted stems do not need is None (its weights are not even loaded). Its place
+    stays, so the random shifts of the others never change. ``note`` tells the user how the model
+    was chosen, ``backend`` what it runs on.
 
     Raises:
-        ModelError: the stems' names cannot be files beside each other.
+        ModelError: the stems' names cannot be file names in one folder.
     """
 
     name: str
@@ -219,23 +219,23 @@ class Bag:
 
     @property
     def stride(self) -> Stride | None:
-        """How its members go along a stream, if they do: all the same way."""
+        """How its members step along a stream, if they do: all in the same way."""
         separators = [member.separator for member in self.members if member is not None]
         return separators[0].stride if isinstance(separators[0], Streaming) else None
 
     @property
     def level_rms(self) -> float:
-        """The RMS that music is best given with: windowed networks even it out themselves."""
+        """The best RMS for the music; networks with windows normalize it themselves."""
         separators = [member.separator for member in self.members if member is not None]
         return separators[0].level_rms if isinstance(separators[0], Streaming) else 1.0
 
     def best_load(self) -> Load:
-        """Return what suits all members; they need not know anything of it."""
+        """Return the best load for all members, if they know one."""
         separators = [member.separator for member in self.members if member is not None]
         loads = [s.best_load() if isinstance(s, Adaptive) else Load() for s in separators]
         return Load(min(load.windows for load in loads), min(load.calls for load in loads))
 
     def take_notes(self) -> list[str]:
-        """Return what the user should know of how the members ran since this was asked last."""
+        """Return notes for the user on how the members ran since the last call."""
         separators = [member.separator for member in self.members if member is not None]
         return [note for s in separators if isinstance(s, Adaptive) for note in s.take_notes()]

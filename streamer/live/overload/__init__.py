@@ -1,5 +1,5 @@
-"""What is given up where the model does not keep up, and when it is tried again.
+"""Do less work if the model does not keep up, and more again later.
 
-`deadlines` holds each window against its time, `ladder` decides (pure, the caller brings the time),
-`degrade` has the processor do it.
+`deadlines` compares each window with its deadline, `ladder` decides (pure, the caller brings the
+time), `degrade` changes the processor.
 """

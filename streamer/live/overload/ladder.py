@@ -1,13 +1,13 @@
-"""What to give up, and when, where the model does not keep up: a pure state machine.
+"""Which work to give up, and when, if the model does not keep up: a pure state machine.
 
 ::
 
     ladder = Ladder(make_rungs(plan))
     change = ladder.feed(now_seconds, compute_seconds, missed)   # after each window
     if change is not None:
-        print(change.told)          # and go on with change.rung: no further step is told twice
+        print(change.told)          # and go on with change.rung; each step is told once
 
-All rungs have the same delay: a wider hop is paid for with lookahead.
+All rungs have the same delay: a longer hop is paid for with lookahead.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from streamer.live.planning.plan import LivePlan, delay_of
 from streamer.models.calibration import WindowTiming
 
 OVERLOAD_SECONDS: Final = 2.0
-"""So long the load is over the time that there is, or windows are missed again and again, before
-anything is given up: a hiccup costs what it lasts."""
+"""Work is given up only after the load was too high, or windows were missed, for this long. A
+hiccup costs only the time that it lasts."""
 FEWEST_WINDOWS: Final = 3
-"""Of long hops so many are looked at, at least, however long that takes."""
+"""With long hops at least this many windows are looked at, however long that takes."""
 PAUSE_SECONDS: Final = 0.5
 PAUSE_WINDOWS: Final = 2
-"""So much sound, so many windows in time end a spell of misses: what comes then is another."""
+"""This much sound and this many windows in time end a series of misses."""
 MOST_HOPS: Final = 2.0
-"""One window counts as no more load than so many hops: a hiccup is no load."""
+"""A window counts as at most this many hops of load: a hiccup is not load."""
 MOSTLY: Final = 0.5
-"""No run goes dry that is not dry already for over so much of the time."""
+"""A run goes dry only if it is already dry for more than this share of the time."""
 SETTLING_WINDOWS: Final = 2
-"""After a step the next windows are not judged: they were begun under the rung before."""
+"""After a step this many windows do not count: they began on the rung before."""
 QUIET_SECONDS: Final = 20.0
 MOST_QUIET_SECONDS: Final = 320.0
 DRY_SECONDS: Final = 1.0
 MOST_DRY_SECONDS: Final = 8.0
 """A run that is dry tries again sooner: it has nothing to lose."""
 HELD_SECONDS: Final = 5.0
-"""What was climbed to has held after so long at the earliest: an overload takes a while to show."""
+"""A rung that was climbed to must hold at least this long: an overload takes a while to show."""
 SELDOM: Final = 0.05
-"""Up where no more of the windows would have been late there: those are hiccups."""
+"""Climb if at most this share of windows would have been late there: those are hiccups."""
 KEPT_LOOKAHEAD_SECONDS: Final = 0.02
-"""What the wider hop leaves of the lookahead: windows must still blend into each other."""
+"""The least lookahead beside a longer hop: windows must still blend into each other."""
 WIDER: Final = 1.1
-"""A hop that grows by less is no rung worth a step."""
+"""A hop that grows by less is not worth a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,10 @@ class Change:
 def make_rungs(
     plan: LivePlan, smaller: Sequence[tuple[str, WindowTiming]] = ()
 ) -> tuple[Rung, ...]:
-    """Return the rungs of a plan: each keeps what those above it gave up, and costs less.
+    """Return the rungs of a plan. Each one does less than the rung above it.
 
-    ``smaller`` are models that may stand in, each with its timing (one pass) for the plan's
-    window; those that are not faster are left out. The last rung is dry.
+    ``smaller`` are models that may stand in, each with its timing (one pass) for the plan's window;
+    slower ones are left out. The last rung is dry.
     """
     rungs = [Rung("as planned", plan)]
     wide = widened(plan)
@@ -107,7 +107,7 @@ def make_rungs(
 def widened(plan: LivePlan) -> LivePlan | None:
     """Return the plan with its lookahead shared between hop and compute budget; the same delay.
 
-    None where there is too little lookahead to make a difference.
+    None if the lookahead is too short to make a difference.
     """
     request = plan.request
     kept_frames = min(
@@ -140,7 +140,7 @@ def _with_shifts(plan: LivePlan, shifts: int) -> LivePlan:
 
 @dataclass
 class _Watch:
-    """What was seen on a rung, of windows a hop apart, since the step to it."""
+    """The windows on a rung since the step to it, a hop apart."""
 
     settling: int
     hop_seconds: float
@@ -190,16 +190,16 @@ class _Watch:
 
 
 class Ladder:
-    """Steps down where windows are missed for seconds, and up again after a quiet time.
+    """Steps down if windows are missed for seconds, and up again after a quiet time.
 
-    Down: the mean load of the last seconds is over the time that there is, or misses have gone on
-    for so long. A window that takes longer than its hop and is in time, or a hiccup, takes no step.
-    To the dry rung only where most windows are missed anyway.
+    Down: the mean load of the last seconds is over 100%, or misses have gone on for that long. A
+    slow window that is still in time, or a hiccup, causes no step. The last step, to the dry rung,
+    comes only if most windows are missed anyway.
 
-    Up: for ``quiet_seconds`` hardly any window was missed, or would have been on the rung above; a
-    dry run tries again after ``dry_seconds``. If the rung above does not hold for as long as it was
-    waited for, the wait for it doubles, up to ``most_quiet_seconds`` or ``most_dry_seconds``; once
-    it has held, the wait is as at first.
+    Up: for ``quiet_seconds`` hardly any window was missed, or would have been on the rung above. A
+    dry run tries again after ``dry_seconds``. If the rung above then holds for less than the wait,
+    the wait doubles, up to ``most_quiet_seconds`` or ``most_dry_seconds``. Once it has held, the
+    wait is the first one again.
     """
 
     def __init__(
@@ -223,14 +223,14 @@ class Ladder:
 
     @property
     def rung(self) -> Rung:
-        """The rung that holds."""
+        """The present rung."""
         return self.rungs[self.index]
 
     def feed(self, now_seconds: float, compute_seconds: float, missed: bool) -> Change | None:
-        """Take what a window took (all passes), and whether its stems were missed.
+        """Take the time of a window (all passes), and whether its stems were missed.
 
-        Call it once a hop, on the dry rung too (with 0 seconds), for a window that failed, and for
-        one that is overdue. ``now_seconds`` is of any clock that never goes back.
+        Call it once a hop: on the dry rung too (with 0 seconds), and also for failed and overdue
+        windows. ``now_seconds`` is of any clock that never goes back.
         """
         watch = self._watch
         if watch.settling:
@@ -286,9 +286,9 @@ class Ladder:
         return self._step(-1, f"{told} {quiet_seconds:.0f} s")
 
     def _fits_above(self, compute_seconds: float) -> bool:
-        """Return whether a window that took so long here would not be late on the rung above.
+        """Return whether a window with this time would be in time on the rung above.
 
-        From the dry rung nothing is known, so that is tried.
+        The dry rung tells nothing of this, so the step is tried.
         """
         if not self.index:
             return True
