@@ -84,13 +84,13 @@ def flowed(facts: Sequence[str], width: int, between: str) -> list[str]:
     room = max(1, width - cell_len(between.rstrip()))
     lines: list[str] = []
     for fact in facts:
-        gap = between
+        separator = between
         for piece in [fact] if cell_len(fact) <= room else _pieces(fact, room):
-            if lines and cell_len(f"{lines[-1]}{gap}{piece}") <= room:
-                lines[-1] += f"{gap}{piece}"
+            if lines and cell_len(f"{lines[-1]}{separator}{piece}") <= room:
+                lines[-1] += f"{separator}{piece}"
             else:
-                lines[-1:] = [*(f"{line}{gap.rstrip()}" for line in lines[-1:]), piece]
-            gap = " "
+                lines[-1:] = [*(f"{line}{separator.rstrip()}" for line in lines[-1:]), piece]
+            separator = " "
     return lines
 
 

@@ -176,10 +176,10 @@ class Processor:
     def latency_frames(self) -> int:
         """The delay of `process` in frames, at the prepared sample rate. It never changes."""
         if self._live is None:
-            return self._stream.lag_frames
+            return self._stream.delay_frames
         samplerate, _, _ = self._shape
         return (
-            self._stream.lag_frames
+            self._stream.delay_frames
             + math.ceil(self._live.compute_seconds * samplerate)
             + FADE_FRAMES
         )

@@ -173,10 +173,10 @@ class _LossNotes:
 
     def _note_back(self, stream: ReconnectingStream) -> None:
         self._observer.reopened()
-        seconds = stream.gap_frames / self._streams.samplerate
+        seconds = stream.away_frames / self._streams.samplerate
         self._log.note(
-            f"{stream.device.name} is back; {counted(stream.gap_frames, 'frame')} "
-            f"({seconds:.3f} s) {'is' if stream.gap_frames == 1 else 'are'} missing"
+            f"{stream.device.name} is back; {counted(stream.away_frames, 'frame')} "
+            f"({seconds:.3f} s) {'is' if stream.away_frames == 1 else 'are'} missing"
         )
 
 

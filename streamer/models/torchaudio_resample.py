@@ -92,7 +92,7 @@ class TorchaudioEngine:
         return frames // self._period_in * self._period_out
 
     @property
-    def worst_lag_frames(self) -> int:
+    def worst_delay_frames(self) -> int:
         """The most output frames that are missing just before a `step`."""
         behind = self._context_frames + self.quantum_frames - 1
         return math.ceil(behind * self._period_out / self._period_in)

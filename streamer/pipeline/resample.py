@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from streamer.settings import ResamplingEngine
 
 # Images and aliases at -130 dB, flat to 0.01 dB at 20 kHz (bench/resample.py). VHQ's 17 dB more are
-# below anything a 24 bit converter plays; it takes half as long again and lags up to twice as far.
+# below anything a 24 bit converter plays; it takes half as long again, up to twice the delay.
 SOXR_QUALITY = "HQ"
 SOXR_QUANTUM_FRAMES = 256
-# libsoxr does not tell how far it can lag. Its lag repeats with the ratio, and this many frames of
+# libsoxr does not tell its longest delay. The delay repeats with the ratio, and this many frames of
 # silence show all of it but rare coincidences, for which one quantum is added.
 SOXR_TRIAL_FRAMES = 1 << 16
 
@@ -94,7 +94,7 @@ class _Engine(Protocol):
         ...
 
     @property
-    def worst_lag_frames(self) -> int:
+    def worst_delay_frames(self) -> int:
         """The most output frames that are missing just before a `step`."""
         ...
 
@@ -142,7 +142,7 @@ class _Quantized:
 
     @property
     def delay_frames(self) -> int:
-        return self._engine.worst_lag_frames
+        return self._engine.worst_delay_frames
 
     def feed(self, block: Samples) -> Samples:
         assert block.dtype == np.float32
@@ -184,8 +184,8 @@ class _Soxr:
         self._stream = soxr.ResampleStream(from_rate, to_rate, channels, quality=SOXR_QUALITY)
 
     @property
-    def worst_lag_frames(self) -> int:
-        return _soxr_worst_lag(*self._rates)
+    def worst_delay_frames(self) -> int:
+        return _soxr_worst_delay(*self._rates)
 
     def step(self, quantum: Samples) -> Samples:
         out: Samples = self._stream.resample_chunk(quantum)
@@ -196,8 +196,8 @@ class _Soxr:
 
 
 @lru_cache
-def _soxr_worst_lag(from_rate: int, to_rate: int) -> int:
-    """Measure libsoxr's longest lag in output frames, and add a quantum. Takes milliseconds."""
+def _soxr_worst_delay(from_rate: int, to_rate: int) -> int:
+    """Measure libsoxr's longest delay in output frames, and add a quantum. Takes milliseconds."""
     stream = soxr.ResampleStream(from_rate, to_rate, 1, quality=SOXR_QUALITY)
     quantum = np.zeros((SOXR_QUANTUM_FRAMES, 1), np.float32)
     worst = produced = 0

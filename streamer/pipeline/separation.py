@@ -104,8 +104,8 @@ class Back:
 class Separation:
     """Takes a stream of blocks; gives the stems as they are ready.
 
-    Any split of the stream into blocks gives the same stems. The stems come at most ``lag_frames``
-    (at the stream's sample rate) after the audio, plus the time that the worker takes.
+    Any split of the stream into blocks gives the same stems. The stems come at most
+    ``delay_frames`` (at the stream's sample rate) after the audio, plus the worker's time.
     """
 
     def __init__(
@@ -146,8 +146,10 @@ class Separation:
         self._edges = GapEdges(plan.carried_stems - 1, bag.channels)
         self._mean = PassMean([one.share for one in plan.passes])
         self._back = Back(plan, samplerate, self.mix_channels)
-        self.lag_frames = self._back.delay_frames + math.ceil(
-            (self._front.delay_frames + self._windower.lag_frames + 1) * samplerate / bag.samplerate
+        self.delay_frames = self._back.delay_frames + math.ceil(
+            (self._front.delay_frames + self._windower.delay_frames + 1)
+            * samplerate
+            / bag.samplerate
         )
         self.fed_frames = 0
         self.emitted_frames = 0
@@ -281,7 +283,7 @@ class Separation:
 
 
 def resampling_frames(samplerate: int, model_samplerate: int, engine: ResamplingEngine) -> int:
-    """Return the part of ``lag_frames`` that comes from resampling, there and back."""
+    """Return the part of ``delay_frames`` that comes from resampling, there and back."""
     there = make_resampler(samplerate, model_samplerate, 1, engine).delay_frames
     back = make_resampler(model_samplerate, samplerate, 1, engine).delay_frames
     return back + math.ceil((there + 1) * samplerate / model_samplerate)

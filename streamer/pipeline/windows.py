@@ -38,14 +38,14 @@ class PassWindows:
         self._input_frames = input_frames
         self.next_start = schedule.first_start
         whole, left = self._input(schedule.window_frames)
-        self.lag_frames = whole - left
+        self.delay_frames = whole - left
         # a short last window, centred in a full-length input, looks back by half a window
         self.history_frames = whole // 2 if schedule.around is None else left
 
     @property
     def ready_at(self) -> int:
         """The position that the stream must reach for the next whole window."""
-        return self.next_start + self.lag_frames
+        return self.next_start + self.delay_frames
 
     @property
     def oldest_needed(self) -> int:
@@ -88,9 +88,9 @@ class Windower:
     def __init__(self, passes: Sequence[PassWindows], history_frames: int = 0) -> None:
         self._passes = passes
         self._history_frames = history_frames
-        self.lag_frames = max(cutter.lag_frames for cutter in passes)
+        self.delay_frames = max(cutter.delay_frames for cutter in passes)
         self.capacity_frames = max(
-            c.lag_frames + max(c.history_frames, history_frames) for c in passes
+            c.delay_frames + max(c.history_frames, history_frames) for c in passes
         )
 
     def take(self, ring: Ring) -> Iterator[Window]:

@@ -18,7 +18,8 @@ from ringbuffer import ring_end_at, ring_write_at
 from ringbuffer.compiled import compiled
 from streamer.audio import Samples
 from streamer.live.realtime.callbacks import capture, capture_at, playback, playback_at
-from streamer.live.realtime.ports import CapturePort, PlaybackCounters, PlaybackPort
+from streamer.live.realtime.counters import PlaybackCounters
+from streamer.live.realtime.ports import CapturePort, PlaybackPort
 from streamer.live.realtime.run_clock import RunClock
 
 PILOT_SECONDS = 1

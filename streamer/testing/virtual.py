@@ -5,8 +5,8 @@ of virtual time, which stands still in between. Nothing depends on the machine's
 same calls give the same samples.
 
 Each device counts frames on its own clock from virtual time 0 on, whether or not anyone listens; a
-source is a function of that frame number, and what is played is kept by it. So a gap is known to
-the sample.
+source is a function of that frame number, and what is played is kept by it. So a device loss is
+known to the sample.
 
     microphone = VirtualDevice("mic", input_channels=2, source=noise, ppm=200)
     speakers = VirtualDevice("speakers", output_channels=8, jitter_seconds=0.001)

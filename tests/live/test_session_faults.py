@@ -122,7 +122,7 @@ def test_a_duplex_device_that_goes_away_comes_back(fault: Fault, tmp_path: Path)
         back = heard(device, RETURNS)
         advance_to(run, 7.0)
         status = run.session.status()
-        missing = run.session.streams.capture.counters().gap_frames
+        missing = run.session.streams.capture.counters().away_frames
     assert (status.state, status.rung) == (State.RUNNING, 0)
     assert status.gaps == 1
     assert run.announced_frames == announced
@@ -131,7 +131,7 @@ def test_a_duplex_device_that_goes_away_comes_back(fault: Fault, tmp_path: Path)
     out = heard(device)
     played = signal[: len(out) - announced]
     np.testing.assert_allclose(out[-RATE:], played[-RATE:], atol=1e-6)
-    # the gap is told to the frame, and what is recorded is true to time
+    # the device loss is told to the frame, and what is recorded is true to time
     assert f" {missing:,} frame" in run.told[1]
     recorded, _ = soundfile.read(tmp_path / "take-001" / "drums.wav", dtype="float32")
     silence = np.flatnonzero((recorded == 0).all(axis=1))
@@ -280,10 +280,10 @@ def test_a_file_waits_for_its_output(fault: Fault, tmp_path: Path) -> None:
     out = heard(output)
     played = np.flatnonzero(np.abs(out).max(axis=1))
     whole = out[played[0] : played[-1] + 1]
-    gap = np.flatnonzero(np.diff(played) > 100)
-    assert len(gap) == 1
-    left = whole[: gap[0] + 1]
-    right = out[played[gap[0] + 1] : played[-1] + 1]
+    hole = np.flatnonzero(np.diff(played) > 100)
+    assert len(hole) == 1
+    left = whole[: hole[0] + 1]
+    right = out[played[hole[0] + 1] : played[-1] + 1]
     both = np.concatenate([left, right])
     assert len(both) == len(signal)
     fade = slice(len(left), len(left) + 256)

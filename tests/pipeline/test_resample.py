@@ -185,15 +185,15 @@ def test_torchaudio_refuses_a_ratio_that_would_fill_the_memory():
         make_resampler(44100, 47999, 2, "torchaudio")
 
 
-def test_the_announced_lag_of_torchaudio_is_exact():
+def test_the_announced_delay_of_torchaudio_is_exact():
     engine = TorchaudioEngine(44100, 48000, 1)
-    lag_frames = engine.worst_lag_frames
+    delay_frames = engine.worst_delay_frames
     resampler = make_resampler(44100, 48000, 1, "torchaudio")
     most = ready = 0
     for fed in range(1, 6000):
         ready += len(resampler.feed(np.zeros((1, 1), np.float32)))
         most = max(most, fed * 48000 // 44100 - ready)
-    assert lag_frames - 1 <= most <= lag_frames
+    assert delay_frames - 1 <= most <= delay_frames
 
 
 def test_torch_is_imported_only_for_its_engine():

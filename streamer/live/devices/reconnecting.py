@@ -32,7 +32,7 @@ class ReconnectingStream:
 
     ``callbacks`` tells how often its callback has run, ``lost`` is what its loss is called.
     ``away`` says that the device is lost; it is back with the first callback, since some open and
-    stay silent. ``losses`` counts; ``gap_frames`` is how long the device was away the last time,
+    stay silent. ``losses`` counts; ``away_frames`` is how long the device was away the last time,
     and ``trouble`` why it could not be had when it was last tried. ``latency_seconds`` and
     ``uncounted_seconds``: see `DeviceStream`.
     """
@@ -48,7 +48,7 @@ class ReconnectingStream:
         self.request = request
         self.away = self._cut = False
         self.losses = 0
-        self.gap_frames = 0
+        self.away_frames = 0
         self.latency_seconds = 0.0, 0.0
         self.uncounted_seconds = 0.0
         self.trouble = ""
@@ -142,7 +142,7 @@ class ReconnectingStream:
         """Give the device back, and begin to wait for it."""
         self.close()
         if not self.away:
-            self.away, self.gap_frames = True, 0
+            self.away, self.away_frames = True, 0
             self.losses += 1
             self._reconnect = Reconnect(self.device, self._kind, now)
 
@@ -151,7 +151,7 @@ class ReconnectingStream:
         rate = self.request.samplerate
         frames = max(0, round((now - self._seen_at) * rate))
         self._seen_at += frames / rate
-        self.gap_frames += frames
+        self.away_frames += frames
         return frames
 
     def due(self, now: float) -> bool:

@@ -287,5 +287,5 @@ class DeviceStreams:
             return True
         if first.request.input is None or not first.away:
             return False
-        recorded = self.capture.counters().captured_frames - first.gap_frames
+        recorded = self.capture.counters().captured_frames - first.away_frames
         return all(port.counters().position > recorded for port in playing)

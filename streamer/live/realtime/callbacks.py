@@ -77,50 +77,157 @@ INPUT_UNDERFLOW, INPUT_OVERFLOW, OUTPUT_UNDERFLOW = 1, 2, 4
 _TINY = 1e-30  # denormals, which slow a CPU down a hundredfold, are silence
 
 
-def _record(integers: str, reals: str) -> np.dtype[np.void]:
-    fields = [(name, np.int64) for name in integers.split()]
-    return np.dtype(fields + [(name, np.float64) for name in reals.split()])
+_WORD, _NUMBER = np.int64, np.float64  # every field takes eight bytes
 
-
-DLL = _record(
-    "frame last_frames blocks sequence",
-    "samplerate time period time_variance covariance period_variance age_seconds outside_seconds "
-    "last_time walk_variance spread_seconds least_spread_seconds "
-    "shown_time shown_frame shown_period shown_age shown_time_2 shown_frame_2 shown_period_2 "
-    "shown_age_2",
+DLL = np.dtype(
+    [
+        ("frame", _WORD),  # the first frame of the last block
+        ("last_frames", _WORD),  # how many frames that block has
+        ("blocks", _WORD),  # how many blocks were taken in since the loop was started
+        ("sequence", _WORD),  # how often values were shown to the other thread
+        ("samplerate", _NUMBER),  # nominal, in Hz
+        ("time", _NUMBER),  # filtered time of the last block, in seconds
+        ("period", _NUMBER),  # seconds that one nominal second of the device takes
+        ("time_variance", _NUMBER),  # how unsure `time` is: this and two more are a Kalman filter's
+        ("covariance", _NUMBER),  # of `time` and `period`
+        ("period_variance", _NUMBER),  # how unsure `period` is
+        ("age_seconds", _NUMBER),  # for how long `time` was filtered without a new start
+        ("outside_seconds", _NUMBER),  # for how long all blocks were outliers
+        ("last_time", _NUMBER),  # when the last block was called, unfiltered
+        ("walk_variance", _NUMBER),  # what a second adds to `period_variance`
+        ("spread_seconds", _NUMBER),  # how far off two blocks are on average
+        ("least_spread_seconds", _NUMBER),  # what `spread_seconds` never goes below
+        ("shown_time", _NUMBER),  # what the other thread reads, slot 0: `time`
+        ("shown_frame", _NUMBER),  # `frame`
+        ("shown_period", _NUMBER),  # `period`
+        ("shown_age", _NUMBER),  # `age_seconds`
+        ("shown_time_2", _NUMBER),  # slot 1: the same
+        ("shown_frame_2", _NUMBER),
+        ("shown_period_2", _NUMBER),
+        ("shown_age_2", _NUMBER),
+    ]
 )
-"""A delay-locked loop over the times of a device's blocks: `time` is the filtered time of the block
-that begins with `frame`, `period` how many seconds one of its nominal seconds takes. `shown_*` are
-two slots for another thread, of which the last written is number `sequence % 2`."""
+"""A delay-locked loop over the times of a device's blocks. Of the two shown slots, the last written
+is number `sequence % 2`."""
 
-LOG_RING = _record("capacity records written read dropped", "")
-"""A ring of `LOG` at the address `records`: the callback writes, one thread reads."""
-LOG = _record("frame", "called_seconds converter_seconds duration_seconds position ratio")
-"""A callback: the absolute frame it began with, when it was called, how long before that the
-converter recorded the frame or how long after that it plays it (nan: not known), and the time
-spent. Of playback also the input position of the first frame, and the input frames that an output
-frame takes at the end."""
+LOG_RING = np.dtype(
+    [
+        ("capacity", _WORD),  # how many records there is room for
+        ("records", _WORD),  # address of the records, each a `LOG`
+        ("written", _WORD),  # how many records the callback wrote
+        ("read", _WORD),  # how many records the reader took
+        ("dropped", _WORD),  # how many records found no room
+    ]
+)
+"""A ring of `LOG`: the callback writes, one thread reads."""
 
-CAPTURE = _record(
-    "channels targets target_count gains scratch silence dll log clock clock_id virtual_time "
-    "position callbacks gap_frames overflow_flags underflow_flags bad_samples fade_left",
-    "uncounted_seconds",
+LOG = np.dtype(
+    [
+        ("frame", _WORD),  # the device's first frame of the block
+        ("called_seconds", _NUMBER),  # when the callback was called
+        ("converter_seconds", _NUMBER),  # from that frame's recording to the call, or from the call
+        # to its playing; nan: not known
+        ("duration_seconds", _NUMBER),  # how long the callback took
+        ("position", _NUMBER),  # the input frame that the first frame plays
+        ("ratio", _NUMBER),  # input frames that an output frame takes, at the end of the block
+    ]
+)
+"""One call of a callback. All times are the run's."""
+
+CAPTURE = np.dtype(
+    [
+        ("channels", _WORD),  # how many channels the device records
+        ("targets", _WORD),  # address of the rings to write, each of `TARGET_WORDS` words
+        ("target_count", _WORD),  # how many rings that are
+        ("gains", _WORD),  # address of `(channels, 2)`: from the device's channels to stereo
+        ("scratch", _WORD),  # address of `(CHUNK_FRAMES, 2)`: a chunk in stereo
+        ("silence", _WORD),  # address of `(CHUNK_FRAMES, 2)`: zeros
+        ("dll", _WORD),  # address of the device's `DLL`
+        ("log", _WORD),  # address of a `LOG_RING`
+        ("clock", _WORD),  # address of two words that the system's clock is read into
+        ("clock_id", _WORD),  # number of that clock
+        ("virtual_time", _WORD),  # address of the virtual time; 0: the system's clock is read
+        ("position", _WORD),  # the next frame: what was recorded, and what was skipped
+        ("callbacks", _WORD),  # counter: calls
+        ("away_frames", _WORD),  # counter: frames that passed while the device was away
+        ("overflow_flags", _WORD),  # counter: calls that the host marks with a loss before them
+        ("underflow_flags", _WORD),  # counter: calls whose input the host made up
+        ("bad_samples", _WORD),  # counter: samples that were no numbers
+        ("fade_left", _WORD),  # how many frames are still to fade in
+        ("uncounted_seconds", _NUMBER),  # what the host's times say too much of the converter
+    ]
 )
 TARGET_WORDS = 3
 """A ring that the capture callback writes: its header's and data's addresses, and frames lost."""
 
-PLAYBACK = _record(
-    "stems outputs stem_header stem_data dry_header dry_data gains targets stem_scratch "
-    "dry_scratch levels mixed filter steps meter_header meter_data meter_row dll "
-    "source_dll seen log clock clock_id virtual_time delay_frames fade_frames position "
-    "silent_until mixed_from mixed_until jump_frames aligned played_frames callbacks shortfalls "
-    "missing_frames dry_missing_frames dry_frames underflow_flags bad_samples splices",
-    "samplerate phase ratio ramp dry_ramp master gain_step knee error_frames settle_seconds "
-    "gear least_gain most_gain most_correction most_error_frames uncounted_seconds",
+PLAYBACK = np.dtype(
+    [
+        # what is played
+        ("stems", _WORD),  # how many stems
+        ("outputs", _WORD),  # how many channels the device plays
+        ("samplerate", _NUMBER),  # nominal, in Hz
+        ("delay_frames", _WORD),  # output frame n plays input frame n - `delay_frames`
+        ("stem_header", _WORD),  # address of the stem ring's header
+        ("stem_data", _WORD),  # address of its frames: stem0 L, stem0 R, ..., wet
+        ("dry_header", _WORD),  # address of the dry ring's header
+        ("dry_data", _WORD),  # address of its frames: the mix, in stereo
+        # where it is
+        ("position", _WORD),  # with `phase`: the input frame that the next output frame plays
+        ("phase", _NUMBER),  # the part of a frame past `position`, under 1
+        ("silent_until", _WORD),  # what lies before this input frame is silence
+        ("mixed_from", _WORD),  # the first input frame in `mixed`
+        ("mixed_until", _WORD),  # the input frame past the last one in `mixed`
+        # gains and fades
+        ("gains", _WORD),  # address of `(2 * stems + MIX_ROWS, outputs)`: as they are now
+        ("targets", _WORD),  # address of the same: where they ramp to
+        ("gain_step", _NUMBER),  # how far a gain moves in a frame
+        ("ramp", _NUMBER),  # the stems' fade: 0 where their ring has run out, 1 where it has not
+        ("dry_ramp", _NUMBER),  # the mix's fade
+        ("master", _NUMBER),  # the fade of all, round a jump and after a device loss
+        ("fade_frames", _WORD),  # how long `ramp` and `dry_ramp` take
+        ("knee", _NUMBER),  # above this level samples are bent under full scale
+        # buffers
+        ("stem_scratch", _WORD),  # address of `(CHUNK_FRAMES, 2 * stems + 1)`: a chunk of stems
+        ("dry_scratch", _WORD),  # address of `(CHUNK_FRAMES, 2)`: a chunk of the mix
+        ("levels", _WORD),  # address of `(3, CHUNK_FRAMES)`: of stems, mix, and mix for stems
+        ("mixed", _WORD),  # address of `(outputs, ROW_FRAMES)`: input frames, mixed for outputs
+        ("meter_row", _WORD),  # address of one frame of the meter ring
+        ("meter_header", _WORD),  # address of the meter ring's header
+        ("meter_data", _WORD),  # address of its frames: frames, then peaks and squares
+        # a clock of its own
+        ("dll", _WORD),  # address of the device's `DLL`; 0: both devices have one clock
+        ("source_dll", _WORD),  # address of the input device's `DLL`; 0: there is none
+        ("seen", _WORD),  # address of the four words that were copied from it
+        ("filter", _WORD),  # address of `(PHASES + 1, TAPS)`: the interpolation filters
+        ("steps", _WORD),  # address of `CHUNK_FRAMES` reals: where in `mixed` output frames lie
+        ("aligned", _WORD),  # 1 where the clocks have told the position
+        ("jump_frames", _WORD),  # a jump that waits for the fade out; 0: none
+        ("ratio", _NUMBER),  # input frames that an output frame takes
+        ("error_frames", _NUMBER),  # how far from where it should be the position is
+        ("settle_seconds", _NUMBER),  # how well the clocks must be known for the first alignment
+        ("gear", _NUMBER),  # the correction's gain, times the seconds that the clocks are known
+        ("least_gain", _NUMBER),  # what that gain is at least
+        ("most_gain", _NUMBER),  # and at most
+        ("most_correction", _NUMBER),  # how far from 1 a correction may take the ratio
+        ("most_error_frames", _NUMBER),  # a larger error is jumped over
+        # times and their log
+        ("log", _WORD),  # address of a `LOG_RING`
+        ("clock", _WORD),  # address of two words that the system's clock is read into
+        ("clock_id", _WORD),  # number of that clock
+        ("virtual_time", _WORD),  # address of the virtual time; 0: the system's clock is read
+        ("uncounted_seconds", _NUMBER),  # what the host's times say too much of the converter
+        # counters
+        ("played_frames", _WORD),  # output frames
+        ("callbacks", _WORD),  # calls
+        ("shortfalls", _WORD),  # times that the stems ran out
+        ("missing_frames", _WORD),  # frames whose stems were not there
+        ("dry_missing_frames", _WORD),  # frames whose mix was not there
+        ("dry_frames", _WORD),  # frames at which the stems were less than half there
+        ("underflow_flags", _WORD),  # calls that the host marks with a hole before them
+        ("bad_samples", _WORD),  # samples that were no numbers
+        ("splices", _WORD),  # jumps
+    ]
 )
-"""`position + phase` is the input position of the next output frame. `mixed` holds input frames
-`mixed_from` to `mixed_until` as mixed for the outputs, `(outputs, ROW_FRAMES)`. What lies before
-`silent_until` is silence. `source_dll` is 0 where both devices have one clock."""
 
 _DLL, _LOG, _LOG_RING = (_numba.from_dtype(kind)[::1] for kind in (DLL, LOG, LOG_RING))
 _CAPTURE, _PLAYBACK = (_numba.from_dtype(kind)[::1] for kind in (CAPTURE, PLAYBACK))
@@ -319,7 +426,7 @@ def capture_skip(address: int, frames: int) -> None:
     """Let frames pass that no device recorded: silence, so that positions stay true."""
     state = capture_at(address)[0]
     state.position += frames
-    state.gap_frames += frames
+    state.away_frames += frames
     state.fade_left = FADE_FRAMES
     capture_fill(address, frames // CHUNK_FRAMES + 2)
 

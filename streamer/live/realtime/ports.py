@@ -17,28 +17,24 @@ thread that looks after the devices. `set_gains` and `counters` any thread may c
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ringbuffer import Ring
 from streamer.audio import Samples
 from streamer.errors import SettingsError
 from streamer.live.realtime import callbacks as rt
 from streamer.live.realtime import drift as clocks
-from streamer.live.realtime.run_clock import RunClock
+from streamer.live.realtime.counters import CaptureCounters, Levels, PlaybackCounters
+from streamer.live.realtime.port import Port, Record, address_of
 from streamer.pipeline.level import KNEE
 
 RAMP_SECONDS = 0.005
 """How long a gain takes from 0 to 1: short against a device block, long enough not to click."""
-LOG_RECORDS = 8192
 METER_BLOCKS = 1024
 
-_CAPTURE_COUNTS = ("callbacks", "gap_frames", "overflow_flags", "underflow_flags", "bad_samples")
+_CAPTURE_COUNTS = ("callbacks", "away_frames", "overflow_flags", "underflow_flags", "bad_samples")
 _PLAYBACK_COUNTS = (
     "played_frames",
     "callbacks",
@@ -51,122 +47,8 @@ _PLAYBACK_COUNTS = (
     "splices",
 )
 
-Record = NDArray[np.void]
-Array = TypeVar("Array", bound=NDArray[Any])
 
-
-@dataclass(frozen=True, slots=True)
-class CaptureCounters:
-    """What a capture callback has done since the start.
-
-    `captured_frames` is the position: device frames and frames of gaps. Lost frames found no room
-    in the ring and are silence there; gap frames are those that `skip` let pass.
-    """
-
-    captured_frames: int
-    callbacks: int
-    lost_frames: int
-    gap_frames: int
-    overflow_flags: int
-    underflow_flags: int
-    bad_samples: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlaybackCounters:
-    """What a playback callback has done since the start.
-
-    `position` is the input frame that the next output frame plays, `ratio` how many input frames
-    an output frame takes. A shortfall is one time that the stems ran out; missing frames had none.
-    Dry frames are those at which the stems were less than half there, for whatever reason.
-    `splices` are jumps of the position where two clocks were too far apart.
-    """
-
-    played_frames: int
-    callbacks: int
-    shortfalls: int
-    missing_frames: int
-    dry_missing_frames: int
-    dry_frames: int
-    underflow_flags: int
-    bad_samples: int
-    splices: int
-    position: float
-    ratio: float
-    error_frames: float
-
-
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """Peak and mean square over `frames` frames, linear; stems are metered before their gains."""
-
-    frames: int
-    stem_peaks: Samples
-    stem_mean_squares: Samples
-    output_peaks: Samples
-    output_mean_squares: Samples
-
-
-def _address(array: NDArray[Any]) -> int:
-    return int(array.ctypes.data)
-
-
-class _Port:
-    """What both kinds of port have: a record, its log, and buffers that live as long."""
-
-    def __init__(self, kind: np.dtype[np.void], samplerate: int) -> None:
-        if samplerate < 1:
-            raise SettingsError(f"samplerate={samplerate} must be at least 1; try 48000")
-        self.samplerate = samplerate
-        self._kept: list[NDArray[Any]] = []
-        self._state = np.zeros(1, kind)[0:1]
-        self._log = self._keep(np.zeros(1, rt.LOG_RING))
-        self._records = self._keep(np.zeros(LOG_RECORDS, rt.LOG))
-        self._log["capacity"] = LOG_RECORDS
-        self._log["records"] = _address(self._records)
-        self._state["log"] = _address(self._log)
-        self._state["clock"] = _address(self._keep(np.zeros(2, np.int64)))
-        self._state["clock_id"] = time.CLOCK_MONOTONIC
-
-    def _keep(self, array: Array) -> Array:
-        self._kept.append(array)
-        return array
-
-    def _floats(self, *shape: int) -> Samples:
-        array = np.empty(shape, np.float32)
-        array.fill(0.0)  # touched now, not in the callback
-        self._kept.append(array)
-        return array
-
-    @property
-    def address(self) -> int:
-        """The user data for the callback."""
-        return _address(self._state)
-
-    def use_clock(self, clock: RunClock) -> None:
-        """Take the times of blocks from this clock, before the start; else from the system's."""
-        self._clock = clock  # its time is read where it lies, so it must live
-        self._state["virtual_time"] = clock.address
-
-    def leave_out(self, seconds: float) -> None:
-        """Take so much off what a block's times say of its converter, before the start."""
-        self._state["uncounted_seconds"] = seconds
-
-    def log(self) -> Record:
-        """Return what the callback has noted since the last call, an array of `callbacks.LOG`.
-
-        At most `LOG_RECORDS`; when they are full, later blocks are not noted.
-        """
-        read, written = int(self._log["read"][0]), int(self._log["written"][0])
-        records: Record = self._records[np.arange(read, written) % LOG_RECORDS]
-        self._log["read"] = written
-        return records
-
-    def _count(self, name: str) -> int:
-        return int(self._state[name][0])
-
-
-class PlaybackPort(_Port):
+class PlaybackPort(Port):
     """What one output device plays: stems, mix and gains.
 
     The stem ring has `2 * stems + 1` channels: stem0 L, stem0 R, ..., and `wet`, 1 where the stems
@@ -222,13 +104,13 @@ class PlaybackPort(_Port):
             "dry_data": self.dry_ring.data_address,
             "meter_header": self._meter_ring.header_address,
             "meter_data": self._meter_ring.data_address,
-            "gains": _address(self._gains),
-            "targets": _address(self._targets),
-            "stem_scratch": _address(self._floats(chunk, 2 * self.stems + 1)),
-            "dry_scratch": _address(self._floats(chunk, 2)),
-            "levels": _address(self._floats(3, chunk)),
-            "mixed": _address(self._floats(self.outputs, rt.ROW_FRAMES)),
-            "meter_row": _address(self._floats(1, self._meter_ring.channels)),
+            "gains": address_of(self._gains),
+            "targets": address_of(self._targets),
+            "stem_scratch": address_of(self._floats(chunk, 2 * self.stems + 1)),
+            "dry_scratch": address_of(self._floats(chunk, 2)),
+            "levels": address_of(self._floats(3, chunk)),
+            "mixed": address_of(self._floats(self.outputs, rt.ROW_FRAMES)),
+            "meter_row": address_of(self._floats(1, self._meter_ring.channels)),
             "delay_frames": self.delay_frames,
             "fade_frames": self.fade_frames,
             "position": -self.delay_frames,
@@ -242,17 +124,16 @@ class PlaybackPort(_Port):
             "gain_step": 1 / (RAMP_SECONDS * self.samplerate),
             "knee": KNEE,
         }
-        for name, value in (integers | reals).items():
-            self._state[name] = value
+        self._set(integers | reals)
 
     def _fill_drift(self) -> None:
         self._dll = self._keep(np.zeros(1, rt.DLL))
         clocks.start_dll(self._dll, self.samplerate)
         values = {
-            "dll": _address(self._dll),
-            "seen": _address(self._keep(np.zeros(4, np.int64))),
-            "steps": _address(self._keep(np.zeros(rt.CHUNK_FRAMES))),
-            "filter": _address(self._keep(clocks.filter_table())),
+            "dll": address_of(self._dll),
+            "seen": address_of(self._keep(np.zeros(4, np.int64))),
+            "steps": address_of(self._keep(np.zeros(rt.CHUNK_FRAMES))),
+            "filter": address_of(self._keep(clocks.filter_table())),
             "settle_seconds": clocks.SETTLE_SECONDS,
             "gear": clocks.GEAR,
             "least_gain": clocks.LEAST_GAIN,
@@ -260,12 +141,11 @@ class PlaybackPort(_Port):
             "most_correction": clocks.MOST_CORRECTION,
             "most_error_frames": clocks.MOST_ERROR_SECONDS * self.samplerate,
         }
-        for name, value in values.items():
-            self._state[name] = value
+        self._set(values)
 
     def follow(self, dll: Record) -> None:
         """Take the clock of the input device from its `callbacks.DLL`, which must live as long."""
-        self._state["source_dll"] = _address(dll)
+        self._state["source_dll"] = address_of(dll)
 
     @property
     def callback_address(self) -> int:
@@ -333,7 +213,7 @@ class PlaybackPort(_Port):
         )
 
 
-class CapturePort(_Port):
+class CapturePort(Port):
     """What one input device records, brought to stereo, for the engine and for each output port."""
 
     def __init__(
@@ -368,15 +248,14 @@ class CapturePort(_Port):
                 port.follow(self._dll)
         values = {
             "channels": input_channels,
-            "targets": _address(self._rings),
+            "targets": address_of(self._rings),
             "target_count": len(rings),
-            "gains": _address(gains),
-            "scratch": _address(self._floats(rt.CHUNK_FRAMES, 2)),
-            "silence": _address(self._floats(rt.CHUNK_FRAMES, 2)),
-            "dll": _address(self._dll),
+            "gains": address_of(gains),
+            "scratch": address_of(self._floats(rt.CHUNK_FRAMES, 2)),
+            "silence": address_of(self._floats(rt.CHUNK_FRAMES, 2)),
+            "dll": address_of(self._dll),
         }
-        for name, value in values.items():
-            self._state[name] = value
+        self._set(values)
 
     @property
     def callback_address(self) -> int:
@@ -397,7 +276,7 @@ class CapturePort(_Port):
                 "port of as many channels"
             )
         samples = np.ascontiguousarray(block, np.float32)
-        rt.capture(self.address, _address(samples), len(samples), 0.0, 0.0, 0)
+        rt.capture(self.address, address_of(samples), len(samples), 0.0, 0.0, 0)
 
     def skip(self, frames: int) -> None:
         """Let frames pass that no device recorded: silence, so that positions stay true.
@@ -410,7 +289,7 @@ class CapturePort(_Port):
     def expected_frames(self, now_seconds: float) -> float:
         """Return the position that the device would be at now, on the run's clock.
 
-        How many frames a gap was long: this, less `captured_frames`.
+        How many frames a device loss took: this, less `captured_frames`.
         """
         dll = self._dll[0]
         passed = (now_seconds - dll["time"]) / dll["period"] * self.samplerate
@@ -435,7 +314,7 @@ class DuplexPort:
     @property
     def address(self) -> int:
         """The user data for the callback."""
-        return _address(self._addresses)
+        return address_of(self._addresses)
 
     @property
     def callback_address(self) -> int:

@@ -33,7 +33,7 @@ from streamer.errors import DeviceError
 BURSTS: Final = 12
 BURST_SECONDS: Final = 0.1
 FADE_SECONDS: Final = 0.002
-GAPS_SECONDS: Final = (0.1, 0.2)
+PAUSES_SECONDS: Final = (0.1, 0.2)
 PEAK: Final = 0.25
 
 PIECE_SECONDS: Final = BURST_SECONDS
@@ -92,11 +92,11 @@ def burst_train(samplerate: int, *, bursts: int = BURSTS, seed: int = 0) -> Samp
     fade = np.sin(np.linspace(0, math.pi / 2, round(FADE_SECONDS * samplerate) + 1)[:-1]) ** 2
     parts = []
     for burst in range(bursts):
-        gap_seconds = draw.uniform(*GAPS_SECONDS) if burst else 0.0
+        pause_seconds = draw.uniform(*PAUSES_SECONDS) if burst else 0.0
         noise = draw.uniform(-PEAK, PEAK, frames)
         noise[: len(fade)] *= fade
         noise[frames - len(fade) :] *= fade[::-1]
-        parts += [np.zeros(round(gap_seconds * samplerate)), noise]
+        parts += [np.zeros(round(pause_seconds * samplerate)), noise]
     return np.concatenate(parts).astype(np.float32)
 
 

@@ -22,7 +22,7 @@ DRY_LIMIT: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened at ``seconds`` of the stream, for people: a gap, a step, a state."""
+    """What happened at ``seconds`` of the stream, for people: a device loss, a step, a state."""
 
     seconds: float
     text: str

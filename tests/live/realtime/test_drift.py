@@ -159,7 +159,7 @@ def test_an_input_that_was_away_is_silence_for_as_long():
         if not 400 <= number < 500:
             call(capture, recorded=block, now=now)
         played.append(play(playback, 256, now=now)[:, 0])
-    assert capture.counters().gap_frames == 100 * 256
+    assert capture.counters().away_frames == 100 * 256
     played = np.concatenate(played)
     silent = np.flatnonzero(played[20 * 256 :] == 0)
     assert abs(len(silent) - 100 * 256) < 64

@@ -11,7 +11,8 @@ from support.doubles import noise
 
 from streamer.errors import SettingsError
 from streamer.live.realtime.callbacks import FADE_FRAMES, INPUT_OVERFLOW, OUTPUT_UNDERFLOW
-from streamer.live.realtime.ports import LOG_RECORDS, CapturePort, DuplexPort, PlaybackPort
+from streamer.live.realtime.port import LOG_RECORDS
+from streamer.live.realtime.ports import CapturePort, DuplexPort, PlaybackPort
 
 RATE = 48000
 RAMP_FRAMES = 240
@@ -237,7 +238,7 @@ def test_frames_without_room_are_counted_and_positions_stay_true():
     assert np.array_equal(play(port, 1500), recorded[:1500])  # the dry ring lost nothing
 
 
-def test_a_gap_of_the_device_is_silence_of_that_length_and_what_follows_fades_in():
+def test_a_device_loss_is_silence_of_that_length_and_what_follows_fades_in():
     port = port_with(stems=0, outputs=1, delay=0, mix_l=[1])
     capture = CapturePort(1, RATE, [port], capacity_frames=16384)
     recorded = noise(2000, 1)
@@ -248,7 +249,7 @@ def test_a_gap_of_the_device_is_silence_of_that_length_and_what_follows_fades_in
     expected = np.concatenate([recorded[:1000], np.zeros((700, 1), "f4"), recorded[1000:]])
     assert np.allclose(play(port, 2000), expected[:2000], atol=1e-7)
     counters = capture.counters()
-    assert (counters.captured_frames, counters.gap_frames) == (2700, 700)
+    assert (counters.captured_frames, counters.away_frames) == (2700, 700)
 
 
 def test_an_output_that_was_away_goes_on_in_place_and_fades_in():
