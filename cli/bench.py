@@ -12,7 +12,6 @@ import typer
 from rich.table import Table
 
 from cli.terminal import print_whole, tell
-from cli.verbose import with_verbose
 from streamer.errors import SettingsError
 from streamer.files.part import refuse_unwritable
 
@@ -65,7 +64,6 @@ AsJson = Annotated[
 
 
 @app.callback()
-@with_verbose
 def bench(
     context: typer.Context,
     *,
@@ -86,7 +84,6 @@ def bench(
 
 
 @app.command()
-@with_verbose
 def inference(
     *,
     models: Models = None,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from cli.terminal import complain
+from cli.verbose import VERBOSE, is_verbose
 from streamer.errors import StemstreamError
 
 
@@ -16,7 +17,7 @@ def tell_failure(error: Exception) -> int:
     if isinstance(error, StemstreamError):
         complain(str(error))
         return error.exit_code
-    if "--verbose" in sys.argv or "-v" in sys.argv:
+    if is_verbose(sys.argv):
         traceback.print_exception(error)
     command = _command(sys.argv[1:])
     complain(f"{unexpected(error)}; please report it with what `{command} --verbose` shows")
@@ -33,5 +34,6 @@ def _command(words: Sequence[str]) -> str:
 
     Not from the commands themselves: it may be these that cannot be loaded.
     """
+    words = [word for word in words if word not in VERBOSE]
     depth = 2 if words[:1] in (["models"], ["bench"]) else 1
     return " ".join(["stemstream", *takewhile(str.isalpha, words[:depth])])

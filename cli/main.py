@@ -73,12 +73,12 @@ def run() -> None:
     sys.unraisablehook = unraisable
     try:
         # imported here, since Ctrl-C during it should show no traceback either
-        from cli.commands import app
+        from cli.commands import stemstream
         from cli.terminal import relay_log
 
         relay_log()
         # without arguments the help is more use than an error
-        code = app(sys.argv[1:] or ["--help"], prog_name="stemstream", standalone_mode=False)
+        code = stemstream(sys.argv[1:] or ["--help"], prog_name="stemstream", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code)
     except KeyboardInterrupt:

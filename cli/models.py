@@ -8,7 +8,6 @@ import typer
 from rich.table import Table
 
 from cli.terminal import output, print_path
-from cli.verbose import with_verbose
 from streamer import models
 from streamer.errors import WeightsError
 
@@ -18,7 +17,6 @@ Name = Annotated[str, typer.Argument(metavar="MODEL", help="a name that `stemstr
 
 
 @app.callback()
-@with_verbose
 def listing(context: typer.Context) -> None:
     """List the models, with their stems, size, licence and where the weights are."""
     if context.invoked_subcommand is not None:
@@ -44,7 +42,6 @@ def listing(context: typer.Context) -> None:
 
 
 @app.command()
-@with_verbose
 def download(name: Name) -> None:
     """Fetch a model's weights, so that it works without a network."""
     _needs_weights(name)
@@ -53,7 +50,6 @@ def download(name: Name) -> None:
 
 
 @app.command()
-@with_verbose
 def path(name: Name) -> None:
     """Print where a model's weights are."""
     here = models.available(name)

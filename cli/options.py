@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from streamer.errors import SettingsError
 from streamer.resolve import allowed, flag, shown
-from streamer.settings import Checked
+from streamer.settings import Checked, panel_of, unit_of
 
 SHORT: Final[Mapping[str, tuple[str, ...]]] = {
     "model": ("-n", "--model"),
@@ -23,63 +23,6 @@ SHORT: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Other names of flags, most of them those of `demucs`."""
 
-VALUES: Final[Mapping[str, str]] = {
-    "repo": "FOLDER",
-    "out": "FOLDER",
-    "two_stems": "STEM",
-    "shifts": "N",
-    "jobs": "N",
-    "batch": "N",
-    "seed": "N",
-    "torch_num_threads": "N",
-    "segment": "SECONDS",
-    "hop": "SECONDS",
-    "lookahead": "SECONDS",
-    "crossfade": "SECONDS",
-    "loudness": "LUFS",
-    "mp3_bitrate": "KBPS",
-    "input": "DEVICE",
-    "input_channels": "CHANNELS",
-    "output_channels": "N",
-    "output": "DEVICE",
-    "samplerate": "HZ",
-    "blocksize": "FRAMES",
-    "latency": "SECONDS",
-    "stream": "N",
-    "start": "TIME",
-    "end": "TIME",
-    "duration": "SECONDS",
-    "scene": "FILE",
-    "report": "FILE",
-    "record": "FOLDER",
-    "osc": "PORT",
-    "metrics": "PORT",
-    "songs": "N",
-    "windows": "SECONDS",
-    "hops": "SECONDS",
-    "lookaheads": "SECONDS",
-    "data": "FOLDER",
-    "mixing": "SHARES",
-    "validation": "FOLDER",
-    "cache": "FOLDER",
-    "epochs": "N",
-    "accumulate": "N",
-    "epoch_steps": "N",
-    "devices": "N",
-    "workers": "N",
-    "patience": "EPOCHS",
-    "bss_every": "EPOCHS",
-    "warmup": "STEPS",
-    **dict.fromkeys(
-        (
-            *("held_out", "drop_highest", "remix", "mixup", "pitch", "tempo", "equalizer"),
-            *("reverb", "gain", "channel_swap", "polarity"),
-        ),
-        "SHARE",
-    ),
-}
-"""How help calls the values of flags, where that is not the last word of the flag."""
-
 SHORTCUTS: Final[Mapping[str, tuple[str, str]]] = {
     "mp3": ("format", "mp3"),
     "flac": ("format", "flac"),
@@ -88,44 +31,6 @@ SHORTCUTS: Final[Mapping[str, tuple[str, str]]] = {
     "float32": ("sample_format", "float32"),
 }
 """Flags that give a field one of its values."""
-
-PANELS: Final[Mapping[str, tuple[str, ...]]] = {
-    "Model": ("preset", "model", "repo", "trust_checkpoint"),
-    "Computing": ("device", "backend", "precision", "torch_num_threads", "jobs", "batch"),
-    "Quality": ("overlap", "shifts", "segment", "normalize", "resampler", "seed"),
-    "Live windows": ("hop", "lookahead", "crossfade"),
-    "Stems": ("stems", "two_stems", "other_method", "residual", "conserve"),
-    "Files": ("out", "filename", "format", "mp3_bitrate", "mp3_preset", "overwrite", "resume"),
-    "Sound": ("sample_format", "dither", "clip_mode", "loudness"),
-    "Devices": (
-        "input",
-        "input_channels",
-        "output",
-        "output_channels",
-        "samplerate",
-        "blocksize",
-        "buffer",
-    ),
-    "Delay": ("latency", "calibrate", "adapt", "fallback"),
-    "Mix": ("route", "scene"),
-    "What is scored": ("songs", "seconds", "bss_eval"),
-    "SDR against delay": ("live", "windows", "hops", "lookaheads"),
-    "Songs": ("data", "mixing", "validation", "held_out", "cache"),
-    "Training": (
-        *("from_scratch", "learning_rate", "weight_decay", "batch", "accumulate", "epochs"),
-        *("epoch_steps", "warmup", "clip_norm", "ema", "patience", "bss_every", "loss"),
-        *("stft_loss", "settle", "drop_highest", "devices", "precision", "workers"),
-    ),
-    "Augmentation": (
-        *("augment", "remix", "mixup", "pitch", "tempo", "equalizer", "reverb", "gain"),
-        *("channel_swap", "polarity"),
-    ),
-    "Song": ("stream", "start", "end", "loop"),
-    "Run": ("duration", "record", "report", "osc", "metrics", "host"),
-}
-
-REPEATED: Final = ("output", "route", "data")
-"""Flags that may be given several times."""
 
 
 def with_settings(
@@ -140,8 +45,10 @@ def with_settings(
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def run(**given: Any) -> None:
-            flags = {name: given.pop(name) or None for name in fields if name in REPEATED}
-            flags |= {name: given.pop(name) for name in fields if name not in REPEATED}
+            flags = {
+                name: (given.pop(name) or None) if _repeated(field) else given.pop(name)
+                for name, field in fields.items()
+            }
             for shortcut, (name, value) in shortcuts.items():
                 if given.pop(shortcut):
                     if flags[name] not in (None, value):
@@ -154,7 +61,7 @@ def with_settings(
 
         own = list(inspect.signature(command, eval_str=True).parameters.values())
         own = [parameter for parameter in own if parameter.name != "flags"]
-        parameters = [*own, *_settings(fields), *_shortcuts(shortcuts)]
+        parameters = [*own, *_settings(fields), *_shortcuts(shortcuts, fields)]
         run.__doc__ = command.__doc__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -172,12 +79,12 @@ def _settings(fields: Mapping[str, FieldInfo]) -> list[inspect.Parameter]:
             words[-1] += f"/{flag(name, False)}"
         option = typer.Option(
             *words,
-            metavar="" if switch else VALUES.get(name, name.rsplit("_", 1)[-1].upper()),
+            metavar="" if switch else unit_of(field) or name.rsplit("_", 1)[-1].upper(),
             help=escape(_help(name, field)),
-            rich_help_panel=_panel(name),
+            rich_help_panel=panel_of(field),
             show_default=False,
         )
-        kind = bool if switch else list[str] if name in REPEATED else str
+        kind = bool if switch else list[str] if _repeated(field) else str
         parameters.append(_parameter(name, kind, option))
     return parameters
 
@@ -194,11 +101,14 @@ def _help(name: str, field: FieldInfo) -> str:
     return words
 
 
-def _panel(name: str) -> str:
-    return next(panel for panel, names in PANELS.items() if name in names)
+def _repeated(field: FieldInfo) -> bool:
+    """Return whether a flag may be given several times: nothing is then a tuple without items."""
+    return bool(field.default == ())
 
 
-def _shortcuts(shortcuts: Mapping[str, tuple[str, str]]) -> list[inspect.Parameter]:
+def _shortcuts(
+    shortcuts: Mapping[str, tuple[str, str]], fields: Mapping[str, FieldInfo]
+) -> list[inspect.Parameter]:
     return [
         _parameter(
             shortcut,
@@ -206,7 +116,7 @@ def _shortcuts(shortcuts: Mapping[str, tuple[str, str]]) -> list[inspect.Paramet
             typer.Option(
                 f"--{shortcut}",
                 help=f"the same as {flag(name)} {value}",
-                rich_help_panel=_panel(name),
+                rich_help_panel=panel_of(fields[name]),
                 metavar="",
                 show_default=False,
             ),

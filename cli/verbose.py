@@ -1,30 +1,40 @@
-"""The flag ``--verbose`` of every command; `cli.main` looks for it when an error is told."""
+"""The flag ``--verbose``: one option, taken before and after the name of each command.
+
+No command sees its value. `cli.failures` looks for it when an error is told.
+"""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
 
 import typer
 
+VERBOSE: Final = ("-v", "--verbose")
+
 Verbose = Annotated[
-    bool,
-    typer.Option("-v", "--verbose", help="show where an unexpected error came from", metavar=""),
+    bool, typer.Option(*VERBOSE, help="show where an unexpected error came from", metavar="")
 ]
 
 
-def with_verbose(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the flag, which its function does not see."""
-    own = inspect.signature(command, eval_str=True).parameters.values()
-    flag = inspect.Parameter(
-        "verbose", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Verbose
-    )
+def take_verbose(*, verbose: Verbose = False) -> None:
+    """Give the program the flag: its callback, which has nothing to do."""
 
-    def run(*words: Any, verbose: bool, **flags: Any) -> None:  # noqa: ARG001
-        command(*words, **flags)
 
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__signature__ = inspect.Signature([*own, flag])  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in (*own, flag)}
-    return run
+def share_verbose(program: Any) -> Any:
+    """Let every command of a program take the flag that the program has; return the program."""
+    (option,) = (one for one in program.params if one.name == "verbose")
+    option.expose_value = False
+    waiting = list(program.commands.values())
+    for command in waiting:
+        command.params.append(option)
+        waiting += getattr(command, "commands", {}).values()
+    return program
+
+
+def is_verbose(words: Sequence[str]) -> bool:
+    """Return whether a command line has the flag.
+
+    The commands are not asked: it may be these that cannot be loaded.
+    """
+    return not set(VERBOSE).isdisjoint(words)

@@ -22,6 +22,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
 from streamer.naming import FIELDS, FILENAME, check_template
@@ -141,19 +142,45 @@ class ConflictError(ValueError):
         return re.sub(r"\{(\w+)\}", lambda name: written(name[1]), self._sentence)
 
 
-def harmless(default: Any, **rules: Any) -> Any:
-    """Make a field that a settings file may set even if nobody named the file.
+def harmless(default: Any, *, panel: str, unit: str = "", **rules: Any) -> Any:
+    """Make a field that a settings file may set which nobody named, but was found in the folder.
 
-    Such fields say how stems sound and how they are computed. A field that names a path, host,
-    port, device or model, that replaces files, or that grants trust is a plain ``Field``.
+    Such fields say how stems sound and how they are computed. All others are made by `guarded`.
+    ``panel`` is the part of the help that shows the flag. ``unit`` is what the help calls its
+    value, where that is not the last word of the flag. ``rules`` are those of ``pydantic.Field``.
     """
-    return Field(default, json_schema_extra={"harmless": True}, **rules)
+    extra: JsonDict = {"harmless": True, "panel": panel, "unit": unit}
+    return Field(default, json_schema_extra=extra, **rules)
+
+
+def guarded(default: Any, *, panel: str, unit: str = "", **rules: Any) -> Any:
+    """Make a field that only a flag, a variable or a file that its user named may set.
+
+    Such fields name paths, hosts, ports, devices or models, replace files, or say what is trusted.
+    The arguments are those of `harmless`.
+    """
+    extra: JsonDict = {"harmless": False, "panel": panel, "unit": unit}
+    return Field(default, json_schema_extra=extra, **rules)
 
 
 def is_harmless(field: FieldInfo) -> bool:
     """Return whether a field was made by `harmless`."""
+    return _extra(field).get("harmless") is True
+
+
+def panel_of(field: FieldInfo) -> str:
+    """Return the part of the help that shows a field's flag."""
+    return str(_extra(field)["panel"])
+
+
+def unit_of(field: FieldInfo) -> str:
+    """Return what the help calls a field's value; empty where the field does not say."""
+    return str(_extra(field)["unit"])
+
+
+def _extra(field: FieldInfo) -> Mapping[str, object]:
     extra = field.json_schema_extra
-    return isinstance(extra, dict) and extra.get("harmless") is True
+    return extra if isinstance(extra, dict) else {}
 
 
 class Checked(BaseModel):
@@ -185,39 +212,63 @@ class StreamSettings(Checked):
 
     preset: Annotated[Preset | None, BeforeValidator(_upper)] = harmless(
         None,
+        panel="Model",
         description="a set of values for model, overlap, shifts and sample format",
         examples=["PRODUCTION"],
     )
-    model: Name = Field(
+    model: Name = guarded(
         "auto",
+        panel="Model",
         description="model, checkpoint file or hf:// address; auto is htdemucs where it can be "
         "had, else the one that comes with stemstream",
     )
-    repo: Path | None = Field(
-        None, description="folder with models of your own", examples=["models"]
+    repo: Path | None = guarded(
+        None,
+        panel="Model",
+        unit="FOLDER",
+        description="folder with models of your own",
+        examples=["models"],
     )
-    trust_checkpoint: bool = Field(
-        False, description="load checkpoints that can run code (pickles); only from who you trust"
+    trust_checkpoint: bool = guarded(
+        False,
+        panel="Model",
+        description="load checkpoints that can run code (pickles); only from who you trust",
     )
-    device: Name = harmless("auto", description="cpu, cuda, cuda:1, mps; auto takes the fastest")
+    device: Name = harmless(
+        "auto", panel="Computing", description="cpu, cuda, cuda:1, mps; auto takes the fastest"
+    )
     backend: Literal["auto"] | Library = harmless(
-        "auto", description="what runs the model; auto takes what was measured to be fastest here"
+        "auto",
+        panel="Computing",
+        description="what runs the model; auto takes what was measured to be fastest here",
     )
     precision: Precision | None = harmless(
         None,
+        panel="Computing",
         description="numbers that the model computes in: float32 is exact, bfloat16 about 48 dB "
         "off and faster where the processor has it, float16 for GPUs [default: float32, of "
         "htdemucs_quantized bfloat16]",
         examples=["bfloat16"],
     )
     overlap: float = harmless(
-        0.25, ge=0, le=0.99, description="how much of a window the next one covers again"
+        0.25,
+        panel="Quality",
+        ge=0,
+        le=0.99,
+        description="how much of a window the next one covers again",
     )
     shifts: int = harmless(
-        1, ge=0, le=100, description="separate so many randomly shifted copies and average them"
+        1,
+        panel="Quality",
+        unit="N",
+        ge=0,
+        le=100,
+        description="separate so many randomly shifted copies and average them",
     )
     segment: float | None = harmless(
         None,
+        panel="Quality",
+        unit="SECONDS",
         ge=0.1,
         le=600,
         description="window length in seconds; shorter takes less memory",
@@ -225,6 +276,8 @@ class StreamSettings(Checked):
     )
     hop: float | None = harmless(
         None,
+        panel="Live windows",
+        unit="SECONDS",
         gt=0,
         le=600,
         description="live windows instead of overlap: seconds from one window to the next",
@@ -232,6 +285,8 @@ class StreamSettings(Checked):
     )
     lookahead: float | None = harmless(
         None,
+        panel="Live windows",
+        unit="SECONDS",
         ge=0,
         le=600,
         description="live windows: seconds that the model hears beyond what it gives; this, the "
@@ -240,56 +295,85 @@ class StreamSettings(Checked):
     )
     crossfade: float | None = harmless(
         None,
+        panel="Live windows",
+        unit="SECONDS",
         ge=0,
         le=600,
         description="live windows: seconds over which one window blends into the next",
         examples=[0.05],
     )
     seed: int = harmless(
-        0, ge=0, le=MOST_COUNT, description="start of the random numbers (shifts, dither)"
+        0,
+        panel="Quality",
+        unit="N",
+        ge=0,
+        le=MOST_COUNT,
+        description="start of the random numbers (shifts, dither)",
     )
     torch_num_threads: int | None = harmless(
-        None, ge=1, le=MOST_THREADS, description="threads that a model may use", examples=[4]
+        None,
+        panel="Computing",
+        unit="N",
+        ge=1,
+        le=MOST_THREADS,
+        description="threads that a model may use",
+        examples=[4],
     )
     stems: Annotated[tuple[str, ...] | None, BeforeValidator(_names), AfterValidator(_distinct)] = (
-        harmless(None, description="make only these stems", examples=["vocals,bass"])
+        harmless(None, panel="Stems", description="make only these stems", examples=["vocals,bass"])
     )
     two_stems: Annotated[str | None, AfterValidator(_named)] = harmless(
-        None, description="make this stem and everything but it", examples=["vocals"]
+        None,
+        panel="Stems",
+        unit="STEM",
+        description="make this stem and everything but it",
+        examples=["vocals"],
     )
     other_method: Literal["add", "minus", "none"] = harmless(
         "add",
+        panel="Stems",
         description="make everything but the stem by adding the others, by taking it from the mix, "
         "or not at all",
     )
     normalize: Literal["rms", "track", "none"] = harmless(
         "rms",
+        panel="Quality",
         description="level that the model hears: even by running RMS, or over the whole track (as "
         "demucs, reads it twice); undone behind it",
     )
     clip_mode: Literal["soft", "rescale", "clamp", "none"] = harmless(
-        "soft", description="keep stems under full scale"
+        "soft", panel="Sound", description="keep stems under full scale"
     )
     loudness: float | None = harmless(
         None,
+        panel="Sound",
+        unit="LUFS",
         ge=-70,
         le=0,
         description="bring the mix to this loudness in LUFS, all stems by one gain",
         examples=[-16],
     )
-    residual: bool = harmless(False, description="also give what the stems leave of the mix")
+    residual: bool = harmless(
+        False, panel="Stems", description="also give what the stems leave of the mix"
+    )
     conserve: bool = harmless(
         False,
+        panel="Stems",
         description="give what the stems leave of the mix to the stem other, so that they add up "
         "to it; a stem.mp4 does so without being told",
     )
     sample_format: SampleFormat | Literal["source"] = harmless(
         "int16",
+        panel="Sound",
         description="samples in the files; source keeps the depth of the song's own (16 bits of a "
         "song in a lossy format)",
     )
-    dither: bool = harmless(True, description="add TPDF dither to 16 and 24 bit samples")
-    resampler: ResamplingEngine = harmless("soxr", description="what converts sample rates")
+    dither: bool = harmless(
+        True, panel="Sound", description="add TPDF dither to 16 and 24 bit samples"
+    )
+    resampler: ResamplingEngine = harmless(
+        "soxr", panel="Quality", description="what converts sample rates"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -355,33 +439,51 @@ class Settings(StreamSettings):
         pydantic.ValidationError: a value is out of its range; `resolve` says it in one sentence.
     """
 
-    stream: StreamNumber = harmless(None)
+    stream: StreamNumber = harmless(None, panel="Song", unit="N")
     jobs: int = harmless(
-        0, ge=0, le=MOST_THREADS, description="windows separated in parallel; takes more memory"
+        0,
+        panel="Computing",
+        unit="N",
+        ge=0,
+        le=MOST_THREADS,
+        description="windows separated in parallel; takes more memory",
     )
     batch: int = harmless(
         0,
+        panel="Computing",
+        unit="N",
         ge=0,
         le=MOST_BATCH,
         description="windows that go through the model together; 0: as many as a GPU has memory "
         "for, on a CPU one",
     )
-    out: Annotated[Path, BeforeValidator(_folder)] = Field(
-        Path("separated"), description="folder to write to, or - for standard output"
+    out: Annotated[Path, BeforeValidator(_folder)] = guarded(
+        Path("separated"),
+        panel="Files",
+        unit="FOLDER",
+        description="folder to write to, or - for standard output",
     )
     format: Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem.mp4", "raw"] = harmless(
         "wav",
+        panel="Files",
         description="kind of the files; stem.mp4 is one file for DJ software, raw is for --out -",
     )
-    filename: Annotated[str, AfterValidator(_filename)] = Field(
+    filename: Annotated[str, AfterValidator(_filename)] = guarded(
         FILENAME,
+        panel="Files",
         description=f"names of the files; fields: {', '.join(FIELDS)}",
     )
-    mp3_bitrate: int = harmless(320, ge=32, le=320, description="kbit/s of an MP3")
-    mp3_preset: int = harmless(2, ge=2, le=7, description="MP3 encoder: 2 is best, 7 is fastest")
-    overwrite: bool = Field(False, description="replace files that exist")
-    resume: bool = Field(
-        False, description="go on: keep the files that are there, make those that are missing"
+    mp3_bitrate: int = harmless(
+        320, panel="Files", unit="KBPS", ge=32, le=320, description="kbit/s of an MP3"
+    )
+    mp3_preset: int = harmless(
+        2, panel="Files", ge=2, le=7, description="MP3 encoder: 2 is best, 7 is fastest"
+    )
+    overwrite: bool = guarded(False, panel="Files", description="replace files that exist")
+    resume: bool = guarded(
+        False,
+        panel="Files",
+        description="go on: keep the files that are there, make those that are missing",
     )
 
     @model_validator(mode="before")

@@ -38,10 +38,17 @@ class EvalSettings(StreamSettings):
     table: ClassVar[str] = "eval"
 
     songs: int | None = harmless(
-        None, ge=1, le=MOST_COUNT, description="score the first so many songs only", examples=[10]
+        None,
+        panel="What is scored",
+        unit="N",
+        ge=1,
+        le=MOST_COUNT,
+        description="score the first so many songs only",
+        examples=[10],
     )
     seconds: float | None = harmless(
         None,
+        panel="What is scored",
         gt=0,
         le=MOST_COUNT,
         description="score so many seconds from the middle of each song",
@@ -49,16 +56,32 @@ class EvalSettings(StreamSettings):
     )
     bss_eval: bool = harmless(
         True,
+        panel="What is scored",
         description="also give SDR, SIR and SAR of BSS Eval v4, which takes its time; --live never "
         "does",
     )
     live: bool = harmless(
-        False, description="score live windows of several lengths, hops and lookaheads"
+        False,
+        panel="SDR against delay",
+        description="score live windows of several lengths, hops and lookaheads",
     )
-    windows: Grid = harmless((2.0, 4.0), description="with --live: window lengths in seconds")
-    hops: Grid = harmless((0.1, 0.2, 0.4), description="with --live: hops in seconds")
+    windows: Grid = harmless(
+        (2.0, 4.0),
+        panel="SDR against delay",
+        unit="SECONDS",
+        description="with --live: window lengths in seconds",
+    )
+    hops: Grid = harmless(
+        (0.1, 0.2, 0.4),
+        panel="SDR against delay",
+        unit="SECONDS",
+        description="with --live: hops in seconds",
+    )
     lookaheads: Grid = harmless(
-        (0.0, 0.1, 0.2, 0.4, 1.0), description="with --live: lookaheads in seconds"
+        (0.0, 0.1, 0.2, 0.4, 1.0),
+        panel="SDR against delay",
+        unit="SECONDS",
+        description="with --live: lookaheads in seconds",
     )
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, model_validator
 
 from streamer.pipeline.delay import Fallback
 from streamer.settings import (
@@ -14,6 +14,7 @@ from streamer.settings import (
     ConflictError,
     StreamNumber,
     StreamSettings,
+    guarded,
     harmless,
 )
 
@@ -55,58 +56,89 @@ class LiveSettings(StreamSettings):
     table: ClassVar[str] = "live"
 
     sample_format: Literal["int16", "int24", "float32"] = harmless(
-        "int24", description="samples in the recorded files"
+        "int24", panel="Sound", description="samples in the recorded files"
     )
-    input: str | None = Field(
+    input: str | None = guarded(
         None,
+        panel="Devices",
+        unit="DEVICE",
         description="sound device to take in (its index or a part of its name), or a file to play",
         examples=["USB"],
     )
     input_channels: Annotated[tuple[int, ...] | None, BeforeValidator(_channels)] = harmless(
         None,
+        panel="Devices",
+        unit="CHANNELS",
         description="the channels to take in, one (mono) or two, from 1",
         examples=["1,2"],
     )
-    output: Several = Field((), description="sound device to play on; may be given several times")
+    output: Several = guarded(
+        (),
+        panel="Devices",
+        unit="DEVICE",
+        description="sound device to play on; may be given several times",
+    )
     output_channels: int | None = harmless(
         None,
+        panel="Devices",
+        unit="N",
         ge=1,
         le=128,
         description="how many channels of each output to open [default: all, up to 32]",
         examples=[8],
     )
     samplerate: int | None = harmless(
-        None, ge=8000, le=384_000, description="rate of the devices in Hz", examples=[48000]
+        None,
+        panel="Devices",
+        unit="HZ",
+        ge=8000,
+        le=384_000,
+        description="rate of the devices in Hz",
+        examples=[48000],
     )
-    blocksize: int = harmless(512, ge=16, le=16384, description="frames of a device block")
+    blocksize: int = harmless(
+        512, panel="Devices", unit="FRAMES", ge=16, le=16384, description="frames of a device block"
+    )
     buffer: Literal["low", "high"] = harmless(
-        "high", description="how much the devices buffer: low delays less, high is safer"
+        "high",
+        panel="Devices",
+        description="how much the devices buffer: low delays less, high is safer",
     )
     latency: float | None = harmless(
         None,
+        panel="Delay",
+        unit="SECONDS",
         gt=0,
         le=600,
         description="the whole delay that is promised, in seconds, devices included",
         examples=[0.5],
     )
     calibrate: bool = harmless(
-        False, description="time the model again, though it was timed before"
+        False, panel="Delay", description="time the model again, though it was timed before"
     )
     adapt: bool = harmless(
-        True, description="where the model is too slow, give up some of its work"
+        True, panel="Delay", description="where the model is too slow, give up some of its work"
     )
     route: Several = harmless(
         (),
+        panel="Mix",
         description="who plays where: STEM=1,2, mix=3,4 or mix-STEM=5,6, with OUTPUT: before it "
         "where there are several; may be given several times",
     )
-    scene: Path | None = Field(
-        None, description="routes and levels in a TOML file, read again when it changes"
+    scene: Path | None = guarded(
+        None,
+        panel="Mix",
+        unit="FILE",
+        description="routes and levels in a TOML file, read again when it changes",
     )
-    fallback: Fallback = harmless("dry", description="what plays where the stems are missing")
-    stream: StreamNumber = harmless(None)
+    fallback: Fallback = harmless(
+        "dry", panel="Delay", description="what plays where the stems are missing"
+    )
+    stream: StreamNumber = harmless(None, panel="Song", unit="N")
     start: Annotated[float, BeforeValidator(_seconds)] = harmless(
         0.0,
+        panel="Song",
+        unit="TIME",
         ge=0,
         le=_DAY_SECONDS,
         description="where in the file to begin, in seconds or mm:ss",
@@ -114,34 +146,53 @@ class LiveSettings(StreamSettings):
     )
     end: Annotated[float | None, BeforeValidator(_seconds)] = harmless(
         None,
+        panel="Song",
+        unit="TIME",
         ge=0,
         le=_DAY_SECONDS,
         description="where in the file to end, in seconds or mm:ss",
         examples=["2:45"],
     )
-    loop: bool = harmless(False, description="play the file, or this part of it, again and again")
+    loop: bool = harmless(
+        False, panel="Song", description="play the file, or this part of it, again and again"
+    )
     duration: float | None = harmless(
-        None, gt=0, le=MOST_COUNT, description="stop after so many seconds", examples=[60]
-    )
-    record: Path | None = Field(None, description="folder to record the stems to")
-    report: Path | None = Field(
-        None, description="write what was measured to this .json, .csv or .html"
-    )
-    osc: int | None = Field(
         None,
+        panel="Run",
+        unit="SECONDS",
+        gt=0,
+        le=MOST_COUNT,
+        description="stop after so many seconds",
+        examples=[60],
+    )
+    record: Path | None = guarded(
+        None, panel="Run", unit="FOLDER", description="folder to record the stems to"
+    )
+    report: Path | None = guarded(
+        None,
+        panel="Run",
+        unit="FILE",
+        description="write what was measured to this .json, .csv or .html",
+    )
+    osc: int | None = guarded(
+        None,
+        panel="Run",
+        unit="PORT",
         ge=0,
         le=65535,
         description="port for OSC; 0 takes a free one and says which",
         examples=[9000],
     )
-    metrics: int | None = Field(
+    metrics: int | None = guarded(
         None,
+        panel="Run",
+        unit="PORT",
         ge=0,
         le=65535,
         description="port for Prometheus; 0 takes a free one and says which",
         examples=[9100],
     )
-    host: str = Field("127.0.0.1", description="address that both ports are open on")
+    host: str = guarded("127.0.0.1", panel="Run", description="address that both ports are open on")
 
     @model_validator(mode="after")
     def _fit_excerpt(self) -> Self:

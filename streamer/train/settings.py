@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from streamer.settings import MOST_COUNT, MOST_THREADS, Checked, Name, harmless
+from streamer.settings import MOST_COUNT, MOST_THREADS, Checked, Name, guarded, harmless
 
 
 def _folders(value: object) -> object:
@@ -37,121 +37,238 @@ class TrainSettings(Checked):
 
     table: ClassVar[str] = "train"
 
-    data: Annotated[tuple[Path, ...], BeforeValidator(_folders)] = Field(
+    data: Annotated[tuple[Path, ...], BeforeValidator(_folders)] = guarded(
         (),
+        panel="Songs",
+        unit="FOLDER",
         description="folder of songs with their stems; may be given several times",
         examples=["songs"],
     )
     mixing: Annotated[tuple[Share, ...] | None, BeforeValidator(_numbers)] = harmless(
         None,
+        panel="Songs",
+        unit="SHARES",
         description="how much of what is heard comes from each --data, with commas; without it "
         "each song has the same chance",
         examples=["0.7,0.3"],
     )
-    validation: Path | None = Field(
+    validation: Path | None = guarded(
         None,
+        panel="Songs",
+        unit="FOLDER",
         description="folder of songs to judge by; without it some of the first --data are held out",
         examples=["held-out"],
     )
     held_out: float = harmless(
-        0.1, ge=0.01, le=0.9, description="share of the songs of the first --data to judge by"
+        0.1,
+        panel="Songs",
+        unit="SHARE",
+        ge=0.01,
+        le=0.9,
+        description="share of the songs of the first --data to judge by",
     )
-    cache: Path | None = Field(
+    cache: Path | None = guarded(
         None,
+        panel="Songs",
+        unit="FOLDER",
         description="folder for the decoded songs, 0.7 MB a second of music; without it OUT/cache",
     )
-    model: Name = Field("htdemucs_mini", description="model to start from, or checkpoint file")
-    repo: Path | None = Field(
-        None, description="folder with models of your own", examples=["models"]
+    model: Name = guarded(
+        "htdemucs_mini", panel="Model", description="model to start from, or checkpoint file"
     )
-    trust_checkpoint: bool = Field(
-        False, description="load checkpoints that can run code (pickles); only from who you trust"
+    repo: Path | None = guarded(
+        None,
+        panel="Model",
+        unit="FOLDER",
+        description="folder with models of your own",
+        examples=["models"],
+    )
+    trust_checkpoint: bool = guarded(
+        False,
+        panel="Model",
+        description="load checkpoints that can run code (pickles); only from who you trust",
     )
     from_scratch: bool = harmless(
-        False, description="forget what the model has learnt: random weights"
+        False, panel="Training", description="forget what the model has learnt: random weights"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = harmless(
-        "auto", description="what computes; auto takes the fastest"
+        "auto", panel="Computing", description="what computes; auto takes the fastest"
     )
     devices: int = harmless(
-        1, ge=1, le=MOST_THREADS, description="how many GPUs (or processes on the CPU)"
+        1,
+        panel="Computing",
+        unit="N",
+        ge=1,
+        le=MOST_THREADS,
+        description="how many GPUs (or processes on the CPU)",
     )
     precision: Literal["float32", "bfloat16"] = harmless(
-        "float32", description="arithmetic of the network; bfloat16 is faster on most GPUs"
+        "float32",
+        panel="Computing",
+        description="arithmetic of the network; bfloat16 is faster on most GPUs",
     )
     torch_num_threads: int | None = harmless(
-        None, ge=1, le=MOST_THREADS, description="threads that the network may use", examples=[2]
+        None,
+        panel="Computing",
+        unit="N",
+        ge=1,
+        le=MOST_THREADS,
+        description="threads that the network may use",
+        examples=[2],
     )
     workers: int = harmless(
-        1, ge=0, le=64, description="processes that make examples; 0: between the steps"
+        1,
+        panel="Computing",
+        unit="N",
+        ge=0,
+        le=64,
+        description="processes that make examples; 0: between the steps",
     )
-    learning_rate: float = harmless(3e-4, gt=0, le=1000, description="of AdamW, at its highest")
-    weight_decay: float = harmless(0.0, ge=0, le=1, description="of AdamW")
-    batch: int = harmless(4, ge=1, le=4096, description="examples a step and device")
-    accumulate: int = harmless(1, ge=1, le=4096, description="batches added up to one step")
-    segment: float = harmless(10.0, ge=0.1, le=600, description="seconds of an example")
+    learning_rate: float = harmless(
+        3e-4, panel="Training", gt=0, le=1000, description="of AdamW, at its highest"
+    )
+    weight_decay: float = harmless(0.0, panel="Training", ge=0, le=1, description="of AdamW")
+    batch: int = harmless(
+        4, panel="Training", unit="N", ge=1, le=4096, description="examples a step and device"
+    )
+    accumulate: int = harmless(
+        1, panel="Training", unit="N", ge=1, le=4096, description="batches added up to one step"
+    )
+    segment: float = harmless(
+        10.0, panel="Quality", unit="SECONDS", ge=0.1, le=600, description="seconds of an example"
+    )
     epochs: int = harmless(
-        50, ge=1, le=MOST_COUNT, description="validations, and what lies between them"
+        50,
+        panel="Training",
+        unit="N",
+        ge=1,
+        le=MOST_COUNT,
+        description="validations, and what lies between them",
     )
     epoch_steps: int | None = harmless(
         None,
+        panel="Training",
+        unit="N",
         ge=1,
         le=MOST_COUNT,
         description="steps of an epoch; without it as many as hear all the music once",
         examples=[200],
     )
     warmup: int = harmless(
-        100, ge=0, le=MOST_COUNT, description="steps over which the learning rate rises"
+        100,
+        panel="Training",
+        unit="STEPS",
+        ge=0,
+        le=MOST_COUNT,
+        description="steps over which the learning rate rises",
     )
     clip_norm: float = harmless(
-        1.0, gt=0, le=MOST_COUNT, description="norm of the gradient over which it is scaled down"
+        1.0,
+        panel="Training",
+        gt=0,
+        le=MOST_COUNT,
+        description="norm of the gradient over which it is scaled down",
     )
     ema: float = harmless(
-        0.999, ge=0, le=0.99999, description="decay of the moving average of the weights; 0: none"
+        0.999,
+        panel="Training",
+        ge=0,
+        le=0.99999,
+        description="decay of the moving average of the weights; 0: none",
     )
     patience: int = harmless(
         0,
+        panel="Training",
+        unit="EPOCHS",
         ge=0,
         le=MOST_COUNT,
         description="stop after so many epochs without a better one; 0: never",
     )
     bss_every: int = harmless(
         10,
+        panel="Training",
+        unit="EPOCHS",
         ge=0,
         le=MOST_COUNT,
         description="epochs from one measurement of SIR and SAR to the next, which take as long as "
         "the music; 0: none, not of the best at the end either",
     )
     loss: Literal["l1", "sdr"] = harmless(
-        "l1", description="what is made small: L1 on the waveform, or minus the SDR in dB"
+        "l1",
+        panel="Training",
+        description="what is made small: L1 on the waveform, or minus the SDR in dB",
     )
     stft_loss: float = harmless(
-        0.0, ge=0, le=100, description="weight of the spectral loss beside that one"
+        0.0,
+        panel="Training",
+        ge=0,
+        le=100,
+        description="weight of the spectral loss beside that one",
     )
     settle: float = harmless(
         0.0,
+        panel="Training",
         ge=0,
         le=60,
         description="seconds at the start of each example that do not count: a causal network "
         "has heard nothing yet",
     )
     drop_highest: float = harmless(
-        0.0, ge=0, le=0.5, description="share of a batch's stems to leave out, the worst of it"
+        0.0,
+        panel="Training",
+        unit="SHARE",
+        ge=0,
+        le=0.5,
+        description="share of a batch's stems to leave out, the worst of it",
     )
-    seed: int = harmless(0, ge=0, le=MOST_COUNT, description="start of the random numbers")
-    augment: bool = harmless(True, description="vary the examples")
-    remix: Share = harmless(0.7, description="examples whose stems are of different songs")
-    mixup: Share = harmless(0.0, description="stems to which one of its kind is added")
-    pitch: Share = harmless(0.2, description="shifted by up to 2 semitones")
-    tempo: Share = harmless(0.2, description="played at 0.8 to 1.2 of their tempo")
-    equalizer: Share = harmless(0.2, description="stems with another balance of frequencies")
-    reverb: Share = harmless(0.1, description="stems put in a room")
-    gain: Share = harmless(0.8, description="stems with another level, of 0.25 to 1.25")
-    channel_swap: Share = harmless(0.5, description="stems with left and right exchanged")
-    polarity: Share = harmless(0.5, description="stems turned upside down")
-    out: Path = Field(Path("trained"), description="folder to write to")
-    overwrite: bool = Field(False, description="replace what a run left there")
-    resume: bool = Field(False, description="go on where the run there stopped")
+    seed: int = harmless(
+        0, panel="Quality", unit="N", ge=0, le=MOST_COUNT, description="start of the random numbers"
+    )
+    augment: bool = harmless(True, panel="Augmentation", description="vary the examples")
+    remix: Share = harmless(
+        0.7,
+        panel="Augmentation",
+        unit="SHARE",
+        description="examples whose stems are of different songs",
+    )
+    mixup: Share = harmless(
+        0.0,
+        panel="Augmentation",
+        unit="SHARE",
+        description="stems to which one of its kind is added",
+    )
+    pitch: Share = harmless(
+        0.2, panel="Augmentation", unit="SHARE", description="shifted by up to 2 semitones"
+    )
+    tempo: Share = harmless(
+        0.2, panel="Augmentation", unit="SHARE", description="played at 0.8 to 1.2 of their tempo"
+    )
+    equalizer: Share = harmless(
+        0.2,
+        panel="Augmentation",
+        unit="SHARE",
+        description="stems with another balance of frequencies",
+    )
+    reverb: Share = harmless(
+        0.1, panel="Augmentation", unit="SHARE", description="stems put in a room"
+    )
+    gain: Share = harmless(
+        0.8,
+        panel="Augmentation",
+        unit="SHARE",
+        description="stems with another level, of 0.25 to 1.25",
+    )
+    channel_swap: Share = harmless(
+        0.5, panel="Augmentation", unit="SHARE", description="stems with left and right exchanged"
+    )
+    polarity: Share = harmless(
+        0.5, panel="Augmentation", unit="SHARE", description="stems turned upside down"
+    )
+    out: Path = guarded(
+        Path("trained"), panel="Files", unit="FOLDER", description="folder to write to"
+    )
+    overwrite: bool = guarded(False, panel="Files", description="replace what a run left there")
+    resume: bool = guarded(False, panel="Files", description="go on where the run there stopped")
 
     @property
     def cache_folder(self) -> Path:

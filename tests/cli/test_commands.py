@@ -161,9 +161,54 @@ class Broken:
         raise ZeroDivisionError("no")
 
 
-@pytest.mark.parametrize("command", ["devices", "doctor", "plan", "models path", "bench inference"])
-def test_every_command_takes_verbose(command: str, stemstream: Run) -> None:
-    assert stemstream(*command.split(), "-v", "--help").code == 0
+COMMANDS = (
+    *("separate", "live", "devices", "plan", "latency", "eval", "train", "demo", "presets"),
+    *("doctor", "models", "models path", "models download", "bench", "bench inference"),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_verbose_is_taken_before_and_after_the_name_of_every_command(
+    command: str, stemstream: Run
+) -> None:
+    first, *rest = command.split()
+    for words in (["-v", first, *rest], [first, "--verbose", *rest], [first, *rest, "-v"]):
+        assert stemstream(*words, "--help").code == 0, words
+
+
+@pytest.mark.parametrize("words", [("-v", "devices"), ("devices", "--verbose")])
+def test_verbose_shows_where_an_error_came_from_wherever_it_stands(
+    words: tuple[str, ...], stemstream: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.devices.PortAudioBackend", Broken)
+    outcome = stemstream(*words)
+    assert outcome.code == 1
+    assert "Traceback" in outcome.err
+    assert "what `stemstream devices --verbose` shows" in outcome.err
+
+
+def test_the_overview_groups_the_commands_and_begins_with_separate_and_live(
+    stemstream: Run,
+) -> None:
+    told = words(stemstream("--help").out)
+    commands = [one for one in COMMANDS if " " not in one]
+    order = sorted(commands, key=lambda one: told.index(f" {one} "))
+    assert order[:2] == ["separate", "live"]
+    for panel in ("Stems", "Before live", "Models", "First steps"):
+        assert f" {panel} " in told
+
+
+def panel_above(text: str, flag: str) -> str:
+    """Return the title of the part of a help text that shows a flag."""
+    before = text[: text.index(f" {flag} ")]
+    return re.findall(r"╭─ ([A-Z][\w ]*) ─", before)[-1]
+
+
+@pytest.mark.parametrize(("command", "panel"), [("separate", "Computing"), ("train", "Training")])
+def test_a_flag_that_two_commands_share_stands_in_the_panel_of_each(
+    command: str, panel: str, stemstream: Run
+) -> None:
+    assert panel_above(stemstream(command, "--help").out, "--batch") == panel
 
 
 def test_the_hint_to_use_verbose_names_the_command_that_was_run(
@@ -172,6 +217,7 @@ def test_the_hint_to_use_verbose_names_the_command_that_was_run(
     monkeypatch.setattr("cli.devices.PortAudioBackend", Broken)
     outcome = stemstream("devices", "--json")
     assert outcome.code == 1
+    assert "Traceback" not in outcome.err
     assert "what `stemstream devices --verbose` shows" in outcome.err
 
 
