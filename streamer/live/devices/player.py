@@ -18,15 +18,15 @@ from streamer.pipeline.resample import make_resampler
 BLOCK_FRAMES = 8192
 KEPT_SECONDS = 60
 """A loop up to this long is kept in memory: many files can only be read from their beginning, and
-the engine cannot wait until that has come to the start of the loop again."""
+the engine cannot wait until the reading has come to the start of the loop again."""
 
 
 class Player:
     """Feeds a capture port from a file, as if a device had recorded it.
 
     It plays the part from ``settings.start`` to ``settings.end``, with ``settings.loop`` again and
-    again; silence follows. ``length_seconds`` is how long the whole song is: as the file states it
-    (None: it does not), and for sure once it was read to its end.
+    again; silence follows. ``length_seconds`` is the length of the whole song. At first it is the
+    stated length (None: not stated); after reading to the end it is exact.
 
     Raises:
         SourceError: the file cannot be read.
@@ -48,7 +48,7 @@ class Player:
         self.length_seconds = source.seconds
         self.fed_frames = 0
         self.end_frame: int | None = None
-        self._read()  # before the devices run: to come to the start takes time
+        self._read()  # before the devices run: it takes time to reach the start
 
     def play(self, until_frame: int) -> None:
         """Feed the file up to that frame of the stream."""
@@ -60,15 +60,15 @@ class Player:
             self.fed_frames += frames
 
     def song_seconds(self, frame: float) -> float:
-        """Return which second of the song that frame of the stream holds."""
+        """Return the second of the song at that frame of the stream."""
         seconds = max(0.0, frame / self._capture.samplerate)
         once = self._pass_seconds
-        if once:  # else it is still in the first pass, or there is nothing in the file
+        if once:  # else it is still in the first pass, or the file is empty
             seconds = seconds % once if self._loop else min(seconds, once)
         return self._start_seconds + seconds
 
     def _read(self) -> bool:
-        """Read on; return False where the file has ended for good."""
+        """Read on; return False if the file has ended for good."""
         if self.end_frame is not None:
             return False
         for block in self._blocks:
@@ -79,7 +79,7 @@ class Player:
         return False
 
     def _stereo(self, settings: LiveSettings) -> Iterator[Samples]:
-        """Yield what is to be played, in stereo and at the rate of the device."""
+        """Yield the sound to play, in stereo and at the rate of the device."""
         rate = self._source.samplerate
         resampler = make_resampler(rate, self._capture.samplerate, 2, settings.resampler)
         while True:

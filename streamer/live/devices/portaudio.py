@@ -29,8 +29,8 @@ from streamer.live.devices.portaudio_library import JACK, Library, library
 from streamer.live.devices.sound_server import ServerStream, own_streams
 
 SAFE_OUTPUT_SECONDS = 0.1
-"""What "high" latency is for an output of ALSA: with PortAudio's own 35 ms, PulseAudio runs dry on
-a busy machine. An input loses nothing with those."""
+"""The "high" latency of an ALSA output: with PortAudio's own 35 ms PulseAudio runs empty on a busy
+machine. An input loses nothing with 35 ms."""
 
 # PaErrorCode of portaudio.h
 _INVALID_RATE, _INVALID_DEVICE, _INVALID_PAIR, _UNAVAILABLE = -9997, -9996, -9993, -9985
@@ -88,7 +88,7 @@ class PortAudioBackend:
         return True
 
     def channels_behind(self, device: Device, kind: Kind) -> int | None:
-        """Ask the sound server what is behind a plugin; all other devices tell the truth.
+        """Ask the sound server for the channels behind a plugin; all other devices tell the truth.
 
         Raises:
             DeviceError: the sound server does not answer.
@@ -158,12 +158,12 @@ class PortAudioStream:
 
     @property
     def closed(self) -> bool:
-        """Whether the device is given back."""
+        """Whether the device is released."""
         return bool(self._stream.closed)
 
     @property
     def active(self) -> bool:
-        """Whether PortAudio says that it calls. It may say so and not do it: see `watchdog`."""
+        """Whether PortAudio says that it calls. It may say so and not call: see `watchdog`."""
         try:
             return bool(self._stream.active)
         except self._library.sounddevice.PortAudioError:
@@ -174,7 +174,7 @@ class PortAudioStream:
         return float(self._stream.time)
 
     def start(self) -> None:
-        """Begin to call.
+        """Start the callbacks.
 
         Raises:
             DeviceError: the device does not start.
@@ -183,13 +183,13 @@ class PortAudioStream:
             self._library.call(self._stream.start, self)
 
     def stop(self) -> None:
-        """Play what is buffered, then call no more."""
+        """Play the buffered sound, then stop the callbacks."""
         if not self.closed and not self._abandoned():
             with suppress(DeviceError):
                 self._library.call(self._stream.stop, self)
 
     def close(self) -> None:
-        """Stop at once and give the device back. Twice is fine; never raises."""
+        """Stop at once and release the device. Twice is fine; never raises."""
         if not self.closed and not self._abandoned():
             with suppress(DeviceError):
                 self._library.call(self._stream.close, self)
@@ -256,7 +256,7 @@ def _refusal(error: Any, request: StreamRequest) -> DeviceError:
 
 
 def _reason(error: Any) -> str:
-    """Return what the system says, or else PortAudio, without sounddevice's name for a stream."""
+    """Return the reason of the system, or else of PortAudio, without sounddevice's stream name."""
     said, _, host = (*error.args, None, None)[:3]
     return str(host[2]) if host and host[2] else re.sub(r"^Error \w+ \w+: ", "", str(said))
 
@@ -268,9 +268,10 @@ def _is_card(device: Device) -> bool:
 def _ask_for_realtime(sounddevice: Any, stream: Any) -> None:
     """Ask PortAudio to start the thread of an ALSA stream with SCHED_FIFO.
 
-    It goes on without where the system does not grant it. JACK and Core Audio do this themselves.
-    Not for a plugin: after an xrun PortAudio polls it in a busy loop for a while, which with
-    priority keeps the sound server's own threads from running, and the sound stops ever again.
+    If the system does not grant it, the stream runs without. JACK and Core Audio do this
+    themselves. It is not done for a plugin: after an xrun PortAudio polls a plugin in a busy loop
+    for a while. With priority that loop would stop the sound server's own threads, and the sound
+    again and again.
     """
     with suppress(OSError, AttributeError):  # another host API's PortAudio has no such function
         ask = ctypes.CDLL(sounddevice._libname).PaAlsa_EnableRealtimeScheduling

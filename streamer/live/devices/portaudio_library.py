@@ -1,15 +1,15 @@
-"""PortAudio itself: loaded late, kept quiet, never waited for in vain, and started anew.
+"""PortAudio itself: loaded late, kept quiet, with a time limit for calls, and started again.
 
 sounddevice brings PortAudio; this is the one module that imports it. Three things of PortAudio
 19.6 and 19.7 (seen, and in its source) are worked around here:
 
-- It makes its list of devices once, when it starts. A new list needs a new start.
-- A sound server that hangs makes a call into PortAudio hang, closing a stream too. So calls have a
-  time limit; what does not return is left to itself.
+- It makes its list of devices once, when it starts. A new list needs a new start. - If a sound
+server hangs, any call into PortAudio hangs, even closing a stream. So calls have a time
+  limit, and a call that does not return is left alone.
 - When a JACK server ends, closing its streams hangs, and ending PortAudio fails an assertion, which
-  aborts the process. So its client's socket is watched, and such a PortAudio is left to itself.
+  aborts the process. So its client's socket is watched, and such a PortAudio is left alone.
 
-A PortAudio that is left to itself is replaced by a second copy of the library.
+A PortAudio that is left alone is replaced by a second copy of the library.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def library() -> Library:
 
 
 class Library:
-    """A PortAudio that can be started anew. See `library`."""
+    """A PortAudio that can be started again. See `library`."""
 
     def __init__(self) -> None:
         self.sounddevice = _load()
@@ -65,8 +65,8 @@ class Library:
     def call(self, function: Callable[[], _Result], user: object = None) -> _Result:
         """Run a call into PortAudio: in silence, one at a time, and not for longer than 5 s.
 
-        What PortAudio, ALSA and JACK print on errors is dropped; they return them as well. Where it
-        does not return, what its ``user`` holds stays: the sound may go on.
+        Error messages that PortAudio, ALSA and JACK print are dropped; they also return the errors.
+        If the call does not return, its ``user`` stays in memory: the sound may go on.
 
         Raises:
             DeviceError: it does not return.
@@ -94,7 +94,7 @@ class Library:
         return outcome[0]
 
     def leave(self, user: object) -> None:
-        """Never end this PortAudio, nor free what its ``user`` holds: a thread may be in it."""
+        """Never end this PortAudio, nor free its ``user``: a thread may be in it."""
         self._spoiled = True
         self._left.append(user)
 
@@ -103,7 +103,7 @@ class Library:
         return any(_hung_up(descriptor) for descriptor in self._jack)
 
     def restart(self) -> None:
-        """Start anew, so that PortAudio looks for devices. No stream may be open.
+        """Start again, so that PortAudio looks for devices. No stream may be open.
 
         Raises:
             DeviceError: it does not start.
@@ -125,7 +125,7 @@ class Library:
         self.sounddevice._check(portaudio.Pa_Initialize())
 
     def _replace(self) -> None:
-        """Load a copy of the library, which is another library to the system."""
+        """Load a copy of the library; the system takes it for another library."""
         self._left.append(self.sounddevice._lib)
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder, "libportaudio.so")
@@ -141,7 +141,7 @@ class Library:
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Drop what C libraries print to standard error meanwhile, from their own threads too.
+    """Hide what C libraries print to standard error meanwhile, even from their own threads.
 
     PortAudio and ALSA print there when a device goes, across whatever a screen shows. Python's
     standard error stays where it was, in ``sys.stderr``.

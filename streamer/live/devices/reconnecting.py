@@ -1,7 +1,7 @@
-"""One stream on a device: opened, watched, and opened anew when its device is back.
+"""One stream on a device: opened, watched, and opened again when its device is back.
 
-A device that dies goes on for up to a second as if it lived, so the time that it was away counts
-from its last callback.
+A dead device seems alive for up to a second. So the time that it was away counts from its last
+callback.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from streamer.live.status import Reason
 TRIAL_SECONDS = 1.0
 """How long a device that is tried again may stay silent."""
 LATE_SECONDS = 0.25
-"""How long an input may take to begin, so that what it missed meanwhile counts for nothing."""
+"""An input that begins within this time has missed nothing that counts."""
 
 
 class ReconnectingStream:
     """A stream that is kept alive.
 
-    ``callbacks`` tells how often its callback has run, ``lost`` is what its loss is called.
-    ``away`` says that the device is lost; it is back with the first callback, since some open and
+    ``callbacks`` tells how often its callback has run, ``lost`` is the name of its loss. ``away``
+    says that the device is lost. It is back with its first callback, since some devices open and
     stay silent. ``losses`` counts; ``away_frames`` is how long the device was away the last time,
-    and ``trouble`` why it could not be had when it was last tried. ``latency_seconds`` and
-    ``uncounted_seconds``: see `DeviceStream`.
+    and ``trouble`` why the last try failed. ``latency_seconds`` and ``uncounted_seconds``: see
+    `DeviceStream`.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class ReconnectingStream:
         self._watchdog = Watchdog(self.request.blocksize / self.request.samplerate)
 
     def watch(self, now: float) -> None:
-        """Where the stream has just died, give its device back."""
+        """Release the device if the stream has just died."""
         if self._device_stream is None:
             return
         called = self._callbacks()
@@ -139,7 +139,7 @@ class ReconnectingStream:
         return True
 
     def lose(self, now: float) -> None:
-        """Give the device back, and begin to wait for it."""
+        """Release the device, and begin to wait for it."""
         self.close()
         if not self.away:
             self.away, self.away_frames = True, 0
@@ -175,7 +175,7 @@ class ReconnectingStream:
         )
 
     def take_cut(self) -> bool:
-        """Return whether a stream was cut off since this was asked last: its end is to be soft."""
+        """Return whether a stream was cut off since the last call: its end must be softened."""
         cut, self._cut = self._cut, False
         return cut
 
@@ -184,12 +184,12 @@ class ReconnectingStream:
         self.trouble = str(error)
 
     def failed(self, now: float) -> None:
-        """Note that the device cannot be had yet."""
+        """Note that a try has failed."""
         if self._reconnect is not None:
             self._reconnect.failed(now)
 
     def close(self) -> None:
-        """Give the device back; twice is fine."""
+        """Release the device; twice is fine."""
         if self._device_stream is not None:
             self._device_stream.close()
             self._device_stream, self._cut = None, True

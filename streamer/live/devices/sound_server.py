@@ -1,8 +1,8 @@
-"""What a sound server says of this process's streams on it: PulseAudio, or PipeWire in its place.
+"""The streams of this process on a sound server: PulseAudio, or PipeWire in its place.
 
-ALSA's plugin, through which PortAudio reaches the server, tells neither how many channels there are
-behind it, nor where a stream was moved to. The server's own program `pactl` does. Where that is not
-installed, or older than 16, nothing is known.
+PortAudio reaches the server through ALSA's plugin. The plugin tells neither how many channels are
+behind it, nor where a stream was moved to. The server's own program `pactl` tells both. If it is
+not installed, or older than 16, nothing is known.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from streamer.live.devices.device import Kind
 
 PATIENCE_SECONDS: Final = 2.0
 
-# how pactl calls the streams and the places that they play on or record from
+# pactl's names for the streams, and for the places that they play on or record from
 _STREAMS: Final[dict[Kind, str]] = {"output": "sink-inputs", "input": "source-outputs"}
 _PLACES: Final[dict[Kind, str]] = {"output": "sinks", "input": "sources"}
 
 
 @dataclass(frozen=True, slots=True)
 class ServerStream:
-    """A stream of this process. ``place`` is the sink or source, which has so many ``channels``."""
+    """A stream of this process; ``place`` is its sink or source, ``channels`` are of that place."""
 
     kind: Kind
     index: int
@@ -34,7 +34,7 @@ class ServerStream:
 
 
 def own_streams(kind: Kind) -> list[ServerStream]:
-    """Return this process's streams of a kind, the newest last; none where nothing is known."""
+    """Return this process's streams of a kind, the newest last; empty if nothing is known."""
     own = [one for one in _listed(_STREAMS[kind]) if _owner(one) == str(os.getpid())]
     if not own:
         return []

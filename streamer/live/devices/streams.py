@@ -1,8 +1,8 @@
 """The devices of a live run: their ports, the streams on them, and what happens when one is lost.
 
-While a device is away its port is not left behind: silence goes in for what it would have recorded,
-and what it would have played is let go. So positions are always true to time, and the delay is the
-same when it comes back.
+While a device is away, its port keeps pace. Silence goes in for the sound that it would have
+recorded, and the sound that it would have played is dropped. So positions always match the time,
+and the delay is the same when the device comes back.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from streamer.live.realtime.run_clock import SYSTEM_CLOCK, RunClock
 from streamer.live.status import Reason
 
 RING_SECONDS = 4.0
-"""What the rings hold beyond the delay: how long the engine may be held up without a loss."""
+"""Room in the rings beyond the delay: the engine may be held up this long without a loss."""
 SPARE_SECONDS = 1.0
-"""What a port with a clock of its own keeps in its rings while its device is away."""
+"""How much a port with its own clock keeps in its rings while its device is away."""
 
 
 class DeviceStreams:
@@ -123,7 +123,7 @@ class DeviceStreams:
         )
 
     def ask(self) -> tuple[float, float]:
-        """Return what input and first output say of their latency; opens them, and starts nothing.
+        """Return the latency that input and first output report; open them, but start nothing.
 
         Raises:
             DeviceError: a device cannot be had as asked.
@@ -140,7 +140,7 @@ class DeviceStreams:
         """
         if self._wiring.input is not None:
             for port in self.ports.values():
-                port.skip(0)  # a device records from the middle of something: it fades in
+                port.skip(0)  # a recording begins in the middle of a sound, so it fades in
         try:
             for stream in self.all:
                 stream.open(lambda stream=stream: self._starting(stream))  # type: ignore[misc]
@@ -158,19 +158,19 @@ class DeviceStreams:
         return self._clock()
 
     def close(self) -> None:
-        """Give every device back."""
+        """Release every device."""
         for stream in self.all:
             stream.close()
 
     @property
     def device_seconds(self) -> tuple[float, float]:
-        """What the input and the first output said of their own latency, when last opened."""
+        """The latency that input and first output reported when they were last opened."""
         first_output, _ = next(self._outputs())
         return self.all[0].latency_seconds[0], first_output.latency_seconds[1]
 
     @property
     def exact(self) -> tuple[bool, bool]:
-        """Whether what input and first output say of themselves is right to the frame."""
+        """Whether the reported latency of input and first output is right to the frame."""
         first_output, _ = next(self._outputs())
         return self.all[0].uncounted_seconds > 0, first_output.uncounted_seconds > 0
 
@@ -187,7 +187,7 @@ class DeviceStreams:
         return None
 
     def _outputs(self) -> Iterator[tuple[ReconnectingStream, PlaybackPort]]:
-        """Each port with the stream that plays it; an input of its own comes before them."""
+        """Each port with the stream that plays it; a separate input comes before them."""
         streams = self.all[len(self.all) - len(self.ports) :]
         return zip(streams, self.ports.values(), strict=True)
 
@@ -201,7 +201,7 @@ class DeviceStreams:
         self._bring_back([stream for stream in closed if stream.due(now)], now)
 
     def _stand_in(self, stream: ReconnectingStream, now: float) -> None:
-        """Let the time pass for the ports of a stream whose device is away."""
+        """Keep the ports of a stream in time while its device is away."""
         frames = stream.pass_time(now)
         if stream.request.input is not None:
             if frames and stream.take_cut():
@@ -212,7 +212,7 @@ class DeviceStreams:
                 self._keep_place(port)
 
     def _end_softly(self, most_frames: int) -> None:
-        """Let what was recorded last ring out, backwards, where it was cut off: without a step."""
+        """Fade out after a cut: the last sound plays backwards, so there is no step."""
         frames = min(most_frames, FADE_FRAMES)
         for ring in (self.capture.ring, *(port.dry_ring for port in self.ports.values())):
             last = (ring.end_frame - 1 - np.arange(frames)) % ring.capacity_frames
@@ -221,7 +221,7 @@ class DeviceStreams:
                 ring.write(ring.data.reshape(-1, 2)[last] * ramp[:, np.newaxis])
 
     def _keep_place(self, port: PlaybackPort) -> None:
-        """Let go what a port would have played by now. A file goes on only where it is heard."""
+        """Drop the sound that a port would have played by now. A file waits until it is heard."""
         if self._wiring.input is not None:
             due = self.capture.counters().captured_frames - self._delay_frames
         else:
@@ -235,9 +235,9 @@ class DeviceStreams:
     def _bring_back(self, due: Sequence[ReconnectingStream], now: float) -> None:
         """Try lost devices again.
 
-        A device is tried under its old entry. Where that fails, it needs PortAudio to start anew,
-        since only then it sees devices come; for that all streams are closed, so it is done only
-        where nothing is heard anyway.
+        A device is tried under its old entry first. If that fails, PortAudio must start again: only
+        then does it see new devices. All streams must be closed for that, so it is done only if
+        nothing is heard anyway.
         """
         for stream in due:
             self._reopen(stream)

@@ -1,7 +1,7 @@
-"""Knows that a device is gone, and when to try again: pure, the caller brings the time.
+"""Notices that a device is gone, and knows when to try again: pure, the caller brings the time.
 
 PortAudio often reports nothing when a device is unplugged or its server dies: the stream stays
-"active" and simply never calls again. So a stream is alive by its callbacks.
+"active" and simply never calls again. So only callbacks show that a stream is alive.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ STEADY_PAUSE_SECONDS = 0.25
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 1.0
 
-# ALSA numbers its cards as they come, and has the number in the name
+# ALSA numbers its cards in the order of arrival, and the number is in the name
 _CARD = re.compile(r"\s*\(hw:\d+,\d+\)$")
 
 
 class Liveness(StrEnum):
-    """What a stream is."""
+    """The state of a stream."""
 
     ALIVE = "alive"
     SILENT = "its callbacks stopped"
@@ -33,18 +33,17 @@ class Liveness(StrEnum):
 
     @property
     def dead(self) -> bool:
-        """Whether it has to be opened anew."""
+        """Whether it has to be opened again."""
         return self is not Liveness.ALIVE
 
 
 class Watchdog:
     """Watches one stream by its number of callbacks.
 
-    A stream is dead after 1 s, or 4 blocks where these are longer, without a callback. Until it
-    first runs steadily, for a second without a pause, it has 3 s: servers wake their devices, and
-    some ask for all that they buffer at once and then for nothing until that is played. Only time
-    that is looked at counts: a program that was stopped, with its callbacks, does not find them all
-    dead when it goes on.
+    A stream is dead after 1 s without a callback, or after 4 blocks if these are longer. Until it
+    first runs for a second without a pause, the limit is 3 s: servers wake their devices, and some
+    fill their buffer at once and then ask for nothing until it is played. Only time between looks
+    counts, up to a limit. So after a pause of the whole program the streams do not all seem dead.
     """
 
     def __init__(self, block_seconds: float) -> None:
@@ -59,7 +58,7 @@ class Watchdog:
     def feed(self, now_seconds: float, callbacks: int, active: bool) -> Liveness:
         """Judge by the callbacks so far, and by whether the stream says that it is active.
 
-        To be asked several times a second. ``now_seconds`` is any clock that does not go back.
+        Call it several times a second. ``now_seconds`` is any clock that does not go back.
         """
         passed = max(0.0, now_seconds - self._looked_seconds)
         self._looked_seconds = now_seconds
@@ -87,8 +86,8 @@ class Watchdog:
 class Reconnect:
     """When to try a lost device again, and which one of the list it is.
 
-    Tries come at once, then further and further apart, a second at most: a device that comes back
-    is found within that.
+    The first try comes at once. The next ones come further and further apart, but at most a second:
+    so a device that comes back is found within a second.
     """
 
     def __init__(self, lost: Device, kind: Kind, now_seconds: float) -> None:
@@ -97,18 +96,18 @@ class Reconnect:
         self._wait_seconds = FIRST_WAIT_SECONDS
 
     def due(self, now_seconds: float) -> bool:
-        """Whether it is time for a try."""
+        """Whether it is time to try."""
         return now_seconds >= self._next_seconds
 
     def failed(self, now_seconds: float) -> None:
-        """Note that a try brought nothing."""
+        """Note that a try has failed."""
         self._next_seconds = now_seconds + self._wait_seconds
         self._wait_seconds = min(LONGEST_WAIT_SECONDS, 2 * self._wait_seconds)
 
     def find(self, devices: Sequence[Device]) -> Device | None:
         """The lost device in a new list: by its name and host API, never by its index.
 
-        None where it is not there, or where several look like it.
+        None if it is not there, or if several look like it.
         """
         alike = [
             device

@@ -1,4 +1,4 @@
-"""Which devices take part in a live run, and how: values only."""
+"""The devices of a live run, and their use: values only."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from streamer.audio import Samples
 from streamer.live.devices.device import Device
 
 MOST_CHANNELS = 32
-"""How many channels of a device are opened unless more are asked for."""
+"""The most channels of a device to open, unless more are asked for."""
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """Which devices take part; ``input`` is None where a file is played.
+    """The devices that take part; ``input`` is None if a file is played.
 
-    ``input_channels`` are the channels taken in, from 1.
+    ``input_channels`` are the recorded channels, from 1.
     """
 
     input: Device | None
@@ -31,7 +31,7 @@ class Wiring:
 
     @property
     def duplex(self) -> bool:
-        """Whether one stream takes in and plays: then there is one clock."""
+        """Whether one stream records and plays: then there is one clock."""
         return self.input is not None and self.input.index == self.outputs[0].index
 
     @property
@@ -45,7 +45,7 @@ class Wiring:
 
     @property
     def channel_gains(self) -> Samples:
-        """Return what each channel of the device gives to left and right: ``(channels, 2)``."""
+        """Return the gains of each device channel to left and right: ``(channels, 2)``."""
         if self.input is None:
             return np.eye(2, dtype=np.float32)
         picked: Sequence[int] = self.input_channels

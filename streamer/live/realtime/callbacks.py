@@ -9,7 +9,7 @@
 # │   - no file, no log, no print, no exception: what goes wrong is a counter;                 │
 # │   - work for a block depends on its frames alone, not on how late somebody is;             │
 # │   - imports are ringbuffer, numpy, numba and its code generator, llvmlite.                 │
-# │ tests/live/test_callbacks.py walks this file for what has no place in it.                  │
+# │ tests/live/realtime/test_callbacks.py walks this file for what has no place in it.         │
 # └────────────────────────────────────────────────────────────────────────────────────────────┘
 """What PortAudio calls for each block of a device: capture, playback, or both.
 

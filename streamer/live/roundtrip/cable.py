@@ -1,4 +1,4 @@
-"""The train of bursts on its way through a cable: what is played when, and what comes back."""
+"""A train of bursts through a cable: it is played, and the return is recorded."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from streamer.live.roundtrip.loopback import LoopbackDelay, burst_train, find_de
 
 
 class CableLoop:
-    """The train, where it is put in, and what comes back from there on.
+    """The train, its place in the stream, and the recording from there on.
 
-    It begins after ``lead_seconds``, and what comes up to ``reach_seconds`` after its end is kept.
+    It begins after ``lead_seconds``. The recording goes on for ``reach_seconds`` after its end.
     Positions are frames of the input since it began.
     """
 
@@ -25,23 +25,23 @@ class CableLoop:
         self.begin(lead_seconds)
 
     def begin(self, lead_seconds: float) -> None:
-        """Put the train in, so many seconds from now, and forget what came back so far."""
+        """Put the train in after ``lead_seconds``, and forget the earlier recording."""
         self._begin = max(self._made, self._heard) + round(lead_seconds * self._samplerate)
         self._kept[:] = 0
 
     @property
     def heard(self) -> bool:
-        """Whether all that can come back has been captured."""
+        """Whether the recording is complete."""
         return self._heard >= self._begin + len(self._kept)
 
     def exchange(self, block: Samples) -> None:
-        """Keep what was captured, and put the train or silence in its place."""
+        """Keep the captured sound, and put the train or silence in its place."""
         self.keep(block)
         block[:] = self._signal(self._made, len(block))[:, np.newaxis]
         self._made += len(block)
 
     def keep(self, block: Samples) -> None:
-        """Take what was captured, ``(frames, 2)``."""
+        """Take the captured sound, ``(frames, 2)``."""
         first = self._heard - self._begin
         self._heard += len(block)
         kept = self._kept[max(0, first) : max(0, first + len(block))]
@@ -64,10 +64,10 @@ class CableLoop:
         return signal
 
     def delay(self) -> LoopbackDelay:
-        """Find the train in what came back, on the louder side.
+        """Find the train in the recording, on the louder side.
 
         Raises:
-            DeviceError: it is not there.
+            DeviceError: the train is not there.
         """
         side = int(np.abs(self._kept).max(axis=0).argmax())
         return find_delay(self._train, self._kept[:, side], self._samplerate)

@@ -1,4 +1,4 @@
-"""The delay of a cable: which frame of a recording a played frame came back as.
+"""The delay of a cable: how many frames later a played sound is in the recording.
 
 ::
 
@@ -7,14 +7,13 @@
     delay = find_delay(played, recorded, samplerate)
     delay.frames, delay.confidence
 
-The played signal is cut into pieces of a tenth of a second, and each is looked for in the whole
-recording by itself, by cross-correlation. The pieces then vote: the delay is the middle one of the
-largest group that agrees. A piece that was lost, or drowned, has no more than its one wrong vote,
-and pieces find the same place by chance once in thousands of times, so agreement is certainty,
-whatever the gain, the polarity and the frequency response on the way.
+The played signal is cut into pieces of a tenth of a second. Cross-correlation finds each piece in
+the whole recording. The pieces then vote: the delay is the middle one of the largest group that
+agrees. A lost or masked piece has only its one wrong vote. Pieces agree by chance once in thousands
+of times. So agreement is certainty, whatever the gain, the polarity and the frequency response.
 
-Between frames the correlation is interpolated by a windowed sinc, since it is as band-limited as
-the sound (Smith, "Digital Audio Resampling Home Page", CCRMA).
+Between frames a windowed sinc interpolates the correlation, which is as band-limited as the sound
+(Smith, "Digital Audio Resampling Home Page", CCRMA).
 """
 
 from __future__ import annotations
@@ -39,12 +38,12 @@ PEAK: Final = 0.25
 PIECE_SECONDS: Final = BURST_SECONDS
 MOST_PIECES: Final = 16
 RUMBLE_HZ: Final = 120.0
-"""What is below is left out: hum and offset come from the room, not from us."""
+"""Lower frequencies are left out: hum and offset come from the room, not from us."""
 TOP: Final = 0.45
-"""What is above this part of the sample rate is left out: the sinc does not interpolate it well."""
+"""Frequencies above this share of the rate are left out: the sinc interpolates them badly."""
 LEAST_CORRELATION: Final = 0.03
-"""A piece that correlates less with the place where it fits best is not there: under noise that is
-20 dB louder it would still be 0.1."""
+"""A piece with a lower correlation at its best place is not there: under noise that is 20 dB louder
+it would still be 0.1."""
 AGREE_SECONDS: Final = 0.001
 """How far apart agreeing pieces may be: over the train, two clocks 300 ppm apart make 0.9 ms; a
 block that is lost or played twice makes more."""
@@ -59,11 +58,11 @@ Signal: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class LoopbackDelay:
-    """What was found: ``recorded[n + frames]`` is ``gain * played[n]`` and what else there was.
+    """The result: ``recorded[n + frames]`` is ``gain * played[n]`` plus other sound.
 
     ``exact_frames`` is the same between frames. ``confidence`` is the share of the pieces that
     agree, ``spread_frames`` how far apart these are: more than a frame means two clocks that drift,
-    or a delay that is not constant. ``gain`` is linear; ``inverted`` tells its sign.
+    or a delay that changes. ``gain`` is linear; ``inverted`` tells its sign.
     """
 
     frames: int
@@ -83,7 +82,7 @@ class _Vote:
 
 
 def burst_train(samplerate: int, *, bursts: int = BURSTS, seed: int = 0) -> Samples:
-    """Return bursts of white noise, each another, at uneven distances: ``(frames,)``, peak 0.25.
+    """Return different bursts of white noise at uneven distances: ``(frames,)``, peak 0.25.
 
     The same numbers give the same signal. It begins at once and ends with the last burst.
     """
@@ -103,9 +102,9 @@ def burst_train(samplerate: int, *, bursts: int = BURSTS, seed: int = 0) -> Samp
 def find_delay(played: Samples, recorded: Samples, samplerate: int) -> LoopbackDelay:
     """Return by how much ``recorded`` lags ``played``, both ``(frames,)``, one channel each.
 
-    The recording begins when the playing begins, or earlier, and goes on for at least the delay
-    after its end; a piece that lies before or after it is lost. ``played`` is `burst_train`'s, or
-    anything that never repeats itself.
+    The recording begins with the playing, or earlier, and goes on for at least the delay after its
+    end. A piece outside of the recording is lost. ``played`` is from `burst_train`, or any sound
+    that never repeats itself.
 
     Raises:
         DeviceError: nothing was recorded, or something else.
@@ -139,7 +138,7 @@ def find_delay(played: Samples, recorded: Samples, samplerate: int) -> LoopbackD
 
 
 def _votes(played: Samples, recorded: Samples, samplerate: int) -> Iterator[_Vote | None]:
-    """Yield where each piece is most alike, in either polarity, or None where it was lost."""
+    """Yield the best place of each piece, in either polarity, or None if it was lost."""
     frames = round(PIECE_SECONDS * samplerate)
     size = 1 << (len(recorded) + frames - 1).bit_length()
     hz = np.fft.rfftfreq(size, 1 / samplerate)
@@ -190,7 +189,7 @@ def _refine(correlation: Signal, peak: int) -> tuple[float, float]:
 
 
 def _largest_group(votes: list[_Vote | None], within_frames: float) -> list[_Vote]:
-    """Return the most votes that lie within so many frames of each other, in order."""
+    """Return the largest group of votes within this many frames, in order."""
     ordered = sorted((vote for vote in votes if vote), key=lambda vote: vote.frames)
     best: list[_Vote] = []
     first = 0

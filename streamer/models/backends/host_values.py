@@ -1,4 +1,4 @@
-"""What a network's forward pass takes from the host, kept so that it need not ask again."""
+"""Values that a network's forward pass takes from the host, recorded and given again."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _COPY: object = torch.ops.aten._to_copy.default
 class HostValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records what calls between host and device give; then gives the same again, without them.
 
-    A CUDA graph can hold no such call. Demucs makes some in every forward pass: it asserts that
-    padding left its signal alone, `torch.istft` looks whether its window is zero somewhere, and the
-    windows and position embeddings are made on the CPU and copied over. None depends on the audio,
-    so what came out for one window holds for every other of the same shape. In inference mode
-    torch shows some of them to nobody: use it under `torch.no_grad`.
+    A CUDA graph cannot contain such a call. Demucs makes some in every forward pass. It asserts
+    that padding did not change its signal. `torch.istft` checks that its window is nowhere zero.
+    The windows and position embeddings are made on the CPU and copied. None of these depends on the
+    audio, so the values of one window are right for every other of the same shape. In inference
+    mode torch hides some of these calls, so use it under `torch.no_grad`.
 
     ::
 
@@ -39,7 +39,7 @@ class HostValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._again: Iterator[Any] | None = None
 
     def again(self) -> Self:
-        """Give what was recorded, from its beginning, from now on."""
+        """From now on give the recorded values, from the first one on."""
         self._again = iter(self._kept)
         return self
 
@@ -50,7 +50,7 @@ class HostValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Run an operation of torch, or give what it gave when it was recorded."""
+        """Run an operation of torch, or give its recorded value."""
         kwargs = kwargs or {}
         if not (func in _READS or (func is _COPY and _leaves_host(args[0], kwargs.get("device")))):
             return func(*args, **kwargs)

@@ -1,7 +1,7 @@
 """The model that separates nothing: every stem is the mix.
 
-It costs next to nothing and its output is known, which is what one wants for trying out cabling,
-routing and latency, and for tests of everything around the model.
+It costs almost nothing and its output is known. Use it to try out cables, routes and latency, and
+to test everything around the model.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Linear and convolution layers in half the digits: the rest of a network stays float32.
+"""Linear and convolution layers with half the bits; the rest of a network stays float32.
 
-Norms, softmax, embeddings and the Fourier transforms keep their float32; the layers' weights are
-rounded once, which halves them, and `torch.autocast` has them computed so. What it costs in sound
-stands in docs/models.md.
+Norms, softmax, embeddings and the Fourier transforms keep float32. The layers' weights are rounded
+once, which halves their memory, and `torch.autocast` computes with them. docs/models.md tells what
+this costs in sound.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is done when a device's memory is too small: fewer windows at a time, then the CPU."""
+"""If a device's memory is too small: fewer windows at a time, then the CPU."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class DeviceSeparator(Separator, Protocol):
 class SparingSeparator:
     """A `Separator` that makes do with the memory there is.
 
-    Where it runs out, half the windows are separated at a time; where it does not suffice for one,
-    the CPU goes on. No window is lost: those that failed are separated again.
+    If it runs out, half the windows are separated at a time. If it is too small for one window, the
+    CPU goes on. No window is lost: failed windows are separated again.
     """
 
     def __init__(self, separator: DeviceSeparator) -> None:
