@@ -1,4 +1,4 @@
-"""The benchmark: how fast each model is on this machine, and what a live run makes of it.
+"""The benchmark: how fast each model is on this machine, and what that allows live.
 
 ::
 
@@ -6,7 +6,7 @@
     for job in jobs(models, backend_names, windows):
         results = run_apart(job)
 
-Each model runs on each backend in a process of its own, so that its memory is its own, and one that
+Each model runs on each backend in its own process. So its memory is counted alone, and a model that
 takes too much ends alone.
 """
 
@@ -39,7 +39,7 @@ from streamer.models.networks.random import RANDOM, write_random_htdemucs
 WINDOWS: Final = (1.0, 2.0, 4.0)
 QUICK_WINDOWS: Final = (2.0,)
 AGAIN_SECONDS: Final = 0.5
-"""Windows that take longer are not timed a second time."""
+"""Windows that take longer than this are not timed a second time."""
 NO_NETWORK: Final = "none needed"
 
 
@@ -54,15 +54,16 @@ class BenchmarkJob:
 
 @dataclass(frozen=True)
 class Result:
-    """What one window costs and what a live run makes of it. ``problem`` says why not, else "".
+    """The cost of one window, and what it allows live. ``problem`` says what went wrong, else "".
 
-    Of a model that goes along the stream the window is what it is given at a time.
-    ``rtf`` is the compute time of a second of window; ``load`` that of a second of music at
-    ``hop_seconds``, which `solver.solve` chooses. ``least_delay_seconds`` is the smallest promise
-    that can be kept, without the sound devices' own delay. ``memory_bytes`` is the most that the
-    process had held. Of what is not ``steady`` the machine was busy with something else.
-    ``deviation_db`` is the energy of float32 torch's stems over that of the difference, on music;
-    None: not measured, since random weights say nothing, or it is the reference itself.
+    For a model that remembers the stream, the window is the audio that it gets at a time. ``rtf``
+    is the compute time for a second of window. ``load`` is the compute time for a second of music
+    at ``hop_seconds``, which `solver.solve` chooses. ``least_delay_seconds`` is the smallest
+    promise that can be kept, without the sound devices' own delay. ``memory_bytes`` is the most
+    memory that the process held. If the result is not ``steady``, the machine was busy.
+    ``deviation_db`` compares the energy of the stems of torch in float32 with the energy of the
+    difference, on music. None: not measured, since random weights mean nothing, or it is the
+    reference itself.
     """
 
     model: str
@@ -94,7 +95,7 @@ def models_here() -> list[str]:
 def jobs(
     names: Sequence[str], backend_names: Sequence[str], windows: Sequence[float]
 ) -> Iterator[BenchmarkJob]:
-    """Yield all there is to run."""
+    """Yield all jobs."""
     ordered = tuple(sorted(windows))
     for name in names:
         if name in models.names() and models.info(name).origin == "none":
@@ -107,7 +108,7 @@ def jobs(
 
 
 def run_apart(job: BenchmarkJob) -> list[Result]:
-    """Run a job in a process of its own; what goes wrong there is in the results."""
+    """Run a job in its own process; the results tell what goes wrong there."""
     command = [sys.executable, "-m", __spec__.name, json.dumps(asdict(job))]
     with tempfile.TemporaryDirectory() as folder:
         environment = dict(os.environ)
@@ -141,7 +142,7 @@ def run_here(job: BenchmarkJob) -> Iterator[Result]:
 
 
 def _windows_of(model: str | Path, job: BenchmarkJob) -> Sequence[float]:
-    """Return the windows' seconds; those of a model that goes along the stream are its own."""
+    """Return the windows' seconds; a model that remembers the stream has its own."""
     if job.model in models.names() and models.info(job.model).streaming:
         bag = models.load(str(model), device="cpu", backend=backend_named(job.backend))
         assert bag.stride is not None
@@ -188,7 +189,7 @@ def _load(model: str, known: Backend, seconds: float) -> models.Bag:
 
 
 def _deviation_db(bag: models.Bag, model: str, known: Backend, seconds: float) -> float | None:
-    """Return how near the bag's stems of a window of music are to those of the reference."""
+    """Return how close the bag's stems of a window of music are to the reference."""
     if known == BACKENDS[0] or find_spec("stempeg") is None:
         return None
     expected = _newest_half(_load(model, BACKENDS[0], seconds))
@@ -210,7 +211,7 @@ def _newest_half(bag: models.Bag) -> Samples:
 
 
 def _live(request: PlanRequest, timing: WindowTiming) -> tuple[float | None, float | None, str]:
-    """Return the hop that is chosen and the load at it, or why there is none."""
+    """Return the chosen hop and its load, or why there is none."""
     try:
         plan = solve(request, [timing])
     except ModelError:
@@ -219,9 +220,9 @@ def _live(request: PlanRequest, timing: WindowTiming) -> tuple[float | None, flo
 
 
 def peak_memory_bytes() -> int:
-    """Return the most memory that this process has held."""
+    """Return the largest amount of memory that this process has held."""
     status = Path("/proc/self/status")
-    if status.exists():  # Linux lets rusage begin with what the parent held
+    if status.exists():  # on Linux rusage begins with the memory of the parent
         for line in status.read_text("utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return 1024 * int(line.split()[1])

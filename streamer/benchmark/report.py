@@ -1,4 +1,4 @@
-"""What the benchmark found, as a table, JSON and a plot. Loads matplotlib with the plot."""
+"""The results of the benchmark as a table, JSON and a plot. The plot loads matplotlib."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _subject(result: Result) -> tuple[str, str, str]:
 
 
 def notes(results: Sequence[Result]) -> list[str]:
-    """Return what has to be said below the table."""
+    """Return the notes below the table."""
     said = list(NOTES)
     if any(result.model == RANDOM for result in results):
         said.append(
@@ -172,7 +172,7 @@ def _bars(
     groups: Sequence[tuple[str, float]],
     fields: tuple[str, str],
 ) -> None:
-    """Draw a bar for each result; those of a group, one below the other."""
+    """Draw a bar for each result; the bars of a group lie one below the other."""
     from streamer.plots import AMBER, BLUE, GREEN, GREY, INK
 
     backends = list(dict.fromkeys(result.backend for result in results))

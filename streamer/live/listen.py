@@ -1,4 +1,4 @@
-"""Where the servers of a run listen, and what is said where they cannot: one way for all."""
+"""The addresses of a run's servers, and the errors if they cannot listen: the same for all."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def find_address(
 
 
 def refusal(name: str, host: str, port: int, error: OSError) -> SettingsError:
-    """Return in one sentence why nothing listens there, and what would help."""
+    """Return in one sentence why it cannot listen there, and what would help."""
     if error.errno == errno.EADDRNOTAVAIL:
         return _no_host(host)
     if error.errno == errno.EADDRINUSE:
@@ -47,7 +47,7 @@ def refusal(name: str, host: str, port: int, error: OSError) -> SettingsError:
 
 
 def shown(host: str, port: int) -> str:
-    """Return a host and a port as they stand in an address of the web."""
+    """Return a host and a port as in a web address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -1,4 +1,4 @@
-"""What a live run tells, a sentence at a time."""
+"""The messages of a live run, a sentence each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streamer.live.telemetry.verdict import Event
 
 EVENTS = 1000
 REMEMBERED = 100
-"""How many sentences are known to have been told: a model may fail in other words each time."""
+"""How many told sentences are remembered: a model may fail in new words each time."""
 
 
 def tell_nobody(sentence: str) -> None:
@@ -20,7 +20,7 @@ def tell_nobody(sentence: str) -> None:
 class RunLog:
     """Tells what happens, and keeps the last events for the report.
 
-    ``tell`` is given what a person should know, a sentence each.
+    ``tell`` is called with each sentence that a person should know.
     """
 
     def __init__(self, observer: Observer, samplerate: int, tell: Callable[[str], None]) -> None:
@@ -37,7 +37,7 @@ class RunLog:
         self._tell(sentence)
 
     def note_once(self, sentence: str) -> None:
-        """Note what happens again and again only the first time."""
+        """Note a repeated event only the first time."""
         if sentence not in self._told:
             self._told.append(sentence)
             self.note(sentence)

@@ -10,7 +10,8 @@ from collections.abc import Callable
 class Turns:
     """Takes turns, each kind in a thread of its own, as long as ``going`` returns True.
 
-    An error ends only its own thread, so it is told to ``failed`` at once, and `wait` raises it.
+    An error ends only its own thread. Then ``failed`` is called at once, and `wait` raises the
+    error.
     """
 
     def __init__(self, going: Callable[[], bool], failed: Callable[[], None]) -> None:
@@ -20,7 +21,7 @@ class Turns:
         self._error: Exception | None = None
 
     def start(self, name: str, turn: Callable[[], None], seconds: float) -> None:
-        """Call ``turn`` again and again in a new thread, with so many seconds between."""
+        """Call ``turn`` again and again in a new thread, with ``seconds`` between the calls."""
         thread = threading.Thread(target=self._run, args=(turn, seconds), name=name, daemon=True)
         thread.start()
         self._threads.append(thread)

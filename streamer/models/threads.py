@@ -1,4 +1,4 @@
-"""What is set for a whole process that runs torch."""
+"""Settings for a whole process that runs torch."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import os
 
 
 def wait_without_spinning() -> None:
-    """Have threads that wait for the others sleep, instead of spinning; before torch is imported.
+    """Make waiting threads sleep instead of spin; call it before torch is imported.
 
-    Where other programs want the same cores, a thread that spins keeps off the very one that it
-    waits for: on two busy cores a window took 3 to 26 times as long. On two quiet ones sleeping
-    costs some percent (-5 to +9 in four rounds). This is a variable of OpenMP, which one that is
-    set already goes before.
+    If other programs want the same cores, a spinning thread takes the core from the thread that it
+    waits for: on two busy cores a window took 3 to 26 times as long. On two quiet cores sleeping
+    costs some percent (-5 to +9 in four rounds). It sets a variable of OpenMP, unless it is already
+    set.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 STREAM_THREADS = 1
-"""A hop of a streaming network is too small to share: of paced calls the slowest in a hundred took
-41 to 112 ms on two threads, 6 ms on one."""
+"""A hop of a streaming network is too small to share: in paced calls the slowest in a hundred took
+41 to 112 ms on two threads, and 6 ms on one."""
 
 _left_alone: list[int] = []  # how many torch had before a streaming network took fewer
 
 
 def use_threads(threads: int | None, *, stream: bool) -> None:
-    """Have torch use so many threads; None: as many as suit a network of this kind.
+    """Set how many threads torch uses; None: the best number for a network of this kind.
 
-    That holds for the process: the network that is made last has its way.
+    This is for the whole process: the network that is made last decides.
     """
     import torch
 
@@ -41,7 +41,7 @@ def use_threads(threads: int | None, *, stream: bool) -> None:
 
 
 def set_up_torch(threads: int | None = None) -> None:
-    """Set what else holds for all networks; before they are made."""
+    """Make the other settings for all networks; call it before they are made."""
     import torch
 
     from streamer.models.allocator import keep_freed_memory

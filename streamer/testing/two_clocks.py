@@ -1,4 +1,4 @@
-"""Two virtual devices, each with a clock of its own, that call the real callbacks on virtual time.
+"""Two virtual devices with two clocks, which call the real callbacks on virtual time.
 
 For tests and benchmarks of `drift`: an input whose sound is a pilot tone, an output that is
 recorded now and then, and an engine that says that the stems are there. Hours pass in seconds.
@@ -36,7 +36,7 @@ _BIN_COLUMNS = 6
 
 @dataclass(frozen=True)
 class VirtualClock:
-    """One device: how fast it runs, in what blocks, and how late its callbacks come.
+    """One device: its speed, its blocks, and how late its callbacks come.
 
     It is `ppm` faster than nominal. Each callback is up to `jitter_seconds` late, evenly. In the
     `stall` (from, to; seconds) no callback comes: what was due comes in a burst after it, or, where
@@ -55,10 +55,10 @@ class VirtualClock:
 
 @dataclass(frozen=True)
 class TwoClocks:
-    """What came out: arrays with a row for each bin of time, and what was recorded.
+    """The results: arrays with a row for each bin of time, and the recording.
 
     `error_frames` is the largest distance from the position that keeps the delay, on the true
-    clocks; `ripple_ppm` that of the ratio from the clocks' true one, `mean_ppm` the mean of it.
+    clocks. `ripple_ppm` is the largest error of the ratio between the clocks, `mean_ppm` the mean.
     `lowest` and `highest` are the frames in the dry ring when the output's callback began.
     `recorded` is `(windows, frames)` of the first output, `positions` the reported input position
     of each of its frames.
@@ -84,7 +84,7 @@ def run_two_clocks(
     windows: Sequence[float] = (),
     window_blocks: int = 96,
 ) -> TwoClocks:
-    """Run an input of one channel and an output for so long; keep `windows` (starts, seconds)."""
+    """Run an input of one channel and an output for some time; keep `windows` (starts, seconds)."""
     incoming, outgoing = ports
     rate = incoming.samplerate
     devices = np.array([clock._row() for clock in clocks], np.float64)
@@ -165,7 +165,7 @@ def _say_stems_are_there(address: int, until: int) -> None:
 
 @compiled(_VOID(types.int64[::1], _TABLE, types.float64[::1], _LIMITS))
 def _note(addresses: Any, devices: Any, row: Any, where: Any) -> None:
-    """Take in how an output's callback that began at a position stands to the true clocks."""
+    """Note how far an output's callback at a position is from the true clocks."""
     played, rate = where[0], where[1]
     source = capture_at(addresses[0])[0]
     state = playback_at(addresses[1])[0]

@@ -1,11 +1,11 @@
-"""Sound devices that are not there, on virtual time: the double for every test of a live run.
+"""Fake sound devices on virtual time: the double for every test of a live run.
 
 `VirtualBackend.advance` runs the streams' real callbacks, through their C addresses, in the order
 of virtual time, which stands still in between. Nothing depends on the machine's clock or load: the
 same calls give the same samples.
 
-Each device counts frames on its own clock from virtual time 0 on, whether or not anyone listens; a
-source is a function of that frame number, and what is played is kept by it. So a device loss is
+Each device counts frames on its own clock from virtual time 0 on, even if nobody listens. A source
+is a function of that frame number, and played sound is kept under it. So a device loss is
 known to the sample.
 
     microphone = VirtualDevice("mic", input_channels=2, source=noise, ppm=200)
@@ -94,7 +94,7 @@ class VirtualStream:
         return self._device.clock() + self._device.stream_epoch_seconds
 
     def start(self) -> None:
-        """Begin to call."""
+        """Start the callbacks."""
         if self._lost:
             raise is_gone(self._request)
         now = self._device.clock()
@@ -105,15 +105,15 @@ class VirtualStream:
         self._draw()
 
     def stop(self) -> None:
-        """Call no more."""
+        """Stop the callbacks."""
         self._running = False
 
     def close(self) -> None:
-        """Give the device back."""
+        """Release the device."""
         self._running, self.closed = False, True
 
     def next_seconds(self) -> float:
-        """When the next callback comes; infinity where none does."""
+        """When the next callback comes; infinity if none does."""
         device = self._device
         if not self._running or self._lost or device.paused_until == math.inf:
             return math.inf
@@ -165,8 +165,8 @@ class VirtualStream:
 class VirtualBackend:
     """Fake devices on one virtual clock. See `AudioBackend`.
 
-    With ``reopens`` a device that was away opens again without a `refresh`, as ALSA's do; without,
-    the list has to be made anew first, as on most systems.
+    With ``reopens`` a device that was away opens again without a `refresh`, as with ALSA. Without
+    it the list must be made again first, as on most systems.
     """
 
     def __init__(self, devices: Sequence[VirtualDevice], *, reopens: bool = False) -> None:
@@ -190,12 +190,12 @@ class VirtualBackend:
         self.run_clock.virtual[0] = seconds
 
     def at(self, seconds: float, event: Callable[[], object]) -> None:
-        """Have something happen at a virtual time, before the callbacks of that time."""
+        """Do something at a virtual time, before the callbacks of that time."""
         bisect.insort(self._events, (seconds, self._planned, event))
         self._planned += 1
 
     def restart_server(self, away_seconds: float, hostapi: str = "Virtual") -> None:
-        """End the streams of a host API now, and have its devices back after a while."""
+        """End the streams of a host API now, and bring its devices back after a while."""
         for fake in self.fakes:
             if fake.hostapi == hostapi:
                 fake.unplug(told=True)

@@ -1,4 +1,4 @@
-"""One sound device that is not there: its clock, its faults, and what it played.
+"""One fake sound device: its clock, its faults, and the sound that it played.
 
 `VirtualBackend` (`virtual`) has streams on it.
 """
@@ -22,11 +22,11 @@ class VirtualDevice:
     ``source(start_frame, frames)`` gives ``(frames, input_channels)`` for any frame of the
     device's clock, which runs ``ppm`` fast. Another device's `heard` as a source is a cable.
 
-    A callback comes up to ``jitter_seconds`` late, and with ``burst_blocks`` above 1 so many come
-    at once. ``stream_epoch_seconds`` is what the clock of its streams, which callbacks are told of,
-    is ahead of virtual time. ``converter_seconds`` lie between the callback and the analog world,
-    each way; callbacks are told ``uncounted_seconds`` more, as on JACK. ``block_frames`` is the
-    block where a stream leaves it to the device. Any of these may be set at any time.
+    A callback comes up to ``jitter_seconds`` late. With ``burst_blocks`` above 1 several come at
+    once. The clock of its streams, which callbacks see, is ``stream_epoch_seconds`` ahead of
+    virtual time. ``converter_seconds`` lie between the callback and the analog world, each way;
+    callbacks see ``uncounted_seconds`` more, as on JACK. ``block_frames`` is the block if a stream
+    leaves it to the device. All of these may be set at any time.
     """
 
     def __init__(
@@ -88,17 +88,17 @@ class VirtualDevice:
         return self.samplerate * (1 + self._ppm * 1e-6)
 
     def frame_at(self, seconds: float) -> float:
-        """What its clock shows at a virtual time, in frames."""
+        """Return the frames on its clock at a virtual time."""
         return self._anchor_frame + (seconds - self._anchor_seconds) * self.rate
 
     def time_of(self, frame: float) -> float:
-        """When its clock shows a frame, in virtual time."""
+        """Return the virtual time at which its clock shows a frame."""
         return self._anchor_seconds + (frame - self._anchor_frame) / self.rate
 
     # its faults
 
     def unplug(self, *, told: bool = False) -> None:
-        """Go away. Open streams go dead, and say so only where ``told``, which is rare."""
+        """Go away. Open streams go dead, and say so only if ``told``, which is rare."""
         self.plugged = False
         self.end_streams(told=told)
 
@@ -107,7 +107,7 @@ class VirtualDevice:
         self.plugged = True
 
     def end_streams(self, *, told: bool = True) -> None:
-        """End every open stream, as a server does that ends."""
+        """End every open stream, like a server that ends."""
         self.generation += 1
         self.told = told
 
@@ -117,10 +117,10 @@ class VirtualDevice:
         self.end_streams()
 
     def pause(self, seconds: float = math.inf, *, loses: bool = True) -> None:
-        """Call no one for a while, without an error; forever if not told, or until `resume`.
+        """Stop the callbacks for a while, without an error; without a time until `resume`.
 
-        The frames of that time are lost, and flagged in the callback after it; or else they all
-        come at once.
+        The frames of that time are lost, and flagged in the callback after it; or they all come at
+        once.
         """
         self.paused_until, self.loses = self.clock() + seconds, loses
 
@@ -131,7 +131,7 @@ class VirtualDevice:
     # its sound
 
     def produce(self, start_frame: int, frames: int) -> Samples:
-        """What it captures, ``(frames, input_channels)``: silence without a source."""
+        """Return its captured sound, ``(frames, input_channels)``: silence without a source."""
         if self.source is None:
             return np.zeros((frames, self.input_channels), np.float32)
         made = np.ascontiguousarray(self.source(start_frame, frames), np.float32)
@@ -139,12 +139,12 @@ class VirtualDevice:
         return made
 
     def play(self, start_frame: int, block: Samples) -> None:
-        """Keep what is played from a frame on; later blocks go over earlier ones."""
+        """Keep the sound played from a frame on; later blocks replace earlier ones."""
         self._starts.append(start_frame)
         self._blocks.append(block)
 
     def heard(self, start_frame: int, frames: int) -> Samples:
-        """What it has played, ``(frames, output_channels)``; silence where it played nothing."""
+        """Return the played sound, ``(frames, output_channels)``; silence if it played nothing."""
         heard = np.zeros((frames, self.output_channels), np.float32)
         index = max(0, bisect.bisect_right(self._starts, start_frame) - 1)
         while index < len(self._starts) and self._starts[index] < start_frame + frames:
@@ -161,6 +161,6 @@ class VirtualDevice:
         return self._starts[-1] + len(self._blocks[-1]) if self._starts else 0
 
     def forget(self) -> None:
-        """Drop what was kept, for runs of hours."""
+        """Forget the played sound, for runs of hours."""
         self._starts.clear()
         self._blocks.clear()
