@@ -10,9 +10,10 @@ import typer
 from pydantic.fields import FieldInfo
 from rich.markup import escape
 
+from streamer.checked import Checked, panel_of, unit_of
 from streamer.errors import SettingsError
-from streamer.resolve import allowed, flag, shown
-from streamer.settings import Checked, panel_of, unit_of
+from streamer.resolve import flag
+from streamer.sentences import allowed, shown
 
 SHORT: Final[Mapping[str, tuple[str, ...]]] = {
     "model": ("-n", "--model"),

@@ -11,28 +11,22 @@ The first of these that has a value wins: flag, environment, settings file, pres
 
 from __future__ import annotations
 
-import difflib
 import os
 import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
-from typing import Any, Final, Generic, Literal, TypeVar, get_args, get_origin, overload
+from typing import Any, Final, Generic, TypeVar, get_args, overload
 
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
-
+from streamer.checked import Checked, is_harmless
 from streamer.errors import SettingsError
+from streamer.sentences import RefusedError, no_setting, shown
 from streamer.settings import (
-    Checked,
-    ConflictError,
     Environment,
     SampleFormat,
     Settings,
     StreamSettings,
-    is_harmless,
     preset_values,
 )
 
@@ -42,7 +36,6 @@ CONFIG_FILE: Final = "stemstream.toml"
 Nobody asked for it, and somebody else may have put it there. So it may set only harmless fields.
 """
 _LARGEST_BYTES: Final = 1 << 20
-_LONGEST_SHOWN: Final = 80
 TABLES: Final[tuple[str, ...]] = ("live", "eval", "train")
 """The tables of a settings file, each for the settings of one command."""
 
@@ -107,7 +100,7 @@ def resolve(
 
     ``flags`` are fields of ``kind``; None is a flag that was not given. ``config`` is a settings
     file in TOML. Without it, `CONFIG_FILE` in the current folder is read if there is one; that file
-    may set only harmless fields (`streamer.settings.harmless`).
+    may set only harmless fields (`streamer.checked.harmless`).
 
     Raises:
         SettingsError: a value or a name is wrong, the settings file cannot be read, or a file that
@@ -119,10 +112,12 @@ def resolve(
         **_from_flags(flags, kind),
     }
     try:
-        settings = kind.model_validate({name: one.value for name, one in given.items()})
-    except ValidationError as error:
+        settings = kind(**{name: one.value for name, one in given.items()})
+    except RefusedError as refused:
         written = {name: one.written for name, one in given.items()}
-        raise _in_one_sentence(error, kind, written, kind) from None
+        raise SettingsError(
+            refused.said(lambda name: written.get(name, flag(name)), kind.model_fields)
+        ) from None
     origins = dict.fromkeys(kind.model_fields, "default")
     preset = getattr(settings, "preset", None)
     origins.update(dict.fromkeys(preset_values(preset), f"preset {preset}"))
@@ -153,11 +148,13 @@ def _from_environment(environ: Mapping[str, str], kind: type[Checked]) -> dict[s
         return {}
     variables = {field.alias or name: name for name, field in Environment.model_fields.items()}
     # an empty variable counts as not set
-    found = {variable: environ[variable] for variable in variables if environ.get(variable)}
+    found: dict[str, Any] = {
+        variable: environ[variable] for variable in variables if environ.get(variable)
+    }
     try:
-        values = Environment.model_validate(found)
-    except ValidationError as error:
-        raise _in_one_sentence(error, Environment, {}, kind) from None
+        values = Environment(**found)
+    except RefusedError as refused:
+        raise SettingsError(refused.said(str, kind.model_fields)) from None
     return {
         name: _Given(getattr(values, name), f"environment {variable}", variable)
         for variable, name in variables.items()
@@ -226,73 +223,6 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _refuse_unknown(values: Mapping[str, object], kind: type[Checked], place: str = "") -> None:
-    known = list(kind.model_fields)
     for name in values:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            way_out = f"try {close[0]}" if close else f"there are {', '.join(known)}"
-            raise SettingsError(f"{place}{name} is no setting; {way_out}")
-
-
-def _in_one_sentence(
-    error: ValidationError,
-    model: type[BaseModel],
-    written: Mapping[str, str],
-    kind: type[Checked],
-) -> SettingsError:
-    """Say the first thing that is wrong in the words "name=value must be ...; try ..."."""
-    first = error.errors(include_url=False)[0]
-    own_words = first.get("ctx", {}).get("error")
-    if not first["loc"]:
-        assert isinstance(own_words, ConflictError)
-        return SettingsError(own_words.said(lambda name: written.get(name, flag(name))))
-    known_as = {field.alias or name: name for name, field in model.model_fields.items()}
-    called = str(first["loc"][0])
-    name = known_as[called]
-    field = model.model_fields[name]
-    must = own_words or f"must be {allowed(field)}"
-    value = shown(first["input"])
-    if len(value) > _LONGEST_SHOWN:
-        value = f"{value[:_LONGEST_SHOWN]}..."
-    way_out = _example(field, kind.model_fields[name], value)
-    return SettingsError(f"{written.get(name, called)}={value} {must}; try {way_out}")
-
-
-def allowed(field: FieldInfo) -> str:
-    """Return in words what a field may be: "a whole number between 0 and 100"."""
-    kind = _kind(field)
-    if kind is bool:
-        return "true or false"
-    if kind not in (int, float):
-        choices = get_args(kind)
-        return f"one of {', '.join(choices)}" if get_origin(kind) is Literal else "text"
-    low, over, high = (
-        next((getattr(rule, limit) for rule in field.metadata if hasattr(rule, limit)), None)
-        for limit in ("ge", "gt", "le")
-    )
-    whole = "a whole number " if kind is int else ""
-    if high is not None and over is not None:
-        return f"{whole}over {over:g} and at most {high:g}"
-    if high is not None:
-        return f"{whole}between {low:g} and {high:g}"
-    return f"{whole}over {over:g}" if over is not None else f"{whole}from {low:g} up"
-
-
-def _example(field: FieldInfo, setting: FieldInfo, wrong: str) -> str:
-    """Return a value that works: the choice closest to the given one, else a usual one."""
-    usual = [*(field.examples or ()), *(setting.examples or ()), setting.default]
-    choices = get_args(_kind(field)) if get_origin(_kind(field)) is Literal else ()
-    return shown([*difflib.get_close_matches(wrong, choices, n=1), *usual][0])
-
-
-def _kind(field: FieldInfo) -> Any:
-    """Return the type of a field, without "or None"."""
-    kinds = get_args(field.annotation)
-    return kinds[0] if NoneType in kinds else field.annotation
-
-
-def shown(value: object) -> str:
-    """Return a value as a settings file or a flag writes it."""
-    if isinstance(value, list | tuple):
-        return ",".join(map(str, value))
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+        if name not in kind.model_fields:
+            raise SettingsError(f"{place}{no_setting(name, kind.model_fields)}")

@@ -7,25 +7,29 @@ gathers their values.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
-    field_validator,
     model_validator,
 )
-from pydantic.config import JsonDict
-from pydantic.fields import FieldInfo
 
+from streamer.checked import (
+    MOST_COUNT,
+    MOST_THREADS,
+    Checked,
+    Name,
+    guarded,
+    harmless,
+    not_empty,
+)
 from streamer.naming import FIELDS, FILENAME, check_template
+from streamer.sentences import ConflictError
 
 Preset: TypeAlias = Literal["AUDIOPHILE", "PRODUCTION", "DEVELOPMENT", "FAST"]
 ResamplingEngine: TypeAlias = Literal["soxr", "torchaudio"]
@@ -65,13 +69,8 @@ LOOKAHEAD_SECONDS: Final = 0.1
 CROSSFADE_SECONDS: Final = 0.05
 """The defaults of live windows. The crossfade is never longer than hop and lookahead."""
 
-MOST_THREADS: Final = 1024
 MOST_BATCH: Final = 256
-MOST_COUNT: Final = 10**15
-"""The limit of numbers without another one: libraries take whole numbers of 64 bits at most."""
 MOST_AUDIO_STREAMS: Final = 64
-MOST_CHARACTERS: Final = 4096
-"""The longest text, as long as the longest path on Linux."""
 
 
 def _upper(value: object) -> object:
@@ -97,12 +96,6 @@ def _folder(value: object) -> object:
     return Path.cwd() / "-" if is_folder else value
 
 
-def _named(name: str | None) -> str | None:
-    if name == "":
-        raise ValueError("must not be empty")
-    return name
-
-
 def _filename(template: str, info: ValidationInfo) -> str:
     if template != FILENAME:
         check_template(template, one_file=info.data.get("format") == "stem.mp4")
@@ -111,7 +104,7 @@ def _filename(template: str, info: ValidationInfo) -> str:
 
 def preset_values(preset: object) -> Mapping[str, object]:
     """Return the values of a preset; nothing if there is no such preset."""
-    name = _upper(preset)
+    name = _upper(preset) if isinstance(preset, str) else ""
     return next((values for known, values in PRESETS.items() if known == name), {})
 
 
@@ -128,80 +121,6 @@ _CONFLICTS: Final[Mapping[tuple[str, str], str]] = {
     ("residual", "conserve"): "{residual} writes what {conserve} gives to other; give one of them",
     ("overwrite", "resume"): "{overwrite} replaces what {resume} keeps; give one of them",
 }
-
-
-class ConflictError(ValueError):
-    """Settings that exclude each other. The sentence has their names in braces."""
-
-    def __init__(self, sentence: str) -> None:
-        self._sentence = sentence
-        super().__init__(self.said(lambda name: name))
-
-    def said(self, written: Callable[[str], str]) -> str:
-        """Return the sentence with the settings as their user wrote them."""
-        return re.sub(r"\{(\w+)\}", lambda name: written(name[1]), self._sentence)
-
-
-def harmless(default: Any, *, panel: str, unit: str = "", **rules: Any) -> Any:
-    """Make a field that a settings file may set which nobody named, but was found in the folder.
-
-    Such fields say how stems sound and how they are computed. All others are made by `guarded`.
-    ``panel`` is the part of the help that shows the flag. ``unit`` is what the help calls its
-    value, where that is not the last word of the flag. ``rules`` are those of ``pydantic.Field``.
-    """
-    extra: JsonDict = {"harmless": True, "panel": panel, "unit": unit}
-    return Field(default, json_schema_extra=extra, **rules)
-
-
-def guarded(default: Any, *, panel: str, unit: str = "", **rules: Any) -> Any:
-    """Make a field that only a flag, a variable or a file that its user named may set.
-
-    Such fields name paths, hosts, ports, devices or models, replace files, or say what is trusted.
-    The arguments are those of `harmless`.
-    """
-    extra: JsonDict = {"harmless": False, "panel": panel, "unit": unit}
-    return Field(default, json_schema_extra=extra, **rules)
-
-
-def is_harmless(field: FieldInfo) -> bool:
-    """Return whether a field was made by `harmless`."""
-    return _extra(field).get("harmless") is True
-
-
-def panel_of(field: FieldInfo) -> str:
-    """Return the part of the help that shows a field's flag."""
-    return str(_extra(field)["panel"])
-
-
-def unit_of(field: FieldInfo) -> str:
-    """Return what the help calls a field's value; empty where the field does not say."""
-    return str(_extra(field)["unit"])
-
-
-def _extra(field: FieldInfo) -> Mapping[str, object]:
-    extra = field.json_schema_extra
-    return extra if isinstance(extra, dict) else {}
-
-
-class Checked(BaseModel):
-    """Settings of any kind.
-
-    ``table`` is the table of a settings file that is for this kind alone, if there is one.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    table: ClassVar[str] = ""
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _short(cls, value: object) -> object:
-        several = value if isinstance(value, list | tuple) else [value]
-        if sum(len(str(one)) for one in several if isinstance(one, str | Path)) > MOST_CHARACTERS:
-            raise ValueError(f"must be at most {MOST_CHARACTERS} characters")
-        return value
-
-
-Name: TypeAlias = Annotated[str, AfterValidator(_named)]
 
 
 class StreamSettings(Checked):
@@ -322,7 +241,7 @@ class StreamSettings(Checked):
     stems: Annotated[tuple[str, ...] | None, BeforeValidator(_names), AfterValidator(_distinct)] = (
         harmless(None, panel="Stems", description="make only these stems", examples=["vocals,bass"])
     )
-    two_stems: Annotated[str | None, AfterValidator(_named)] = harmless(
+    two_stems: Annotated[str | None, AfterValidator(not_empty)] = harmless(
         None,
         panel="Stems",
         unit="STEM",
@@ -436,7 +355,7 @@ class Settings(StreamSettings):
     """The settings of a separation of files.
 
     Raises:
-        pydantic.ValidationError: a value is out of its range; `resolve` says it in one sentence.
+        SettingsError: a value or a name is wrong; one sentence.
     """
 
     stream: StreamNumber = harmless(None, panel="Song", unit="N")

@@ -1,19 +1,24 @@
+import pickle
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
+from streamer.checked import is_harmless
 from streamer.errors import SettingsError
 from streamer.evaluation.settings import EvalSettings
 from streamer.live.settings import LiveSettings
-from streamer.resolve import allowed, flag, resolve
-from streamer.settings import PRESETS, Environment, Preset, Settings, is_harmless
+from streamer.resolve import flag, resolve
+from streamer.sentences import allowed
+from streamer.settings import PRESETS, Environment, Preset, Settings
 from streamer.train.settings import TrainSettings
 
 FIELDS = list(Settings.model_fields)
@@ -458,8 +463,61 @@ def test_what_excludes_each_other_is_called_as_it_was_written(tmp_path):
     config.write_text("resume = true\n")
     words = f"--overwrite replaces what {config}: resume keeps; give one of them"
     assert refusal({"overwrite": True}, config=config) == words
-    with pytest.raises(ValidationError, match="overwrite replaces what resume keeps"):
+    with pytest.raises(SettingsError) as refused:
         Settings(overwrite=True, resume=True)
+    assert str(refused.value) == "overwrite replaces what resume keeps; give one of them"
+
+
+# settings that are constructed in Python ---------------------------------------------------------
+
+KINDS = [Settings, LiveSettings, EvalSettings, TrainSettings]
+ODD = [
+    *(float("nan"), -1e9, 10**5000, True, b"", "", "\n", "x" * 5000, "\0", [], [None], {}, 1j),
+    *(object(), np.zeros(2), ["a", 5], Path("x" * 9999), lambda: 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "given_", "words"),
+    [
+        (Settings, {"overlap": 5}, "overlap=5 must be between 0 and 0.99; try 0.25"),
+        (Settings, {"jobs": 1.5}, "jobs=1.5 must be a whole number between 0 and 1024; try 0"),
+        (Settings, {"overlop": 0.5}, "overlop is no setting; try overlap"),
+        (Settings, {"format": "wave"}, "format=wave must be one of wav, .*; try wav"),
+        (LiveSettings, {"blocksize": 1}, "blocksize=1 must be .* between 16 and 16384; try 512"),
+        (LiveSettings, {"start": 9, "end": 2}, "end=2 must be after start=9 .*; try end=39"),
+        (EvalSettings, {"hops": "x"}, "hops=x must be seconds between 0 and 600.*; try 0.1,.*"),
+        (TrainSettings, {"ema": None}, "ema=none must be between 0 and 0.99999; try 0.999"),
+    ],
+)
+def test_a_wrong_value_in_python_is_one_sentence_of_ours(kind, given_, words):
+    with pytest.raises(SettingsError) as refused:
+        kind(**given_)
+    assert re.fullmatch(words, str(refused.value))
+    assert refused.value.__suppress_context__, "a traceback shows no other error"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_value_of_any_field_is_taken_or_refused_in_one_line(kind):
+    sentences = []
+    for name in kind.model_fields:
+        for odd in ODD:
+            try:
+                kind(**{name: odd})
+            except SettingsError as refused:
+                sentences.append((name, str(refused)))
+    assert len(sentences) > 10 * len(kind.model_fields)
+    for name, sentence in sentences:
+        assert sentence.startswith((name, "the settings"))
+        assert len(sentence.splitlines()) == 1
+        assert len(sentence) < 400
+
+
+def test_a_refusal_reaches_another_process_as_its_sentence():
+    with pytest.raises(SettingsError) as refused:
+        Settings(overlap=5)
+    copied = pickle.loads(pickle.dumps(refused.value))
+    assert (type(copied), str(copied)) == (SettingsError, str(refused.value))
 
 
 # what others make of the fields ----------------------------------------------------------------

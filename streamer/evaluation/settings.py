@@ -6,7 +6,9 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, model_validator
 
-from streamer.settings import MOST_COUNT, ConflictError, StreamSettings, harmless
+from streamer.checked import MOST_COUNT, harmless
+from streamer.sentences import ConflictError
+from streamer.settings import StreamSettings
 
 
 def _list_of_seconds(value: object) -> object:
@@ -31,8 +33,7 @@ class EvalSettings(StreamSettings):
     which the model separates once.
 
     Raises:
-        pydantic.ValidationError: a value is out of its range; `streamer.resolve` says it in one
-            sentence.
+        SettingsError: a value or a name is wrong; one sentence.
     """
 
     table: ClassVar[str] = "eval"

@@ -8,15 +8,10 @@ from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, model_validator
 
+from streamer.checked import MOST_COUNT, guarded, harmless
 from streamer.pipeline.delay import Fallback
-from streamer.settings import (
-    MOST_COUNT,
-    ConflictError,
-    StreamNumber,
-    StreamSettings,
-    guarded,
-    harmless,
-)
+from streamer.sentences import ConflictError
+from streamer.settings import StreamNumber, StreamSettings
 
 _CLOCK: Final = re.compile(r"(?:([0-9]{1,3}):)?([0-9]{1,4}):([0-5]?[0-9](?:\.[0-9]*)?)")
 _DAY_SECONDS: Final = 86_400
@@ -49,8 +44,7 @@ class LiveSettings(StreamSettings):
     """What a live run is told; hop, lookahead and window are chosen for the machine if not given.
 
     Raises:
-        pydantic.ValidationError: a value is out of its range; `streamer.resolve` says it in one
-            sentence.
+        SettingsError: a value or a name is wrong; one sentence.
     """
 
     table: ClassVar[str] = "live"

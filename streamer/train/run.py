@@ -11,7 +11,8 @@ from lightning_fabric.utilities import rank_zero_only
 from streamer.errors import ModelError, OutputExistsError, SettingsError
 from streamer.files.part import refuse_unwritable
 from streamer.models.threads import set_up_torch
-from streamer.resolve import flag, shown
+from streamer.resolve import flag
+from streamer.sentences import shown
 from streamer.train.checks import findings
 from streamer.train.corpora import Corpora, gather
 from streamer.train.export import SUFFIXES

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from streamer.settings import MOST_COUNT, MOST_THREADS, Checked, Name, guarded, harmless
+from streamer.checked import MOST_COUNT, MOST_THREADS, Checked, Name, guarded, harmless
 
 
 def _folders(value: object) -> object:
@@ -31,8 +31,7 @@ class TrainSettings(Checked):
     """What a training is told; those called a share of the examples are probabilities.
 
     Raises:
-        pydantic.ValidationError: a value is out of its range; `streamer.resolve` says it in one
-            sentence.
+        SettingsError: a value or a name is wrong; one sentence.
     """
 
     table: ClassVar[str] = "train"

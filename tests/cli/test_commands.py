@@ -13,7 +13,8 @@ import pytest
 
 from streamer import models
 from streamer.errors import DeviceError
-from streamer.resolve import flag, shown
+from streamer.resolve import flag
+from streamer.sentences import shown
 from streamer.settings import PRESETS, Settings
 
 Run = Callable[..., Any]

@@ -7,7 +7,7 @@ from pathlib import Path
 from streamer.errors import SettingsError
 from streamer.files import Source, open_source
 from streamer.live.settings import LiveSettings
-from streamer.resolve import shown
+from streamer.sentences import shown
 from streamer.settings import stream_index
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.errors import SettingsError
-from streamer.resolve import shown
+from streamer.sentences import shown
 
 OFF_DB: Final = -90.0
 MAX_DB: Final = 12.0
