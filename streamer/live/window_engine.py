@@ -34,6 +34,7 @@ class WindowEngine:
         self._capture = parts.streams.capture
         self._clock = parts.clock
         self._log = parts.log
+        self._observer = parts.observer
         self._insert = insert
         self._jobs: list[WindowJob] = []
         self.processor = _make_processor(parts.prepared, worker, self._jobs.append)
@@ -54,7 +55,8 @@ class WindowEngine:
     def step(self) -> None:
         """See `Engine.step`."""
         waiting = self._capture.ring.readable_frames
-        if waiting > self._usual_frames:  # something stopped this thread, or the input
+        if waiting > self._usual_frames or self._observer.early:
+            # something stopped this thread or the input, or the output is not on time yet
             self._deadlines.held_up(self._clock())
         # no more than is there now: a device may be faster than the engine, as ALSA's null is
         for _ in range(waiting // READ_FRAMES + 1):

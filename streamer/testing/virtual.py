@@ -76,7 +76,8 @@ class VirtualStream:
         self.closed = False
         buffered = self._block_frames / request.samplerate if request.input else 0.0
         self.input_latency_seconds = (buffered + device.converter_seconds) * bool(request.input)
-        self.output_latency_seconds = device.converter_seconds * bool(request.output)
+        ahead = (device.fill_blocks - 1) * self._block_frames / request.samplerate
+        self.output_latency_seconds = (ahead + device.converter_seconds) * bool(request.output)
         self.uncounted_seconds = device.uncounted_seconds
         self._times = np.zeros(3)  # PaStreamCallbackTimeInfo: input ADC, now, output DAC
 
@@ -122,6 +123,7 @@ class VirtualStream:
             self._flags = INPUT_OVERFLOW * bool(self._request.input)
             self._flags |= OUTPUT_UNDERFLOW * bool(self._request.output)
         behind = device.burst_blocks - 1 - self._blocks % device.burst_blocks
+        behind -= device.fill_blocks - 1
         due = device.time_of(self._due_frame + behind * self._block_frames) + self._late_seconds
         return max(due, device.paused_until, self._last_seconds)
 

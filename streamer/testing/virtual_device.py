@@ -23,8 +23,9 @@ class VirtualDevice:
     device's clock, which runs ``ppm`` fast. Another device's `heard` as a source is a cable.
 
     A callback comes up to ``jitter_seconds`` late. With ``burst_blocks`` above 1 several come at
-    once. The clock of its streams, which callbacks see, is ``stream_epoch_seconds`` ahead of
-    virtual time. ``converter_seconds`` lie between the callback and the analog world, each way;
+    once. With ``fill_blocks`` above 1 a stream takes that many at its start, as sound servers do,
+    and stays ahead by them. The clock of its streams, which callbacks see, is
+    ``stream_epoch_seconds`` ahead of virtual time. ``converter_seconds`` lie between the callback and the analog world, each way;
     callbacks see ``uncounted_seconds`` more, as on JACK. ``block_frames`` is the block if a stream
     leaves it to the device. All of these may be set at any time.
     """
@@ -40,6 +41,7 @@ class VirtualDevice:
         ppm: float = 0.0,
         jitter_seconds: float = 0.0,
         burst_blocks: int = 1,
+        fill_blocks: int = 1,
         converter_seconds: float = 0.0,
         block_frames: int = 256,
         stream_epoch_seconds: float = 0.0,
@@ -51,6 +53,7 @@ class VirtualDevice:
         self.input_channels, self.output_channels = input_channels, output_channels
         self.source = source
         self.jitter_seconds, self.burst_blocks = jitter_seconds, burst_blocks
+        self.fill_blocks = fill_blocks
         self.converter_seconds, self.block_frames = converter_seconds, block_frames
         self.stream_epoch_seconds = stream_epoch_seconds
         self.uncounted_seconds = uncounted_seconds

@@ -93,6 +93,19 @@ def test_jitter_and_bursts_are_late_but_lose_nothing() -> None:
     assert counter.flags == 0
 
 
+def test_an_output_that_fills_itself_takes_blocks_at_once_and_is_ahead_by_them() -> None:
+    box = VirtualDevice("box", output_channels=2, fill_blocks=5)
+    backend = VirtualBackend([box])
+    counter = Counter(outputs=2)
+    stream = backend.open(counter.request(None, backend.devices()[0]))
+    stream.start()
+    backend.advance(1.0)
+    now = counter.times[:, 1]
+    assert now == pytest.approx(np.maximum(np.arange(counter.calls) - 4, 0) * 256 / RATE)
+    assert stream.output_latency_seconds == pytest.approx(4 * 256 / RATE)
+    assert np.array_equal(box.heard(0, 40000), ramp(0, 40000, 2))
+
+
 @pytest.mark.parametrize("loses", [True, False])
 def test_a_pause(loses: bool) -> None:
     card = VirtualDevice("card", input_channels=2, output_channels=2, source=numbers)

@@ -39,7 +39,7 @@ class DeadlineMonitor:
         self._judged_frame = 0
 
     def held_up(self, now: float) -> None:
-        """Take note that the engine or the input stood still: what is late is late for that."""
+        """Take note that the engine or a device is not on time: what is late is late for that."""
         self._held_up_until = now + SETTLING_SECONDS
 
     def feed(self, jobs: Sequence[WindowJob], captured_frames: int, now: float) -> None:

@@ -201,15 +201,19 @@ PLAYBACK = np.dtype(
         ("filter", _WORD),  # address of `(PHASES + 1, TAPS)`: the interpolation filters
         ("steps", _WORD),  # address of `CHUNK_FRAMES` reals: where in `mixed` output frames lie
         ("aligned", _WORD),  # 1 where the clocks have told the position
+        ("early_frames", _WORD),  # in these, which are left, a smaller error may be jumped over
+        ("most_early_frames", _WORD),  # how many those are at first
         ("jump_frames", _WORD),  # a jump that waits for the fade out; 0: none
         ("ratio", _NUMBER),  # input frames that an output frame takes
         ("error_frames", _NUMBER),  # how far from where it should be the position is
         ("settle_seconds", _NUMBER),  # how well the clocks must be known for the first alignment
+        ("sure_seconds", _NUMBER),  # how well they must be known for the second
         ("gear", _NUMBER),  # the correction's gain, times the seconds that the clocks are known
         ("least_gain", _NUMBER),  # what that gain is at least
         ("most_gain", _NUMBER),  # and at most
         ("most_correction", _NUMBER),  # how far from 1 a correction may take the ratio
-        ("most_error_frames", _NUMBER),  # a larger error is jumped over
+        ("early_error_frames", _NUMBER),  # a larger error is jumped over while it is early
+        ("most_error_frames", _NUMBER),  # and later
         # times and their log
         ("log", _WORD),  # address of a `LOG_RING`
         ("clock", _WORD),  # address of two words that the system's clock is read into
@@ -706,6 +710,24 @@ def _start_row(address: int, position: int) -> None:
     state.mixed_from = state.mixed_until = position - HALF_TAPS + 1
 
 
+@compiled(_REAL(_INT, _REAL, _INT))
+def _most_error(address: int, age: float, frames: int) -> float:
+    """How many frames the position may be off without a jump.
+
+    Once after it began, as soon as both clocks are well known, that is little. A loop that begins
+    anew while it is early puts that off. Later it does not bring it back: frames were lost then,
+    which is no start, and a device that loses some again and again would always be at one.
+    """
+    state = playback_at(address)[0]
+    if state.early_frames == 0:
+        return float(state.most_error_frames)
+    state.early_frames = max(0, state.early_frames - frames)
+    if age < state.sure_seconds or state.jump_frames != 0:
+        return float(state.most_error_frames)
+    state.early_frames = 0
+    return float(state.early_error_frames)
+
+
 @compiled(types.boolean(_INT, _REAL, _INT))
 def _follow(address: int, now: float, frames: int) -> bool:
     """Set `ratio` so that the delay stays what it should be. False: the input's clock is unknown.
@@ -731,10 +753,12 @@ def _follow(address: int, now: float, frames: int) -> bool:
             state.master = 0.0
         _start_row(address, int(np.floor(target)))
         state.phase = target - np.floor(target)
+        if state.aligned == 0:
+            state.early_frames = state.most_early_frames
         state.aligned = 1
     error = target - (state.position + state.phase)
     state.error_frames = error
-    if abs(error) > state.most_error_frames and state.jump_frames == 0:
+    if abs(error) > _most_error(address, age, frames) and state.jump_frames == 0:
         state.jump_frames = int(error)
         state.splices += 1
     gain = min(max(state.gear / (age + 1e-9), state.least_gain), state.most_gain)

@@ -39,6 +39,13 @@ MOST_GAIN = 1.0
 the control gets as calm as the loops are sure; within these limits."""
 MOST_CORRECTION = 5e-4
 """The most that the ratio may be off for that: a hundredth of a semitone."""
+SURE_SECONDS = 2.0
+"""How long both clocks are watched before what was aligned after `SETTLE_SECONDS` is looked at
+again: an output that filled itself first has told a wrong time until then."""
+EARLY_ERROR_SECONDS = 0.002
+"""Farther away than this the position jumps then, once: to glide there would take a minute."""
+MOST_EARLY_SECONDS = 10.0
+"""A device whose clock is not known by then is never looked at again: nothing waits for it."""
 MOST_ERROR_SECONDS = 0.05
 """Farther away than this, the position jumps (a splice, under a fade): a device lost frames."""
 

@@ -135,6 +135,9 @@ class PlaybackPort(Port):
             "steps": address_of(self._keep(np.zeros(rt.CHUNK_FRAMES))),
             "filter": address_of(self._keep(clocks.filter_table())),
             "settle_seconds": clocks.SETTLE_SECONDS,
+            "sure_seconds": clocks.SURE_SECONDS,
+            "most_early_frames": round(clocks.MOST_EARLY_SECONDS * self.samplerate),
+            "early_error_frames": clocks.EARLY_ERROR_SECONDS * self.samplerate,
             "gear": clocks.GEAR,
             "least_gain": clocks.LEAST_GAIN,
             "most_gain": clocks.MOST_GAIN,
@@ -182,9 +185,14 @@ class PlaybackPort(Port):
         self._state["master"] = 0.0
         if self.drift:
             clocks.start_dll(self._dll, self.samplerate)
-            self._state["aligned"] = 0
+            self._state["aligned"] = self._state["early_frames"] = 0
         else:
             self._state["position"] += frames
+
+    @property
+    def early(self) -> bool:
+        """Whether the port has just begun to play, and may be milliseconds off until it jumps."""
+        return self._count("early_frames") > 0
 
     def counters(self) -> PlaybackCounters:
         """Return the counters so far."""

@@ -58,6 +58,11 @@ class Observer:
         self._stamps.finished(job, now, played=not missed)
         return missed
 
+    @property
+    def early(self) -> bool:
+        """Whether the output by which windows are late has just begun, and may be ahead of time."""
+        return self._main.early
+
     def _count_load(self, job: WindowJob) -> None:
         hop_seconds = job.window.schedule.hop_frames * self._rate / self._streams.samplerate
         weight = min(1.0, hop_seconds / LOAD_SECONDS) if self.load else 1.0

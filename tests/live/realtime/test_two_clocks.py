@@ -9,8 +9,12 @@ import soundfile
 from live.support.staging import card, delay_between, microphone, noise_source, running, speakers
 from support.doubles import RATE, noise
 
+from streamer.testing.virtual_device import VirtualDevice
+
 EPOCH_SECONDS = 1_795_816_179.0
 """Where PortAudio's ALSA is by now; its JACK counts from the start of each stream."""
+BLOCK_FRAMES = 86
+"""PulseAudio's 512 at 48 kHz."""
 
 
 def test_two_outputs_of_a_file_are_announced_on_one_clock(tmp_path: Path) -> None:
@@ -55,3 +59,31 @@ def test_a_block_is_not_counted_twice_where_the_server_knows_its_latency(blocksi
         delay = run.session.latency().delay.summary()
     assert delay.min == pytest.approx(first / RATE, rel=0.003)
     assert delay.max == pytest.approx(first / RATE, rel=0.003)
+
+
+def filled_first(fill_blocks: int = 12) -> VirtualDevice:
+    """As PulseAudio's: it takes 128 ms of sound at once, and later three blocks at a time."""
+    return speakers(jitter_seconds=0.001, fill_blocks=fill_blocks, burst_blocks=3)
+
+
+@pytest.mark.parametrize("fill_blocks", [8, 12])
+def test_an_output_that_fills_itself_first_is_on_time_within_seconds(fill_blocks: int) -> None:
+    signal = noise_source(seconds=14)
+    mic, output = microphone(signal, jitter_seconds=0.001), filled_first(fill_blocks)
+    with running([mic, output], route=["drums=1,2"], blocksize=BLOCK_FRAMES) as run:
+        run.advance(13)
+        announced = run.session.delay_seconds
+        assert run.session.streams.ports["speakers"].counters().splices == 1
+    for second in (4, 8, 12):
+        assert abs(delay_between(mic, signal, output, second) - announced) < 0.003
+
+
+def test_nothing_is_judged_too_slow_before_the_output_is_on_time() -> None:
+    """It begins 20 ms early, and takes these from the model, which needs most of its budget."""
+    mic, output = microphone(noise_source(seconds=14), jitter_seconds=0.001), filled_first()
+    settings = {"route": ["drums=1,2"], "blocksize": BLOCK_FRAMES}
+    with running([mic, output], compute=lambda _: 0.095, **settings) as run:
+        run.advance(13)
+        status = run.session.status()
+    assert status.deadline_misses > 0
+    assert status.rung_name == "as planned"
