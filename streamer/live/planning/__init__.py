@@ -1,5 +1,5 @@
-"""From what is asked to a plan: which windows keep the promised delay on this machine.
+"""From the settings to a plan: the windows that keep the promised delay on this machine.
 
-`plan` holds values, `solver` makes them from how long a window takes, `prepare` gathers devices,
-model and plan before the first sound. Nothing here runs.
+`plan` has the values. `solver` makes them from the time that a window takes. `prepare` gathers
+devices, model and plan before the first sound. Nothing here runs.
 """

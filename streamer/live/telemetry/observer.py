@@ -1,4 +1,4 @@
-"""What a live run shows of itself, gathered from its ports and its worker by the engine."""
+"""The measurements of a live run, gathered from its ports and its worker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streamer.live.telemetry.stamps import Stamps
 from streamer.pipeline.worker import WindowJob, leave_out
 
 LOAD_SECONDS = 2.0
-"""The load is a running mean over about so long."""
+"""The load is a running mean over about this time."""
 
 
 class Observer:
@@ -73,7 +73,7 @@ class Observer:
 
     @property
     def rtf(self) -> float:
-        """The model's time over that of the sound that it was asked for, in the whole run."""
+        """The model's time divided by the time of the sound that it separated, in the whole run."""
         return self._compute_seconds / self._sound_seconds if self._sound_seconds else 0.0
 
     @property
@@ -109,7 +109,7 @@ class Observer:
 
     @property
     def device_seconds(self) -> tuple[float, float]:
-        """What the input and the first output delay: as heard, unless what they say is exact."""
+        """The delay of the input and the first output: measured, unless they report it exactly."""
         said, exact = self._streams.device_seconds, self._streams.exact
         taken, played = (
             claim if sure or heard.seconds is None else heard.seconds
@@ -118,13 +118,13 @@ class Observer:
         return taken, played
 
     def reopened(self) -> None:
-        """Take note that a stream was opened anew, and may delay by something else."""
+        """Note that a stream was opened again, and may have another delay."""
         for heard in self._converters:
             heard.listen()
 
     @property
     def listening(self) -> bool:
-        """Whether it is not known yet what the devices delay."""
+        """Whether the devices' delay is not known yet."""
         exact = self._streams.exact
         return any(
             heard.listening and not sure
@@ -150,7 +150,7 @@ class Observer:
         return self._dry_at_end if self._dry_at_end >= 0 else self._main.counters().dry_frames
 
     def ending(self) -> None:
-        """Take note that no more stems will come: what plays out without them is the end."""
+        """Note that no more stems will come: dry frames from here on are the end of the run."""
         self._dry_at_end = self._main.counters().dry_frames
 
     @property
@@ -165,7 +165,7 @@ class Observer:
 
 
 def told(error: Exception) -> str:
-    """Return what a model's error says, in a sentence, without where it was."""
+    """Return a model's error in a sentence, without the position."""
     if isinstance(error, ModelError):
         return str(error.__cause__ or error)
     return f"the model failed ({error!r}); try another model, or fewer threads"
