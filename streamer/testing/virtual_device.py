@@ -25,9 +25,10 @@ class VirtualDevice:
     A callback comes up to ``jitter_seconds`` late. With ``burst_blocks`` above 1 several come at
     once. With ``fill_blocks`` above 1 a stream takes that many at its start, as sound servers do,
     and stays ahead by them. The clock of its streams, which callbacks see, is
-    ``stream_epoch_seconds`` ahead of virtual time. ``converter_seconds`` lie between the callback and the analog world, each way;
-    callbacks see ``uncounted_seconds`` more, as on JACK. ``block_frames`` is the block if a stream
-    leaves it to the device. All of these may be set at any time.
+    ``stream_epoch_seconds`` ahead of virtual time. ``converter_seconds`` lie between the callback
+    and the analog world, each way; callbacks see ``uncounted_seconds`` more, as on JACK.
+    ``block_frames`` is the block if a stream leaves it to the device. All of these may be set at
+    any time.
     """
 
     def __init__(
