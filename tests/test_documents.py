@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,11 @@ def test_the_newest_entry_of_the_changelog_is_of_this_version() -> None:
     newest = re.search(r"^## (\S+) - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert newest is not None
     assert newest[1] == streamer.__version__
+
+
+def test_the_pictures_of_the_readme_show_a_run_and_its_delay(tmp_path: Path) -> None:
+    pytest.importorskip("stempeg", reason="the song is that of the extra demo")
+    runpy.run_path(str(ROOT / "docs" / "pictures.py"))["draw"](tmp_path, seconds=0.5)
+    screen = (tmp_path / "live.svg").read_text()
+    assert all(one in screen for one in ("rt_mini", "drums", "vocals", "master"))
+    assert "lookahead" in (tmp_path / "delay.svg").read_text()
