@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from streamer.live.planning.plan import EngineName
+
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
     """One look at an engine.
 
-    ``model`` makes the stems now; ``rung`` counts the steps of work that were given up, 0 for as
-    planned, and ``rung_name`` tells which.
+    ``name`` is the engine's own. ``model`` makes the stems now; ``rung`` counts the steps of work
+    that were given up, 0 for as planned, and ``rung_name`` tells which.
     """
 
+    name: EngineName
     model: str
     rung: int
     rung_name: str

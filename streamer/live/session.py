@@ -7,11 +7,12 @@
         session.wait()
     session.report()
 
-    devices --> input ring --> engine: processor --> stem rings --> devices
+    devices --> input ring --> engine: the model --> stem rings --> devices
                                supervision looks on
 
-What has to be on time is done by the callbacks (`live.realtime.callbacks`). The engine
-(`live.window_engine`) only has to be in time on average, and the delay says by how much.
+What has to be on time is done by the callbacks (`live.realtime.callbacks`). The engine only has to
+be in time on average, and the delay says by how much: `live.window_engine` for any model,
+`live.native_engine` for those that compiled code can take along the stream.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import numpy as np
 from streamer.arguments import check_kind
 from streamer.live.devices.device import AudioBackend
 from streamer.live.engine import Engine
+from streamer.live.native_engine import NativeEngine
 from streamer.live.parts import RunParts
 from streamer.live.planning.prepare import POLL_SECONDS, MakeBag, Prepared, prepare
 from streamer.live.realtime.run_clock import SYSTEM_CLOCK, RunClock
@@ -80,6 +82,12 @@ def open_session(
     return session
 
 
+def engine_for(parts: RunParts) -> Engine:
+    """Return the engine that a run was planned with."""
+    native = parts.prepared.plan.request.engine == "native"
+    return NativeEngine(parts) if native else WindowEngine(parts)
+
+
 class LiveSession:
     """One live run. It is what keys and remotes control (`live.control.controls.Controls`).
 
@@ -95,7 +103,7 @@ class LiveSession:
         *,
         tell: Callable[[str], None] = tell_nobody,
         clock: RunClock = SYSTEM_CLOCK,
-        make_engine: Callable[[RunParts], Engine] = WindowEngine,
+        make_engine: Callable[[RunParts], Engine] = engine_for,
     ) -> None:
         self.settings, self.plan = prepared.settings, prepared.plan
         self._parts = RunParts.make(prepared, backend, tell, clock)

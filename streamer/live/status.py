@@ -44,7 +44,8 @@ class Meter:
 class Status:
     """One look at a live run. Counters count since its start.
 
-    ``delay_frames`` is the announced constant delay between the input and the output callback;
+    ``engine`` takes the sound through the model. ``delay_frames`` is the announced constant delay
+    between the input and the output callback;
     ``delay_seconds`` adds what the devices say of their own buffers. ``dry_frames`` were played
     without stems, ``deadline_misses`` are the windows that were late, skipped or failed. ``load``
     is the model's time over that of the sound in the last seconds, ``rtf`` in the whole run, as
@@ -57,6 +58,7 @@ class Status:
     state: State = State.STARTING
     reason: Reason = Reason.NONE
     detail: str = ""
+    engine: str = ""
     model: str = ""
     samplerate: int = 0
     played_frames: int = 0

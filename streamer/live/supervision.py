@@ -84,6 +84,7 @@ class Supervisor:
             state=state,
             reason=reason,
             detail=detail,
+            engine=engine.name,
             model=engine.model,
             samplerate=parts.streams.samplerate,
             played_frames=observer.played_frames,

@@ -75,12 +75,12 @@ class WindowEngine:
     def _deliver(self, stems: Stems) -> None:
         for feed in self._feeds:
             feed.write(stems)
-        self._recording.write(stems)
+        self._recording.write(stems.start_frame, stems.data)
 
     def status(self) -> EngineStatus:
         """See `Engine.status`."""
         rung = self._degrader.rung
-        return EngineStatus(rung.model, self._degrader.index, rung.name)
+        return EngineStatus("python", rung.model, self._degrader.index, rung.name)
 
     def close(self) -> None:
         """See `Engine.close`."""

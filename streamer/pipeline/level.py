@@ -85,7 +85,7 @@ class RunningLevel:
     def feed(self, block: Samples) -> Samples:
         """Return the block times the running gain."""
         gains = np.empty((len(block), 1), np.float32)
-        _running_gain(block, gains, self._mean_squares, self._averaging_frames, self._fed_frames)
+        running_gain(block, gains, self._mean_squares, self._averaging_frames, self._fed_frames)
         gains *= self._target_rms
         self._fed_frames += len(block)
         self._gains.push(gains)
@@ -97,13 +97,14 @@ class RunningLevel:
 
 
 @compiled()
-def _running_gain(
+def running_gain(
     block: Samples,
     gains: Samples,
     mean_squares: NDArray[np.float64],
     averaging_frames: NDArray[np.float64],
     fed_frames: int,
 ) -> None:
+    """Write the gain of each frame, ``(frames, 1)``; see `RunningLevel`. For compiled code too."""
     frames, channels = block.shape
     for frame in range(frames):
         power = 0.0

@@ -38,6 +38,8 @@ class WindowJob:
     ``stems`` is the result. It is None if the model failed (``error`` says why), if a newer window
     took this one's place (`dropped`), or if it was left out. The times are seconds of the worker's
     clock; 0: that moment has not come. ``together`` is how many windows were computed in one go.
+    ``played_to`` is the frame up to which the output had come when the stems were ready for it;
+    None: they are ready now.
     """
 
     window: Window
@@ -49,6 +51,7 @@ class WindowJob:
     stems: Samples | None = None
     error: Exception | None = None
     done: bool = False
+    played_to: float | None = None
 
     @property
     def compute_seconds(self) -> float:

@@ -35,6 +35,11 @@ class Wiring:
         return self.input is not None and self.input.index == self.outputs[0].index
 
     @property
+    def devices(self) -> tuple[Device, ...]:
+        """All of them; one that takes in and plays is there twice."""
+        return self.outputs if self.input is None else (self.input, *self.outputs)
+
+    @property
     def port_names(self) -> tuple[str, ...]:
         """A name for each output, as the mixer knows it."""
         names = [device.name for device in self.outputs]

@@ -52,22 +52,29 @@ class DeadlineMonitor:
                 continue  # late, but not since the model is slow
             if job.dropped and self._degrader.rung.dry:
                 continue  # the model is still at an earlier one: no time to try it again
-            self._degrade(now, job.compute_seconds, missed=missed)
+            self._degrade(
+                now, job.compute_seconds, missed=missed and _is_slow(job, self._hop_seconds)
+            )
         if jobs:
             self._judged_frame = captured_frames
         if now > self._held_up_until:
             self._count_overdue(captured_frames, now)
+
+    @property
+    def _hop_seconds(self) -> float:
+        return self._degrader.rung.plan.hop_seconds
 
     def _count_overdue(self, captured_frames: int, now: float) -> None:
         """A model that hangs gives nothing to judge: then each hop counts as late.
 
         The first window, and the one after a step up, come later than a hop by the lookahead.
         """
-        delay = self._degrader.rung.plan.delay
+        plan = self._degrader.rung.plan
+        delay, hop_frames = plan.delay, math.ceil(plan.hop_seconds * self._samplerate)
         allowed = delay.compute_frames + delay.lookahead_frames + delay.resampling_frames
         overdue = captured_frames - self._judged_frame - allowed
-        if overdue > max(OVERDUE_HOPS * delay.hop_frames, OVERDUE_SECONDS * self._samplerate):
-            self._judged_frame += delay.hop_frames
+        if overdue > max(OVERDUE_HOPS * hop_frames, OVERDUE_SECONDS * self._samplerate):
+            self._judged_frame += hop_frames
             if not self._degrader.rung.dry:
                 self._degrade(now, overdue / self._samplerate, missed=True)
 
@@ -75,3 +82,13 @@ class DeadlineMonitor:
         told = self._degrader.feed(now, compute_seconds, missed=missed)
         if told is not None:
             self._notes.note(told)
+
+
+def _is_slow(job: WindowJob, hop_seconds: float) -> bool:
+    """Return whether the model is why a window was missed.
+
+    It may always be, but where each hop is taken up at once: one that took less than its hop is
+    late since the devices brought it late, and to give the model up would bring nothing.
+    """
+    at_once = job.played_to is not None and bool(job.began_at) and job.error is None
+    return not at_once or job.compute_seconds > hop_seconds

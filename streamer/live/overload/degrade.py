@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from streamer.live.overload.ladder import Ladder, Rung, make_rungs
 from streamer.live.planning.prepare import Prepared
 from streamer.models.separator import Bag
 from streamer.pipeline.passes import Plan
-from streamer.processor import Processor
+
+
+class Switched(Protocol):
+    """What goes on as the rung says: a `streamer.processor.Processor`, or the native engine."""
+
+    def switch(self, plan: Plan, *, idle: bool = False) -> None:
+        """Go on with another plan from the next window on; ``idle``: with gaps."""
 
 
 class Degrader:
@@ -18,7 +25,7 @@ class Degrader:
     stays at the first.
     """
 
-    def __init__(self, prepared: Prepared, processor: Processor) -> None:
+    def __init__(self, prepared: Prepared, processor: Switched) -> None:
         smaller = prepared.smaller
         stand_ins = [(smaller.bag.name, smaller.timing)] if smaller is not None else []
         rungs: Sequence[Rung] = make_rungs(prepared.plan, stand_ins)

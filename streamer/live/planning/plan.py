@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from streamer.models.calibration import WindowTiming
 from streamer.models.separator import Stride
@@ -18,12 +18,20 @@ PROMISE_NEAR_SECONDS: Final = 0.005
 ROUNDING_FRAMES: Final = 1e-6
 """What a product of seconds and a rate may be off a whole number and still count as it."""
 
+EngineName: TypeAlias = Literal["python", "native"]
+"""What takes the sound through the model: Python, for any model, or compiled code that nothing in
+Python holds up (`streamer.live.realtime.hop_engine`)."""
+FILTER_FRAMES: Final = 17
+"""How far ahead an output with a clock of its own looks, beyond its block."""
+
 
 @dataclass(frozen=True, slots=True)
 class DevicePath:
     """What lies between the sound devices and the model.
 
-    ``block_frames`` is the block of a duplex stream, or the sum of both blocks of two streams.
+    ``streams``: one stream takes in and plays, or two do, or a file is played. ``block_frames`` is
+    the block of a duplex stream, or the sum of both blocks of two streams.
+    ``burst_blocks`` are how many blocks may come at once, beyond the first: sound servers do that.
     ``fade_frames`` is how far ahead the playback callback looks for a gap; ``resampling_frames`` is
     the delay of both resamplers, at the devices' rate. The latencies are what PortAudio says of the
     streams; with ``less_buffer`` the devices can be asked for shorter ones (``--buffer low``).
@@ -36,6 +44,8 @@ class DevicePath:
     input_latency_seconds: float = 0.0
     output_latency_seconds: float = 0.0
     less_buffer: bool = False
+    streams: Literal["one", "two", "file"] = "one"
+    burst_blocks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,8 @@ class PlanRequest:
     """What is wanted: a promise for the whole delay, or None, and what is fixed by hand.
 
     ``samplerate`` is the devices', ``model_samplerate`` the model's; ``shifts`` are the passes of
-    each member (0 and 1 are one); ``stride`` is that of a model that goes along the stream.
+    each member (0 and 1 are one); ``stride`` is that of a model that goes along the stream,
+    ``engine`` what runs it.
     """
 
     model: str
@@ -55,6 +66,7 @@ class PlanRequest:
     crossfade_seconds: float | None = None
     shifts: int = 0
     stride: Stride | None = None
+    engine: EngineName = "python"
     path: DevicePath = field(default_factory=DevicePath)
 
 
@@ -65,7 +77,8 @@ class DelayBudget:
     The first of the new frames waits a hop for the last, and the last a lookahead for what comes
     after it. ``compute_frames`` is the budget of a window; the overhead is a device block, the
     guard of the fade, and two sleeps of the engine's thread: before it sees that the window is
-    full, and before it sees that the stems are there.
+    full, and before it sees that the stems are there. The native engine needs no polls; see
+    `streamer.live.planning.native`.
     """
 
     hop_frames: int
@@ -147,6 +160,18 @@ class LivePlan:
             f"one would gain nothing, since {self.request.model} has a whole hop for each window"
         )
 
+    @property
+    def _hop_told(self) -> str:
+        if self.request.engine == "python":
+            return "new music in each window"
+        return f"what a block lacks of one, {self.hop_seconds:.3f} s"
+
+    @property
+    def _overhead_told(self) -> str:
+        if self.request.engine == "python":
+            return "device block, polling, fade"
+        return "fade" if self.request.path.streams == "one" else "device block, fade"
+
     def rows(self) -> list[tuple[str, str, str]]:
         """Return what was chosen, its value and what it means, as words for a table."""
         rate, model_rate, delay = self.request.samplerate, self.request.model_samplerate, self.delay
@@ -161,10 +186,10 @@ class LivePlan:
         return [
             row("window", self.window_frames, f"{context_seconds:.3f} s are past", model_rate),
             row("crossfade", self.crossfade_frames, "from a window to the next", model_rate),
-            row("hop", delay.hop_frames, "new music in each window"),
+            row("hop", delay.hop_frames, self._hop_told),
             row("lookahead", delay.lookahead_frames, "what the model hears beyond it"),
             row("compute", delay.compute_frames, f"budget; p99 is {p99_seconds:.3f} s"),
-            row("overhead", delay.overhead_frames, "device block, polling, fade"),
+            row("overhead", delay.overhead_frames, self._overhead_told),
             row("resampling", delay.resampling_frames, f"{rate} Hz to {model_rate} Hz and back"),
             row("device in", delay.device_input_frames, "as the device says"),
             row("device out", delay.device_output_frames, "as the device says"),
@@ -174,6 +199,7 @@ class LivePlan:
                 f"{self.load:.0%}",
                 f"p50 {p50_seconds:.3f} s a hop; p99: {self.peak_load:.0%}",
             ),
+            ("engine", self.request.engine, "what takes the sound through the model"),
         ]
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
 from streamer.errors import ModelError, SettingsError
+from streamer.live.planning.native import native_draft
 from streamer.live.planning.plan import ROUNDING_FRAMES, LivePlan, PlanRequest, delay_of, frames_up
 from streamer.models.calibration import WindowTiming
 from streamer.models.separator import Stride
@@ -145,6 +146,8 @@ def _drafts(
     request: PlanRequest, timings: Sequence[WindowTiming], points: Sequence[OperatingPoint]
 ) -> list[LivePlan]:
     """Return a plan for each operating point that can be reached, in order."""
+    if request.engine == "native":
+        return [native_draft(request, timing) for timing in timings]
     if request.stride is not None:
         drafts = [_stream_draft(request, request.stride, timing) for timing in timings]
         fitting = [draft for draft in drafts if draft is not None]
@@ -229,8 +232,17 @@ def _stream_draft(request: PlanRequest, stride: Stride, timing: WindowTiming) ->
 
 
 def _spend(draft: LivePlan, most_frames: int | None) -> LivePlan:
-    """Give what the promise leaves to the compute budget: up to a hop, when the next is due."""
+    """Give what the promise leaves to the compute budget: up to a hop, when the next is due.
+
+    The native engine catches up with hops that it could not compute in time, so it gets all that a
+    promise leaves, and nothing without one.
+    """
     delay = draft.delay
+    if draft.request.engine == "native":
+        spare_frames = 0 if most_frames is None else most_frames - delay.total_frames
+        return replace(
+            draft, delay=replace(delay, compute_frames=delay.compute_frames + spare_frames)
+        )
     budget_frames = delay.hop_frames
     if most_frames is not None:
         left_frames = most_frames - delay.total_frames

@@ -15,14 +15,18 @@ def is_granted() -> bool:
     """
     if sys.platform != "linux":
         return sys.platform == "darwin"
-    granted = []
-
-    def ask() -> None:
-        with suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))  # 0: this thread
-            granted.append(True)
-
-    thread = threading.Thread(target=ask)
+    granted: list[bool] = []
+    thread = threading.Thread(target=lambda: granted.append(ask()))
     thread.start()
     thread.join()
-    return bool(granted)
+    return granted[0]
+
+
+def ask() -> bool:
+    """Ask for real-time priority for this thread; return whether it was granted."""
+    if sys.platform != "linux":
+        return False
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))  # 0: this thread
+        return True
+    return False

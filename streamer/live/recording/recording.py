@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from streamer.audio import Stems
+from streamer.audio import Samples
 from streamer.live.recording.recorder import Recorder
 from streamer.live.settings import LiveSettings
 
@@ -42,11 +42,11 @@ class Recording:
                 sample_format=self._settings.sample_format,
             )
 
-    def write(self, stems: Stems) -> None:
-        """Record the next stems; never waits."""
+    def write(self, start_frame: int, data: Samples) -> None:
+        """Record the next stems, ``(stems, frames, channels)``; never waits."""
         if self._recorder is not None:
-            frames = min(stems.frames, self._end_frame() - stems.start_frame)
-            self._recorder.write(stems.start_frame, stems.data[:, : max(0, frames)])
+            frames = min(data.shape[1], self._end_frame() - start_frame)
+            self._recorder.write(start_frame, data[:, : max(0, frames)])
 
     @property
     def text(self) -> str:

@@ -139,7 +139,8 @@ def measure(
     tell("listening to the devices alone")
     device, claimed_seconds = _through_devices(backend, wiring, channels, pace, tell)
     backend.refresh()  # else PortAudio gives its JACK ports other names the second time
-    prepared = prepare(settings, backend, make_bag, claimed_seconds)
+    # what is captured is exchanged, block by block, which the engine in Python alone can do
+    prepared = prepare(settings, backend, make_bag, claimed_seconds, native=False)
     tell(f"listening to a run with {prepared.bag.name}")
     return _through_run(_routed(prepared, channels), backend, device, pace, tell)
 

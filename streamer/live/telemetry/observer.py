@@ -51,11 +51,14 @@ class Observer:
         if job.separate is leave_out:
             return False
         first_frame = math.floor(job.window.start_frame * self._rate)
-        late = self._main.counters().position > first_frame - self._main.fade_frames
+        played_to, given_at = job.played_to, job.ended_at
+        if played_to is None:  # its stems came into the rings just now
+            played_to, given_at = self._main.counters().position, now
+        late = played_to > first_frame - self._main.fade_frames
         missed = job.dropped or job.error is not None or late
         if job.began_at:
             self.failure = "" if job.error is None else told(job.error)
-        self._stamps.finished(job, now, played=not missed)
+        self._stamps.finished(job, given_at, played=not missed)
         return missed
 
     @property

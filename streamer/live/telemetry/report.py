@@ -104,6 +104,7 @@ def plain(report: LiveReport) -> Mapping[str, Json]:
         "dry_frames": status.dry_frames,
         "dry_share": status.dry_share,
         "hop_seconds": report.hop_seconds,
+        "engine": status.engine,
         "state": status.state.value,
         "reason": status.reason.value,
         "detail": status.detail,

@@ -391,7 +391,7 @@ def test_the_table_holds_every_part():
     plan = solve(request, MINI)
     rows = {name: value for name, value, _ in plan.rows()}
     parts = ("hop", "lookahead", "compute", "overhead", "resampling", "device in", "device out")
-    assert set(rows) == {"window", "crossfade", *parts, "delay", "load"}
+    assert set(rows) == {"window", "crossfade", *parts, "delay", "load", "engine"}
     assert rows["window"] == "2.000 s"
     assert rows["device out"] == "0.020 s"
     assert rows["load"] == f"{plan.load:.0%}"

@@ -14,7 +14,7 @@ from support.doubles import RATE, AlongTheStream, SlowWorker
 from streamer.audio import Samples
 from streamer.live.planning import prepare as preparing
 from streamer.live.planning.prepare import MakeBag, Prepared, StandIn, prepare
-from streamer.live.session import LiveSession
+from streamer.live.session import LiveSession, engine_for
 from streamer.live.settings import LiveSettings
 from streamer.live.window_engine import WindowEngine
 from streamer.models.calibration import Calibration, WindowTiming
@@ -198,15 +198,17 @@ def running(
     ready = prepared(backend, make_bag, smaller, **settings)
     told: list[str] = []
     clock = _Clock(backend)
+    make_engine = partial(
+        WindowEngine,
+        worker=lambda waiting: SlowWorker(clock, compute, waiting),  # type: ignore[arg-type]
+    )
+    native = ready.plan.request.engine == "native"
     session = LiveSession(
         ready,
         backend,
         tell=told.append,
         clock=backend.run_clock,
-        make_engine=partial(
-            WindowEngine,
-            worker=lambda waiting: SlowWorker(clock, compute, waiting),  # type: ignore[arg-type]
-        ),
+        make_engine=engine_for if native else make_engine,
     )
     with session:
         session.open(anyway=True)

@@ -1,0 +1,70 @@
+"""The delay of the native engine, which no poll and no interpreter holds up.
+
+A device calls once a block: it hands over what it recorded, and takes what it plays. On one stream
+both happen in the same call. So a hop is full at a call, and its stems are wanted at a later one:
+
+- of a hop, only what a block lacks of it is waited for: a block that holds a hop brings it whole;
+- the model has until a call to compute: whole blocks.
+
+Two streams call at any time: then the output's block, and what its filter looks ahead, come on top.
+So do the blocks that a sound server brings at once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from streamer.live.planning.plan import (
+    FILTER_FRAMES,
+    DelayBudget,
+    LivePlan,
+    PlanRequest,
+    frames_up,
+)
+from streamer.models.calibration import WindowTiming
+from streamer.models.separator import Stride
+
+MOST_LOAD: Final = 0.8
+"""The most of a hop that computing may usually take, and of a budget that it may ever take."""
+WAKE_SECONDS: Final = 0.0003
+"""What passes at most, mostly, before a hop that is full is seen."""
+
+
+def keeps_up(request: PlanRequest, timing: WindowTiming) -> bool:
+    """Return whether a hop is computed before the next is full."""
+    hop_seconds = _stride(request).new_frames(timing.window_frames) / request.model_samplerate
+    return timing.p50_seconds <= MOST_LOAD * hop_seconds
+
+
+def native_draft(request: PlanRequest, timing: WindowTiming) -> LivePlan:
+    """Return the plan with the least delay for windows that bring one hop.
+
+    The budget is what the slowest hops take, but at most a hop: then the next is due. The devices
+    run at the model's rate.
+    """
+    stride, path, rate = _stride(request), request.path, request.samplerate
+    hop_frames, block_frames = stride.new_frames(timing.window_frames), path.block_frames
+    compute_frames = frames_up((timing.p99_seconds / MOST_LOAD + WAKE_SECONDS) * rate)
+    compute_frames = min(compute_frames, hop_frames)
+    overhead_frames = path.fade_frames
+    overhead_frames += path.burst_blocks * block_frames
+    if path.streams == "one":
+        compute_frames = -(-compute_frames // block_frames) * block_frames
+    else:
+        overhead_frames += block_frames + FILTER_FRAMES
+    delay = DelayBudget(
+        hop_frames=hop_frames - math.gcd(hop_frames, block_frames),
+        lookahead_frames=stride.lookahead_frames,
+        compute_frames=compute_frames,
+        overhead_frames=overhead_frames,
+        resampling_frames=0,
+        device_input_frames=frames_up(path.input_latency_seconds * rate),
+        device_output_frames=frames_up(path.output_latency_seconds * rate),
+    )
+    return LivePlan(request, timing, hop_frames, stride.lookahead_frames, 0, delay)
+
+
+def _stride(request: PlanRequest) -> Stride:
+    assert request.stride is not None
+    return request.stride

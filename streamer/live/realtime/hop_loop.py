@@ -1,0 +1,309 @@
+"""The compiled loop of a model that goes along the stream: capture ring -> stems -> stem rings.
+
+`do_hops` does what is due and returns, or goes on, with a short sleep where nothing is due, until
+it is told to stop. It touches no Python object, allocates nothing, takes no lock and raises
+nothing, so it runs without the GIL, and nothing that Python does holds it up. `hop_engine` makes
+what it works on. Unlike `callbacks` this is called by no device, so it may sleep.
+
+::
+
+    frames -> level -> hop of the network -> edges of gaps -> level back -> recipe -> clip -> rings
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numba
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from ringbuffer import ring_end_at, ring_read_at, ring_write_at
+from ringbuffer.atomics import int64_at, load_acquire, store_release
+from ringbuffer.compiled import compiled
+from streamer.audio import Samples
+from streamer.live.realtime.callbacks import (
+    LOG_RING,
+    playback_at,
+    seconds_now,
+    soft_clip,
+)
+from streamer.models.backends.native_network import State, Workspace, forget, hop
+from streamer.models.backends.native_weights import NativeNetwork
+from streamer.pipeline.level import running_gain
+
+_numba: Any = numba
+_usleep: Any = types.ExternalFunction("usleep", types.int32(types.uint32))
+
+SLEEP_MICROSECONDS: Final = 100
+"""How long it sleeps where nothing is due."""
+CONTEXT_HOPS: Final = 20
+"""How much of the past is heard again where the network lost its place, and how many hops it may be
+behind before it gives those between up: more takes as long as to begin anew."""
+
+MADE, FAILED, SKIPPED, IDLE = range(4)
+"""What became of a hop: stems; no numbers; given up for a newer one; not wanted."""
+CLIP_SOFT, CLIP_CLAMP, CLIP_NONE = range(3)
+_CLAMPED = np.float32(0.99)
+
+HOPS = np.dtype(
+    [
+        ("position", np.int64),  # the first frame that is not taken in yet
+        ("heard_hop", np.int64),  # the hop that the network expects next
+        ("valid_frame", np.int64),  # of what came before it, it has not heard all
+        ("skip_hop", np.int64),  # hops before it are given up
+        ("in_gap", np.int64),
+        ("levels", np.int64),  # whether the level is evened out
+        ("clip", np.int64),
+        ("capture_header", np.int64),
+        ("capture_data", np.int64),
+        ("playback", np.int64),  # the first output's record
+        ("log", np.int64),
+        ("clock", np.int64),
+        ("clock_id", np.int64),
+        ("virtual_time", np.int64),
+        ("target_rms", np.float64),
+        ("knee", np.float64),
+    ]
+)
+"""Where the loop is, and where it finds what it works on. Nobody else writes it while it runs."""
+
+HOP_LOG = np.dtype(
+    [
+        ("frame", np.int64),  # the first frame of its stems
+        ("outcome", np.int64),
+        ("seen_seconds", np.float64),  # when it was seen that the hop is full
+        ("began_seconds", np.float64),
+        ("ended_seconds", np.float64),  # its stems are in the rings
+        ("played_to", np.float64),  # the frame that the first output would play next, at that time
+    ]
+)
+"""A hop. The loop writes, one thread reads; times are on the run's clock."""
+
+_LOG_RING_WORDS, _HOP_LOG_WORDS = LOG_RING.itemsize // 8, HOP_LOG.itemsize // 8
+_WRITTEN, _READ = (8 * (LOG_RING.names or ()).index(name) for name in ("written", "read"))
+
+
+class Buffers(NamedTuple):
+    """What the loop works in; made, and touched, by `hop_engine`.
+
+    The hop is h frames, the lookahead l, a multiple of it; of the network's s stems n are given.
+    """
+
+    fresh: Samples  # (h, 2): the hop as it was captured
+    mix: Samples  # (l + h, 2): what was captured up to it
+    gains: Samples  # (l + h, 1): the level that went on these frames
+    past: Samples  # (CONTEXT_HOPS + 1, h, 2): hops with the level on, by their numbers
+    frames: Samples  # (h, 2): what the network is given
+    stems: Samples  # (s, h, 2): what it gives
+    mirrored: Samples  # (s, edge, 2): the last of that, backwards
+    gaps: Samples  # (h, ): how much of each frame is missing
+    recipe: Samples  # (n, s + 1): how much of each stem, and of the mix, is in each that is given
+    rows: Samples  # (h, 2 n + 1): what goes to the rings
+    empty: Samples  # (h, 2 n + 1): a gap
+    targets: NDArray[np.int64]  # (rings, 2): header and data of each
+    averages: NDArray[np.float64]  # (2, )
+    averaging_frames: NDArray[np.float64]  # (2, )
+    orders: NDArray[np.int64]  # stop, idle: written by others
+
+
+STOP, IDLING = 0, 1
+_ORDER_BYTES = 8
+
+
+@compiled()
+def do_hops(
+    network: NativeNetwork,
+    memory: State,
+    room: Workspace,
+    b: Buffers,
+    s: NDArray[np.void],
+    on_and_on: bool,
+) -> int:
+    """Do all hops that are due; return how many.
+
+    ``on_and_on``: each as soon as it is due, until `STOP` is ordered.
+    """
+    state, size = s[0], b.fresh.shape[0]
+    done = 0
+    while load_acquire(b.orders.ctypes.data + STOP * _ORDER_BYTES) == 0:
+        waiting = (ring_end_at(state.capture_header) - state.position) // size
+        if waiting > 0:
+            _do_hop(network, memory, room, b, s, waiting)
+            done += 1
+        elif on_and_on:
+            _usleep(np.uint32(SLEEP_MICROSECONDS))
+        else:
+            break
+    return done
+
+
+@compiled(inlined=True)
+def _do_hop(
+    network: NativeNetwork,
+    memory: State,
+    room: Workspace,
+    b: Buffers,
+    s: NDArray[np.void],
+    waiting: int,
+) -> None:
+    state, size = s[0], b.fresh.shape[0]
+    seen = seconds_now(state.clock, state.clock_id, state.virtual_time)
+    first, number = state.position, state.position // size
+    _take_in(b, s)
+    if waiting > CONTEXT_HOPS:
+        state.skip_hop = number + waiting - 1
+    began = seconds_now(state.clock, state.clock_id, state.virtual_time)
+    if load_acquire(b.orders.ctypes.data + IDLING * _ORDER_BYTES) != 0:
+        outcome = IDLE
+    elif number < state.skip_hop:
+        outcome = SKIPPED
+    else:
+        outcome = _hear(network, memory, room, b, s, number)
+    frame = first - (b.mix.shape[0] - size)  # the stems lag by the lookahead
+    state.position = first + size
+    if frame < 0:
+        return
+    if outcome == MADE and frame < state.valid_frame:
+        outcome = FAILED
+    _mark_gap(b, s, outcome != MADE)
+    _fill_rows(b, s)
+    _give(b, frame)
+    _log(s, frame, outcome, seen, began)
+
+
+@compiled(inlined=True)
+def _take_in(b: Buffers, s: NDArray[np.void]) -> None:
+    """Take the next hop from the capture ring, and put the level on."""
+    state, size = s[0], b.fresh.shape[0]
+    lookahead = b.mix.shape[0] - size
+    ring_read_at(state.capture_header, state.capture_data, b.fresh.ctypes.data, size)
+    for frame in range(lookahead):
+        b.gains[frame, 0] = b.gains[frame + size, 0]
+        for channel in range(2):
+            b.mix[frame, channel] = b.mix[frame + size, channel]
+    gains = b.gains[lookahead:]
+    if state.levels != 0:
+        running_gain(b.fresh, gains, b.averages, b.averaging_frames, state.position)
+        target = np.float32(state.target_rms)
+        for frame in range(size):
+            gains[frame, 0] *= target
+    past = b.past[state.position // size % b.past.shape[0]]
+    for frame in range(size):
+        for channel in range(2):
+            b.mix[lookahead + frame, channel] = b.fresh[frame, channel]
+            past[frame, channel] = b.fresh[frame, channel] * gains[frame, 0]
+
+
+@compiled(inlined=True)
+def _hear(
+    network: NativeNetwork,
+    memory: State,
+    room: Workspace,
+    b: Buffers,
+    s: NDArray[np.void],
+    number: int,
+) -> int:
+    """Have the network hear a hop; where it lost its place, the hops before that first."""
+    state, size = s[0], b.fresh.shape[0]
+    begin = number
+    if state.heard_hop != number:
+        forget(memory)
+        begin = max(number - CONTEXT_HOPS, 0)
+        state.valid_frame = begin * size
+    finite = True
+    for one in range(begin, number + 1):
+        for frame in range(size):
+            for channel in range(2):
+                b.frames[frame, channel] = b.past[one % b.past.shape[0], frame, channel]
+        finite = hop(network, memory, room, b.frames, b.stems)
+        if not finite:  # it begins anew
+            state.valid_frame = (one + 1) * size
+    state.heard_hop = number + 1
+    return MADE if finite else FAILED
+
+
+@compiled(inlined=True)
+def _mark_gap(b: Buffers, s: NDArray[np.void], gap: bool) -> None:
+    """Fade the stems at the edges of a gap, as `streamer.pipeline.gaps.GapEdges` does."""
+    state, size, edge = s[0], b.fresh.shape[0], b.mirrored.shape[1]
+    whole = np.float32(1.0)
+    b.gaps[:] = whole if gap else np.float32(0.0)
+    if gap:
+        b.stems[:] = np.float32(0.0)
+    for frame in range(edge):
+        rise = np.float32((frame + 0.5) / edge)
+        if gap and state.in_gap == 0:
+            b.gaps[frame] = rise
+        elif state.in_gap != 0 and not gap:
+            b.gaps[frame] = whole - rise
+        for stem in range(b.stems.shape[0]):  # no array at a time: that would take memory
+            for channel in range(2):
+                if gap and state.in_gap == 0:
+                    sample = b.mirrored[stem, frame, channel] * (whole - rise)
+                    b.stems[stem, frame, channel] = sample
+                elif state.in_gap != 0 and not gap:
+                    b.stems[stem, frame, channel] *= rise
+    if not gap:
+        for stem in range(b.stems.shape[0]):
+            for frame in range(edge):
+                for channel in range(2):
+                    last = b.stems[stem, size - 1 - frame, channel]
+                    b.mirrored[stem, frame, channel] = last
+    state.in_gap = 1 if gap else 0
+
+
+@compiled(inlined=True)
+def _fill_rows(b: Buffers, s: NDArray[np.void]) -> None:
+    """Take the level off, and make of the network's stems those that are given."""
+    state = s[0]
+    given, sources = b.recipe.shape[0], b.recipe.shape[1] - 1
+    knee = np.float32(state.knee)
+    for frame in range(b.rows.shape[0]):
+        gain, wet = b.gains[frame, 0], np.float32(1.0) - b.gaps[frame]
+        for channel in range(2):
+            mix = b.mix[frame, channel] * wet
+            for one in range(given):
+                sample = b.recipe[one, sources] * mix
+                for source in range(sources):
+                    sample += b.recipe[one, source] * (b.stems[source, frame, channel] / gain)
+                if state.clip == CLIP_SOFT:
+                    sample = soft_clip(sample, knee)
+                elif state.clip == CLIP_CLAMP:
+                    sample = min(max(sample, -_CLAMPED), _CLAMPED)
+                b.rows[frame, 2 * one + channel] = sample
+        b.rows[frame, 2 * given] = wet
+
+
+@compiled(inlined=True)
+def _give(b: Buffers, frame: int) -> None:
+    """Write the rows to each ring at their position; see `streamer.live.realtime.feed`."""
+    size = b.rows.shape[0]
+    for number in range(b.targets.shape[0]):
+        header, data = b.targets[number, 0], b.targets[number, 1]
+        end = ring_end_at(header)
+        while end < frame:
+            written = ring_write_at(header, data, b.empty.ctypes.data, min(size, frame - end))
+            if written == 0:
+                break
+            end += written
+        if end == frame:
+            ring_write_at(header, data, b.rows.ctypes.data, size)
+
+
+@compiled(inlined=True)
+def _log(s: NDArray[np.void], frame: int, outcome: int, seen: float, began: float) -> None:
+    state = s[0]
+    ring = int64_at(state.log, _LOG_RING_WORDS).view(LOG_RING)[0]
+    if ring.written - load_acquire(state.log + _READ) >= ring.capacity:
+        ring.dropped += 1
+        return
+    slot = ring.records + ring.written % ring.capacity * (8 * _HOP_LOG_WORDS)
+    note = int64_at(slot, _HOP_LOG_WORDS).view(HOP_LOG)[0]
+    output = playback_at(state.playback)[0]
+    note.frame, note.outcome = frame, outcome
+    note.seen_seconds, note.began_seconds = seen, began
+    note.ended_seconds = seconds_now(state.clock, state.clock_id, state.virtual_time)
+    note.played_to = output.position + output.phase
+    store_release(state.log + _WRITTEN, ring.written + 1)

@@ -1,0 +1,91 @@
+"""The delay of the native engine: what a device's blocks make of hop and budget."""
+
+from __future__ import annotations
+
+import pytest
+
+from streamer.errors import SettingsError
+from streamer.live.planning.native import keeps_up
+from streamer.live.planning.plan import FILTER_FRAMES, DevicePath, PlanRequest
+from streamer.live.planning.solver import solve
+from streamer.models.calibration import WindowTiming
+from streamer.models.separator import Stride
+
+RATE = 44100
+STRIDE = Stride(512, 512)
+FADE_FRAMES = 256
+
+
+def timing(p50_seconds=0.001, p99_seconds=0.002):
+    return WindowTiming(STRIDE.window_frames(1), p50_seconds, p99_seconds)
+
+
+def request(latency_seconds=None, **path):
+    return PlanRequest(
+        "rt",
+        RATE,
+        RATE,
+        latency_seconds,
+        stride=STRIDE,
+        engine="native",
+        path=DevicePath(fade_frames=FADE_FRAMES, **path),
+    )
+
+
+@pytest.mark.parametrize(
+    ("block_frames", "hop_frames", "compute_frames"),
+    [
+        (64, 448, 128),  # 2 ms, a quarter and what waking takes are 125 frames: two blocks
+        (128, 384, 128),
+        (512, 0, 512),
+        (1024, 0, 1024),
+        (100, 508, 200),  # hops and blocks begin together only every 12800 frames
+    ],
+)
+def test_on_one_stream_a_hop_waits_for_blocks_and_computing_takes_blocks(
+    block_frames, hop_frames, compute_frames
+):
+    delay = solve(request(block_frames=block_frames), [timing()]).delay
+    assert (delay.hop_frames, delay.compute_frames) == (hop_frames, compute_frames)
+    assert delay.frames == hop_frames + 512 + compute_frames + FADE_FRAMES
+
+
+def test_the_budget_is_at_most_a_hop_however_busy_the_machine_was_when_it_was_timed():
+    delay = solve(request(block_frames=512), [timing(p99_seconds=0.1)]).delay
+    assert delay.frames / RATE <= 0.032
+    assert delay.compute_frames == 512
+
+
+def test_two_streams_cost_a_block_and_what_the_filter_looks_ahead():
+    delay = solve(request(block_frames=512, streams="two"), [timing()]).delay
+    assert delay.overhead_frames == FADE_FRAMES + 512 + FILTER_FRAMES
+    assert delay.compute_frames < 512
+
+
+def test_bursts_of_a_sound_server_cost_what_they_bring():
+    plain, bursts = (
+        solve(request(streams="two", burst_blocks=blocks), [timing()]).delay for blocks in (0, 2)
+    )
+    assert bursts.frames - plain.frames == 2 * 512
+
+
+def test_all_that_a_promise_leaves_is_budget():
+    plan = solve(request(0.1), [timing()])
+    assert plan.delay.total_frames == 4410
+    assert plan.note is None
+
+
+def test_a_promise_that_cannot_be_kept_is_refused():
+    with pytest.raises(SettingsError, match=r"latency=0.02 must be at least 0.03 seconds"):
+        solve(request(0.02), [timing()])
+
+
+def test_a_model_keeps_up_that_takes_at_most_four_fifths_of_its_hops():
+    assert keeps_up(request(), timing(0.009, 0.1))
+    assert not keeps_up(request(), timing(0.0094, 0.1))
+
+
+def test_the_plan_tells_the_engine():
+    rows = {row[0]: row for row in solve(request(), [timing()]).rows()}
+    assert rows["engine"][1] == "native"
+    assert rows["overhead"][2] == "fade"

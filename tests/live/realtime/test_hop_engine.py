@@ -1,0 +1,259 @@
+"""The compiled loop of a model that goes along the stream, stepped by hand: no thread, no clock."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from live.support.blocks import VIRTUAL
+from live.support.causal import small_causal
+from support.doubles import noise
+
+from ringbuffer import Ring
+from streamer import Processor, Settings
+from streamer.live.realtime.hop_engine import HopEngine, HopModel, can_run
+from streamer.live.realtime.hop_loop import CONTEXT_HOPS, FAILED, IDLE, MADE, SKIPPED
+from streamer.live.realtime.ports import CapturePort, PlaybackPort
+from streamer.models.networks.causal_shape import HOP
+from streamer.models.separator import Bag
+from streamer.pipeline.derive import derive
+from streamer.pipeline.gaps import EDGE_FRAMES, GapEdges
+
+RATE = 44100
+CAPACITY = 4 * RATE
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory) -> Bag:
+    return small_causal(tmp_path_factory.mktemp("causal"))
+
+
+class Staged:
+    """An engine between a capture port and the ring of an output."""
+
+    def __init__(self, bag: Bag, capacity: int = CAPACITY, tap: Ring | None = None, **wish) -> None:
+        self.bag, self.settings = bag, Settings(**wish)
+        derivation = derive(bag.name, bag.names, self.settings)
+        self.names = derivation.names
+        self.port = PlaybackPort(
+            len(self.names), 2, RATE, 2048, capacity_frames=max(capacity, 4096)
+        )
+        self.capture = CapturePort(2, RATE, [self.port], capacity_frames=CAPACITY)
+        model = HopModel.of(bag, derivation, self.settings)
+        self.engine = HopEngine(model, self.capture, [self.port], clock=VIRTUAL, tap=tap)
+        self.engine.warm_up()
+
+    def play(self, signal, block: int = HOP) -> None:
+        for at in range(0, len(signal), block):
+            self.capture.feed(signal[at : at + block])
+            self.engine.step()
+
+    def given(self):
+        """The stems ``(stems, frames, 2)`` that came since the last call, and where they are."""
+        rows = np.zeros((self.port.stem_ring.readable_frames, 2 * len(self.names) + 1), "f4")
+        self.port.stem_ring.read(rows)
+        return rows[:, :-1].reshape(len(rows), -1, 2).transpose(1, 0, 2), rows[:, -1]
+
+    def of_a_file(self, signal):
+        with Processor(self.settings, bag=self.bag) as processor:
+            processor.prepare(RATE, 4096, 2)
+            parts = processor.feed(signal) + processor.flush()
+        return np.concatenate([part.data for part in parts], axis=1)
+
+    def outcomes(self) -> list[int]:
+        return list(self.engine.notes()["outcome"])
+
+
+@pytest.mark.parametrize("block", [37, 64, HOP, 1000, 5000])
+def test_the_stems_are_those_of_a_file_for_any_block(bag, block):
+    staged, signal = Staged(bag), noise(RATE)
+    staged.play(signal, block)
+    stems, wet = staged.given()
+    assert len(wet) == len(signal) // HOP * HOP - HOP
+    assert wet.all()
+    np.testing.assert_allclose(stems, staged.of_a_file(signal)[:, : len(wet)], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"stems": ("vocals", "bass")},
+        {"two_stems": "vocals"},
+        {"two_stems": "drums", "other_method": "minus"},
+        {"stems": ("drums",), "residual": True},
+        {"conserve": True},
+        {"normalize": "none", "clip_mode": "clamp"},
+        {"clip_mode": "none"},
+    ],
+    ids=str,
+)
+def test_stems_that_are_derived_are_those_of_a_file(bag, wish):
+    staged, signal = Staged(bag, **wish), 8 * noise(40 * HOP)
+    staged.play(signal, 700)
+    stems, _ = staged.given()
+    np.testing.assert_allclose(
+        stems, staged.of_a_file(signal)[:, : stems.shape[1]], rtol=1e-5, atol=1e-5
+    )
+
+
+def test_hops_that_waited_are_made_one_after_the_other_and_have_no_hole(bag):
+    staged, signal = Staged(bag), noise(60 * HOP)
+    staged.play(signal[: 20 * HOP])
+    staged.capture.feed(signal[20 * HOP : 35 * HOP])  # nobody came for so long
+    staged.play(signal[35 * HOP :])
+    stems, wet = staged.given()
+    assert wet.all()
+    np.testing.assert_allclose(stems, staged.of_a_file(signal)[:, : len(wet)], atol=1e-5)
+
+
+def test_of_hops_that_waited_too_long_the_newest_is_made_and_the_others_are_a_gap(bag):
+    staged, signal = Staged(bag), noise(90 * HOP)
+    staged.play(signal[: 10 * HOP])
+    staged.engine.notes()
+    staged.capture.feed(signal[10 * HOP : 60 * HOP])
+    staged.engine.step()
+    assert staged.outcomes() == [SKIPPED] * 49 + [MADE]
+    staged.play(signal[60 * HOP :])
+    _, wet = staged.given()
+    gap = slice(9 * HOP + EDGE_FRAMES, 58 * HOP)
+    assert not wet[gap].any()
+    assert wet[: 9 * HOP].all()
+    assert wet[58 * HOP + EDGE_FRAMES :].all()
+
+
+def test_a_network_that_lost_its_place_hears_again_what_came_before(bag):
+    """So near to the beginning that it hears all of it, it gives what it would have given."""
+    staged, signal = Staged(bag), noise(40 * HOP)
+    staged.play(signal[: 5 * HOP])
+    staged.engine.idle(idle=True)
+    staged.play(signal[5 * HOP : CONTEXT_HOPS * HOP])
+    staged.engine.idle(idle=False)
+    staged.engine.notes()
+    staged.play(signal[CONTEXT_HOPS * HOP :])
+    assert set(staged.outcomes()) == {MADE}
+    stems, wet = staged.given()
+    back = (CONTEXT_HOPS - 1) * HOP + EDGE_FRAMES
+    expected = staged.of_a_file(signal)[:, : len(wet)]
+    assert not wet[4 * HOP + EDGE_FRAMES : back - EDGE_FRAMES].any()
+    np.testing.assert_allclose(stems[:, back:], expected[:, back:], atol=1e-5)
+
+
+def test_what_is_idle_is_a_gap_and_counts_as_wanted(bag):
+    staged, signal = Staged(bag), noise(10 * HOP)
+    staged.engine.idle(idle=True)
+    staged.play(signal)
+    assert staged.outcomes() == [IDLE] * 9
+    stems, wet = staged.given()
+    assert not wet[EDGE_FRAMES:].any()
+    assert not stems[:, EDGE_FRAMES:].any()
+
+
+def test_a_hop_that_is_no_number_is_a_gap_and_the_stream_begins_anew(bag):
+    staged, signal = Staged(bag, normalize="none"), noise(40 * HOP)
+    signal[10 * HOP + 5] = np.nan  # a device's would have become silence
+    for at in range(0, len(signal), HOP):
+        staged.capture.ring.write(signal[at : at + HOP])
+        staged.engine.step()
+    stems, wet = staged.given()
+    assert np.isfinite(stems).all()
+    outcomes = np.array(staged.outcomes())
+    last = 1 + np.flatnonzero(outcomes == FAILED)[-1]
+    assert (outcomes[9:last] == FAILED).all()
+    assert (outcomes[:9] == MADE).all()
+    assert (outcomes[last:] == MADE).all()
+    assert not wet[9 * HOP + EDGE_FRAMES : last * HOP].any()
+    fresh = Staged(bag, normalize="none")
+    fresh.play(signal[last * HOP :])
+    anew, _ = fresh.given()
+    skip = EDGE_FRAMES
+    np.testing.assert_allclose(stems[:, last * HOP + skip :], anew[:, skip:], atol=1e-5)
+
+
+def test_gaps_have_the_edges_that_they_have_in_python(bag):
+    wish = {"normalize": "none", "clip_mode": "none"}
+    staged, signal = Staged(bag, **wish), noise(20 * HOP)
+    staged.play(signal[: 8 * HOP])
+    staged.engine.idle(idle=True)
+    staged.play(signal[8 * HOP : 12 * HOP])
+    staged.engine.idle(idle=False)
+    staged.play(signal[12 * HOP :])
+    stems, wet = staged.given()
+    edges, whole, expected = GapEdges(4, 2), staged.of_a_file(signal), []
+    for number in range(19):
+        gap = 7 <= number < 11
+        carried = np.zeros((5, HOP, 2), "f4")
+        carried[-1] = gap
+        if not gap:
+            carried[:-1] = whole[:, number * HOP : (number + 1) * HOP]
+        expected.append(edges.feed(carried, gap=gap))
+    expected = np.concatenate(expected, axis=1)
+    np.testing.assert_allclose(stems, expected[:-1], atol=1e-5)
+    np.testing.assert_allclose(wet, 1 - expected[-1, :, 0], atol=1e-6)
+
+
+def test_what_finds_no_room_is_a_gap_later_and_positions_stay_true(bag):
+    staged, signal = Staged(bag, capacity=4096), noise(40 * HOP)
+    staged.play(signal[: 20 * HOP])
+    first, _ = staged.given()
+    staged.play(signal[20 * HOP : 24 * HOP])
+    _, wet = staged.given()
+    expected = staged.of_a_file(signal)
+    assert first.shape[1] == 4096
+    np.testing.assert_allclose(first, expected[:, :4096], atol=1e-5)
+    assert len(wet) == 4096
+    assert not wet.any(), "the gap up to where the stems are now fills the ring"
+
+
+def test_the_tap_gets_what_the_outputs_get(bag):
+    tap = Ring(CAPACITY, 9)
+    staged = Staged(bag, tap=tap)
+    staged.play(noise(30 * HOP))
+    stems, wet = staged.given()
+    rows = np.zeros((tap.readable_frames, 9), "f4")
+    tap.read(rows)
+    np.testing.assert_array_equal(rows[:, -1], wet)
+    np.testing.assert_array_equal(rows[:, :2], stems[0])
+
+
+def test_each_hop_tells_when_it_was_made_and_how_far_the_output_had_come(bag):
+    staged = Staged(bag)
+    VIRTUAL.virtual[0] = 3.25
+    staged.play(noise(4 * HOP))
+    notes = staged.engine.notes()
+    assert list(notes["frame"]) == [0, HOP, 2 * HOP]
+    for name in ("seen_seconds", "began_seconds", "ended_seconds"):
+        assert set(notes[name]) == {3.25}
+    assert set(notes["played_to"]) == {-2048.0}
+    assert not len(staged.engine.notes())
+
+
+def test_no_memory_is_taken_while_it_runs(bag):
+    from numba.core.runtime import _nrt_python as runtime
+
+    def taken(hops: int) -> int:
+        staged.capture.feed(noise(hops * HOP))
+        before = int(runtime.memsys_get_stats_alloc())
+        assert staged.engine.step() == hops
+        return int(runtime.memsys_get_stats_alloc()) - before
+
+    staged = Staged(bag)
+    runtime.memsys_enable_stats()
+    assert taken(60) == taken(20) == taken(1) == taken(0), "to begin a call takes some"
+
+
+def test_on_a_thread_it_makes_the_same_and_ends_when_it_is_told_to(bag):
+    staged, signal = Staged(bag), noise(12 * HOP)
+    staged.capture.feed(signal)
+    staged.engine.start()
+    notes: list[int] = []
+    while len(notes) < 11:
+        notes += list(staged.engine.notes()["frame"])
+    staged.engine.stop()
+    staged.engine.stop()
+    stems, _ = staged.given()
+    np.testing.assert_allclose(stems, staged.of_a_file(signal)[:, : stems.shape[1]], atol=1e-5)
+
+
+def test_it_runs_one_network_on_the_native_backend_at_its_own_rate(bag, tiny_bag):
+    assert can_run(bag, RATE)
+    assert not can_run(bag, 48000)
+    assert not can_run(tiny_bag, RATE)

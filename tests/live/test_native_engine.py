@@ -1,0 +1,164 @@
+"""A live run with the native engine, on virtual time: its delay, its sound, what it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import soundfile
+from live.support.causal import small_causal
+from live.support.staging import (
+    BEGIN_SECONDS,
+    Run,
+    begun,
+    card,
+    microphone,
+    noise_source,
+    prepared,
+    running,
+    speakers,
+)
+
+from streamer import Processor, Settings
+from streamer.audio import Samples
+from streamer.live.native_engine import NativeEngine
+from streamer.live.realtime.callbacks import FADE_FRAMES
+from streamer.live.telemetry.report import plain
+from streamer.live.window_engine import WindowEngine
+from streamer.models.separator import Bag
+from streamer.testing.virtual import VirtualBackend
+from streamer.testing.virtual_device import VirtualDevice
+
+RATE = 44100
+STEMS = ("drums", "bass", "other", "vocals")
+ROUTES = [f"{stem}={2 * index + 1},{2 * index + 2}" for index, stem in enumerate(STEMS)]
+WISH = {"hop": None, "lookahead": None, "route": ROUTES, "window_seconds": 0.001}
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory) -> Bag:
+    return small_causal(tmp_path_factory.mktemp("causal"))
+
+
+@contextmanager
+def native(devices: Sequence[VirtualDevice], bag: Bag, **wish: object) -> Iterator[Run]:
+    with running(devices, lambda _: bag, **{**WISH, **wish}) as run:
+        assert isinstance(run.session.engine, NativeEngine)
+        yield run
+
+
+def sound(seconds: int = 4) -> Samples:
+    return noise_source(seconds=seconds, rate=RATE)
+
+
+def file_stems(bag: Bag, signal: Samples) -> Samples:
+    """What the same model gives for a file, ``(frames, stems * 2)``."""
+    with Processor(Settings(normalize="none"), bag=bag) as processor:
+        processor.prepare(RATE, 4096, 2)
+        parts = processor.feed(signal) + processor.flush()
+    whole = np.concatenate([part.data for part in parts], axis=1)
+    return whole.transpose(1, 0, 2).reshape(len(signal), 8)
+
+
+def taken(signal: Samples) -> Samples:
+    """What the card records from the begin of the run on."""
+    return signal[begun(RATE) - 132 :]
+
+
+def faded_in(stems: Samples) -> Samples:
+    """What begins in the middle of something is not to click."""
+    ramp = np.minimum(1, np.arange(1, len(stems) + 1) / FADE_FRAMES)
+    return stems * ramp[:, np.newaxis].astype("f4")
+
+
+@pytest.mark.parametrize("blocksize", [64, 100, 512, 700])
+def test_what_is_heard_is_what_a_file_run_gives_by_the_announced_delay_later(
+    bag, blocksize, tmp_path
+):
+    signal = sound()
+    device = card(signal, rate=RATE, converter_seconds=132 / RATE)
+    with native([device], bag, blocksize=blocksize, record=tmp_path) as run:
+        run.advance(3)
+        delay = run.announced_frames
+        status = run.session.status()
+    out = device.heard(0, device.heard_frames)
+    first = begun(RATE) - 132
+    assert not out[: first + delay].any()
+    heard = out[first + delay :]
+    expected = file_stems(bag, taken(signal))
+    np.testing.assert_allclose(heard, faded_in(expected[: len(heard)]), atol=1e-5)
+    assert len(heard) > 2.5 * RATE
+    assert (status.deadline_misses, status.dry_frames) == (0, 0)
+    recorded = [soundfile.read(tmp_path / "take-001" / f"{n}.wav")[0] for n in STEMS]
+    together = np.concatenate(recorded, axis=1)
+    assert len(together) > 2.5 * RATE
+    np.testing.assert_allclose(together, expected[: len(together)], atol=1e-5)
+
+
+@pytest.mark.parametrize("blocksize", [64, 256, 512])
+def test_the_delay_is_at_most_32_ms_without_devices(bag, blocksize):
+    with native([card(sound(), rate=RATE)], bag, blocksize=blocksize) as run:
+        assert run.session.plan.delay.frames / RATE <= 0.032
+
+
+def test_two_devices_with_clocks_of_their_own_miss_nothing(bag):
+    signal = sound(10)
+    devices = [
+        microphone(signal, rate=RATE, ppm=80, jitter_seconds=0.0005),
+        speakers(rate=RATE, ppm=-60, jitter_seconds=0.0005),
+    ]
+    with native(devices, bag, route=["drums=1,2"], latency=0.06) as run:
+        run.advance(8)
+        status = run.session.status()
+    assert status.deadline_misses == 0
+    assert status.dry_frames == 0
+
+
+def test_a_hiccup_of_50_ms_costs_what_it_lasts_and_takes_no_step(bag):
+    signal = sound()
+    device = card(signal, rate=RATE, converter_seconds=132 / RATE)
+    with native([device], bag) as run:
+        run.advance(1)
+        run.backend.advance(0.05)  # nobody makes hops
+        run.advance(1.5)
+        delay, status = run.announced_frames, run.session.status()
+        assert not [sentence for sentence in run.told if "->" in sentence]
+    assert 3 <= status.deadline_misses <= 6
+    assert 0 < status.dry_frames < 0.1 * RATE
+    heard = device.heard(0, device.heard_frames)[begun(RATE) - 132 + delay :]
+    expected = file_stems(bag, taken(signal))[: len(heard)]
+    later = slice(round(1.2 * RATE), None)
+    np.testing.assert_allclose(heard[later], expected[later], atol=1e-5)
+
+
+def test_devices_that_bring_hops_too_late_are_no_reason_to_give_the_model_up(bag):
+    device = card(sound(8), rate=RATE, burst_blocks=4)
+    with native([device], bag) as run:
+        run.advance(7)
+        status = run.session.status()
+        assert not [sentence for sentence in run.told if "->" in sentence]
+    assert status.deadline_misses > 100
+    assert status.rung == 0
+
+
+def test_status_and_report_tell_the_engine(bag):
+    with native([card(sound(), rate=RATE)], bag) as run:
+        run.advance(1)
+        assert run.session.status().engine == "native"
+        report = plain(run.session.report())
+        assert report["engine"] == "native"
+        assert ("engine", "native") in [row[:2] for row in run.session.plan.rows()]
+
+
+def test_other_rates_files_and_longer_hops_take_the_engine_in_python(bag, tmp_path):
+    song = tmp_path / "song.wav"
+    soundfile.write(song, sound(1), RATE)
+    for rate, wish in ((48000, {}), (RATE, {"input": str(song)}), (RATE, {"hop": 2048 / RATE})):
+        backend = VirtualBackend([card(sound(), rate=rate)])
+        backend.advance(BEGIN_SECONDS)
+        ready = prepared(backend, lambda _: bag, **{**WISH, **wish})
+        assert ready.plan.request.engine == "python"
+    with running([card(sound(), rate=48000)], lambda _: bag, **WISH) as run:
+        assert isinstance(run.session.engine, WindowEngine)
