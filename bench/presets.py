@@ -49,7 +49,7 @@ from streamer.measure import StemMeasure
 from streamer.models import load
 from streamer.models.networks.random import write_random_htdemucs
 from streamer.models.weights.registry import info
-from streamer.settings import PRESETS, Preset
+from streamer.presets import PRESETS, Preset
 
 SCORED_MODEL = "htdemucs_mini"
 SONG, REPO, OUT = "song.wav", "repo", "separated"

@@ -9,8 +9,8 @@ import typer
 from rich.table import Table
 
 from cli.terminal import output
+from streamer.presets import PRESETS
 from streamer.resolve import resolve
-from streamer.settings import PRESETS
 
 
 def presets(

@@ -17,17 +17,18 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar, get_args, overload
+from typing import Annotated, Any, Final, Generic, TypeVar, get_args, overload
 
-from streamer.checked import Checked, is_harmless
+from pydantic import AfterValidator, Field
+
+from streamer.checked import MOST_THREADS, Checked, is_harmless
 from streamer.errors import SettingsError
+from streamer.presets import preset_values
 from streamer.sentences import RefusedError, no_setting, shown
 from streamer.settings import (
-    Environment,
     SampleFormat,
     Settings,
     StreamSettings,
-    preset_values,
 )
 
 CONFIG_FILE: Final = "stemstream.toml"
@@ -69,6 +70,21 @@ class _Given:
     value: object
     origin: str
     written: str
+
+
+class Environment(Checked):
+    """The environment variables that are read (the aliases), for the fields of `StreamSettings`.
+
+    Their ranges are narrow, so everything works well; flags and files may go beyond.
+    """
+
+    model: str | None = Field(None, alias="DEMUCS_MODEL")
+    overlap: float | None = Field(None, alias="DEMUCS_OVERLAP", ge=0.1, le=0.75)
+    shifts: int | None = Field(None, alias="DEMUCS_SHIFTS", ge=0, le=4)
+    sample_format: Annotated[
+        bool | None, AfterValidator(lambda wanted: "float32" if wanted else "int16")
+    ] = Field(None, alias="USE_FLOAT32", examples=["true"])
+    torch_num_threads: int | None = Field(None, alias="TORCH_NUM_THREADS", ge=1, le=MOST_THREADS)
 
 
 @overload

@@ -29,40 +29,13 @@ from streamer.checked import (
     not_empty,
 )
 from streamer.naming import FIELDS, FILENAME, check_template
+from streamer.presets import Preset, in_capitals, preset_values
 from streamer.sentences import ConflictError
 
-Preset: TypeAlias = Literal["AUDIOPHILE", "PRODUCTION", "DEVELOPMENT", "FAST"]
 ResamplingEngine: TypeAlias = Literal["soxr", "torchaudio"]
 Library: TypeAlias = Literal["torch", "openvino", "native"]
 SampleFormat: TypeAlias = Literal["int16", "int24", "float32"]
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
-
-PRESETS: Final[Mapping[Preset, Mapping[str, object]]] = {
-    "AUDIOPHILE": {
-        "model": "htdemucs_ft",
-        "overlap": 0.75,
-        "shifts": 4,
-        "sample_format": "float32",
-    },
-    "PRODUCTION": {
-        "model": "htdemucs_ft",
-        "overlap": 0.25,
-        "shifts": 2,
-        "sample_format": "float32",
-    },
-    "DEVELOPMENT": {
-        "model": "htdemucs",
-        "overlap": 0.15,
-        "shifts": 1,
-        "sample_format": "int16",
-    },
-    "FAST": {
-        "model": "htdemucs_quantized",
-        "overlap": 0.10,
-        "shifts": 0,
-        "sample_format": "int16",
-    },
-}
 
 HOP_SECONDS: Final = 0.25
 LOOKAHEAD_SECONDS: Final = 0.1
@@ -71,10 +44,6 @@ CROSSFADE_SECONDS: Final = 0.05
 
 MOST_BATCH: Final = 256
 MOST_AUDIO_STREAMS: Final = 64
-
-
-def _upper(value: object) -> object:
-    return value.upper() if isinstance(value, str) else value
 
 
 def _names(value: object) -> object:
@@ -102,12 +71,6 @@ def _filename(template: str, info: ValidationInfo) -> str:
     return template
 
 
-def preset_values(preset: object) -> Mapping[str, object]:
-    """Return the values of a preset; nothing if there is no such preset."""
-    name = _upper(preset) if isinstance(preset, str) else ""
-    return next((values for known, values in PRESETS.items() if known == name), {})
-
-
 # Settings that exclude each other, and the way out
 _CONFLICTS: Final[Mapping[tuple[str, str], str]] = {
     ("two_stems", "stems"): "{two_stems} and {stems} name different outputs; give one of them",
@@ -129,7 +92,7 @@ class StreamSettings(Checked):
     A preset fills in the values that are not given.
     """
 
-    preset: Annotated[Preset | None, BeforeValidator(_upper)] = harmless(
+    preset: Annotated[Preset | None, BeforeValidator(in_capitals)] = harmless(
         None,
         panel="Model",
         description="a set of values for model, overlap, shifts and sample format",
@@ -423,18 +386,3 @@ class Settings(StreamSettings):
                 f"{' and '.join(f'{{{name}}}' for name in given)}, or try {{format}}=wav"
             )
         return self
-
-
-class Environment(Checked):
-    """The environment variables that are read (the aliases), for the fields of `StreamSettings`.
-
-    Their ranges are narrow, so everything works well; flags and files may go beyond.
-    """
-
-    model: str | None = Field(None, alias="DEMUCS_MODEL")
-    overlap: float | None = Field(None, alias="DEMUCS_OVERLAP", ge=0.1, le=0.75)
-    shifts: int | None = Field(None, alias="DEMUCS_SHIFTS", ge=0, le=4)
-    sample_format: Annotated[
-        bool | None, AfterValidator(lambda wanted: "float32" if wanted else "int16")
-    ] = Field(None, alias="USE_FLOAT32", examples=["true"])
-    torch_num_threads: int | None = Field(None, alias="TORCH_NUM_THREADS", ge=1, le=MOST_THREADS)

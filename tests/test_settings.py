@@ -16,9 +16,10 @@ from streamer.checked import is_harmless
 from streamer.errors import SettingsError
 from streamer.evaluation.settings import EvalSettings
 from streamer.live.settings import LiveSettings
-from streamer.resolve import flag, resolve
+from streamer.presets import PRESETS, Preset
+from streamer.resolve import Environment, flag, resolve
 from streamer.sentences import allowed
-from streamer.settings import PRESETS, Environment, Preset, Settings
+from streamer.settings import Settings
 from streamer.train.settings import TrainSettings
 
 FIELDS = list(Settings.model_fields)

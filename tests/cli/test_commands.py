@@ -13,9 +13,10 @@ import pytest
 
 from streamer import models
 from streamer.errors import DeviceError
+from streamer.presets import PRESETS
 from streamer.resolve import flag
 from streamer.sentences import shown
-from streamer.settings import PRESETS, Settings
+from streamer.settings import Settings
 
 Run = Callable[..., Any]
 
