@@ -47,7 +47,7 @@ def tensors(function: Callable[..., torch.Tensor]) -> Convert:
 
 def streamed(engine: str) -> Convert:
     def convert(x: Samples, from_rate: int, to_rate: int) -> Samples:
-        resampler = make_resampler(from_rate, to_rate, x.shape[1], engine)  # type: ignore[arg-type]
+        resampler = make_resampler(from_rate, to_rate, x.shape[1], engine)
         return np.concatenate((resampler.feed(x), resampler.flush()))
 
     return convert

@@ -61,7 +61,9 @@ def soak(settings: LiveSettings, seconds: float) -> None:
         f"played {status.played_frames / status.samplerate:.0f} s at {status.delay_seconds:.3f} s"
     )
     print(f"xruns {status.xruns}, frames dropped {status.dropped_frames}")
-    print(f"missed windows {status.deadline_misses} of {latency.windows}, gaps {status.gaps}")
+    print(
+        f"missed windows {status.deadline_misses} of {latency.windows}, gaps {status.device_losses}"
+    )
     print(f"memory {settled[-1][1]:.1f} MB, growth {slope * (seconds - SETTLE_SECONDS):.2f} MB")
 
 

@@ -42,7 +42,7 @@ def sentence(call: Callable[[], object]) -> str:
 @pytest.mark.parametrize("value", NUMBERS, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize("name", ["jobs", "batch"])
 def test_jobs_and_batch_of_a_processor(name: str, value: object, tiny_bag: Bag) -> None:
-    assert name in sentence(lambda: Processor(bag=tiny_bag, **{name: value}))  # type: ignore[arg-type]
+    assert name in sentence(lambda: Processor(bag=tiny_bag, **{name: value}))
 
 
 def test_a_batch_of_none(tiny_bag: Bag) -> None:
@@ -58,7 +58,7 @@ def test_a_batch_of_none(tiny_bag: Bag) -> None:
     ids=lambda value: str(type(value)),
 )
 def test_seconds_of_live(name: str, value: object) -> None:
-    assert name in sentence(lambda: Live(**{name: value}))  # type: ignore[arg-type]
+    assert name in sentence(lambda: Live(**{name: value}))
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_rates_that_no_audio_has(samplerate: int, tiny_bag: Bag) -> None:
 
 
 def test_numpy_s_own_whole_numbers_are_whole_numbers(tiny_bag: Bag) -> None:
-    with Processor(bag=tiny_bag, jobs=np.int64(0), batch=np.int32(1)) as processor:  # type: ignore[arg-type]
-        processor.prepare(np.int64(RATE), np.int64(512), np.uint8(2))  # type: ignore[arg-type]
+    with Processor(bag=tiny_bag, jobs=np.int64(0), batch=np.int32(1)) as processor:
+        processor.prepare(np.int64(RATE), np.int64(512), np.uint8(2))
         assert processor.process(noise(512)).frames == 512
 
 
@@ -191,7 +191,7 @@ def test_what_is_not_for_every_processor(tiny_bag: Bag) -> None:
         processor.prepare(RATE, 512, 2)
         assert "not live" in sentence(processor.warm_up)
         assert "not live" in sentence(lambda: processor.switch(processor.plan))
-        assert "plan=5" in sentence(lambda: processor.switch(5))  # type: ignore[arg-type]
+        assert "plan=5" in sentence(lambda: processor.switch(5))
     with Processor(LIVE, live=Live()) as live:
         live.prepare(44100, 512, 2)
         assert "of live windows and the stems" in sentence(lambda: live.switch(processor.plan))
@@ -212,7 +212,7 @@ def test_models(name: Any) -> None:
 
 @pytest.mark.parametrize("settings", [None, 5, Settings(), "live", {}])
 def test_live_sessions(settings: Any) -> None:
-    sentence(lambda: open_session(settings, None))  # type: ignore[arg-type]
+    sentence(lambda: open_session(settings, None))
 
 
 def model_threads() -> int:

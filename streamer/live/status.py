@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
+
+OUTSIDE_NAMES: Final = {"device_losses": "gaps"}
+"""What OSC and Prometheus call a field, where that is an older name that others rely on."""
 
 
 class State(StrEnum):
@@ -68,7 +72,7 @@ class Status:
     xruns: int = 0
     dropped_frames: int = 0
     deadline_misses: int = 0
-    gaps: int = 0
+    device_losses: int = 0
     load: float = 0.0
     rtf: float = 0.0
     rung: int = 0

@@ -94,7 +94,7 @@ class Supervisor:
             xruns=observer.xruns,
             dropped_frames=observer.dropped_frames,
             deadline_misses=observer.deadline_misses,
-            gaps=sum(stream.losses for stream in parts.streams.all),
+            device_losses=sum(stream.losses for stream in parts.streams.all),
             load=observer.load,
             rtf=observer.rtf,
             rung=engine.rung,

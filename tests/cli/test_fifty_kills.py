@@ -50,9 +50,9 @@ def test_fifty_kills_and_resume_give_the_same_stems_to_the_bit(
         assert starter.stdout is not None
 
         def ask() -> int:
-            starter.stdin.write("\n")  # type: ignore[union-attr]
-            starter.stdin.flush()  # type: ignore[union-attr]
-            return int(starter.stdout.readline())  # type: ignore[union-attr]
+            starter.stdin.write("\n")
+            starter.stdin.flush()
+            return int(starter.stdout.readline())
 
         began = time.monotonic()
         ask()

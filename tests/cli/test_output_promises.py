@@ -46,7 +46,7 @@ def test_a_stem_that_appears_during_the_run_leaves_none_of_ours(
                     seal()
                     theirs.write_text("mine")
 
-                track.outputs[-1].seal = appear  # type: ignore[method-assign]
+                track.outputs[-1].seal = appear
             for stems in [*processor.feed(noise(9000)), *processor.flush()]:
                 track.write(stems)
             if when == "while it is written":

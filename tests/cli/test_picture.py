@@ -32,7 +32,7 @@ STATUS = Status(
     xruns=1,
     dropped_frames=235806,
     deadline_misses=1,
-    gaps=2,
+    device_losses=2,
     load=0.57,
     stems={"vocals": Meter(1.0, 0.25), "drums": Meter(0.5, 0.01)},
     outputs={"wide": [Meter(0.5, 0.1), Meter(0.5, 0.1), *[Meter()] * 6]},
@@ -76,7 +76,7 @@ def test_a_reason_longer_than_the_terminal_is_wrapped_too() -> None:
 def test_one_is_told_as_one() -> None:
     one = facts(STATUS)
     assert {"1 xrun", "1 missed window", "2 gaps", "235,806 frames dropped"} <= set(one)
-    many = facts(replace(STATUS, xruns=2, dropped_frames=1, deadline_misses=0, gaps=1))
+    many = facts(replace(STATUS, xruns=2, dropped_frames=1, deadline_misses=0, device_losses=1))
     assert {"2 xruns", "1 frame dropped", "0 missed windows", "1 gap"} <= set(many)
 
 

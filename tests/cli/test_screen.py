@@ -27,7 +27,7 @@ class Run:
 def test_what_a_run_says_is_told_by_who_shows_it(capsys: pytest.CaptureFixture[str]) -> None:
     said: SimpleQueue[str] = SimpleQueue()
     said.put("a step was taken")
-    show(Run(), said)  # type: ignore[arg-type]
+    show(Run(), said)
     told = capsys.readouterr().err.splitlines()
     assert told[0] == "a step was taken"
     assert told[1:] == [line(Status(State.RUNNING, samplerate=48000))]

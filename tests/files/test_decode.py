@@ -361,7 +361,7 @@ def test_ctrl_c_inside_a_read_is_not_swallowed(wav: Path) -> None:
                 raise KeyboardInterrupt
             return self.file.read(size)
 
-    source = AvSource("stub", Interrupted)  # type: ignore[arg-type]
+    source = AvSource("stub", Interrupted)
     with source, pytest.raises(KeyboardInterrupt):
         list(source.blocks())
 

@@ -53,7 +53,7 @@ def test_lossless_round_trip(
     frames: int,
 ) -> None:
     samples = tone(frames, channels)
-    encoding = Encoding(kind, sample_format, dither=False)  # type: ignore[arg-type]
+    encoding = Encoding(kind, sample_format, dither=False)
     path = tmp_path / f"a.{encoding.extension}"
     assert write(path, samples, encoding) is None
     bits = 16 if sample_format == "int16" else 24
@@ -74,7 +74,7 @@ def test_int16_passes_undithered_to_the_bit(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"out.{kind}"
     with (
         open_source(tmp_path / "in.wav") as source,
-        FileSink(path, 44100, 1, Encoding(kind, dither=False)) as sink,  # type: ignore[arg-type]
+        FileSink(path, 44100, 1, Encoding(kind, dither=False)) as sink,
     ):
         for block in source.blocks(1000):
             sink.write(block)
@@ -87,7 +87,7 @@ def test_blocks_do_not_change_the_file(tmp_path: Path, tone: Tone, kind: str) ->
     samples, written = tone(30_000), []
     for step in (30_000, 777):
         path = tmp_path / str(step) / f"a.{kind}"
-        with FileSink(path, 44100, 2, Encoding(kind)) as sink:  # type: ignore[arg-type]
+        with FileSink(path, 44100, 2, Encoding(kind)) as sink:
             for start in range(0, 30_000, step):
                 sink.write(samples[start : start + step])
             sink.commit()
@@ -124,7 +124,7 @@ def test_lossy_round_trip(
 ) -> None:
     samples = tone(rate, channels, rate)
     path = tmp_path / f"a.{kind}"
-    note = write(path, samples, Encoding(kind), rate)  # type: ignore[arg-type]
+    note = write(path, samples, Encoding(kind), rate)
     theirs = decode(path, channels)
     with open_source(path) as source:
         assert source.samplerate == out_rate
@@ -143,7 +143,7 @@ def test_lossy_round_trip(
 def test_lossy_has_no_delay(tmp_path: Path, decode: Decode, kind: str) -> None:
     click = np.zeros((20_000, 2), np.float32)
     click[9_000:9_100] = np.hanning(100)[:, None]
-    write(tmp_path / f"a.{kind}", click, Encoding(kind))  # type: ignore[arg-type]
+    write(tmp_path / f"a.{kind}", click, Encoding(kind))
     theirs = decode(tmp_path / f"a.{kind}")[:20_000]
     lags = np.correlate(theirs[8_000:11_000, 0], click[8_500:10_500, 0], "valid")
     assert np.argmax(lags) == 500
@@ -153,7 +153,7 @@ def test_lossy_has_no_delay(tmp_path: Path, decode: Decode, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["mp3", "ogg", "opus", "m4a"])
 def test_very_short_lossy_files_can_be_read(tmp_path: Path, kind: str, frames: int) -> None:
     path = tmp_path / f"a.{kind}"
-    write(path, np.zeros((frames, 2), np.float32), Encoding(kind), 48000)  # type: ignore[arg-type]
+    write(path, np.zeros((frames, 2), np.float32), Encoding(kind), 48000)
     with open_source(path) as source:
         assert source.tags["title"] == TAGS["title"]
         assert sum(map(len, source.blocks())) >= frames
@@ -163,7 +163,7 @@ def test_very_short_lossy_files_can_be_read(tmp_path: Path, kind: str, frames: i
 def test_tags_are_carried(tmp_path: Path, tone: Tone, ffmpeg: Ffmpeg, kind: str) -> None:
     path = tmp_path / f"a.{kind}"
     # An odd number of bytes of 24 bits: the chunk of tags must begin after the padding.
-    write(path, tone(1001, 1), Encoding(kind, "int24"), 48000)  # type: ignore[arg-type]
+    write(path, tone(1001, 1), Encoding(kind, "int24"), 48000)
     with open_source(path) as source:
         assert {key: source.tags.get(key) for key in TAGS} == TAGS
     where = "0:s:0" if kind in ("ogg", "opus") else "0"
@@ -178,7 +178,7 @@ def test_tags_that_do_not_fit_are_dropped(tmp_path: Path, tone: Tone) -> None:
     tags = {"title": "T", "tracknumber": "A1", "nonsense": "x"}
     for kind in ("m4a", "wav", "mp3"):
         path = tmp_path / f"a.{kind}"
-        with FileSink(path, 44100, 2, Encoding(kind), tags=tags) as sink:  # type: ignore[arg-type]
+        with FileSink(path, 44100, 2, Encoding(kind), tags=tags) as sink:
             sink.write(tone(5000))
             sink.commit()
         with open_source(path) as source:
@@ -229,7 +229,7 @@ def test_encoding_refuses_what_cannot_be() -> None:
         {"seed": -1},
     ):
         with pytest.raises(SettingsError, match=next(iter(wrong))):
-            Encoding(**wrong)  # type: ignore[arg-type]
+            Encoding(**wrong)
 
 
 def test_sox_reads_our_wav(tmp_path: Path, tone: Tone) -> None:
@@ -237,7 +237,7 @@ def test_sox_reads_our_wav(tmp_path: Path, tone: Tone) -> None:
         pytest.skip("needs sox: apt-get install sox")
     for sample_format in ("int16", "int24", "float32"):
         path = tmp_path / f"{sample_format}.wav"
-        write(path, tone(5001, 1), Encoding("wav", sample_format))  # type: ignore[arg-type]
+        write(path, tone(5001, 1), Encoding("wav", sample_format))
         done = subprocess.run(["sox", path, "-n", "stat"], capture_output=True, check=True)
         assert b"Samples read:              5001" in done.stderr
         assert b"WARN" not in done.stderr

@@ -103,7 +103,7 @@ def test_eight_channels_are_written_without_a_crash(
     tmp_path: Path, decode: Decode, kind: str
 ) -> None:
     path = tmp_path / f"a.{kind}"
-    with FileSink(path, RATE, 8, Encoding(kind)) as sink:  # type: ignore[arg-type]
+    with FileSink(path, RATE, 8, Encoding(kind)) as sink:
         sink.write(np.tile(sines(8), (24, 1)))
         sink.commit()
     theirs = decode(path, 8)

@@ -37,7 +37,7 @@ def left_in(folder: Path) -> list[str]:
 @pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "ogg", "opus", "m4a"])
 def test_abort_and_exceptions_leave_nothing(tmp_path: Path, tone: Tone, kind: str) -> None:
     path = tmp_path / "new" / f"a.{kind}"
-    encoding = Encoding(kind)  # type: ignore[arg-type]
+    encoding = Encoding(kind)
 
     def interrupted() -> None:
         with FileSink(path, 44100, 2, encoding) as sink:
@@ -83,7 +83,7 @@ def test_a_full_disk_is_one_sentence(
     path = small_disk / f"a.{kind}"
 
     with pytest.raises(SinkError) as caught:
-        write(path, np.concatenate([noise] * 30), Encoding(kind))  # type: ignore[arg-type]
+        write(path, np.concatenate([noise] * 30), Encoding(kind))
     assert str(caught.value) == (
         f"{path} cannot be written: the disk is full; free some space or write to another folder"
     )
@@ -170,7 +170,7 @@ def test_names(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = Path(f"{name[:250] if len(kind) == 4 else name}.{kind}")
-    write(path, tone(3000), Encoding(kind))  # type: ignore[arg-type]
+    write(path, tone(3000), Encoding(kind))
     assert left_in(tmp_path) == [path.name]
     with open_source(path) as source:
         assert sum(map(len, source.blocks())) >= 3000

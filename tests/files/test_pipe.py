@@ -25,8 +25,8 @@ def sent(samples: Samples, container: str, sample_format: str, frames: int | Non
         stream,
         44100,
         samples.shape[1],
-        container,  # type: ignore[arg-type]
-        sample_format,  # type: ignore[arg-type]
+        container,
+        sample_format,
         frames=frames,
         dither=False,
     )

@@ -27,8 +27,8 @@ def test_clips_and_never_wraps(bits: int, dither: bool) -> None:
 @given(cuts=st.lists(st.integers(0, 500), max_size=8), bits=st.sampled_from(["int16", "int24"]))
 def test_any_split_gives_the_same_bytes(cuts: list[int], bits: str) -> None:
     samples = np.random.default_rng(3).standard_normal((500, 2)).astype(np.float32)
-    whole = PcmCoder(bits, dither=True, seed=5).feed(samples)  # type: ignore[arg-type]
-    coder = PcmCoder(bits, dither=True, seed=5)  # type: ignore[arg-type]
+    whole = PcmCoder(bits, dither=True, seed=5).feed(samples)
+    coder = PcmCoder(bits, dither=True, seed=5)
     edges = [0, *sorted(cuts), 500]
     parts = [coder.feed(samples[a:b]) for a, b in itertools.pairwise(edges)]
     assert b"".join(parts) == whole

@@ -125,7 +125,7 @@ def test_how_many_channels_are_behind_a_plugin(
     pulse: Server, portaudio: PortAudioBackend, name: str, kind: str, channels: int | None
 ) -> None:
     (device,) = [one for one in portaudio.devices() if one.name == name]
-    assert portaudio.channels_behind(device, kind) == channels  # type: ignore[arg-type]
+    assert portaudio.channels_behind(device, kind) == channels
 
 
 def test_without_pactl_the_routes_say_how_many_channels_to_open(

@@ -93,7 +93,7 @@ def advance_to(run: Run, seconds: float) -> None:
 def assert_waiting(run: Run, reason: Reason, fault: Fault) -> None:
     status = run.session.status()
     assert (status.state, status.reason) == (State.WAITING, reason)
-    assert status.gaps == len(run.session.streams.lost)
+    assert status.device_losses == len(run.session.streams.lost)
     assert TROUBLE.get(fault, "") in status.detail
     assert reason.value in run.told[0]
 
@@ -124,7 +124,7 @@ def test_a_duplex_device_that_goes_away_comes_back(fault: Fault, tmp_path: Path)
         status = run.session.status()
         missing = run.session.streams.capture.counters().away_frames
     assert (status.state, status.rung) == (State.RUNNING, 0)
-    assert status.gaps == 1
+    assert status.device_losses == 1
     assert run.announced_frames == announced
     # sound, as late as ever
     assert np.abs(back).max() > 0.05
@@ -259,7 +259,7 @@ def test_a_loss_always_makes_a_sentence_however_short(milliseconds: int) -> None
         advance_to(run, LEAVES + 1.0)
         status = run.session.status()
     assert status.state is State.RUNNING
-    assert status.gaps == 1
+    assert status.device_losses == 1
     lost, back = run.told
     assert lost.startswith(f"{Reason.INPUT_LOST.value}: card")
     assert back.startswith("card is back; ")
@@ -323,7 +323,7 @@ def test_a_step_that_is_late_by_a_second_costs_a_gap_and_nothing_else() -> None:
         run.advance(3)
         status = run.session.status()
         announced = run.announced_frames
-    assert (status.state, status.rung, status.gaps) == (State.RUNNING, 0, 0)
+    assert (status.state, status.rung, status.device_losses) == (State.RUNNING, 0, 0)
     assert status.deadline_misses > 0
     out = heard(device)
     assert_no_step(out[announced + RATE :], smooth)

@@ -70,7 +70,7 @@ def test_the_ladder_is_walked_down_and_up() -> None:
     assert rungs_of(run) == GIVES_UP + up
     assert (best.state, best.rung) == (State.RUNNING, 0)
     assert best.model == "tiny"
-    assert best.dropped_frames == best.xruns == best.gaps == 0
+    assert best.dropped_frames == best.xruns == best.device_losses == 0
     assert run.announced_frames == announced
     # the output never stopped, nor stepped; the stem is half of the mix, and stands in for it
     assert best.played_frames > 95.8 * RATE

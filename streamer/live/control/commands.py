@@ -30,7 +30,7 @@ from streamer.live.control.controls import Controls
 from streamer.live.control.osc import Message, is_pattern, matches
 from streamer.live.mixing.levels import printable
 from streamer.live.mixing.mixer import MixState
-from streamer.live.status import Meter, Status
+from streamer.live.status import OUTSIDE_NAMES, Meter, Status
 
 _SILENCE_DBFS: Final = -120.0
 _ERROR: Final = "/error"
@@ -112,7 +112,9 @@ def error_message(address: str, error: StemstreamError) -> list[Message]:
 
 def status_messages(status: Status) -> list[Message]:
     """Return the numbers and words of a status, one message each: ``/status/FIELD``."""
-    found = {one.name: getattr(status, one.name) for one in fields(status)}
+    found = {
+        OUTSIDE_NAMES.get(one.name, one.name): getattr(status, one.name) for one in fields(status)
+    }
     return [
         Message(f"/status/{name}", (value if isinstance(value, int | float) else str(value),))
         for name, value in found.items()

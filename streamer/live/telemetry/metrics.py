@@ -33,7 +33,7 @@ from prometheus_client.core import (
 )
 
 from streamer.live.listen import LOOPBACK, Address, find_address, refusal, shown
-from streamer.live.status import Meter, State, Status
+from streamer.live.status import OUTSIDE_NAMES, Meter, State, Status
 from streamer.live.telemetry.histogram import DECADES, Histogram
 from streamer.live.telemetry.latency import LatencyLog
 
@@ -48,7 +48,7 @@ COUNTERS: Final[Mapping[str, str]] = {
     "xruns": "Callbacks that found too little to play or no room for what was taken.",
     "dropped_frames": "Frames that were lost.",
     "deadline_misses": "Windows that were missed: late, skipped or failed.",
-    "gaps": "Times that a device was away.",
+    "device_losses": "Times that a device was away.",
     "played_frames": "Frames that were played.",
     "dry_frames": "Frames that were played without stems.",
 }
@@ -78,7 +78,9 @@ class RunCollector:
             "stemstream_state", "State.", {state.value: state is status.state for state in State}
         )
         for name, text in COUNTERS.items():
-            yield CounterMetricFamily(f"stemstream_{name}", text, getattr(status, name))
+            yield CounterMetricFamily(
+                f"stemstream_{OUTSIDE_NAMES.get(name, name)}", text, getattr(status, name)
+            )
         for name, (metric, text) in GAUGES.items():
             value = getattr(status, name)
             if value is not None:  # without a played file there is no song

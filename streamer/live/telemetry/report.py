@@ -99,7 +99,7 @@ def plain(report: LiveReport) -> Mapping[str, Json]:
         "delay": _summary(latency.delay),
         "deviation": _summary(latency.deviation),
         "windows": latency.windows,
-        "gaps": status.gaps,
+        "gaps": status.device_losses,
         "played_frames": status.played_frames,
         "dry_frames": status.dry_frames,
         "dry_share": status.dry_share,

@@ -28,6 +28,7 @@ STATUS = Status(
     samplerate=48000,
     played_frames=2**33,
     delay_seconds=0.25,
+    device_losses=2,
     stems={"vocals": Meter(1.0, 0.1)},
     outputs={"my PA": [Meter(0.5, 0.5), Meter()]},
 )
@@ -145,6 +146,12 @@ def test_status(subscriptions):
     assert answers["/status/played_frames"] == [2**33]
     assert answers["/status/delay_seconds"] == [0.25]
     assert not any(address.endswith(("stems", "outputs")) for address in answers)
+
+
+def test_device_losses_keep_the_address_that_remotes_know(subscriptions):
+    answers = {address: args for address, *args in send(subscriptions, "/status")}
+    assert answers["/status/gaps"] == [2]
+    assert "/status/device_losses" not in answers
 
 
 # what is wrong ---------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def record(tmp_path: Path) -> Iterator[Callable[..., Recorder]]:
 
     def make(folder: Path | None = None, **options: object) -> Recorder:
         options = {"channels": 2, **FLOAT, **options}
-        made.append(Recorder(folder or tmp_path / "rec", NAMES, RATE, **options))  # type: ignore[arg-type]
+        made.append(Recorder(folder or tmp_path / "rec", NAMES, RATE, **options))
         return made[-1]
 
     yield make
@@ -189,7 +189,7 @@ def test_it_gets_there_without_more_writes(record: Callable[..., Recorder]) -> N
     for end in (5, 12_000):
         start = recorder.status().recorded_frames
         recorder.write(start, ramp(start, end - start, 1))
-        until(lambda end=end: recorder.status().recorded_frames == end)  # type: ignore[misc]
+        until(lambda end=end: recorder.status().recorded_frames == end)
         np.testing.assert_allclose(recorded(recorder), ramp(0, end, 1), atol=2**-22)
         with wave.open(str(recorder.status().folder / "drums.wav")) as file:
             assert file.getnframes() == end
@@ -239,7 +239,7 @@ def test_the_rings_wrap_with_gaps(record: Callable[..., Recorder]) -> None:
         position += gap
         recorder.write(position, ramp(position, frames))
         position += frames
-        until(lambda end=position: recorder.status().recorded_frames > end - 40_000)  # type: ignore[misc]
+        until(lambda end=position: recorder.status().recorded_frames > end - 40_000)
     recorder.close()
     np.testing.assert_array_equal(recorded(recorder), expected[:, :position])
     assert recorder.status().dropped_frames == 0
@@ -267,7 +267,7 @@ def test_rf64_while_it_grows(record: Callable[..., Recorder], decode: Decode) ->
     heads = []
     for end in range(1500, 7501, 1500):
         recorder.write(end - 1500, ramp(end - 1500, 1500))
-        until(lambda end=end: recorder.status().recorded_frames == end)  # type: ignore[misc]
+        until(lambda end=end: recorder.status().recorded_frames == end)
         heads.append(path.read_bytes()[:4])
         np.testing.assert_array_equal(decode(path), ramp(0, end)[0])
     assert heads == [b"RIFF"] * 2 + [b"RF64"] * 3
@@ -422,7 +422,7 @@ def test_bad_places_and_names(tmp_path: Path) -> None:
             Recorder(tmp_path / "rec", names, RATE, 2)
     for wrong in ({"sample_format": "int8"}, {"flush_seconds": 0.0}, {"flush_seconds": 5.0}):
         with pytest.raises(SettingsError, match="^" + next(iter(wrong))):
-            Recorder(tmp_path / "rec", NAMES, RATE, 2, **wrong)  # type: ignore[arg-type]
+            Recorder(tmp_path / "rec", NAMES, RATE, 2, **wrong)
     assert not (tmp_path / "rec").exists()
 
 

@@ -19,7 +19,7 @@ _SIGNATURE = types.int32(
 
 
 @numba.cfunc(_SIGNATURE)
-def count(captured, played, frames, times, flags, state_address):  # type: ignore[no-untyped-def]
+def count(captured, played, frames, times, flags, state_address):
     """PaStreamCallback, over addresses."""
     state = int64_at(types.int64(state_address), 9)
     done = state[FRAMES]

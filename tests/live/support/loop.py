@@ -115,7 +115,7 @@ def pass_through(
             stream.close()
 
 
-def _request(source, target, samplerate, blocksize, callback, state):  # type: ignore[no-untyped-def]
+def _request(source, target, samplerate, blocksize, callback, state):
     return StreamRequest(
         input=source,
         output=target,

@@ -153,7 +153,7 @@ def known_timing(seconds: float = 0.02, rate: int = RATE) -> Iterator[None]:
 
     def calibrate(_bag: object, lengths: Sequence[float], subject: object, **_: object) -> object:
         timings = tuple(WindowTiming(round(s * rate), seconds, 1.2 * seconds) for s in lengths)
-        return Calibration(subject, rate, timings, cached=False)  # type: ignore[arg-type]
+        return Calibration(subject, rate, timings, cached=False)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preparing, "calibrate", calibrate)
@@ -200,7 +200,7 @@ def running(
     clock = _Clock(backend)
     make_engine = partial(
         WindowEngine,
-        worker=lambda waiting: SlowWorker(clock, compute, waiting),  # type: ignore[arg-type]
+        worker=lambda waiting: SlowWorker(clock, compute, waiting),
     )
     native = ready.plan.request.engine == "native"
     session = LiveSession(

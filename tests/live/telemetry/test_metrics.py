@@ -32,7 +32,7 @@ def status(**changes):
         "xruns": 2,
         "dropped_frames": 96,
         "deadline_misses": 5,
-        "gaps": 1,
+        "device_losses": 1,
         "rtf": 0.5,
         "rung": 1,
         "stems": {"vocals": Meter(0.5, 0.1)},

@@ -88,7 +88,7 @@ class TestJudge:
             ({"xruns": 3}, "3 xruns: .* --blocksize"),
             ({"dropped_frames": 24000}, r"0.50 s of sound were lost \(24,000 frames\)"),
             ({"deadline_misses": 2}, "2 missed windows: late, skipped or failed; .* --latency"),
-            ({"gaps": 1}, "1 gap in which"),
+            ({"device_losses": 1}, "1 gap in which"),
             ({"delay_seconds": 0.36}, r"announced delay, 360.0 ms, is over the promised 350.0 ms"),
         ],
     )
@@ -99,7 +99,7 @@ class TestJudge:
         assert re.search(words, verdict.reasons[0])
 
     def test_every_break_is_named(self):
-        changes = {"xruns": 1, "dropped_frames": 1, "deadline_misses": 1, "gaps": 1}
+        changes = {"xruns": 1, "dropped_frames": 1, "deadline_misses": 1, "device_losses": 1}
         assert len(judge(report(status=changes)).reasons) == 4
 
     def test_a_delay_that_wanders_is_broken(self):
@@ -114,7 +114,9 @@ class TestJudge:
         assert verdict.outcome is Outcome.UNSTEADY
         assert "between +0.0 and +20.0 ms off" in verdict.reasons[0]
 
-    @pytest.mark.parametrize("what", ["deadline_misses", "xruns", "dropped_frames", "gaps"])
+    @pytest.mark.parametrize(
+        "what", ["deadline_misses", "xruns", "dropped_frames", "device_losses"]
+    )
     def test_what_was_missed_breaks_no_promise_that_nobody_asked_for(self, what):
         asked = judge(report(status={what: 2}))
         unasked = judge(report(status={what: 2}, promised_delay_seconds=None))
@@ -291,7 +293,7 @@ class TestPage:
         assert '<div class="verdict kept"' in kept
         assert kept.index('<div class="verdict') < kept.index('<div class="tile')
         assert 'class="tile bad"' not in kept
-        broken = html(tmp_path, report(NO_PLOTS, status={"xruns": 1, "gaps": 2}))
+        broken = html(tmp_path, report(NO_PLOTS, status={"xruns": 1, "device_losses": 2}))
         assert "<strong>Promise broken</strong>" in broken
         assert '<div class="verdict broken"' in broken
         assert broken.count('class="tile bad"') == 2
