@@ -158,7 +158,7 @@ def _own_models() -> tuple[ModelInfo, ...]:
             "a small Hybrid Transformer Demucs (1.9 M parameters) that comes with this package",
             MINI_LICENCE,
             BagFile(("htdemucs_mini",)),
-            3_818_920,
+            3_818_936,
             sha256="11878c94ce6201e86d5190b1a24a9aeacf633690258fe7fb475c547e64ba0405",
         ),
         ModelInfo(
@@ -168,7 +168,7 @@ def _own_models() -> tuple[ModelInfo, ...]:
             "a small causal network for live stems, 23 ms behind, that comes with this package",
             MINI_LICENCE,
             BagFile(("rt_mini",)),
-            4_422_376,
+            4_422_392,
             sha256="c71f85044761f321e4f54b37b258406f8978209dbc76c0615ea4ea51447557ea",
             streaming=True,
         ),
