@@ -24,45 +24,51 @@ MEANINGLESS = (
 """Settings of what is written, not of what is judged."""
 
 
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="songs with their stems, to separate", metavar="FOLDER"),
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option("--reference", help="songs with their stems, separated before", metavar="FOLDER"),
+]
+Estimate = Annotated[
+    Path | None,
+    typer.Option(
+        "--estimate", help="what was made of them, as `separate` writes it", metavar="FOLDER"
+    ),
+]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", help="write every score to this file", metavar="FILE")
+]
+PlotFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot",
+        help="with --live: draw SDR against delay to this .svg or .png",
+        metavar="FILE",
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="settings file in TOML; without one stemstream.toml in the current "
+        "folder, of which only sound is taken",
+        metavar="FILE",
+    ),
+]
+
+
 @with_settings(EvalSettings, MEANINGLESS)
 def evaluate(
     *,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", help="songs with their stems, to separate", metavar="FOLDER"),
-    ] = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            "--reference", help="songs with their stems, separated before", metavar="FOLDER"
-        ),
-    ] = None,
-    estimate: Annotated[
-        Path | None,
-        typer.Option(
-            "--estimate", help="what was made of them, as `separate` writes it", metavar="FOLDER"
-        ),
-    ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="write every score to this file", metavar="FILE")
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            "--plot",
-            help="with --live: draw SDR against delay to this .svg or .png",
-            metavar="FILE",
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            help="settings file in TOML; without one stemstream.toml in the current "
-            "folder, of which only sound is taken",
-            metavar="FILE",
-        ),
-    ] = None,
+    data: Data = None,
+    reference: Reference = None,
+    estimate: Estimate = None,
+    json_file: JsonFile = None,
+    plot: PlotFile = None,
+    config: Config = None,
     flags: dict[str, object],
 ) -> None:
     """Score stems against the true ones: SDR over the whole, the MDX challenge's, BSS Eval v4.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from streamer.files.loudness import SILENCE_LUFS
 from streamer.measure import StemMeasure, TrackMeasure
 from streamer.models.separator import Bag, Load
 from streamer.naming import FILENAME
+from streamer.options import FileOptions
 from streamer.pipeline.channels import downmix_note, repair, to_mix
 from streamer.pipeline.fifo import Fifo
 from streamer.pipeline.level import TrackStatistics
@@ -78,7 +80,7 @@ class TrackReport:
         return self.seconds / self.elapsed_seconds if self.elapsed_seconds else 0.0
 
 
-def stream(path: str | Path, **options: object) -> Iterator[Stems]:
+def stream(path: str | Path, **options: Unpack[FileOptions]) -> Iterator[Stems]:
     """Separate a file and yield its stems as soon as they are ready, without a gap.
 
     ::
@@ -100,7 +102,9 @@ def stream(path: str | Path, **options: object) -> Iterator[Stems]:
         yield from run(source, processor)
 
 
-def separate(paths: str | Path | Sequence[str | Path], **options: object) -> list[TrackReport]:
+def separate(
+    paths: str | Path | Sequence[str | Path], **options: Unpack[FileOptions]
+) -> list[TrackReport]:
     """Separate files into stem files; return a report of each.
 
     ::

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, get_args
+from typing import Final, Unpack, get_args
 
 from streamer.arguments import as_block, check_callable, check_choice, check_kind, check_number
 from streamer.audio import FASTEST_HZ, SLOWEST_HZ, Samples, Stems
@@ -16,6 +16,7 @@ from streamer.errors import SettingsError
 from streamer.forked import refuse_forked
 from streamer.models import load
 from streamer.models.separator import Bag
+from streamer.options import StreamOptions
 from streamer.pipeline.delay import FADE_FRAMES, ConstantDelay, Fallback
 from streamer.pipeline.passes import Plan
 from streamer.pipeline.separation import Separation, TrackSurvey
@@ -90,7 +91,7 @@ class Processor:
         jobs: int = 0,
         batch: int = 1,
         live: Live | None = None,
-        **options: object,
+        **options: Unpack[StreamOptions],
     ) -> None:
         if settings is not None:
             check_kind("settings", settings, StreamSettings, "settings=streamer.Settings()")

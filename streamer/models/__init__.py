@@ -5,7 +5,7 @@
     info, names              the facts about a model (`weights.registry`)
     available, download      where its weights are now; fetch them (`weights.places`)
     resolve_auto             the model that the name ``auto`` means now
-    load                     name -> `Bag`, ready to separate (`loading`)
+    load                     name -> `Bag`, ready to separate (`loading`, asked by a `request`)
     Bag, Member, Separator   what the engine sees (`separator`)
 
     weights/                 where weights are

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Unpack
 
 from streamer.arguments import check_kind
 from streamer.errors import ModelError, SettingsError, WeightsError
@@ -16,103 +15,77 @@ from streamer.models.choice import Backend, Choices, eligible
 from streamer.models.devices import kind_of
 from streamer.models.members import Networks
 from streamer.models.networks.facts import NetworkFacts
+from streamer.models.request import ModelOptions, ModelRequest
 from streamer.models.separator import Bag, Member, Separator, WindowKind
 from streamer.models.threads import wait_without_spinning
-from streamer.models.weights.places import holds, place_of, resolve_auto
+from streamer.models.weights.places import Place, holds, place_of, resolve_auto
 from streamer.models.weights.registry import ModelInfo, info, names
-from streamer.settings import Library, Precision
+from streamer.settings import Library
 
 LIVE_SECONDS: Final = 2.0
 """How long the windows are on which backends are compared for live windows of any length."""
 
 
-def load(
-    name: str,
-    *,
-    stems: Sequence[str] | None = None,
-    repo: Path | None = None,
-    trust_checkpoint: bool = False,
-    device: str = "auto",
-    threads: int | None = None,
-    segment: float | None = None,
-    exact_window: bool = False,
-    backend: Literal["auto"] | Library | Backend = "auto",
-    precision: Precision | None = None,
-    choices: Choices | None = None,
-) -> Bag:
+def load(name: str, **options: Unpack[ModelOptions]) -> Bag:
     """Load a model, and of a bag only the networks that the wanted stems need.
 
-    Weights that are not here are fetched if the hub can be reached.
-
-    Args:
-        name: a model of the registry, ``auto``, a checkpoint file, the signature of a network,
-            ``hf://[NAMESPACE/]NAME``, or a bag or signature in ``repo``.
-        stems: which stems are wanted (None: all). The bag names all the same; the others' values
-            mean nothing where a bag's networks were left out.
-        repo: a folder of checkpoints, as for ``demucs --repo``; it goes before the registry.
-        trust_checkpoint: load pickles too, which can run code.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``.
-        threads: how many threads a model may use in this process (None: leave it).
-        segment: the window's length in seconds that the user chose (None: the model's own).
-        exact_window: show a transformer a window as long as it is, without the padding to its
-            training length with which `demucs.apply.apply_model` has it work; so a shorter window
-            takes less time.
-        backend: what runs it; ``auto`` is what is fastest here, which is measured the first time
-            and takes some seconds; so is the precision where it may be less than float32. A
-            `Backend` is both.
-        precision: the least precise numbers it may compute in (None: float32, except for models
-            that were made to take less).
-        choices: what is known of the backends' speed (None: what is kept on disk).
+    Weights that are not here are fetched if the hub can be reached. ``name`` and the options are
+    the fields of `streamer.models.request.ModelRequest`.
 
     Raises:
-        SettingsError: the name is no text, the model has no such stem, or backend, precision and
+        SettingsError: if the name is no text, the model has no such stem, or backend, precision and
             device exclude each other.
-        ModelError: the model or the device does not exist, or a package is missing.
-        WeightsError: the weights cannot be had or are not what they should be.
+        ModelError: if the model or the device does not exist, or a package is missing.
+        WeightsError: if the weights cannot be had or are not what they should be.
     """
     check_kind("name", name, str, "load('htdemucs_mini')")
+    return load_model(ModelRequest(name, **options))
+
+
+def load_model(request: ModelRequest) -> Bag:
+    """Load what is asked for; see `load`."""
     note = None
-    if name == "auto":
-        name, note = resolve_auto(repo=repo, trust_checkpoint=trust_checkpoint)
+    if request.name == "auto":
+        name, note = resolve_auto(repo=request.repo, trust_checkpoint=request.trust_checkpoint)
+        request = replace(request, name=name)
+    name, repo = request.name, request.repo
     own = repo is not None and holds(repo, name)  # whatever the registry knows by that name
     known = info(name) if name in names() and not own else None
     if known is not None:
-        _check_stems(name, known.stems, stems)
-    place = place_of(name, repo=repo, trust_checkpoint=trust_checkpoint)
+        _check_stems(name, known.stems, request.stems)
+    place = place_of(name, repo=repo, trust_checkpoint=request.trust_checkpoint)
     if place is None:
-        return _passthrough(name, segment)
+        return _passthrough(name, request.segment)
     if repo is None:
         _check_packages(known)
+    return _load_from(place, request, known, note)
 
+
+def _load_from(
+    place: Place, request: ModelRequest, known: ModelInfo | None, note: str | None
+) -> Bag:
+    """Load a model from where its weights are; ``known`` is what the registry says of it."""
     note_model()
     wait_without_spinning()
-    networks = Networks(place, trust_checkpoint, threads)
+    name = request.name
+    networks = Networks(place, request.trust_checkpoint, request.threads)
     # Of a model that is not in the registry only its networks know the stems.
     sources = known.stems if known is not None else networks.facts(place.bag.members[0]).names
     weights = place.bag.weights_for(len(sources))
-    members = _needed(name, place.bag.members, weights, sources, stems)
+    members = _needed(name, place.bag.members, weights, sources, request.stems)
     there = [member for member in members if member is not None]
     _check_alike(name, sources, [networks.facts(member) for member in there])
-    made = known is not None and known.origin == "made"
-    request = _BackendRequest(
-        backend, precision or ("bfloat16" if made else "float32"), kind_of(device)
-    )
-    windows = WindowKind(segment, exact_window)
-    chosen = _choose(request, choices or Choices(), networks, there, windows)
+    if request.precision is None:
+        made = known is not None and known.origin == "made"
+        request = replace(request, precision="bfloat16" if made else "float32")
+    device = kind_of(request.device)
+    windows = WindowKind(request.segment, request.exact_window)
+    chosen = _choose(request, networks, there, windows)
     separators = [
-        None if member is None else networks.separator(member, chosen, windows, device)
+        None if member is None else networks.separator(member, chosen, windows, request.device)
         for member in members
     ]
-    return _bag(name, separators, weights, note, f"{chosen.name} {request.device}")
-
-
-@dataclass(frozen=True, slots=True)
-class _BackendRequest:
-    """What is to run the networks: on a device of that kind, in no less precise numbers."""
-
-    backend: Literal["auto"] | Library | Backend
-    precision: Precision
-    device: str
+    return _bag(name, separators, weights, note, f"{chosen.name} {device}")
 
 
 def _needed(
@@ -133,8 +106,7 @@ def _needed(
 
 
 def _choose(
-    request: _BackendRequest,
-    choices: Choices,
+    request: ModelRequest,
     networks: Networks,
     members: Sequence[str],
     windows: WindowKind,
@@ -143,7 +115,7 @@ def _choose(
         backends: tuple[Backend, ...] = (request.backend,)
     else:
         library = None if request.backend == "auto" else request.backend
-        backends = eligible(library, request.precision, request.device)
+        backends = eligible(library, request.precision or "float32", kind_of(request.device))
     for member in members:
         facts = networks.facts(member)
         able = tuple(one for one in backends if _runs(one.library, facts))
@@ -159,6 +131,7 @@ def _choose(
         backends = tuple(dict.fromkeys(exact if o.library == "openvino" else o for o in backends))
     if len(backends) == 1:
         return backends[0]
+    choices = request.choices or Choices()
     return _fastest(choices, networks, members[0], backends, windows)
 
 

@@ -201,6 +201,7 @@ def _run(
     steps: Any,
     limits: Any,
 ) -> None:
+    """Run both callbacks. Many parameters: compiled code takes arrays, each of one type."""
     seconds, rate = limits[0], limits[1]
     begun = np.empty(2)
     begun[1] = rate

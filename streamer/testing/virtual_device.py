@@ -29,6 +29,8 @@ class VirtualDevice:
     and the analog world, each way; callbacks see ``uncounted_seconds`` more, as on JACK.
     ``block_frames`` is the block if a stream leaves it to the device. All of these may be set at
     any time.
+
+    Many parameters: each is one fault, or one property of a real device, and has a usual value.
     """
 
     def __init__(

@@ -21,6 +21,8 @@ class PipeSink(Sink):
     ``raw`` is interleaved little-endian samples with no header. ``wav`` states the right sizes if
     ``frames`` is given; otherwise it marks them as unknown, as FFmpeg does.
 
+    Many parameters: each is a property of the sound that the bytes depend on.
+
     Raises:
         SinkError: the reader has gone away.
     """

@@ -28,6 +28,8 @@ class StemMp4Sink(FileOutput):
     ``lossless`` ALAC of that format, dithered from ``seed``. The file appears under its name only
     when it is whole.
 
+    Many parameters: each is a property of the file that is written, known at once.
+
     Raises:
         SettingsError: the stems are not those four.
         OutputExistsError: the file exists and ``overwrite`` is not set.

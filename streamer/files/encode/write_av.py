@@ -85,6 +85,8 @@ class AvWriter:
     Arrays are ``(frames, channels)`` of ``dtype``: float32, or for ALAC int16, or int32 whose upper
     24 bits count.
 
+    Many parameters: FFmpeg wants all of them before the first sample.
+
     Raises:
         SinkError: the codec does not take that many channels.
     """

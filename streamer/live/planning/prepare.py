@@ -234,21 +234,7 @@ def make_plan(
 
     store = CalibrationStore(max_age_seconds=0.0) if settings.calibrate else CalibrationStore()
     timings = calibrate(bag_for, lengths, subject(settings, whole), store=store).timings
-    request = PlanRequest(
-        model=whole.name,
-        samplerate=samplerate,
-        model_samplerate=whole.samplerate,
-        latency_seconds=settings.latency,
-        hop_seconds=settings.hop,
-        lookahead_seconds=settings.lookahead,
-        crossfade_seconds=settings.crossfade,
-        shifts=settings.shifts if whole.stride is None else 0,
-        stride=whole.stride,
-        path=replace(
-            path,
-            resampling_frames=resampling_frames(samplerate, whole.samplerate, settings.resampler),
-        ),
-    )
+    request = _plan_request(settings, samplerate, path, whole)
     if native and path.streams != "file" and _goes_native(request, whole, timings[0]):
         request, timings = replace(request, engine="native"), timings[:1]
     plan = solve(request, timings)
@@ -262,6 +248,26 @@ def make_plan(
         }
     )
     return chosen, bag_for(_seconds_of(plan)), plan
+
+
+def _plan_request(
+    settings: LiveSettings, samplerate: int, path: DevicePath, bag: Bag
+) -> PlanRequest:
+    return PlanRequest(
+        model=bag.name,
+        samplerate=samplerate,
+        model_samplerate=bag.samplerate,
+        latency_seconds=settings.latency,
+        hop_seconds=settings.hop,
+        lookahead_seconds=settings.lookahead,
+        crossfade_seconds=settings.crossfade,
+        shifts=settings.shifts if bag.stride is None else 0,
+        stride=bag.stride,
+        path=replace(
+            path,
+            resampling_frames=resampling_frames(samplerate, bag.samplerate, settings.resampler),
+        ),
+    )
 
 
 def _goes_native(request: PlanRequest, bag: Bag, timing: WindowTiming) -> bool:

@@ -75,6 +75,8 @@ class Recorder:
     at most the last ``flush_seconds`` (and the time to write them). Above ``riff_limit`` bytes they
     become RF64, which Python's `wave` module does not read.
 
+    Many parameters: each is a property of the files, which begin at once.
+
     Raises:
         SettingsError: a value cannot be used.
         SinkError: the folder cannot be made or written to.
