@@ -59,6 +59,36 @@ class Live:
         if self.on_job is not None:
             check_callable("on_job", self.on_job, "on_job=print")
 
+    def make_worker(self, plan: Plan) -> WindowWorker:
+        """Return what runs the model of a plan."""
+        stride = plan.bag.stride
+        if stride is None:
+            return self.worker(1)
+        # devices bring hops in bursts; the model hears waiting hops in one go
+        (joined,) = plan.passes
+        return self.worker(max(1, stride.context_frames // joined.schedule.hop_frames))
+
+    def wait_frames(self, samplerate: int) -> int:
+        """Return how long stems are waited for, beyond their windows."""
+        return math.ceil(self.compute_seconds * samplerate) + FADE_FRAMES
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """How a `Processor` behaves that loses nothing: it waits for its stems."""
+
+    jobs: int
+    batch: int
+    fallback: Fallback | None = None
+    history_seconds: float = 0.0
+    on_job: Callable[[WindowJob], None] | None = None
+
+    def make_worker(self, _plan: Plan) -> WindowWorker:
+        return Worker(self.jobs, self.batch)
+
+    def wait_frames(self, _samplerate: int) -> int:
+        return 0
+
 
 class Processor:
     """Separates a stream of blocks.
@@ -112,8 +142,7 @@ class Processor:
         self.plan = Plan.make(bag or load_bag(self.settings), self.settings)
         # a model that remembers must see the stream in order
         self._jobs = int(jobs) if self.plan.bag.stride is None else min(int(jobs), 1)
-        self._batch = int(batch)
-        self._live = live
+        self._policy = live or _Whole(self._jobs, int(batch))
         self._separation: Separation | None = None
         self._in_use = threading.Lock()
 
@@ -151,39 +180,21 @@ class Processor:
     def reset(self) -> None:
         """Forget the stream and begin another of the same shape."""
         self.close()
-        worker = self._make_worker()
-        history = self._live.history_seconds if self._live is not None else 0
+        policy = self._policy
         self._separation = Separation(
             self.plan,
             *self._shape,
-            worker,
-            history_frames=math.ceil(history * self.plan.bag.samplerate),
-            on_job=self._live.on_job if self._live is not None else None,
+            policy.make_worker(self.plan),
+            history_frames=math.ceil(policy.history_seconds * self.plan.bag.samplerate),
+            on_job=policy.on_job,
         )
         self._delay: ConstantDelay | None = None
         self._ended = False
 
-    def _make_worker(self) -> WindowWorker:
-        if self._live is None:
-            return Worker(self._jobs, self._batch)
-        stride = self.plan.bag.stride
-        if stride is None:
-            return self._live.worker(1)
-        # devices bring hops in bursts; the model hears waiting hops in one go
-        (joined,) = self.plan.passes
-        return self._live.worker(max(1, stride.context_frames // joined.schedule.hop_frames))
-
     @property
     def latency_frames(self) -> int:
         """The delay of `process` in frames, at the prepared sample rate. It never changes."""
-        if self._live is None:
-            return self._stream.delay_frames
-        samplerate, _, _ = self._shape
-        return (
-            self._stream.delay_frames
-            + math.ceil(self._live.compute_seconds * samplerate)
-            + FADE_FRAMES
-        )
+        return self._stream.delay_frames + self._policy.wait_frames(self._shape[0])
 
     @property
     def missing_frames(self) -> int:
@@ -222,9 +233,8 @@ class Processor:
                     f"{self._shape[1]}), so prepare anew or split the block"
                 )
             if self._delay is None:
-                fallback = self._live.fallback if self._live is not None else None
                 self._delay = ConstantDelay(
-                    self.names, self.latency_frames, stream.mix_channels, fallback
+                    self.names, self.latency_frames, stream.mix_channels, self._policy.fallback
                 )
             mix = stream.take_in(block)
             self._delay.take_in(mix)
@@ -299,7 +309,7 @@ class Processor:
         return self._separation
 
     def _live_stream(self) -> Separation:
-        if self._live is None:
+        if not isinstance(self._policy, Live):
             raise SettingsError("this processor is not live; make it with live=Live()")
         return self._stream
 

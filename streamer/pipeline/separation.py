@@ -19,7 +19,7 @@ from ringbuffer import Ring
 from streamer.audio import Samples, Stems
 from streamer.pipeline.channels import from_model, repair, to_mix, to_model
 from streamer.pipeline.fifo import Fifo
-from streamer.pipeline.gaps import GapEdges
+from streamer.pipeline.gaps import GapStem, GapTrack, NoGaps
 from streamer.pipeline.level import clamp, make_leveler, soft_clip
 from streamer.pipeline.passes import Plan
 from streamer.pipeline.resample import make_resampler
@@ -123,7 +123,6 @@ class Separation:
         self.mix_channels = plan.mix_channels(channels)
         self._plan = plan
         self._passes = [one.begin() for one in plan.passes]
-        self._live = settings.live_windows
         self._idle = False
         self._gain = np.float32(survey.gain)
         self._clip = CLIPPERS[settings.clip_mode]
@@ -143,7 +142,11 @@ class Separation:
         self._worker = worker
         self._on_job = on_job
         self._stitchers = [Stitcher(one.share.shape[1], bag.channels) for one in plan.passes]
-        self._edges = GapEdges(plan.carried_stems - 1, bag.channels)
+        self._gaps: GapTrack = (
+            GapStem(len(plan.derivation.needed), bag.channels)
+            if settings.live_windows
+            else NoGaps()
+        )
         self._mean = PassMean([one.share for one in plan.passes])
         self._back = Back(plan, samplerate, self.mix_channels)
         self.delay_frames = self._back.delay_frames + math.ceil(
@@ -175,7 +178,7 @@ class Separation:
         for window in self._windower.finish(self._ring):
             self._submit(window)
             # a live worker would drop it for the next one
-            yield from self._collect(wait=self._live)
+            yield from self._collect(wait=self._gaps.may_drop)
         yield from self._collect(wait=True)
         for index, stitcher in enumerate(self._stitchers):
             yield from self._leave(index, stitcher.flush())
@@ -231,37 +234,15 @@ class Separation:
                 self._on_job(job)
             window = job.window
             stitcher = self._stitchers[window.pass_index]
-            stitched = stitcher.feed(window.start_frame, self._carried(job), window.schedule)
+            carried = self._gaps.carry(job.stems, window.kept_frames, window.schedule)
+            stitched = stitcher.feed(window.start_frame, carried, window.schedule)
             yield from self._leave(window.pass_index, stitched)
-
-    def _carried(self, job: WindowJob) -> Samples:
-        """Return a window's stems. A live window has one more "stem", which is 1 in gaps.
-
-        It goes the way of the stems, so it is blended and resampled as they are.
-        """
-        if not self._live:
-            assert job.stems is not None
-            return job.stems
-        shape = (self._plan.carried_stems, job.window.kept_frames, self._plan.bag.channels)
-        carried = np.zeros(shape, np.float32)
-        if job.stems is None:
-            carried[-1] = 1
-        else:
-            carried[:-1] = job.stems
-        schedule = job.window.schedule
-        if schedule.window_frames > schedule.hop_frames:
-            return carried  # the stitcher blends them
-        return self._edges.feed(carried, gap=job.stems is None)
 
     def _leave(self, pass_index: int, stitched: Samples) -> Iterator[Stems]:
         stems = self._mean.feed(pass_index, stitched)
-        needed = len(self._plan.derivation.needed)
         for start in range(0, stems.shape[1], EMIT_FRAMES):
             part = stems[:, start : start + EMIT_FRAMES]
-            level = self._level.invert(part[:needed])
-            if self._live:
-                level = np.concatenate([level, part[needed:]])
-            yield from self._emit(self._back.feed(level))
+            yield from self._emit(self._back.feed(self._gaps.level(part, self._level.invert)))
 
     def _emit(self, stems: Samples) -> Iterator[Stems]:
         # resampling there and back may add a frame or two at the end
@@ -270,12 +251,7 @@ class Separation:
             return
         mix, start = self._mix.pop(frames), self.emitted_frames
         self.emitted_frames += frames
-        stems = stems[:, :frames]
-        wet, separated = None, mix
-        if self._live:
-            # a resampler may overshoot a little at the edges of a gap
-            wet, stems = 1 - np.clip(stems[-1, :, 0], 0, 1), stems[:-1]
-            separated = mix * wet[:, np.newaxis]
+        stems, separated, wet = self._gaps.split(stems[:, :frames], mix)
         data = self._plan.derivation.recipe(stems, separated)
         if self._gain != 1:
             data, mix = data * self._gain, mix * self._gain
