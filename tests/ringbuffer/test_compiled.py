@@ -39,7 +39,8 @@ def run(folder, **environment):
         [sys.executable, folder / "module.py"],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        # whatever PYTHONSAFEPATH says, the module finds those beside it
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", **environment},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split(), done.stderr
