@@ -94,7 +94,7 @@ def stream(path: str | Path, **options: Unpack[FileOptions]) -> Iterator[Stems]:
         StemstreamError: see `streamer.errors`.
     """
     check_path("path", path)
-    settings = resolve(options).settings
+    settings = resolve(options, called=str).settings
     with (
         open_source(path, stream_index(settings.stream)) as source,
         make_processor(settings, load_bag(settings)) as processor,
@@ -121,7 +121,7 @@ def separate(
     check_kind("paths", paths, Sequence, "paths=['song.flac']")
     for path in paths:
         check_path("paths", path)
-    settings = resolve(options).settings
+    settings = resolve(options, called=str).settings
     bag = load_bag(settings)
     check_outputs(paths, settings, bag)
     return [separate_track(path, settings, bag) for path in paths]

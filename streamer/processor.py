@@ -136,7 +136,7 @@ class Processor:
             check_kind("live", live, Live, "live=Live()")
         check_number("jobs", jobs, 0, MOST_JOBS, whole=True, example=0)
         check_number("batch", batch, 1, MOST_BATCH, whole=True, example=1)
-        self.settings = settings or resolve(options).settings
+        self.settings = settings or resolve(options, called=str).settings
         if live is not None and not self.settings.live_windows:
             raise SettingsError("a live processor needs live windows; give hop and lookahead")
         self.plan = Plan.make(bag or load_bag(self.settings), self.settings)

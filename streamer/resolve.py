@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Generic, TypeVar, get_args, overload
@@ -87,11 +87,22 @@ class Environment(Checked):
     torch_num_threads: int | None = Field(None, alias="TORCH_NUM_THREADS", ge=1, le=MOST_THREADS)
 
 
+def flag(name: str, value: object = None) -> str:
+    """Return the flag of a field, or of one value of it."""
+    if name == "model":
+        return "--name"
+    if name == "sample_format" and value in get_args(SampleFormat):
+        return f"--{value}"
+    return f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
+
+
 @overload
 def resolve(
     flags: Mapping[str, object],
     environ: Mapping[str, str] = os.environ,
     config: Path | None = None,
+    *,
+    called: Callable[[str], str] = ...,
 ) -> Resolved[Settings]: ...
 
 
@@ -102,6 +113,7 @@ def resolve(
     config: Path | None = None,
     *,
     kind: type[Kind],
+    called: Callable[[str], str] = ...,
 ) -> Resolved[Kind]: ...
 
 
@@ -111,10 +123,12 @@ def resolve(
     config: Path | None = None,
     *,
     kind: type[Checked] = Settings,
+    called: Callable[[str], str] = flag,
 ) -> Resolved[Any]:
     """Return the settings that apply, and the origin of each.
 
-    ``flags`` are fields of ``kind``; None is a flag that was not given. ``config`` is a settings
+    ``flags`` are fields of ``kind``; None is a flag that was not given. ``called`` gives what their
+    user wrote for a field: a flag, or with ``str`` an argument in Python. ``config`` is a settings
     file in TOML. Without it, `CONFIG_FILE` in the current folder is read if there is one; that file
     may set only harmless fields (`streamer.checked.harmless`).
 
@@ -125,14 +139,14 @@ def resolve(
     given = {
         **_from_file(config, kind),
         **_from_environment(environ, kind),
-        **_from_flags(flags, kind),
+        **_from_flags(flags, kind, called),
     }
     try:
         settings = kind(**{name: one.value for name, one in given.items()})
     except RefusedError as refused:
         written = {name: one.written for name, one in given.items()}
         raise SettingsError(
-            refused.said(lambda name: written.get(name, flag(name)), kind.model_fields)
+            refused.said(lambda name: written.get(name, called(name)), kind.model_fields)
         ) from None
     origins = dict.fromkeys(kind.model_fields, "default")
     preset = getattr(settings, "preset", None)
@@ -141,20 +155,13 @@ def resolve(
     return Resolved(settings, origins)
 
 
-def flag(name: str, value: object = None) -> str:
-    """Return the flag of a field, or of one value of it."""
-    if name == "model":
-        return "--name"
-    if name == "sample_format" and value in get_args(SampleFormat):
-        return f"--{value}"
-    return f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
-
-
-def _from_flags(flags: Mapping[str, object], kind: type[Checked]) -> dict[str, _Given]:
+def _from_flags(
+    flags: Mapping[str, object], kind: type[Checked], called: Callable[[str], str]
+) -> dict[str, _Given]:
     flags = {name: value for name, value in flags.items() if value is not None}
     _refuse_unknown(flags, kind)
     return {
-        name: _Given(value, f"flag {flag(name, value)}", flag(name))
+        name: _Given(value, f"flag {flag(name, value)}", called(name))
         for name, value in flags.items()
     }
 

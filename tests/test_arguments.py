@@ -15,7 +15,7 @@ from support.doubles import RATE, bag_of, noise, tiny
 
 import streamer
 from streamer.audio import Samples
-from streamer.errors import StemstreamError
+from streamer.errors import SettingsError, StemstreamError
 from streamer.live.session import open_session
 from streamer.models.separator import Bag
 from streamer.processor import Live, Processor
@@ -260,3 +260,17 @@ def test_a_process_that_was_forked_after_a_run_says_so(doing: str) -> None:
         said = told.read().decode()
     os.waitpid(child, 0)
     assert said.startswith("ModelError: this process was forked after a model was loaded")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: streamer.Processor(overlap=5),
+        lambda: streamer.stream("song.wav", overlap=5),
+        lambda: streamer.separate("song.wav", overlap=5),
+    ],
+    ids=["Processor", "stream", "separate"],
+)
+def test_a_wrong_option_is_called_as_it_was_written_in_python(call):
+    with pytest.raises(SettingsError, match=r"^overlap=5 must be between 0 and 0\.99; try 0\.25$"):
+        list(call())
