@@ -56,6 +56,8 @@ out.close()
 def main() -> None:
     wish = _arguments()
     servers = load_servers()
+    # a program in the background of a script ignores Ctrl-C, and so would those it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(introduction("stemstream", "torch", "openvino"))
     rows = []
     with tempfile.TemporaryDirectory(prefix="stem") as folder:
