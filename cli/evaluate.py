@@ -104,7 +104,7 @@ def _check(
     if (reference is None) != (estimate is None):
         raise SettingsError("--reference and --estimate belong together; give both")
     if live and data is None:
-        raise SettingsError("--live separates songs anew; give --data FOLDER")
+        raise SettingsError("--live separates songs again; give --data FOLDER")
     if plot is not None and not live:
         raise SettingsError("--plot draws SDR against delay; give --live too")
     if plot is not None and plot.suffix not in (".svg", ".png"):

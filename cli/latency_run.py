@@ -120,7 +120,7 @@ def _doubt(name: str, delay: LoopbackDelay) -> str | None:
     if delay.spread_frames > 1.5:
         return (
             f"{name}: moved by {delay.spread_frames:.0f} frames or more while it was measured, "
-            "since two clocks drift or the sound server buffers anew"
+            "since two clocks drift or the sound server changes its buffer"
         )
     if delay.confidence < UNSURE:
         return f"{name}: only {delay.confidence:.0%} of the bursts came back well"

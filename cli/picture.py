@@ -36,7 +36,7 @@ def facts(status: Status) -> list[str]:
         counted(status.xruns, "xrun"),
         f"{counted(status.dropped_frames, 'frame')} dropped",
         counted(status.deadline_misses, "missed window"),
-        counted(status.device_losses, "gap"),
+        counted(status.device_losses, "device loss", "device losses"),
     ]
 
 

@@ -36,7 +36,7 @@ def line(status: Status) -> str:
 
 
 def _show_screen(session: LiveSession, said: SimpleQueue[str]) -> None:
-    """Show it on the terminal's other screen, which is drawn anew each time: nothing is left over
+    """Show it on the terminal's other screen, which is drawn again each time: nothing is left over
     when its size changes. What was said is told again on the first one, where it stays.
     """
     keyboard, done, told = Keyboard(session), "", list[str]()

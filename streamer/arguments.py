@@ -92,8 +92,8 @@ def as_block(block: object, channels: int) -> Samples:
         )
     if array.ndim != 2 or array.shape[1] != channels:
         raise SettingsError(
-            f"the block is {array.shape}; prepare() was told (frames, {channels}), so prepare anew "
-            "or give it such blocks"
+            f"the block is {array.shape}; prepare() was told (frames, {channels}), so prepare "
+            "again or give it such blocks"
         )
     with np.errstate(over="ignore"):  # too large for float32: it becomes infinite, and is repaired
         samples: Samples = array.astype(np.float32, copy=False)

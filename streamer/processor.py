@@ -230,7 +230,7 @@ class Processor:
             if len(block) > self._blocksize:
                 raise SettingsError(
                     f"the block is {block.shape}; prepare() was told (at most {self._blocksize}, "
-                    f"{self._shape[1]}), so prepare anew or split the block"
+                    f"{self._shape[1]}), so prepare again or split the block"
                 )
             if self._delay is None:
                 self._delay = ConstantDelay(

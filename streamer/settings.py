@@ -145,7 +145,7 @@ class StreamSettings(Checked):
         unit="N",
         ge=0,
         le=100,
-        description="separate so many randomly shifted copies and average them",
+        description="separate this many randomly shifted copies and average them",
     )
     segment: float | None = harmless(
         None,

@@ -44,7 +44,7 @@ class EvalSettings(StreamSettings):
         unit="N",
         ge=1,
         le=MOST_COUNT,
-        description="score the first so many songs only",
+        description="score only this many songs, the first ones",
         examples=[10],
     )
     seconds: float | None = harmless(
@@ -52,7 +52,7 @@ class EvalSettings(StreamSettings):
         panel="What is scored",
         gt=0,
         le=MOST_COUNT,
-        description="score so many seconds from the middle of each song",
+        description="score this many seconds from the middle of each song",
         examples=[10],
     )
     bss_eval: bool = harmless(

@@ -144,7 +144,7 @@ class Song:
         if missing > UNEQUAL_SECONDS * self.samplerate:
             raise SourceError(
                 f"{recording.path} ends {missing / self.samplerate:.2f} s before the song "
-                f"{self.name} does; it is damaged or cut short, get it anew"
+                f"{self.name} does; it is damaged or cut short, get it again"
             )
         return np.concatenate(
             [to_model(audio, CHANNELS), np.zeros((missing, CHANNELS), np.float32)]

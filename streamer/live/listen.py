@@ -1,4 +1,4 @@
-"""The addresses of a run's servers, and the errors if they cannot listen: the same for all."""
+"""The addresses that a run's servers listen on, and the errors where they cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of one live run: what its engine, its supervision and its session all work with."""
+"""The parts of one live run, which its engine, its supervision and its session share."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class RunEnd:
         self._player = player
 
     def frame(self) -> int:
-        """Return the frame of the input at which it ends, or `NEVER` where that is not known."""
+        """Return the input frame at which the run ends; `NEVER` where that is not known."""
         end = self._player.end_frame if self._player is not None else None
         return min(self._last_frame, NEVER if end is None else end)
 
     def reached(self, frame: float) -> Reason:
-        """Return why the run is over once that frame was heard; `Reason.NONE`: it goes on."""
+        """Return why the run is over when that frame was heard; `Reason.NONE` while it goes on."""
         end = self.frame()
         if frame < end:
             return Reason.NONE
@@ -46,7 +46,7 @@ class RunEnd:
 
 @dataclass(frozen=True)
 class RunParts:
-    """See above. ``names`` are the stems that come out; ``player`` plays a file as the input."""
+    """The shared parts. ``names`` are the stems that come out; ``player`` plays an input file."""
 
     prepared: Prepared
     clock: RunClock

@@ -156,7 +156,7 @@ class LiveSettings(StreamSettings):
         unit="SECONDS",
         gt=0,
         le=MOST_COUNT,
-        description="stop after so many seconds",
+        description="stop after this many seconds",
         examples=[60],
     )
     record: Path | None = guarded(

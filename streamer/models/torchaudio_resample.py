@@ -62,7 +62,7 @@ class TorchaudioEngine:
 
     Each quantum is resampled together with the stretch before and after it that its filter reaches,
     so every frame that comes out is the same sum of the same products as over the whole signal. All
-    stretches begin on a multiple of the reduced input rate: there the ratio's phases start anew.
+    stretches begin on a multiple of the reduced input rate: there the ratio's phases start again.
     """
 
     def __init__(self, from_rate: int, to_rate: int, channels: int) -> None:

@@ -83,7 +83,7 @@ class ConstantDelay:
         return Stems(start, self._names, data, mix, wet[:, 0])
 
     def _ramp(self, frames: int, fading_from: int) -> Samples:
-        """Return ``(frames, 1)``: up to 1 for so many frames, down to 0 from there on."""
+        """Return ``(frames, 1)``: rises to 1 for that many frames, then falls to 0."""
         steps = np.ones(frames, np.float32)
         steps[fading_from:] = -1
         ramp = np.empty(frames, np.float32)

@@ -1,4 +1,4 @@
-"""The network that is trained: read from weights or made anew, and how long a stretch it takes."""
+"""The network that is trained: read from weights or new, and how long a stretch it takes."""
 
 from __future__ import annotations
 

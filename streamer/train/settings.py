@@ -181,7 +181,7 @@ class TrainSettings(Checked):
         unit="EPOCHS",
         ge=0,
         le=MOST_COUNT,
-        description="stop after so many epochs without a better one; 0: never",
+        description="stop after this many epochs without a better one; 0: never",
     )
     bss_every: int = harmless(
         10,

@@ -150,7 +150,7 @@ def load_state(path: Path, state: State) -> None:
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".:")[:200]
         raise WeightsError(
-            f"{path} cannot be gone on with ({reason}); give --overwrite to begin anew"
+            f"{path} cannot be gone on with ({reason}); give --overwrite to start over"
         ) from None
 
 
@@ -164,7 +164,7 @@ def saved_settings(path: Path) -> Mapping[str, Any]:
         with safe_open(str(path), framework="pt") as file:
             found: dict[str, Any] = json.loads(file.metadata()["settings"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path} is damaged ({error}); give --overwrite to begin anew") from None
+        raise WeightsError(f"{path} is damaged ({error}); give --overwrite to start over") from None
     return found
 
 

@@ -75,9 +75,9 @@ def test_a_reason_longer_than_the_terminal_is_wrapped_too() -> None:
 
 def test_one_is_told_as_one() -> None:
     one = facts(STATUS)
-    assert {"1 xrun", "1 missed window", "2 gaps", "235,806 frames dropped"} <= set(one)
+    assert {"1 xrun", "1 missed window", "2 device losses", "235,806 frames dropped"} <= set(one)
     many = facts(replace(STATUS, xruns=2, dropped_frames=1, deadline_misses=0, device_losses=1))
-    assert {"2 xruns", "1 frame dropped", "0 missed windows", "1 gap"} <= set(many)
+    assert {"2 xruns", "1 frame dropped", "0 missed windows", "1 device loss"} <= set(many)
 
 
 @pytest.mark.parametrize("cells", [12, 24, 48])
@@ -201,7 +201,7 @@ def test_a_resized_terminal_is_drawn_whole_and_left_as_it_was() -> None:
         screen.resize(width, height)
         lines = screen.frame(width, height)
         assert "degraded (windows came too late: wider hop)" in lines[0]
-        assert any("2 gaps" in line for line in lines)
+        assert any("2 device losses" in line for line in lines)
     assert b"\x1b[?1049l" in screen.end()
 
 

@@ -121,7 +121,7 @@ class AvSource(Source):
                     "a pipe; give its file name instead"
                 )
             raise SourceError(
-                f"{self._label} holds no audio that can be decoded; it is damaged, get it anew"
+                f"{self._label} holds no audio that can be decoded; it is damaged, get it again"
             )
         context = self._stream.codec_context
         self.samplerate = self._first.sample_rate if self._first else context.sample_rate

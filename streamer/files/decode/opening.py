@@ -77,7 +77,7 @@ def _open(path: str | Path, stream: int | None) -> Source:
         if not stat.S_ISREG(status.st_mode):
             return _stream_source(path.name, _opener(path), stream)
         if status.st_size == 0:
-            raise SourceError(f"{path} is empty, 0 bytes long; get the file anew")
+            raise SourceError(f"{path} is empty, 0 bytes long; get the file again")
         with path.open("rb") as file:
             head = file.read(4)
     except OSError as error:

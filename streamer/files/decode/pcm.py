@@ -100,7 +100,7 @@ class PcmSource(Source):
         try:
             self._begin = self._file.seek(min(frame, self.frames))
         except soundfile.LibsndfileError:
-            raise SourceError(f"{self._path} is damaged; get it anew") from None
+            raise SourceError(f"{self._path} is damaged; get it again") from None
 
     def close(self) -> None:
         """See `Source.close`."""

@@ -187,7 +187,7 @@ def _path() -> str:
     for line in Path("/proc/self/maps").read_text().splitlines():
         if "libportaudio" in line:
             return line.split(maxsplit=5)[-1]
-    raise DeviceError("PortAudio cannot be started anew here; start stemstream again")
+    raise DeviceError("PortAudio cannot be started again here; restart stemstream")
 
 
 def _jack_clients() -> list[int]:

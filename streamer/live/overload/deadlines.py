@@ -1,4 +1,4 @@
-"""Whether the model keeps up: each window that is done, or is not, is held against its time."""
+"""Compares each window with its deadline, to see whether the model keeps up."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from streamer.live.telemetry.observer import Observer
 from streamer.pipeline.worker import WindowJob
 
 SETTLING_SECONDS: Final = 1.0
-"""How long after a hold-up late windows say nothing of the model."""
+"""After the engine or a device was held up, late windows do not count for this long."""
 OVERDUE_HOPS: Final = 3
 OVERDUE_SECONDS: Final = 0.3
-"""So many hops without a window, and so long, beyond its lookahead and budget, and it hangs."""
+"""A model hangs if it gives no window for this many hops and for this long, beyond its budget."""
 
 
 class Notes(Protocol):
@@ -28,7 +28,7 @@ class Notes(Protocol):
 
 
 class DeadlineMonitor:
-    """Tells the ladder what each window took, and a person where that takes a step."""
+    """Tells the ladder how long each window took, and tells a person each step of the ladder."""
 
     def __init__(
         self, samplerate: int, observer: Observer, degrader: Degrader, notes: Notes
@@ -39,11 +39,11 @@ class DeadlineMonitor:
         self._judged_frame = 0
 
     def held_up(self, now: float) -> None:
-        """Take note that the engine or a device is not on time: what is late is late for that."""
+        """Note that the engine or a device was late: late windows are not the model's fault now."""
         self._held_up_until = now + SETTLING_SECONDS
 
     def feed(self, jobs: Sequence[WindowJob], captured_frames: int, now: float) -> None:
-        """Look at the windows that are done, now that their stems are where they belong."""
+        """Judge the windows whose stems have been written."""
         for job in jobs:
             missed = self._observer.finished(job, now)
             if self._observer.failure:
@@ -65,9 +65,9 @@ class DeadlineMonitor:
         return self._degrader.rung.plan.hop_seconds
 
     def _count_overdue(self, captured_frames: int, now: float) -> None:
-        """A model that hangs gives nothing to judge: then each hop counts as late.
+        """Count each hop as late where a model hangs and gives no window to judge.
 
-        The first window, and the one after a step up, come later than a hop by the lookahead.
+        The first window, and the one after a step up, come a lookahead later than others.
         """
         plan = self._degrader.rung.plan
         delay, hop_frames = plan.delay, math.ceil(plan.hop_seconds * self._samplerate)
@@ -87,8 +87,8 @@ class DeadlineMonitor:
 def _is_slow(job: WindowJob, hop_seconds: float) -> bool:
     """Return whether the model is why a window was missed.
 
-    It may always be, but where each hop is taken up at once: one that took less than its hop is
-    late since the devices brought it late, and to give the model up would bring nothing.
+    Where each hop is begun at once, the model is not why, if it took less than a hop: the devices
+    brought the sound late, and a smaller model would not help. Elsewhere it always may be.
     """
     at_once = job.played_to is not None and bool(job.began_at) and job.error is None
     return not at_once or job.compute_seconds > hop_seconds

@@ -1,4 +1,4 @@
-"""Overload: has the processor do what the ladder's rung says."""
+"""Switches the engine to what the ladder says."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from streamer.pipeline.passes import Plan
 
 
 class Switched(Protocol):
-    """What goes on as the rung says: a `streamer.processor.Processor`, or the native engine."""
+    """What can be switched: a `streamer.processor.Processor`, or the native engine."""
 
     def switch(self, plan: Plan, *, idle: bool = False) -> None:
-        """Go on with another plan from the next window on; ``idle``: with gaps."""
+        """Use another plan from the next window on; ``idle``: compute nothing, and give gaps."""
 
 
 class Degrader:
-    """Gives up work where the model does not keep up, and takes it up again.
+    """Does less work while the model does not keep up, and more again later.
 
     All rungs have the delay of the first, and the same stems. Without ``adapt`` it
     stays at the first.
@@ -53,7 +53,7 @@ class Degrader:
 
     @property
     def rung(self) -> Rung:
-        """The rung that holds."""
+        """The present rung."""
         return self._ladder.rung
 
     @property
@@ -62,7 +62,7 @@ class Degrader:
         return self._ladder.index
 
     def feed(self, now: float, compute_seconds: float, *, missed: bool) -> str | None:
-        """Take in a window; return the sentence to tell where a step is taken."""
+        """Take the time of a window; return a sentence to tell if a step was taken, else None."""
         if not self._adapts:
             return None
         change = self._ladder.feed(now, compute_seconds, missed)

@@ -16,22 +16,22 @@ from streamer.models.separator import Stride
 
 PROMISE_NEAR_SECONDS: Final = 0.005
 ROUNDING_FRAMES: Final = 1e-6
-"""What a product of seconds and a rate may be off a whole number and still count as it."""
+"""Rounding: a product of seconds and a rate this near to a whole number counts as whole."""
 
 EngineName: TypeAlias = Literal["python", "native"]
 """What takes the sound through the model: Python, for any model, or compiled code that nothing in
 Python holds up (`streamer.live.realtime.hop_engine`)."""
 FILTER_FRAMES: Final = 17
-"""How far ahead an output with a clock of its own looks, beyond its block."""
+"""An output with a clock of its own reads this many frames beyond its block, for its filter."""
 
 
 @dataclass(frozen=True, slots=True)
 class DevicePath:
     """What lies between the sound devices and the model.
 
-    ``streams``: one stream takes in and plays, or two do, or a file is played. ``block_frames`` is
-    the block of a duplex stream, or the sum of both blocks of two streams.
-    ``burst_blocks`` are how many blocks may come at once, beyond the first: sound servers do that.
+    ``streams``: ``one`` that records and plays, ``two``, or a ``file`` as the input.
+    ``block_frames`` is the block of a duplex stream, or the sum of both blocks of two streams. A
+    sound server may bring several blocks at once: ``burst_blocks`` more than one.
     ``fade_frames`` is how far ahead the playback callback looks for a gap; ``resampling_frames`` is
     the delay of both resamplers, at the devices' rate. The latencies are what PortAudio says of the
     streams; with ``less_buffer`` the devices can be asked for shorter ones (``--buffer low``).
@@ -74,10 +74,10 @@ class PlanRequest:
 class DelayBudget:
     """The parts of the delay, in frames at the devices' rate.
 
-    The first of the new frames waits a hop for the last, and the last a lookahead for what comes
-    after it. ``compute_frames`` is the budget of a window; the overhead is a device block, the
-    guard of the fade, and two sleeps of the engine's thread: before it sees that the window is
-    full, and before it sees that the stems are there. The native engine needs no polls; see
+    The first new frame waits for the rest of its hop, and the hop waits for its lookahead.
+    ``compute_frames`` is the time that the model has for a window. The overhead is a device block,
+    the guard of the fade, and two sleeps of the engine's thread: one before it sees a full window,
+    one before it sees finished stems. The native engine does not poll; see
     `streamer.live.planning.native`.
     """
 
@@ -91,12 +91,12 @@ class DelayBudget:
 
     @property
     def frames(self) -> int:
-        """From the input callback to the output callback: what the stream holds constant."""
+        """The delay from input callback to output callback, which the run holds constant."""
         return self.total_frames - self.device_input_frames - self.device_output_frames
 
     @property
     def total_frames(self) -> int:
-        """From the input's converter to the output's."""
+        """The delay from the input's converter to the output's converter."""
         return sum(getattr(self, part.name) for part in fields(self))
 
 
@@ -121,7 +121,7 @@ class LivePlan:
 
     @property
     def context_frames(self) -> int:
-        """What of a window has been played already."""
+        """The part of a window that has been played already."""
         return self.window_frames - self.hop_frames - self.lookahead_frames
 
     @property
@@ -131,7 +131,7 @@ class LivePlan:
 
     @property
     def budget_seconds(self) -> float:
-        """How long after its last frame a window's stems may come."""
+        """The time from a window's last frame until its stems must be there."""
         return self.delay.compute_frames / self.request.samplerate
 
     @property
@@ -141,7 +141,7 @@ class LivePlan:
 
     @property
     def load(self) -> float:
-        """The part of the time in which the model usually computes."""
+        """The share of the time in which the model usually computes."""
         return self.timing.p50_seconds / self.hop_seconds
 
     @property
@@ -151,7 +151,7 @@ class LivePlan:
 
     @property
     def note(self) -> str | None:
-        """Why the delay is shorter than the promised one, in a sentence, where it is."""
+        """One sentence on why the delay is shorter than the promise; None where it is not."""
         promise = self.request.latency_seconds
         if promise is None or promise - self.delay_seconds < PROMISE_NEAR_SECONDS:
             return None

@@ -1,4 +1,4 @@
-"""From what is asked to what is set up: devices, model, and the plan that fits this machine."""
+"""Make a live run ready: find the devices, load the model, and plan for this machine."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ MakeBag = Callable[[LiveSettings], Bag]
 
 @dataclass(frozen=True)
 class StandIn:
-    """A smaller model, with its timing for the windows of the one that it may stand in for."""
+    """A smaller model that may replace another, and its time for the same windows."""
 
     bag: Bag
     timing: WindowTiming
@@ -106,8 +106,8 @@ def device_path(
 ) -> DevicePath:
     """Return what lies between the devices and the model.
 
-    What the devices delay, they only say when they are open: if ``device_seconds`` is not given,
-    they are opened for that as a run opens them, and given back.
+    Devices tell their own delay only while they are open. Without ``device_seconds`` they are
+    opened for a moment, as a run opens them, and closed again.
 
     Raises:
         DeviceError: a device cannot be had as asked.
@@ -178,7 +178,7 @@ def _input_device(devices: Sequence[Device], wanted: str | None) -> Device:
 
 
 def _opened_for_input(device: Device, backend: AudioBackend) -> Device:
-    """Return an input device with the channels that there really are, where that is known."""
+    """Return an input device with its real channel count, where that is known."""
     behind = backend.channels_behind(device, "input")
     return device if behind is None else replace(device, input_channels=behind)
 
@@ -186,8 +186,8 @@ def _opened_for_input(device: Device, backend: AudioBackend) -> Device:
 def _opened_for_output(device: Device, settings: LiveSettings, backend: AudioBackend) -> Device:
     """Return an output device with the channels that are opened of it.
 
-    A sound server spreads fewer channels than it has over all of them, and mixes more down. So all
-    that there are are opened. Where nobody tells how many that are, only the routes are known.
+    A sound server copies a stream with fewer channels onto all of them, and mixes one with more
+    down. So all channels are opened. Where their number is unknown, the routes tell how many.
     """
     wanted = settings.output_channels
     if wanted is None:
@@ -281,7 +281,7 @@ def _goes_native(request: PlanRequest, bag: Bag, timing: WindowTiming) -> bool:
 
 
 def _windows_to_try(settings: LiveSettings, bag: Bag) -> list[float]:
-    """Return the seconds of the windows to calibrate."""
+    """Return the lengths of the windows to time, in seconds."""
     if bag.stride is None:
         longest_frames = min(m.separator.window_frames for m in bag.members if m is not None)
         return candidate_windows(longest_frames / bag.samplerate, settings.segment)
@@ -317,7 +317,7 @@ def stand_in(
 
 
 def subject(settings: LiveSettings, bag: Bag) -> Subject:
-    """Return what is timed: the model and all that its speed depends on."""
+    """Return what is timed: the model, and everything that its speed depends on."""
     return Subject(
         model=bag.name if settings.repo is None else f"{settings.repo.resolve()}: {bag.name}",
         backend=bag.backend,

@@ -51,7 +51,7 @@ MOST_ERROR_SECONDS = 0.05
 
 
 def start_dll(dll: NDArray[np.void], samplerate: int) -> None:
-    """Make a `callbacks.DLL`, or an old one anew: nothing is known but the nominal rate."""
+    """Make a `callbacks.DLL`, or clear an old one: only the nominal rate is known."""
     dll[:] = np.zeros(1, DLL)
     dll["samplerate"] = samplerate
     dll["period"] = 1.0

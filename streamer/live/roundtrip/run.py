@@ -11,7 +11,7 @@ kept instead of it. So all streams, ports and clocks are those of a real run, po
 by the input alone, and nothing goes round and round. First the output plays the train at once, then
 a run separates it; the difference is the separator's delay, to the frame where one device does both
 and its own delay stays the same. Two devices, or two streams of a sound server, have two clocks,
-and the server may buffer anew for each stream: then the difference is as good as that.
+and the server may choose a new buffer for each stream: then the difference is as good as that.
 """
 
 from __future__ import annotations

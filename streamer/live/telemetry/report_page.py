@@ -166,7 +166,7 @@ def _tiles(report: LiveReport) -> Iterator[str]:
         "without stems", f"{status.dry_share:.1%}", "of the time", bad=status.dry_share > DRY_LIMIT
     )
     away = "a device was away" if status.device_losses else ""
-    yield _tile("gaps", f"{status.device_losses:,}", away, bad=status.device_losses > 0)
+    yield _tile("device losses", f"{status.device_losses:,}", away, bad=status.device_losses > 0)
     load = inference_load(report)
     used = "" if math.isnan(load) else f"p99: {load:.0%} of a hop"
     yield _tile("real-time factor", f"{status.rtf:.2f}", used, near=load > LOAD_LIMIT)

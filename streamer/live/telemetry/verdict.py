@@ -130,7 +130,7 @@ def _interruptions(report: LiveReport) -> Iterator[str]:
     if status.dry_share > DRY_LIMIT:
         yield f"There were no stems for {status.dry_share:.1%} of the time."
     if status.device_losses:
-        yield f"{counted(status.device_losses, 'gap')} in which a device was away."
+        yield f"{counted(status.device_losses, 'device loss', 'device losses')}: one was away."
 
 
 def _strays(report: LiveReport) -> Iterator[str]:

@@ -108,7 +108,7 @@ def _room(*shape: int) -> Samples:
 
 @compiled()
 def forget(state: State) -> None:
-    """Have a stream begin anew, as `begin` does, without any memory. Compiled code may call it."""
+    """Forget the stream, as `begin` does, but allocate nothing. Compiled code may call it."""
     state.heard[:] = _ZERO
     state.tail[:] = _ZERO
     state.taps[:] = _ZERO
@@ -127,15 +127,15 @@ def hop(
     - ``state``: `begin`, for this stream alone;
     - ``room``: `workspace`, for this thread alone; nothing in it counts between two calls;
     - ``frames``: an array ``(hop frames, channels)``, float32, C-contiguous and writable. It is
-      read, and may be filled anew after the call;
+      read, and may be filled again after the call;
     - ``stems``: an array ``(stems, hop frames, channels)``, float32, C-contiguous and writable. All
       of it is written.
 
     The hop frames are the network's: ``network.synthesis.size // 2``. With arrays of another dtype
-    or layout Numba compiles anew, for seconds; with other shapes memory is damaged.
+    or layout Numba compiles again, for seconds; with other shapes memory is damaged.
 
     Returns whether all that it wrote are finite numbers. Where they are not (what it heard was not,
-    or the weights are damaged), ``stems`` counts for nothing, and the stream begins anew with the
+    or the weights are damaged), ``stems`` counts for nothing, and the stream starts over with the
     next hop.
     """
     _hear(network, state, room, frames)

@@ -92,7 +92,7 @@ def pack(weights: Mapping[str, NDArray[Any]], stems: int, channels: int) -> Nati
     """Return the network that a file's arrays make up.
 
     Raises:
-        ModelError: they make up no causal network with so many stems and channels.
+        ModelError: they are no causal network with this number of stems and channels.
     """
     _check(weights, stems, channels)
     as_matrices = _halved if _fit_into_halves(weights) else np.asarray

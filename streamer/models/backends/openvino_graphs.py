@@ -1,4 +1,4 @@
-"""What OpenVINO needs of a network, kept on disk: once made, torch is not imported for it again."""
+"""The graphs of a network for OpenVINO, kept on disk: torch is needed only to make them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Graphs:
         return found
 
     def get(self, wanted: Wanted, *, afresh: bool = False) -> Path:
-        """Return the graph; ``afresh`` makes one that is there too.
+        """Return the graph; with ``afresh`` it is made even if it is there.
 
         Raises:
             ModelError: OpenVINO does not take the network, or the graph cannot be stored anywhere.
@@ -88,11 +88,11 @@ class Graphs:
     def compiled(
         self, graph: Path, options: Mapping[str, Any], load: Callable[[Path | None], Any]
     ) -> Any:
-        """Return what ``load`` makes of a graph; what it keeps for next time is checked, too.
+        """Return the graph that ``load`` loads; the files that it keeps are checked, too.
 
         Args:
             graph: what `get` gave.
-            options: what else decides over what is made.
+            options: what else the loaded graph depends on.
             load: loads the graph; it may keep files in the folder that it is given (None: in none).
         """
         text = repr(sorted(options.items()))

@@ -1,4 +1,4 @@
-"""The library OpenVINO, which is an extra: without what it would send home, and one for all."""
+"""The library OpenVINO, an extra: one instance for all, and its telemetry switched off."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def has_openvino() -> bool:
 
 
 def openvino_missing() -> ModelError:
-    """Return the error for a wish for OpenVINO where it is not installed."""
+    """Return the error where OpenVINO is asked for and not installed."""
     return ModelError(
         "backend=openvino needs the package openvino, which is not here; "
         "`pip install openvino`, or try --backend torch"
@@ -62,7 +62,7 @@ def _core() -> Any:
 
 
 def failure(error: Exception) -> ModelError:
-    """Return the error for one of OpenVINO's."""
+    """Return our error for an error of OpenVINO."""
     reason = (str(error).strip().splitlines() or [type(error).__name__])[-1].rstrip(".")
     return ModelError(f"the model failed in OpenVINO ({reason[:200]}); try --backend torch")
 

@@ -1,4 +1,4 @@
-"""If a device's memory is too small: fewer windows at a time, then the CPU."""
+"""Copes with a device whose memory is too small: fewer windows at a time, then the CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network of Demucs, run by torch as it stands: the reference that other backends are held to."""
+"""A network of Demucs, run by torch as it is: the reference for all other backends."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class TorchSeparator:
         self._fixed_frames = self.window_frames if transformer and segment is not None else None
 
     def input_frames(self, window_frames: int) -> int:
-        """Return how many frames to give it for a window, as `demucs.apply.apply_model` reckons.
+        """Return how many frames to give it for a window, as `demucs.apply.apply_model` does.
 
         A transformer is given its training length, or the length that was chosen for its windows;
         the older networks get what their strides need.
@@ -103,7 +103,7 @@ class TorchSeparator:
         return str(self._device)
 
     def best_load(self) -> Load:
-        """Return how many windows fit into a GPU's memory; elsewhere one is as good as several.
+        """Return how many windows fit into a GPU's memory; on a CPU one is as good as several.
 
         Two calls at a time have one copied while the other is computed.
 
@@ -150,7 +150,7 @@ def move(network: Network, device: torch.device) -> Network:
 
 @contextlib.contextmanager
 def computing(device: torch.device, autocast: torch.dtype | None) -> Iterator[None]:
-    """Run a network in here: without gradients, its matrix products in the type ``autocast``.
+    """A context for running a network: no gradients, matrix products in the type ``autocast``.
 
     Raises:
         ModelError: memory runs out, or the network fails.
@@ -169,7 +169,7 @@ def computing(device: torch.device, autocast: torch.dtype | None) -> Iterator[No
 
 
 def checked(stems: torch.Tensor) -> Samples:
-    """Return a network's stems, which are on the CPU.
+    """Return a network's stems, on the CPU, if they are finite.
 
     Raises:
         ModelError: what it gave is not finite.

@@ -1,4 +1,4 @@
-"""A causal network, run by torch along a stream: what it heard is not computed again."""
+"""A causal network, run by torch along a stream: nothing is computed twice."""
 
 from __future__ import annotations
 
