@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from cli.keys import shown_db
-from streamer.live.mixing.mixer import MixState
+from streamer.live.mixing.state import MixState
 from streamer.live.status import Meter, State, Status
 from streamer.words import counted
 

@@ -270,7 +270,18 @@ def test_a_file_that_cannot_be_read(tmp_path):
 KINDS = [Settings, LiveSettings, EvalSettings, TrainSettings]
 HARMFUL = {
     "": ["model", "repo", "trust_checkpoint", "out", "filename", "overwrite", "resume"],
-    "live": ["input", "output", "scene", "record", "report", "osc", "metrics", "host"],
+    "live": [
+        "input",
+        "output",
+        "scene",
+        "scenes",
+        "record",
+        "takes",
+        "report",
+        "osc",
+        "metrics",
+        "host",
+    ],
     "eval": [],
     "train": [
         "data",

@@ -42,10 +42,9 @@ class NativeEngine:
         assert stride is not None
         self._clock, self._capture = parts.clock, parts.streams.capture
         self._recording = parts.recording
-        self._tap: Ring | None = None
-        if settings.record is not None:
-            self._tap = Ring(round(TAP_SECONDS * rate), CHANNELS * len(parts.names) + 1)
-            self._rows = np.zeros((TAP_FRAMES, self._tap.channels), np.float32)
+        # a recording may begin at any moment
+        self._tap = Ring(round(TAP_SECONDS * rate), CHANNELS * len(parts.names) + 1)
+        self._rows = np.zeros((TAP_FRAMES, self._tap.channels), np.float32)
         model = HopModel.of(bag, derive(bag.name, bag.names, settings), settings)
         self._hops = HopEngine(
             model,
@@ -104,7 +103,7 @@ class NativeEngine:
 
     def _record(self) -> None:
         tap = self._tap
-        while tap is not None and (frames := tap.read(self._rows)):
+        while frames := tap.read(self._rows):
             rows = self._rows[:frames, :-1]
             data = rows.reshape(frames, -1, CHANNELS).transpose(1, 0, 2)
             self._recording.write(tap.start_frame - frames, data)

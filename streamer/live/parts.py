@@ -5,12 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from streamer.live.devices.device import AudioBackend
 from streamer.live.devices.player import Player
 from streamer.live.devices.streams import DeviceStreams
-from streamer.live.mixing.mixer import Mixer, MixState, matrices, parse_route
+from streamer.live.mixing.matrices import matrices
+from streamer.live.mixing.mixer import Mixer
+from streamer.live.mixing.routes import parse_route
+from streamer.live.mixing.scene_folder import SceneFolder, user_folder
+from streamer.live.mixing.state import MixState
 from streamer.live.planning.prepare import Prepared
 from streamer.live.realtime.ports import PlaybackPort
 from streamer.live.realtime.run_clock import RunClock
@@ -55,6 +60,7 @@ class RunParts:
     observer: Observer
     log: RunLog
     mixer: Mixer
+    scenes: SceneFolder
     player: Player | None
     end: RunEnd
     recording: Recording
@@ -80,6 +86,7 @@ class RunParts:
         player = None
         if prepared.source is not None:
             player = Player(prepared.source, streams.capture, settings)
+        mixer = _make_mixer(settings, names, streams.ports)
         end = RunEnd(settings.duration, rate, player)
         return cls(
             prepared=prepared,
@@ -88,11 +95,18 @@ class RunParts:
             streams=streams,
             observer=observer,
             log=RunLog(observer, rate, tell),
-            mixer=_make_mixer(settings, names, streams.ports),
+            mixer=mixer,
+            scenes=SceneFolder(_scenes_of(settings), mixer),
             player=player,
             end=end,
-            recording=Recording(settings, names, rate, end.frame),
+            recording=Recording(settings, names, rate, end.frame, heard=lambda: observer.position),
         )
+
+
+def _scenes_of(settings: LiveSettings) -> Path:
+    if settings.scenes is not None:
+        return settings.scenes
+    return settings.scene.parent if settings.scene is not None else user_folder()
 
 
 def _make_mixer(

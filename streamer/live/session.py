@@ -27,6 +27,7 @@ from typing import Self
 import numpy as np
 
 from streamer.arguments import check_kind
+from streamer.live.control.controls import Transport
 from streamer.live.devices.device import AudioBackend
 from streamer.live.engine import Engine
 from streamer.live.native_engine import NativeEngine
@@ -108,6 +109,7 @@ class LiveSession:
         self.settings, self.plan = prepared.settings, prepared.plan
         self._parts = RunParts.make(prepared, backend, tell, clock)
         self.streams, self.mixer = self._parts.streams, self._parts.mixer
+        self.scenes, self.recorder = self._parts.scenes, self._parts.recording
         self.engine = make_engine(self._parts)
         self._supervisor = Supervisor(self._parts, self.engine)
         if self.settings.scene is not None:
@@ -254,10 +256,15 @@ class LiveSession:
         """Keep an event for the report, and tell it. From any thread."""
         self._parts.log.note(sentence)
 
+    @property
+    def transport(self) -> Transport | None:
+        """The file that is played; None where a device is taken in."""
+        return None
+
     def load_scene(self, path: str) -> None:
         """Recall a scene, and follow its file from now on.
 
         Raises:
             SettingsError: it is wrong; nothing changes.
         """
-        self._supervisor.load_scene(path)
+        self.scenes.load(path)

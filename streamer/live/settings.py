@@ -125,6 +125,13 @@ class LiveSettings(StreamSettings):
         unit="FILE",
         description="routes and levels in a TOML file, read again when it changes",
     )
+    scenes: Path | None = guarded(
+        None,
+        panel="Mix",
+        unit="FOLDER",
+        description="folder of the scenes that are recalled and saved by name [default: that of "
+        "the scene file, or one of your own]",
+    )
     fallback: Fallback = harmless(
         "dry", panel="Delay", description="what plays where the stems are missing"
     )
@@ -161,6 +168,12 @@ class LiveSettings(StreamSettings):
     )
     record: Path | None = guarded(
         None, panel="Run", unit="FOLDER", description="folder to record the stems to"
+    )
+    takes: Path | None = guarded(
+        None,
+        panel="Run",
+        unit="FOLDER",
+        description="folder for recordings that are begun during the run [default: takes]",
     )
     report: Path | None = guarded(
         None,

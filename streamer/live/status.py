@@ -57,6 +57,8 @@ class Status:
     overload ladder that holds (0: as planned). ``song_seconds`` is the second of the song that is
     heard now, where a file is played, else None; ``song_length_seconds`` the length of the song,
     None where that is not known. ``stems`` are meters by stem, ``outputs`` by port and channel.
+    ``recording`` tells of a take in words, ``recording_seconds`` how much of it is safe in its
+    files, ``recording_left_seconds`` how long the disk will last, None where nothing is recorded.
     """
 
     state: State = State.STARTING
@@ -82,6 +84,9 @@ class Status:
     stems: Mapping[str, Meter] = field(default_factory=dict)
     outputs: Mapping[str, Sequence[Meter]] = field(default_factory=dict)
     recording: str = ""
+    recording_on: bool = False
+    recording_seconds: float = 0.0
+    recording_left_seconds: float | None = None
 
     @property
     def dry_share(self) -> float:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 
 from streamer.live.devices.reconnecting import ReconnectingStream
 from streamer.live.engine import Engine, EngineStatus
-from streamer.live.mixing.scene import SceneFile
 from streamer.live.parts import RunParts
 from streamer.live.status import Reason, State, Status
 from streamer.live.telemetry.verdict import LiveReport
@@ -26,7 +24,6 @@ class Supervisor:
         self._parts, self._engine = parts, engine
         self._losses = _LossNotes(parts)
         self._announcement = _Announcement(parts)
-        self._scene: SceneFile | None = None
         self._next_look = self._next_scene = -math.inf
         self._started = datetime.now(UTC)
 
@@ -48,25 +45,15 @@ class Supervisor:
         self._losses.look()
         self._announcement.look()
         self._follow_scene(now)
-        if failure := parts.recording.failure:
+        for failure in parts.recording.failures:
             parts.log.note_once(failure)
         buffered_frames = parts.streams.device_seconds[1] * parts.streams.samplerate
         return parts.end.reached(parts.observer.position - buffered_frames)
 
-    def load_scene(self, path: str) -> None:
-        """Recall a scene, and follow its file from now on.
-
-        Raises:
-            SettingsError: it is wrong; nothing changes.
-        """
-        scene = SceneFile(Path(path))
-        scene.recall(self._parts.mixer)
-        self._scene = scene
-
     def _follow_scene(self, now: float) -> None:
-        if self._scene is not None and now >= self._next_scene:
+        if now >= self._next_scene:
             self._next_scene = now + SCENE_SECONDS
-            told = self._scene.follow(self._parts.mixer)
+            told = self._parts.scenes.follow()
             if told is not None:
                 self._parts.log.note(told)
 
@@ -79,6 +66,7 @@ class Supervisor:
         """Return a look at the run; ``stopped`` is why it was ended, or `Reason.NONE`."""
         parts, observer, player = self._parts, self._parts.observer, self._parts.player
         engine = self._engine.status()
+        take = parts.recording.status
         state, reason, detail = (State.STOPPED, stopped, "") if stopped else self._state(engine)
         return Status(
             state=state,
@@ -103,7 +91,10 @@ class Supervisor:
             song_length_seconds=player.length_seconds if player else None,
             stems=observer.stems,
             outputs=observer.outputs,
-            recording=parts.recording.text,
+            recording=take.text if take is not None else "",
+            recording_on=parts.recording.on,
+            recording_seconds=take.recorded_frames / take.samplerate if take is not None else 0.0,
+            recording_left_seconds=take.left_seconds if take is not None else None,
         )
 
     def _state(self, engine: EngineStatus) -> tuple[State, Reason, str]:
@@ -117,8 +108,9 @@ class Supervisor:
             return State.DEGRADED, Reason.DRY_WANTED, ""
         if engine.rung:
             return State.DEGRADED, Reason.OVERLOAD, engine.rung_name
-        if failure := parts.recording.failure:
-            return State.DEGRADED, Reason.RECORDER_FAILED, failure
+        take = parts.recording.status
+        if take is not None and take.failure:
+            return State.DEGRADED, Reason.RECORDER_FAILED, take.failure
         if parts.observer.position < 0:
             return State.STARTING, Reason.NONE, ""
         return State.RUNNING, Reason.NONE, ""

@@ -7,30 +7,17 @@ import termios
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from live.support.desk import Desk
 
 from cli.keys import KEYS, Act, Keyboard, KeyDecoder, Terminal, shown_db, stepped
-from streamer.live.mixing.mixer import Mixer, StemState
+from streamer.live.mixing.state import StemState
 
 STEMS = ["drums", "bass", "other", "vocals"]
 
 
-class Run:
-    """Controls that remember."""
-
-    def __init__(self, stems=STEMS):
-        self.mixer = Mixer(stems, {"out": 2})
-        self.ended = 0
-
-    def load_scene(self, path):
-        raise AssertionError("no key does this")
-
-    def quit(self):
-        self.ended += 1
-
-
 @pytest.fixture
-def run():
-    return Run()
+def run(tmp_path):
+    return Desk(tmp_path)
 
 
 def press(run, *keys):
@@ -60,8 +47,8 @@ def test_shifted_numbers_on_several_keyboards(row):
     assert {KEYS[sign].act for sign in row} == {Act.SOLO}
 
 
-def test_every_stem_of_a_six_stem_model_has_its_keys():
-    run = Run([*STEMS, "guitar", "piano"])
+def test_every_stem_of_a_six_stem_model_has_its_keys(tmp_path):
+    run = Desk(tmp_path, stems=[*STEMS, "guitar", "piano"])
     assert press(run, "6", "^") == ["piano muted", "piano solo"]
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from cli.picture import bar, facts, picture, scale
-from streamer.live.mixing.mixer import Mixer, parse_route
+from streamer.live.mixing.mixer import Mixer
+from streamer.live.mixing.routes import parse_route
 from streamer.live.status import Meter, Reason, State, Status
 
 STEMS = ("drums", "bass", "other", "vocals")

@@ -2,50 +2,52 @@
 
 ::
 
-    /stem/NAME/gain DB      /stem/NAME/mute 0|1     /stem/NAME/solo 0|1     /stem/NAME/pan -1..1
-    /master/gain DB         /dry 0|1                without a value: answers the present one
-    /scene PATH             /quit
-    /status                 answers /status/state, /status/delay_seconds, ...
-    /subscribe [PORT]       controls, status and meters from now on (`subscriptions`)
-    /unsubscribe [PORT]     ends that
+    ADDRESS VALUE             sets a value of the control tree (`values`)
+    ADDRESS                   answers the present one
+    /scene/save NAME          /scene/rename OLD NEW    /scene/list             /scene PATH
+    /status                   answers /status/state, /status/delay_seconds, ...
+    /subscribe [PORT]         controls, status and meters from now on (`subscriptions`)
+    /unsubscribe [PORT]       ends that
+    /quit
 
 It behaves like a digital mixing desk (Behringer X32): an address without a value asks for it, and
 the answer has the same address. The answer to a message that cannot be obeyed is ``/error ADDRESS
 SENTENCE``.
-Setting the same value again changes nothing. Patterns (``/stem/*/mute``) reach the controls only:
+Setting the same value again changes nothing. Patterns (``/stem/*/mute``) reach the values only:
 no pattern ends a run.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from functools import partial
+from collections.abc import Callable
+from dataclasses import fields
 from math import log10
 from typing import Any, Final
 
 from streamer.errors import SettingsError, StemstreamError
 from streamer.live.control.controls import Controls
 from streamer.live.control.osc import Message, is_pattern, matches
+from streamer.live.control.values import ControlTree, Reading
 from streamer.live.mixing.levels import printable
-from streamer.live.mixing.mixer import MixState
 from streamer.live.status import OUTSIDE_NAMES, Meter, Status
 
 _SILENCE_DBFS: Final = -120.0
 _ERROR: Final = "/error"
+_ACTS: Final = (
+    "/status",
+    "/quit",
+    "/scene",
+    "/scene/list",
+    "/scene/save",
+    "/scene/rename",
+    "/subscribe",
+    "/unsubscribe",
+)
 
 
 class UnknownAddressError(SettingsError):
     """An OSC address is unknown here."""
-
-
-@dataclass(frozen=True)
-class _Control:
-    """One value that can be read and set."""
-
-    read: Callable[[MixState], float]
-    write: Callable[[Any], None]
 
 
 class Commands:
@@ -59,7 +61,7 @@ class Commands:
     def __init__(self, controls: Controls, status: Callable[[], Status]) -> None:
         self._controls = controls
         self._status = status
-        self._values = _values(controls)
+        self._tree = ControlTree(controls, status)
 
     def act(self, message: Message) -> list[Message]:
         """Obey a message and return the answers.
@@ -69,39 +71,55 @@ class Commands:
             StemstreamError: it cannot be done; nothing has changed.
         """
         address, args = message.address, message.args
+        values = self._tree.values()
         if is_pattern(address):
-            found = [known for known in self._values if matches(address, known)]
+            found = [known for known in values if matches(address, known)]
         else:
-            found = [address] if address in self._values else []
+            found = [address] if address in values else []
         if found:
             return [answer for known in found for answer in self._value(known, args)]
-        if address == "/status":
-            return status_messages(self._status())
-        if address == "/quit":
-            self._controls.quit()
-        elif address == "/scene":
-            self._controls.load_scene(_path(args))
-        else:
-            raise self._unknown(address)
-        return []
+        return self._do(address, args)
 
-    def controls(self, state: MixState) -> dict[str, float]:
-        """Return all values that can be set, by address."""
-        return {address: value.read(state) for address, value in self._values.items()}
+    def readings(self) -> dict[str, Reading]:
+        """Return what all values are now, by address."""
+        return self._tree.readings()
 
     def _value(self, address: str, args: tuple[Any, ...]) -> list[Message]:
-        value = self._values[address]
+        state = self._controls.mixer.state
+        value = self._tree.values(state).get(address)
+        if value is None:  # another scene has been recalled a moment ago
+            raise self._unknown(address)
         if not args:
-            return [Message(address, (value.read(self._controls.mixer.state),))]
+            return [Message(address, (value.read(state),))]
         if len(args) > 1:
             raise SettingsError(f"{address} takes one value, and came with {len(args)}; send one")
         value.write(args[0])
         return []
 
+    def _do(self, address: str, args: tuple[Any, ...]) -> list[Message]:
+        """Do what is no value."""
+        scenes = self._controls.scenes
+        match address:
+            case "/status":
+                return status_messages(self._status())
+            case "/quit":
+                self._controls.quit()
+            case "/scene":
+                self._controls.load_scene(*_texts(address, args, "the path of a scene file"))
+            case "/scene/list":
+                return [Message(address, tuple(scenes.names))]
+            case "/scene/save":
+                scenes.save(*_texts(address, args, "the name of a scene"))
+            case "/scene/rename":
+                scenes.rename(*_texts(address, args, "the old name of a scene", "the new one"))
+            case _:
+                raise self._unknown(address)
+        return []
+
     def _unknown(self, address: str) -> UnknownAddressError:
-        known = [*self._values, "/status", "/quit", "/scene", "/subscribe", "/unsubscribe"]
-        close = difflib.get_close_matches(address, known, n=1)
-        way_out = f"try {close[0]}" if close else f"try one like {known[0]}, or /status"
+        values = self._tree.values()
+        close = difflib.get_close_matches(address, [*values, *_ACTS], n=1)
+        way_out = f"try {close[0]}" if close else f"try one like {next(iter(values))}, or /status"
         return UnknownAddressError(f"{printable(address)} is no address here; {way_out}")
 
 
@@ -116,10 +134,17 @@ def status_messages(status: Status) -> list[Message]:
         OUTSIDE_NAMES.get(one.name, one.name): getattr(status, one.name) for one in fields(status)
     }
     return [
-        Message(f"/status/{name}", (value if isinstance(value, int | float) else str(value),))
+        Message(f"/status/{name}", (_plain(value),))
         for name, value in found.items()
         if isinstance(value, int | float | str)
     ]
+
+
+def _plain(value: float | str) -> float | str:
+    # few take the true and false of OSC
+    if isinstance(value, bool):
+        return int(value)
+    return value if isinstance(value, int | float) else str(value)
 
 
 def meter_messages(status: Status) -> list[Message]:
@@ -152,34 +177,11 @@ def port_number(args: tuple[Any, ...], default: int) -> int:
     return int(port)
 
 
-def _values(controls: Controls) -> Mapping[str, _Control]:
-    mixer = controls.mixer
-    values: dict[str, _Control] = {}
-    for stem in mixer.stems:
-        for name, field, write in (
-            ("gain", "gain_db", mixer.set_gain),
-            ("mute", "mute", mixer.set_mute),
-            ("solo", "solo", mixer.set_solo),
-            ("pan", "pan", mixer.set_pan),
-        ):
-            values[f"/stem/{stem}/{name}"] = _Control(
-                partial(_stem_value, stem, field), partial(write, stem)
-            )
-    values["/master/gain"] = _Control(lambda state: state.master_db, mixer.set_master)
-    values["/dry"] = _Control(lambda state: int(state.dry), mixer.set_dry)
-    return values
-
-
-def _stem_value(stem: str, field: str, state: MixState) -> float:
-    value: float = getattr(state.stems[stem], field)
-    # faders and lamps take numbers; few take the true and false of OSC
-    return int(value) if isinstance(value, bool) else value
-
-
-def _path(args: tuple[Any, ...]) -> str:
-    if len(args) != 1 or not isinstance(args[0], str) or not args[0]:
-        raise SettingsError("/scene takes the path of a scene file; send it as one string")
-    return args[0]
+def _texts(address: str, args: tuple[Any, ...], *what: str) -> tuple[str, ...]:
+    if len(args) != len(what) or not all(isinstance(one, str) and one for one in args):
+        them = "it as one string" if len(what) == 1 else "them as strings"
+        raise SettingsError(f"{address} takes {' and '.join(what)}; send {them}")
+    return args
 
 
 def _dbfs(meter: Meter) -> tuple[float, float]:

@@ -68,7 +68,6 @@ class OscSubscriptions:
     def __init__(
         self, controls: Controls, status: Callable[[], Status], tell: Callable[[str], None]
     ) -> None:
-        self._controls = controls
         self._status = status
         self._tell = tell
         self._told: set[str] = set()
@@ -115,8 +114,7 @@ class OscSubscriptions:
         if not self._subscribers:
             return []
         status = self._status()
-        state = self._controls.mixer.state
-        controls = [Message(at, (value,)) for at, value in self._commands.controls(state).items()]
+        controls = [Message(at, (value,)) for at, value in self._commands.readings().items()]
         if_changed = [*controls, *status_messages(status)]
         always = [build(one.address, *one.args) for one in meter_messages(status)]
         pushed: list[tuple[bytes, Sender]] = []

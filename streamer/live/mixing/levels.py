@@ -38,6 +38,31 @@ def checked_gain(name: str, value: object) -> float:
     return min(max(number, OFF_DB), MAX_DB)
 
 
+def checked_more(name: str, value: object) -> float:
+    """Return how much louder "me" is in a listener's mix: 0 to `MAX_DB`.
+
+    Raises:
+        SettingsError: it is not a number, or out of the range.
+    """
+    number = _number(value)
+    if number is None or not -_TOLERANCE <= number <= MAX_DB + _TOLERANCE:
+        raise SettingsError(
+            f"{name}={printable(value)} must be a number of dB from 0 to {MAX_DB:g}; try 6"
+        )
+    return min(max(number, 0.0), MAX_DB)
+
+
+def checked_me(name: str, value: object) -> str:
+    """Return the stem that is "me" in a listener's mix; "" is nobody.
+
+    Raises:
+        SettingsError: it is no text.
+    """
+    if not isinstance(value, str):
+        raise SettingsError(f'{name}={printable(value)} must be the name of a stem; try ""')
+    return value
+
+
 def checked_pan(name: str, value: object) -> float:
     """Return a pan between -1 and 1.
 

@@ -8,10 +8,12 @@
 
 Where each control acts:
 
-- gain, mute, solo and pan of a stem act on the routes of that stem. A stem is heard if it is not
-  muted, and if it is on solo or no stem is. Mute wins over solo.
+- gain, mute, solo and pan of a stem act on the routes of that stem, except those of a listener. A
+  stem is heard if it is not muted, and if it is on solo or no stem is. Mute wins over solo.
+- a listener's gains and mutes act on that listener's routes and on nobody else's: as a desk's sends
+  before its faders. "more" makes the stem that is "me" louder than its fader says.
 - ``mix`` and ``mix-STEM`` are direct feeds: they follow the master gain and the route's own gain,
-  so a fader does not leak a stem back into a mix without it.
+  and a listener's level, so a fader does not leak a stem back into a mix without it.
 - the master gain acts on everything.
 - ``dry`` is the panic switch: every channel with a route plays the delayed mix, as if it had a
   ``mix`` route, even if everything is muted, on solo or faded down.
@@ -24,91 +26,33 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from streamer.audio import Samples
 from streamer.errors import SettingsError
 from streamer.live.mixing.levels import (
-    balance,
     checked_gain,
+    checked_me,
+    checked_more,
     checked_pan,
     checked_switch,
-    linear,
     printable,
 )
-from streamer.live.mixing.routes import Route, default_routes, minus_stem, parse_route, settle
+from streamer.live.mixing.matrices import Matrices, matrices
+from streamer.live.mixing.routes import Route, default_routes, settle
+from streamer.live.mixing.state import Listener, MixState, Scene, Send, StemState
 from streamer.pipeline.delay import Fallback
 
-__all__ = [
-    "Matrices",
-    "MixState",
-    "Mixer",
-    "Route",
-    "Scene",
-    "StemState",
-    "parse_route",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class StemState:
-    """A stem's controls. ``gain_db`` is -90 (off) to 12, ``pan`` -1 (left) to 1 (right)."""
-
-    gain_db: float = 0.0
-    mute: bool = False
-    solo: bool = False
-    pan: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class MixState:
-    """The whole mix at one moment. Every stem is there, in the model's order."""
-
-    stems: Mapping[str, StemState]
-    routes: tuple[Route, ...]
-    master_db: float = 0.0
-    dry: bool = False
-    fallback: Fallback = "dry"
-
-    def heard(self, stem: str) -> bool:
-        """Return whether mute and solo let a stem through."""
-        controls = self.stems[stem]
-        return not controls.mute and (controls.solo or not self.any_solo)
-
-    @property
-    def any_solo(self) -> bool:
-        """Whether a stem is on solo."""
-        return any(controls.solo for controls in self.stems.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """A whole mix to be recalled. Values that it does not name have their defaults.
-
-    Without ``routes`` or ``fallback`` the mixer's first ones are used. The dry switch is not part
-    of a scene: recalling one must not end an emergency.
-    """
-
-    stems: Mapping[str, StemState] = field(default_factory=dict)
-    routes: tuple[Route, ...] | None = None
-    master_db: float = 0.0
-    fallback: Fallback | None = None
-
-
-class Matrices(NamedTuple):
-    """The gains of a playback port: ``(2 * stems + 2, outputs)`` and ``(2, outputs)``, float32.
-
-    The rows of ``gains`` are stem 0 left, stem 0 right, ..., mix left, mix right. ``dry_gains`` are
-    added for the mix wherever stems are missing.
-    """
-
-    gains: Samples
-    dry_gains: Samples
+_LISTENER: Mapping[str, Callable[[str, object], Any]] = {
+    "gain_db": checked_gain,
+    "me": checked_me,
+    "more_db": checked_more,
+}
+_SEND: Mapping[str, Callable[[str, object], Any]] = {
+    "gain_db": checked_gain,
+    "mute": checked_switch,
+}
 
 
 class Mixer:
@@ -139,13 +83,9 @@ class Mixer:
     ) -> None:
         self.stems = tuple(stems)
         self.ports = dict(ports)
-        settled = settle(routes, self.stems, self.ports)
-        self._began = MixState(
-            stems=dict.fromkeys(self.stems, StemState()),
-            routes=settled or default_routes(self.stems, self.ports),
-            fallback=fallback,
-        )
-        self._state = self._began
+        self._given = settle(routes, self.stems, self.ports)
+        self._fallback = fallback
+        self._state = self._recalled(Scene())
         self._on_change = on_change
         self._writing = threading.Lock()
 
@@ -180,30 +120,51 @@ class Mixer:
         checked = checked_switch("dry", on)
         self._change(lambda state: replace(state, dry=checked))
 
+    def set_listener(self, listener: str, **values: object) -> None:
+        """Set a listener's ``gain_db``, ``me`` (a stem, or "" for nobody) or ``more_db``.
+
+        Raises:
+            SettingsError: there is no such listener, or a value is wrong.
+        """
+        name = f"listeners.{printable(listener)}"
+        checked = {key: _LISTENER[key](f"{name}.{key}", one) for key, one in values.items()}
+        if me := checked.get("me"):
+            self._check_stem(me)
+        self._change_listener(listener, lambda now: replace(now, **checked))
+
+    def set_send(self, listener: str, stem: str, **values: object) -> None:
+        """Set ``gain_db`` or ``mute`` of a stem in a listener's mix.
+
+        Raises:
+            SettingsError: there is no such listener or stem, or a value is wrong.
+        """
+        name = f"listeners.{printable(listener)}.{printable(stem)}"
+        checked: dict[str, Any] = {
+            key: _SEND[key](f"{name}.{key}", one) for key, one in values.items()
+        }
+        self._check_stem(stem)
+        self._change_listener(
+            listener,
+            lambda now: replace(
+                now, stems={**now.stems, stem: replace(now.stems[stem], **checked)}
+            ),
+        )
+
     def apply(self, scene: Scene) -> None:
         """Recall a scene as a whole; if it does not fit, nothing changes.
 
         Raises:
             SettingsError: it names a stem, output or channel that does not exist.
         """
-        for stem in scene.stems:
-            self._check_stem(stem)
-        routes = self._began.routes
-        if scene.routes is not None:
-            routes = settle(scene.routes, self.stems, self.ports)
-        recalled = replace(
-            self._began,
-            stems={**self._began.stems, **scene.stems},
-            routes=routes,
-            master_db=scene.master_db,
-            fallback=scene.fallback or self._began.fallback,
-        )
+        recalled = self._recalled(scene)
         self._change(lambda state: replace(recalled, dry=state.dry))
 
     def scene(self) -> Scene:
         """Return the present mix as a scene, to be saved."""
         state = self._state
-        return Scene(state.stems, state.routes, state.master_db, state.fallback)
+        placed = {name for name, one in state.listeners.items() if one.output is not None}
+        routes = tuple(route for route in state.routes if route.listener not in placed)
+        return Scene(state.stems, routes, state.master_db, state.fallback, state.listeners)
 
     def matrices(self, port: str) -> Matrices:
         """Return the present gains of one output."""
@@ -217,11 +178,55 @@ class Mixer:
             )
         )
 
+    def _change_listener(self, listener: str, made_from: Callable[[Listener], Listener]) -> None:
+        def changed(state: MixState) -> MixState:
+            if listener not in state.listeners:
+                raise _missing("the scene has no listener", listener, state.listeners)
+            one = made_from(state.listeners[listener])
+            return replace(state, listeners={**state.listeners, listener: one})
+
+        self._change(changed)
+
+    def _recalled(self, scene: Scene) -> MixState:
+        """Return a scene as a state of this mixer."""
+        for stem in scene.stems:
+            self._check_stem(stem)
+        listeners = {name: self._whole(one) for name, one in scene.listeners.items()}
+        own = self._settled(
+            Route(stem, one.output.channels, one.output.port, listener=name)
+            for name, one in listeners.items()
+            if one.output is not None
+            for stem in self.stems
+        )
+        desk = self._given if scene.routes is None else self._settled(scene.routes)
+        if scene.routes is None and not desk:
+            desk = default_routes(self.stems, self.ports, own)
+        routes = self._settled((*desk, *own))
+        for name in listeners.keys() - {route.listener for route in routes}:
+            raise SettingsError(
+                f'listener {printable(name)} plays nowhere; give it output = "3,4", or routes '
+                "of its name in [routes]"
+            )
+        return MixState(
+            stems={**dict.fromkeys(self.stems, StemState()), **scene.stems},
+            routes=routes,
+            master_db=scene.master_db,
+            fallback=scene.fallback or self._fallback,
+            listeners=listeners,
+        )
+
+    def _settled(self, routes: Iterable[Route]) -> tuple[Route, ...]:
+        return settle(routes, self.stems, self.ports)
+
+    def _whole(self, listener: Listener) -> Listener:
+        """Return a listener with every stem."""
+        for stem in (*listener.stems, *filter(None, [listener.me])):
+            self._check_stem(stem)
+        return replace(listener, stems={**dict.fromkeys(self.stems, Send()), **listener.stems})
+
     def _check_stem(self, stem: str) -> None:
         if stem not in self.stems:
-            close = difflib.get_close_matches(stem, self.stems, n=1)
-            way_out = f"try {close[0]}" if close else f"it has {', '.join(self.stems)}"
-            raise SettingsError(f"the model has no stem {printable(stem)}; {way_out}")
+            raise _missing("the model has no stem", stem, self.stems)
 
     def _change(self, made_from: Callable[[MixState], MixState]) -> None:
         with self._writing:
@@ -233,52 +238,8 @@ class Mixer:
                 self._on_change(state)
 
 
-def matrices(state: MixState, port: str, outputs: int) -> Matrices:
-    """Return the gains of one output of ``outputs`` channels."""
-    stems = list(state.stems)
-    gains = np.zeros((2 * len(stems) + 2, outputs))
-    minus = np.zeros((2, outputs))
-    routed = np.zeros((2, outputs))
-    has_mix = np.zeros(outputs, bool)
-    for route in state.routes:
-        if route.port != port:
-            continue
-        cells = _cells(route, outputs) * linear(state.master_db) * linear(route.gain_db)
-        routed = np.maximum(routed, cells)
-        if route.source in stems:
-            controls = state.stems[route.source]
-            level = linear(controls.gain_db) * state.heard(route.source)
-            gains[_rows(stems, route.source)] += cells * level * balance(controls.pan)[:, None]
-            continue
-        has_mix[[channel - 1 for channel in route.channels]] = True
-        gains[-2:] += cells
-        left_out = minus_stem(route.source, stems)
-        if left_out is not None:
-            gains[_rows(stems, left_out)] -= cells
-            minus += cells
-    if state.dry:
-        # no control of a stem counts; if a channel has several routes, the loudest one counts
-        gains = np.concatenate([np.zeros_like(gains[:-2]), routed])
-        dry = np.zeros_like(routed)
-    elif state.fallback == "silence":
-        # without its stem a mix-STEM cannot be made: it goes silent too, its own gain is taken back
-        dry = 0 - minus
-    else:
-        # the loudest stem's gain stands in for all; where the mix plays anyway, nothing is missing
-        dry = np.where(has_mix, 0, gains[:-2].reshape(len(stems), 2, outputs).max(0))
-    return Matrices(gains.astype(np.float32), dry.astype(np.float32))
-
-
-def _cells(route: Route, outputs: int) -> npt.NDArray[np.float64]:
-    """Return the factors of a route's left and right on each output: ``(2, outputs)``."""
-    cells = np.zeros((2, outputs))
-    if len(route.channels) == 1:
-        cells[:, route.channels[0] - 1] = 0.5
-    else:
-        cells[[0, 1], [channel - 1 for channel in route.channels]] = 1.0
-    return cells
-
-
-def _rows(stems: Sequence[str], stem: str) -> slice:
-    first = 2 * stems.index(stem)
-    return slice(first, first + 2)
+def _missing(what: str, name: str, known: Collection[str]) -> SettingsError:
+    close = difflib.get_close_matches(name, known, n=1)
+    there_are = f"it has {', '.join(known)}" if known else "give it one first"
+    way_out = f"try {close[0]}" if close else there_are
+    return SettingsError(f"{what} {printable(name)}; {way_out}")

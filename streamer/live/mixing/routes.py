@@ -26,10 +26,21 @@ from streamer.live.mixing.levels import checked_gain, printable
 MIX: Final = "mix"
 MINUS: Final = "mix-"
 
-_FORM: Final = re.compile(
-    r"(?:(?P<port>.+):)?(?P<source>[^:]+)="
-    r"\s*(?P<channels>[0-9]{1,4}(?:\s*,\s*[0-9]{1,4})*)\s*(?:@(?P<gain>[^@=]*))?"
-)
+_CHANNELS: Final = r"\s*(?P<channels>[0-9]{1,4}(?:\s*,\s*[0-9]{1,4})*)\s*"
+_FORM: Final = re.compile(rf"(?:(?P<port>.+):)?(?P<source>[^:]+)={_CHANNELS}(?:@(?P<gain>[^@=]*))?")
+_PLACE_FORM: Final = re.compile(rf"(?:(?P<port>.+):)?{_CHANNELS}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One or two channels (from 1) of one output; ``port`` is its name, "" is the first one."""
+
+    channels: tuple[int, ...]
+    port: str = ""
+
+    def __str__(self) -> str:
+        channels = ",".join(map(str, self.channels))
+        return f"{self.port}:{channels}" if self.port else channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,8 @@ class Route:
     """One source on one or two channels (from 1) of one output.
 
     ``port`` is the output's name; "" is the first one. ``listener`` says for whom it is, if a scene
-    tells.
+    tells: that listener's own faders act on it, or the desk's where the scene knows no such
+    listener.
     """
 
     source: str
@@ -63,28 +75,41 @@ def parse_route(text: str) -> Route:
         raise SettingsError(
             f"route {printable(text)} must be a source and its channels; try vocals=1,2"
         )
-    channels = tuple(map(int, form["channels"].split(",")))
-    if len(channels) > 2 or len(set(channels)) < len(channels) or 0 in channels:
-        raise SettingsError(
-            f"route {printable(text)} must name one channel (mono) or two different ones, counted "
-            "from 1; try 1,2, and a route of its own for each further pair"
-        )
+    channels = _channels(f"route {printable(text)}", form["channels"])
     gain_db = 0.0 if form["gain"] is None else _gain(text, form["gain"])
     return Route(form["source"].strip(), channels, (form["port"] or "").strip(), gain_db)
 
 
-def default_routes(stems: Sequence[str], ports: Mapping[str, int]) -> tuple[Route, ...]:
+def parse_place(name: str, text: object) -> Place:
+    """Read where something plays: ``[OUTPUT:]CHANNEL[,CHANNEL]``.
+
+    Raises:
+        SettingsError: it has another form.
+    """
+    form = _PLACE_FORM.fullmatch(text.strip()) if isinstance(text, str) else None
+    if not form:
+        raise SettingsError(f'{name}={printable(text)} must be one or two channels; try "1,2"')
+    channels = _channels(f"{name}={printable(text)}", form["channels"])
+    return Place(channels, (form["port"] or "").strip())
+
+
+def default_routes(
+    stems: Sequence[str], ports: Mapping[str, int], others: Sequence[Route] = ()
+) -> tuple[Route, ...]:
     """Return the default routes: a pair of channels for each stem, else all stems on 1,2.
 
-    ``ports`` are output channels by output. An output with one channel gets the mono sum.
+    ``ports`` are output channels by output. An output with one channel gets the mono sum. Where
+    listeners have routes of their own (``others``), all stems are on 1,2, if those are free.
     """
     routes: list[Route] = []
+    taken = {(route.port, channel) for route in others for channel in route.channels}
     for port, outputs in ports.items():
-        own_pairs = outputs >= 2 * len(stems)
+        own_pairs = outputs >= 2 * len(stems) and not others
         for number, stem in enumerate(stems):
             first = 2 * number + 1 if own_pairs else 1
             channels = (first, first + 1) if outputs > 1 else (1,)
-            routes.append(Route(stem, channels, port))
+            if not taken & {(port, channel) for channel in channels}:
+                routes.append(Route(stem, channels, port))
     return tuple(routes)
 
 
@@ -125,6 +150,16 @@ def settle(
 def minus_stem(source: str, stems: Sequence[str]) -> str | None:
     """Return the stem that a source like "mix-vocals" leaves out; None for other sources."""
     return source.removeprefix(MINUS) if source not in stems and source != MIX else None
+
+
+def _channels(name: str, written: str) -> tuple[int, ...]:
+    channels = tuple(map(int, written.split(",")))
+    if len(channels) > 2 or len(set(channels)) < len(channels) or 0 in channels:
+        raise SettingsError(
+            f"{name} must name one channel (mono) or two different ones, counted "
+            "from 1; try 1,2, and a route of its own for each further pair"
+        )
+    return channels
 
 
 def _gain(text: str, written: str) -> float:

@@ -15,6 +15,13 @@
     solo = false
     pan = 0.0
 
+    [listeners.singer]            # a mix of one's own
+    output = "5,6"                # all stems; or routes of that name in [routes]
+    me = "vocals"
+    more_db = 3.0                 # so much louder
+    gain_db = 0.0                 # the level of it all
+    stems.drums = { gain_db = -6.0, mute = false }
+
 Every value may be left out; then it has its default. ``routes`` may also be a plain list.
 """
 
@@ -25,16 +32,25 @@ import json
 import re
 import stat
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias, get_args
 
 from streamer.errors import SettingsError, StemstreamError
 from streamer.files.part import PartFile, sink_errors
-from streamer.live.mixing.levels import checked_gain, checked_pan, checked_switch, printable
-from streamer.live.mixing.mixer import Mixer, Scene, StemState
-from streamer.live.mixing.routes import Route, parse_route
+from streamer.live.mixing.levels import (
+    checked_gain,
+    checked_me,
+    checked_more,
+    checked_pan,
+    checked_switch,
+    printable,
+)
+from streamer.live.mixing.mixer import Mixer
+from streamer.live.mixing.routes import Route, parse_place, parse_route
+from streamer.live.mixing.state import Listener, Scene, Send, StemState
+from streamer.naming import FileName
 from streamer.pipeline.delay import Fallback
 
 _LARGEST_BYTES: Final = 1 << 20
@@ -44,6 +60,15 @@ _CONTROLS: Final = {
     "solo": checked_switch,
     "pan": checked_pan,
 }
+_SEND: Final = {"gain_db": checked_gain, "mute": checked_switch}
+_LISTENER: Final = {
+    "output": parse_place,
+    "gain_db": checked_gain,
+    "me": checked_me,
+    "more_db": checked_more,
+}
+_NOT_IN_NAMES: Final = frozenset("#*,?[]{} ")
+"""What would mean something else in an OSC address."""
 _Stamp: TypeAlias = tuple[int, int, int]
 
 
@@ -64,8 +89,12 @@ class SceneFile:
         Raises:
             SettingsError: it cannot be read, or has a wrong value.
         """
-        self._loaded = self._seen = self._stamp()
+        self.remember()
         return load_scene(self.path)
+
+    def remember(self) -> None:
+        """Take this version of the file for the one that plays: it has just been written."""
+        self._loaded = self._seen = self._stamp()
 
     def changed(self) -> bool:
         """Return whether the file has changed since it was loaded, and not since the last call.
@@ -164,12 +193,15 @@ def dump_scene(scene: Scene) -> str:
     for stem, controls in scene.stems.items():
         lines += ["", f"[stems.{_key(stem)}]"]
         lines += [f"{name} = {_value(getattr(controls, name))}" for name in _CONTROLS]
+    for name, listener in scene.listeners.items():
+        lines += ["", *_listener_lines(f"listeners.{_key(name)}", listener)]
     return "\n".join([*lines, ""])
 
 
 def _scene(values: Mapping[str, Any]) -> Scene:
     _refuse_unknown("", values, [one.name for one in fields(Scene)])
     stems = _table("stems", values.get("stems", {}))
+    listeners = _table("listeners", values.get("listeners", {}))
     fallback = values.get("fallback")
     if fallback is not None and fallback not in get_args(Fallback):
         raise SettingsError(f"fallback={printable(fallback)} must be dry or silence; try dry")
@@ -178,16 +210,51 @@ def _scene(values: Mapping[str, Any]) -> Scene:
         routes=_routes(values["routes"]) if "routes" in values else None,
         master_db=checked_gain("master_db", values.get("master_db", 0.0)),
         fallback=fallback,
+        listeners={checked_listener(name): _listener(name, one) for name, one in listeners.items()},
+    )
+
+
+def checked_listener(name: str) -> str:
+    """Return a listener's name, which stands in addresses too.
+
+    Raises:
+        SettingsError: it cannot.
+    """
+    try:
+        FileName(name)
+    except ValueError as error:
+        raise SettingsError(f"listeners: {error}") from None
+    if _NOT_IN_NAMES & {*name}:
+        raise SettingsError(
+            f"listeners: {printable(name)} must be a name without spaces and any of "
+            f"{''.join(sorted(_NOT_IN_NAMES)).strip()}; rename it"
+        )
+    return name
+
+
+def _listener(name: str, table: Any) -> Listener:
+    place = f"listeners.{printable(name)}"
+    given = dict(_table(place, table))
+    stems = _table(f"{place}.stems", given.pop("stems", {}))
+    return Listener(
+        **_checked(place, given, _LISTENER),
+        stems={
+            stem: Send(**_checked(f"{place}.stems.{printable(stem)}", one, _SEND))
+            for stem, one in stems.items()
+        },
     )
 
 
 def _stem(name: str, table: Any) -> StemState:
+    return StemState(**_checked(name, table, _CONTROLS))
+
+
+def _checked(
+    name: str, table: Any, known: Mapping[str, Callable[[str, object], Any]]
+) -> dict[str, Any]:
     given = _table(name, table)
-    _refuse_unknown(f"{name}.", given, _CONTROLS)
-    checked: dict[str, Any] = {
-        key: _CONTROLS[key](f"{name}.{key}", value) for key, value in given.items()
-    }
-    return StemState(**checked)
+    _refuse_unknown(f"{name}.", given, known)
+    return {key: known[key](f"{name}.{key}", value) for key, value in given.items()}
 
 
 def _routes(values: Any) -> tuple[Route, ...]:
@@ -249,6 +316,18 @@ def _routes_lines(routes: tuple[Route, ...] | None) -> list[str]:
         "[routes]",
         *(f"{_key(name)} = [{', '.join(written)}]" for name, written in by_listener.items()),
     ]
+
+
+def _listener_lines(table: str, listener: Listener) -> Iterator[str]:
+    yield f"[{table}]"
+    if listener.output is not None:
+        yield f"output = {_quoted(str(listener.output))}"
+    yield f"gain_db = {listener.gain_db!r}"
+    yield f"me = {_quoted(listener.me)}"
+    yield f"more_db = {listener.more_db!r}"
+    for stem, send in listener.stems.items():
+        values = ", ".join(f"{name} = {_value(getattr(send, name))}" for name in _SEND)
+        yield f"stems.{_key(stem)} = {{ {values} }}"
 
 
 def _key(name: str) -> str:

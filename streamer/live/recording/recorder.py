@@ -119,7 +119,7 @@ class Recorder:
         # (position in the ring, frames of silence before it): appended before the samples that
         # follow, so a reader of those samples sees the gap. At least one frame follows each.
         self._gaps: deque[tuple[int, int]] = deque()
-        self._next_frame = start_frame
+        self.start_frame = self._next_frame = start_frame
         self._dropped_frames = 0
         self._silent_frames = 0
         self._free_bytes = self._take.free_bytes()
@@ -168,6 +168,15 @@ class Recorder:
             left_seconds=self._free_bytes / self._take.second_bytes,
             failure=self._failure,
         )
+
+    def end(self) -> None:
+        """Have the recorder's own thread finish the files; what comes now is dropped."""
+        self._stop.set()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the files are finished."""
+        return not self._recorder.is_alive()
 
     def close(self, timeout_seconds: float = _CLOSE_SECONDS) -> None:
         """Write the rest and finish the files; a second time does nothing. Never raises.

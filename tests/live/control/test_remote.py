@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from live.support.desk import Desk
 from pythonosc.osc_message_builder import build_msg
 from pythonosc.udp_client import SimpleUDPClient
 
@@ -16,8 +17,7 @@ from streamer.live.control.subscriptions import (
     OscSubscriptions,
     RemoteCounters,
 )
-from streamer.live.mixing.mixer import Mixer, StemState, parse_route
-from streamer.live.mixing.scene import SceneFile
+from streamer.live.mixing.state import StemState
 from streamer.live.status import Meter, Reason, State, Status
 
 STEMS = ["drums", "bass", "other", "vocals"]
@@ -34,17 +34,14 @@ STATUS = Status(
 )
 
 
-class Run:
-    """Controls and a status, as a live run has them."""
+class Run(Desk):
+    """A desk and a status, as a live run has them."""
 
-    def __init__(self):
-        self.mixer = Mixer(STEMS, {"PA": 8}, [parse_route("mix=7,8")])
+    def __init__(self, folder):
+        super().__init__(folder)
         self.status = STATUS
         self.ended = threading.Event()
         self.told = []
-
-    def load_scene(self, path):
-        SceneFile(path).recall(self.mixer)
 
     def quit(self):
         self.ended.set()
@@ -54,8 +51,8 @@ class Run:
 
 
 @pytest.fixture
-def run():
-    return Run()
+def run(tmp_path):
+    return Run(tmp_path)
 
 
 @pytest.fixture

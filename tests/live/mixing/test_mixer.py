@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from streamer.errors import SettingsError
 from streamer.live.mixing.levels import balance, linear
-from streamer.live.mixing.mixer import Mixer, MixState, Scene, StemState, parse_route
-from streamer.live.mixing.routes import MIX, Route, default_routes
+from streamer.live.mixing.mixer import Mixer
+from streamer.live.mixing.routes import MIX, Route, default_routes, parse_route
+from streamer.live.mixing.state import MixState, Scene, StemState
 
 STEMS = ["drums", "bass", "other", "vocals"]
 DRAW = np.random.default_rng(3)

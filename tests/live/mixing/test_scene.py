@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import SettingsError, SinkError
-from streamer.live.mixing.mixer import Mixer, Scene, StemState, parse_route
-from streamer.live.mixing.routes import Route
+from streamer.live.mixing.mixer import Mixer
+from streamer.live.mixing.routes import Route, parse_route
 from streamer.live.mixing.scene import SceneFile, dump_scene, load_scene, save_scene
+from streamer.live.mixing.state import Scene, StemState
 
 BAND = """
 master_db = -3

@@ -1,0 +1,179 @@
+"""The scenes of a run: those of one folder, by name, and the one that is followed while it plays.
+
+A name is a `streamer.naming.FileName`, never a path: nothing outside the folder can be reached by
+it. A scene is one file, ``NAME.toml``, written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Final
+
+from streamer.errors import SettingsError
+from streamer.files.part import sink_errors, stands
+from streamer.live.mixing.levels import printable
+from streamer.live.mixing.mixer import Mixer
+from streamer.live.mixing.scene import SceneFile, save_scene
+from streamer.naming import FileName
+
+ENDING: Final = ".toml"
+MOST_SCENES: Final = 256
+"""How many a list shows: it goes to every remote."""
+
+
+class SceneFolder:
+    """Recalls and saves the scenes of a mixer. Any thread may call any method.
+
+    The folder need not exist until the first scene is saved.
+    """
+
+    def __init__(self, folder: Path, mixer: Mixer) -> None:
+        self.folder = folder
+        self._mixer = mixer
+        self._followed: SceneFile | None = None
+        self._names: tuple[str, ...] = ()
+        # one at a time: a disk may be slow, and two saves of one name must not mix
+        self._busy = threading.Lock()
+        self._list()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The scenes in the folder, as of the last look: this does not touch the disk."""
+        return self._names
+
+    @property
+    def current(self) -> str:
+        """The name of the scene that was recalled or saved last; "" is none."""
+        followed = self._followed
+        return followed.path.stem if followed and followed.path.parent == self.folder else ""
+
+    def recall(self, name: object) -> None:
+        """Recall a scene by its name, and follow its file from now on.
+
+        Raises:
+            SettingsError: there is none of that name, or it is wrong; nothing changes.
+        """
+        checked = _checked(name)
+        with self._busy:
+            self._list()
+            self._check_there(checked)
+            self._follow_now(SceneFile(self._path(checked)))
+
+    def load(self, path: str) -> None:
+        """Recall the scene in a file, and follow the file from now on.
+
+        Raises:
+            SettingsError: it is wrong; nothing changes.
+        """
+        with self._busy:
+            self._follow_now(SceneFile(path))
+
+    def save(self, name: object) -> None:
+        """Save the present mix under a name, and follow its file from now on.
+
+        Raises:
+            SettingsError: it is no name.
+            SinkError: it cannot be written; the file before stays.
+        """
+        checked = _checked(name)
+        with self._busy:
+            path = self._path(checked)
+            save_scene(path, self._mixer.scene())
+            self._written(path)
+            self._list()
+
+    def rename(self, old: object, new: object) -> None:
+        """Give a scene another name.
+
+        Raises:
+            SettingsError: one is no name, there is no such scene, or the new name is taken.
+            SinkError: the folder cannot be written.
+        """
+        before, after = _checked(old), _checked(new)
+        with self._busy:
+            self._list()
+            self._check_there(before)
+            path, target = self._path(before), self._path(after)
+            # where large and small letters are the same, a scene may change them
+            if stands(target) and not target.samefile(path):
+                raise SettingsError(
+                    f"scene={printable(new)} must be a name that no scene has yet; try another"
+                )
+            with sink_errors(target):
+                path.rename(target)
+            if self._followed is not None and self._followed.path == path:
+                self._written(target)
+            self._list()
+
+    def follow(self) -> str | None:
+        """Recall the followed scene again if its file has changed; return one sentence to show.
+
+        It waits for nobody: while a scene is saved, it looks the next time.
+        """
+        if not self._busy.acquire(blocking=False):
+            return None
+        try:
+            self._list()
+            return self._followed.follow(self._mixer) if self._followed is not None else None
+        finally:
+            self._busy.release()
+
+    def _follow_now(self, scene: SceneFile) -> None:
+        scene.recall(self._mixer)
+        self._followed = scene
+
+    def _written(self, path: Path) -> None:
+        """Follow a file that holds what plays."""
+        scene = SceneFile(path)
+        scene.remember()
+        self._followed = scene
+
+    def _path(self, name: FileName) -> Path:
+        return self.folder / f"{name}{ENDING}"
+
+    def _check_there(self, name: FileName) -> None:
+        if name not in self._names:
+            close = difflib.get_close_matches(name, self._names, n=1)
+            there_are = f"it has {', '.join(self._names[:8])}" if self._names else "save one first"
+            way_out = f"try {close[0]}" if close else there_are
+            raise SettingsError(f"the folder has no scene {printable(name)}; {way_out}")
+
+    def _list(self) -> None:
+        try:
+            found = [path.stem for path in self.folder.iterdir() if path.suffix == ENDING]
+        except OSError:  # there is none yet, or it may not be read: then there are no scenes
+            found = []
+        names = sorted(filter(_is_name, found), key=lambda name: (name.casefold(), name))
+        self._names = tuple(names[:MOST_SCENES])
+
+
+def user_folder() -> Path:
+    """Return the folder for the scenes of a user who named no other."""
+    try:
+        home = Path.home()
+    except RuntimeError:  # as in some containers
+        return Path("scenes")
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / "stemstream" / "scenes"
+    named = Path(os.environ.get("XDG_DATA_HOME", ""))
+    data = named if named.is_absolute() else home / ".local" / "share"
+    return data / "stemstream" / "scenes"
+
+
+def _checked(name: object) -> FileName:
+    try:
+        return FileName(name)
+    except ValueError as error:
+        raise SettingsError(f"scene={error}") from None
+
+
+def _is_name(name: str) -> bool:
+    try:
+        FileName(name)
+    except ValueError:
+        return False
+    return True
