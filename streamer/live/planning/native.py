@@ -4,7 +4,9 @@ A device calls once a block: it hands over what it recorded, and takes what it p
 both happen in the same call. So a hop is full at a call, and its stems are wanted at a later one:
 
 - of a hop, only what a block lacks of it is waited for: a block that holds a hop brings it whole;
-- the model has until a call to compute: whole blocks.
+- the model has until a call to compute: whole blocks;
+- where the device has another rate than the model, no block brings just a hop, and hop and stems
+  wait for what the filters look ahead (`streamer.live.realtime.hop_resampler`).
 
 Two streams call at any time: then the output's block, and what its filter looks ahead, come on top.
 So do the blocks that a sound server brings at once.
@@ -22,6 +24,7 @@ from streamer.live.planning.plan import (
     PlanRequest,
     frames_up,
 )
+from streamer.live.realtime.hop_resampler import frames_ahead
 from streamer.models.calibration import WindowTiming
 from streamer.models.separator import Stride
 
@@ -40,13 +43,17 @@ def keeps_up(request: PlanRequest, timing: WindowTiming) -> bool:
 def native_draft(request: PlanRequest, timing: WindowTiming) -> LivePlan:
     """Return the plan with the least delay for windows that bring one hop.
 
-    The budget is what the slowest hops take, but at most a hop: then the next is due. The devices
-    run at the model's rate.
+    The budget is what the slowest hops take, but at most a hop: then the next is due.
     """
     stride, path, rate = _stride(request), request.path, request.samplerate
-    hop_frames, block_frames = stride.new_frames(timing.window_frames), path.block_frames
+    block_frames, model_rate = path.block_frames, request.model_samplerate
+    hop_frames = stride.new_frames(timing.window_frames)
+    lookahead_frames = -(-stride.lookahead_frames * rate // model_rate)
+    resampling_frames = frames_ahead(rate, model_rate)
+    resampling_frames += -(-frames_ahead(model_rate, rate) * rate // model_rate)
+    waiting_frames = most_behind(request, hop_frames) - lookahead_frames - resampling_frames
     compute_frames = frames_up((timing.p99_seconds / MOST_LOAD + WAKE_SECONDS) * rate)
-    compute_frames = min(compute_frames, hop_frames)
+    compute_frames = min(compute_frames, hop_frames * rate // model_rate)
     overhead_frames = path.fade_frames
     overhead_frames += path.burst_blocks * block_frames
     if path.streams == "one":
@@ -54,15 +61,34 @@ def native_draft(request: PlanRequest, timing: WindowTiming) -> LivePlan:
     else:
         overhead_frames += block_frames + FILTER_FRAMES
     delay = DelayBudget(
-        hop_frames=hop_frames - math.gcd(hop_frames, block_frames),
-        lookahead_frames=stride.lookahead_frames,
+        hop_frames=max(waiting_frames, 0),
+        lookahead_frames=lookahead_frames,
         compute_frames=compute_frames,
         overhead_frames=overhead_frames,
-        resampling_frames=0,
+        resampling_frames=resampling_frames,
         device_input_frames=frames_up(path.input_latency_seconds * rate),
         device_output_frames=frames_up(path.output_latency_seconds * rate),
     )
     return LivePlan(request, timing, hop_frames, stride.lookahead_frames, 0, delay)
+
+
+def most_behind(request: PlanRequest, hop_frames: int) -> int:
+    """Return how far behind the input the stems are at most just after a block, in its frames, if
+    computing took no time.
+
+    From ``captured`` frames `streamer.live.realtime.hop_resampler.frames_made` makes those that
+    hops are cut from, and from the stems of these hops those that are given. Of all that, only the
+    rest of the division by a hop differs from block to block: it goes in steps of ``step``, so the
+    largest is known.
+    """
+    rate, model_rate = request.samplerate, request.model_samplerate
+    common = math.gcd(rate, model_rate)
+    up, down = model_rate // common, rate // common
+    ahead, ahead_back = frames_ahead(rate, model_rate), frames_ahead(model_rate, rate)
+    step = math.gcd(request.path.block_frames * up, hop_frames * down)
+    rest = hop_frames * down - step + (down - 1 - ahead * up) % step
+    stems_behind = _stride(request).lookahead_frames + ahead_back
+    return ahead + ((stems_behind - 1) * down + rest + 1) // up
 
 
 def _stride(request: PlanRequest) -> Stride:

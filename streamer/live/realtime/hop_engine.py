@@ -26,6 +26,7 @@ from ringbuffer import Ring
 from streamer.audio import Samples
 from streamer.live.realtime import hop_loop, priority
 from streamer.live.realtime.callbacks import LOG_RING
+from streamer.live.realtime.hop_resampler import can_convert, conversion, frames_ahead
 from streamer.live.realtime.port import Record
 from streamer.live.realtime.ports import CapturePort, PlaybackPort
 from streamer.live.realtime.run_clock import SYSTEM_CLOCK, RunClock
@@ -78,9 +79,9 @@ class HopModel:
 
 def can_run(bag: Bag, samplerate: int) -> bool:
     """Return whether the loop can run a model on devices of that rate: one network, in stereo, on
-    the backend ``native``, at its own rate.
+    the backend ``native``.
     """
-    return _separator(bag) is not None and bag.samplerate == samplerate
+    return _separator(bag) is not None and can_convert(samplerate, bag.samplerate)
 
 
 def _separator(bag: Bag) -> NativeStreamSeparator | None:
@@ -110,7 +111,7 @@ class HopEngine:
         network = model.separator.network
         self._network, self._memory, self._room = network, begin(network), workspace(network)
         rings = [port.stem_ring for port in ports] + ([tap] if tap is not None else [])
-        self._buffers = _make_buffers(model, rings)
+        self._buffers = _make_buffers(model, capture.samplerate, rings)
         self._log = np.zeros(1, LOG_RING)
         self._records = np.zeros(LOG_HOPS, hop_loop.HOP_LOG)
         self._log["capacity"], self._log["records"] = LOG_HOPS, self._records.ctypes.data
@@ -182,22 +183,30 @@ class HopEngine:
         return records
 
 
-def _make_buffers(model: HopModel, rings: Sequence[Ring]) -> hop_loop.Buffers:
+def _make_buffers(model: HopModel, samplerate: int, rings: Sequence[Ring]) -> hop_loop.Buffers:
     stride, stems = model.separator.stride, len(model.separator.names)
     size, kept = stride.hop_frames, stride.hop_frames + stride.lookahead_frames
-    given = len(model.recipe)
+    given, carried = len(model.recipe), CHANNELS * stems + 1
+    model_rate = model.separator.samplerate
+    # the first hop takes as much more as its filter looks ahead
+    most = -(-size * samplerate // model_rate) + frames_ahead(samplerate, model_rate) + 1
     return hop_loop.Buffers(
+        there=conversion(samplerate, model_rate, CHANNELS, most),
+        back=conversion(model_rate, samplerate, carried, size),
+        captured=_room(most, CHANNELS),
         fresh=_room(size, CHANNELS),
-        mix=_room(kept, CHANNELS),
         gains=_room(kept, 1) + 1,
         past=_room(hop_loop.CONTEXT_HOPS + 1, size, CHANNELS),
         frames=_room(size, CHANNELS),
         stems=_room(stems, size, CHANNELS),
         mirrored=_room(stems, min(EDGE_FRAMES, size), CHANNELS),
         gaps=_room(size),
+        leveled=_room(size, carried),
+        carried=_room(most, carried),
+        mix=_room(most, CHANNELS),
         recipe=np.ascontiguousarray(model.recipe, np.float32),
-        rows=_room(size, CHANNELS * given + 1),
-        empty=_room(size, CHANNELS * given + 1),
+        rows=_room(most, CHANNELS * given + 1),
+        empty=_room(most, CHANNELS * given + 1),
         targets=np.array([[ring.header_address, ring.data_address] for ring in rings], np.int64),
         averages=np.zeros(2),
         averaging_frames=np.array([SLOW_SECONDS, FAST_SECONDS]) * model.separator.samplerate,

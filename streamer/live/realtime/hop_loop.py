@@ -7,7 +7,11 @@ what it works on. Unlike `callbacks` this is called by no device, so it may slee
 
 ::
 
-    frames -> level -> hop of the network -> edges of gaps -> level back -> recipe -> clip -> rings
+    frames -> model's rate -> level -> hop of the network -> edges of gaps -> level back
+           -> devices' rate -> recipe -> clip -> rings
+
+Its own positions are at the model's rate; those of the rings are at the devices', as those of the
+arrays whose first length is n.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from ringbuffer import ring_end_at, ring_read_at, ring_write_at
+from ringbuffer import ring_end_at, ring_peek_at, ring_release_at, ring_write_at
 from ringbuffer.atomics import int64_at, load_acquire, store_release
 from ringbuffer.compiled import compiled
 from streamer.audio import Samples
@@ -28,6 +32,13 @@ from streamer.live.realtime.callbacks import (
     playback_at,
     seconds_now,
     soft_clip,
+)
+from streamer.live.realtime.hop_resampler import (
+    Conversion,
+    frames_made,
+    frames_needed,
+    make,
+    take,
 )
 from streamer.models.backends.native_network import State, Workspace, forget, hop
 from streamer.models.backends.native_weights import NativeNetwork
@@ -88,20 +99,26 @@ _WRITTEN, _READ = (8 * (LOG_RING.names or ()).index(name) for name in ("written"
 class Buffers(NamedTuple):
     """What the loop works in; made, and touched, by `hop_engine`.
 
-    The hop is h frames, the lookahead l, a multiple of it; of the network's s stems n are given.
+    The hop is h frames, the lookahead l, a multiple of it; of the network's s stems g are given. A
+    hop is at most n frames at the devices' rate.
     """
 
+    there: Conversion  # from the devices' rate, 2 channels
+    back: Conversion  # to the devices' rate, 2 s + 1 channels
+    captured: Samples  # (n, 2): what is new for the hop
     fresh: Samples  # (h, 2): the hop as it was captured
-    mix: Samples  # (l + h, 2): what was captured up to it
     gains: Samples  # (l + h, 1): the level that went on these frames
     past: Samples  # (CONTEXT_HOPS + 1, h, 2): hops with the level on, by their numbers
     frames: Samples  # (h, 2): what the network is given
     stems: Samples  # (s, h, 2): what it gives
     mirrored: Samples  # (s, edge, 2): the last of that, backwards
     gaps: Samples  # (h, ): how much of each frame is missing
-    recipe: Samples  # (n, s + 1): how much of each stem, and of the mix, is in each that is given
-    rows: Samples  # (h, 2 n + 1): what goes to the rings
-    empty: Samples  # (h, 2 n + 1): a gap
+    leveled: Samples  # (h, 2 s + 1): the stems with the level off, and the gaps
+    carried: Samples  # (n, 2 s + 1): the same at the devices' rate
+    mix: Samples  # (n, 2): what was captured with it
+    recipe: Samples  # (g, s + 1): how much of each stem, and of the mix, is in each that is given
+    rows: Samples  # (n, 2 g + 1): what goes to the rings
+    empty: Samples  # (n, 2 g + 1): a gap
     targets: NDArray[np.int64]  # (rings, 2): header and data of each
     averages: NDArray[np.float64]  # (2, )
     averaging_frames: NDArray[np.float64]  # (2, )
@@ -128,7 +145,8 @@ def do_hops(
     state, size = s[0], b.fresh.shape[0]
     done = 0
     while load_acquire(b.orders.ctypes.data + STOP * _ORDER_BYTES) == 0:
-        waiting = (ring_end_at(state.capture_header) - state.position) // size
+        captured = ring_end_at(state.capture_header)
+        waiting = (frames_made(b.there, captured) - state.position) // size
         if waiting > 0:
             _do_hop(network, memory, room, b, s, waiting)
             done += 1
@@ -161,28 +179,38 @@ def _do_hop(
         outcome = SKIPPED
     else:
         outcome = _hear(network, memory, room, b, s, number)
-    frame = first - (b.mix.shape[0] - size)  # the stems lag by the lookahead
+    frame = first - (b.gains.shape[0] - size)  # the stems lag by the lookahead
     state.position = first + size
     if frame < 0:
         return
     if outcome == MADE and frame < state.valid_frame:
         outcome = FAILED
     _mark_gap(b, s, outcome != MADE)
-    _fill_rows(b, s)
-    _give(b, frame)
-    _log(s, frame, outcome, seen, began)
+    _take_level_off(b)
+    begin, end = frames_made(b.back, frame), frames_made(b.back, frame + size)
+    take(b.back, b.leveled, size)
+    make(b.back, frame + size, begin, b.carried, end - begin)
+    _fill_rows(b, s, begin, end - begin)
+    _give(b, begin, end - begin)
+    _log(s, max(frame - b.back.ahead, 0), outcome, seen, began)
 
 
 @compiled(inlined=True)
 def _take_in(b: Buffers, s: NDArray[np.void]) -> None:
-    """Take the next hop from the capture ring, and put the level on."""
+    """Take the next hop from the capture ring, and put the level on.
+
+    It stays in the ring: a part of it is the mix that goes with the stems, later.
+    """
     state, size = s[0], b.fresh.shape[0]
-    lookahead = b.mix.shape[0] - size
-    ring_read_at(state.capture_header, state.capture_data, b.fresh.ctypes.data, size)
+    lookahead = b.gains.shape[0] - size
+    begin = frames_needed(b.there, state.position)
+    end = frames_needed(b.there, state.position + size)
+    into = b.captured.ctypes.data
+    ring_peek_at(state.capture_header, state.capture_data, begin, into, end - begin)
+    take(b.there, b.captured, end - begin)
+    make(b.there, end, state.position, b.fresh, size)
     for frame in range(lookahead):
         b.gains[frame, 0] = b.gains[frame + size, 0]
-        for channel in range(2):
-            b.mix[frame, channel] = b.mix[frame + size, channel]
     gains = b.gains[lookahead:]
     if state.levels != 0:
         running_gain(b.fresh, gains, b.averages, b.averaging_frames, state.position)
@@ -192,7 +220,6 @@ def _take_in(b: Buffers, s: NDArray[np.void]) -> None:
     past = b.past[state.position // size % b.past.shape[0]]
     for frame in range(size):
         for channel in range(2):
-            b.mix[lookahead + frame, channel] = b.fresh[frame, channel]
             past[frame, channel] = b.fresh[frame, channel] * gains[frame, 0]
 
 
@@ -255,19 +282,32 @@ def _mark_gap(b: Buffers, s: NDArray[np.void], gap: bool) -> None:
 
 
 @compiled(inlined=True)
-def _fill_rows(b: Buffers, s: NDArray[np.void]) -> None:
-    """Take the level off, and make of the network's stems those that are given."""
-    state = s[0]
-    given, sources = b.recipe.shape[0], b.recipe.shape[1] - 1
-    knee = np.float32(state.knee)
-    for frame in range(b.rows.shape[0]):
-        gain, wet = b.gains[frame, 0], np.float32(1.0) - b.gaps[frame]
+def _take_level_off(b: Buffers) -> None:
+    stems = b.stems.shape[0]
+    for frame in range(b.leveled.shape[0]):
+        for stem in range(stems):
+            for channel in range(2):
+                sample = b.stems[stem, frame, channel] / b.gains[frame, 0]
+                b.leveled[frame, 2 * stem + channel] = sample
+        b.leveled[frame, 2 * stems] = b.gaps[frame]
+
+
+@compiled(inlined=True)
+def _fill_rows(b: Buffers, s: NDArray[np.void], begin: int, frames: int) -> None:
+    """Make of the network's stems, and of the mix that was captured with them, those given."""
+    state, given, sources = s[0], b.recipe.shape[0], b.recipe.shape[1] - 1
+    ring_peek_at(state.capture_header, state.capture_data, begin, b.mix.ctypes.data, frames)
+    ring_release_at(state.capture_header, begin + frames)
+    knee, whole = np.float32(state.knee), np.float32(1.0)
+    for frame in range(frames):
+        gap = b.carried[frame, 2 * sources]  # a filter rings a little over its edges
+        wet = whole - min(max(gap, np.float32(0.0)), whole)
         for channel in range(2):
             mix = b.mix[frame, channel] * wet
             for one in range(given):
                 sample = b.recipe[one, sources] * mix
                 for source in range(sources):
-                    sample += b.recipe[one, source] * (b.stems[source, frame, channel] / gain)
+                    sample += b.recipe[one, source] * b.carried[frame, 2 * source + channel]
                 if state.clip == CLIP_SOFT:
                     sample = soft_clip(sample, knee)
                 elif state.clip == CLIP_CLAMP:
@@ -277,19 +317,19 @@ def _fill_rows(b: Buffers, s: NDArray[np.void]) -> None:
 
 
 @compiled(inlined=True)
-def _give(b: Buffers, frame: int) -> None:
+def _give(b: Buffers, begin: int, frames: int) -> None:
     """Write the rows to each ring at their position; see `streamer.live.realtime.feed`."""
-    size = b.rows.shape[0]
+    size = b.empty.shape[0]
     for number in range(b.targets.shape[0]):
         header, data = b.targets[number, 0], b.targets[number, 1]
         end = ring_end_at(header)
-        while end < frame:
-            written = ring_write_at(header, data, b.empty.ctypes.data, min(size, frame - end))
+        while end < begin:
+            written = ring_write_at(header, data, b.empty.ctypes.data, min(size, begin - end))
             if written == 0:
                 break
             end += written
-        if end == frame:
-            ring_write_at(header, data, b.rows.ctypes.data, size)
+        if end == begin:
+            ring_write_at(header, data, b.rows.ctypes.data, frames)
 
 
 @compiled(inlined=True)

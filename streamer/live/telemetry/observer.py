@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -29,7 +28,7 @@ class Observer:
         self._streams = streams
         self._names = names
         self._main = next(iter(streams.ports.values()))
-        self._rate = request.samplerate / request.model_samplerate
+        self._rates = request.samplerate, request.model_samplerate
         self.latency = LatencyLog(request.samplerate, plan.delay_seconds)
         self._stamps = Stamps(self.latency, request.samplerate, request.model_samplerate)
         self._converters = [ConverterDelay(request.samplerate) for _ in range(2)]
@@ -50,7 +49,8 @@ class Observer:
         self._count_load(job)
         if job.separate is leave_out:
             return False
-        first_frame = math.floor(job.window.start_frame * self._rate)
+        samplerate, model_samplerate = self._rates
+        first_frame = -(-job.window.start_frame * samplerate // model_samplerate)
         played_to, given_at = job.played_to, job.ended_at
         if played_to is None:  # its stems came into the rings just now
             played_to, given_at = self._main.counters().position, now
@@ -67,7 +67,7 @@ class Observer:
         return self._main.early
 
     def _count_load(self, job: WindowJob) -> None:
-        hop_seconds = job.window.schedule.hop_frames * self._rate / self._streams.samplerate
+        hop_seconds = job.window.schedule.hop_frames / self._rates[1]
         weight = min(1.0, hop_seconds / LOAD_SECONDS) if self.load else 1.0
         self.load += weight * (job.compute_seconds / hop_seconds - self.load)
         if job.separate is not leave_out:

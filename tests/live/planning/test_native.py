@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from streamer.errors import SettingsError
-from streamer.live.planning.native import keeps_up
+from streamer.live.planning.native import keeps_up, most_behind
 from streamer.live.planning.plan import FILTER_FRAMES, DevicePath, PlanRequest
 from streamer.live.planning.solver import solve
+from streamer.live.realtime.hop_resampler import conversion
 from streamer.models.calibration import WindowTiming
 from streamer.models.separator import Stride
 
@@ -20,10 +22,10 @@ def timing(p50_seconds=0.001, p99_seconds=0.002):
     return WindowTiming(STRIDE.window_frames(1), p50_seconds, p99_seconds)
 
 
-def request(latency_seconds=None, **path):
+def request(latency_seconds=None, samplerate=RATE, **path):
     return PlanRequest(
         "rt",
-        RATE,
+        samplerate,
         RATE,
         latency_seconds,
         stride=STRIDE,
@@ -54,6 +56,30 @@ def test_the_budget_is_at_most_a_hop_however_busy_the_machine_was_when_it_was_ti
     delay = solve(request(block_frames=512), [timing(p99_seconds=0.1)]).delay
     assert delay.frames / RATE <= 0.032
     assert delay.compute_frames == 512
+
+
+@pytest.mark.parametrize("rate", [32000, 44100, 48000, 88200, 96000])
+@pytest.mark.parametrize("stride", [STRIDE, Stride(64, 128), Stride(128, 0)], ids=str)
+def test_the_delay_is_no_frame_longer_or_shorter_than_blocks_hops_and_filters_make_it(rate, stride):
+    there, back = conversion(rate, RATE, 1, 1), conversion(RATE, rate, 1, 1)
+    hop_frames = stride.hop_frames
+    for block_frames in (64, 100, 512, 1024, 1764):
+        # from block to block there are no more differences than these
+        blocks = np.arange(100, 100 + hop_frames * there.down)
+        captured = blocks * block_frames
+        hops = -((there.ahead - captured) * there.up // there.down) // hop_frames
+        stems = hops * hop_frames - stride.lookahead_frames
+        behind = captured + (back.ahead - stems) * back.up // back.down
+        planned = PlanRequest(
+            "rt", rate, RATE, stride=stride, path=DevicePath(block_frames=block_frames)
+        )
+        assert most_behind(planned, hop_frames) == max(behind)
+
+
+def test_at_another_rate_both_filters_cost_1600_us_in_all():
+    plan = solve(request(block_frames=64, samplerate=48000), [timing()])
+    assert plan.delay.resampling_frames == 38 + 39
+    assert plan.delay.frames == 554 + 558 + 77 + 192 + FADE_FRAMES
 
 
 def test_two_streams_cost_a_block_and_what_the_filter_looks_ahead():

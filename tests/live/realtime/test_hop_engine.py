@@ -253,7 +253,8 @@ def test_on_a_thread_it_makes_the_same_and_ends_when_it_is_told_to(bag):
     np.testing.assert_allclose(stems, staged.of_a_file(signal)[:, : stems.shape[1]], atol=1e-5)
 
 
-def test_it_runs_one_network_on_the_native_backend_at_its_own_rate(bag, tiny_bag):
+def test_it_runs_one_network_on_the_native_backend_at_rates_with_a_filter(bag, tiny_bag):
     assert can_run(bag, RATE)
-    assert not can_run(bag, 48000)
+    assert can_run(bag, 48000)
+    assert not can_run(bag, 8000)
     assert not can_run(tiny_bag, RATE)
