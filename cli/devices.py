@@ -1,8 +1,9 @@
-"""`stemstream devices`: the sound devices that `stemstream live` can use."""
+"""`stemstream devices`: the sound devices and MIDI ports that `stemstream live` can use."""
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated
 
@@ -10,23 +11,39 @@ import typer
 from rich.table import Table
 
 from cli.terminal import output, tell
+from streamer.errors import StemstreamError
+from streamer.live.control.midi.ports import MidiPort, RtMidiPorts
 from streamer.live.devices.device import Device
 from streamer.live.devices.portaudio import PortAudioBackend
+from streamer.live.devices.portaudio_library import quiet_libraries
 
 
 def devices(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="print them as JSON", metavar="")] = False,
 ) -> None:
-    """List sound devices; --input and --output take an index, a name, or HOSTAPI:NAME."""
+    """List sound devices and MIDI ports.
+
+    --input and --output take an index, a name, or HOSTAPI:NAME; --midi takes a part of a name.
+    """
     found = PortAudioBackend().devices()
     if as_json:
         typer.echo(json.dumps([asdict(device) for device in found], indent=2))
-    elif found:
+        return
+    if found:
         output.print(_table(found))
         tell("> is the default input, < the default output; latencies are for small blocks")
     else:
         tell("there is no sound device; plug one in or start a sound server, then see doctor")
+    for port in _midi_ports():
+        typer.echo(f"MIDI {port}")
+
+
+def _midi_ports() -> list[MidiPort]:
+    """Return the MIDI ports; none where there is no MIDI, which --midi says."""
+    with quiet_libraries(), suppress(StemstreamError):
+        return RtMidiPorts().ports()
+    return []
 
 
 def _table(found: list[Device]) -> Table:

@@ -6,6 +6,7 @@
     left right      select a stem                   m s          mute or solo the selected one
     up down         its gain, by 1 dB               + = -        the master gain
     d               dry                             q            quit
+    l               learn: the next key says which control, then a MIDI controller's is moved
 
 Shift with a number is another sign on every keyboard; those of the usual Latin layouts are known,
 and ``s`` works on all.
@@ -27,6 +28,7 @@ from enum import Enum, auto
 from types import TracebackType
 from typing import Any, Final, Self
 
+from streamer.errors import StemstreamError
 from streamer.live.control.controls import Controls
 from streamer.live.mixing.levels import MAX_DB, OFF_DB
 
@@ -44,6 +46,7 @@ class Act(Enum):
     GAIN = auto()
     MASTER = auto()
     DRY = auto()
+    LEARN = auto()
     QUIT = auto()
 
 
@@ -70,6 +73,7 @@ KEYS: Final[Mapping[str, Action]] = {
     **dict.fromkeys("+=", Action(Act.MASTER, step=1)),  # = is + without shift
     **dict.fromkeys("-_", Action(Act.MASTER, step=-1)),
     "d": Action(Act.DRY),
+    "l": Action(Act.LEARN),
     "q": Action(Act.QUIT),
 }
 """What each key does, by the key as `KeyDecoder` names it."""
@@ -81,6 +85,7 @@ class Keyboard:
     def __init__(self, controls: Controls) -> None:
         self._controls = controls
         self._place = 0
+        self._learning = False
 
     @property
     def selected(self) -> str:
@@ -93,10 +98,17 @@ class Keyboard:
         if action is None:
             return ""
         mixer = self._controls.mixer
+        if self._learning and action.act is not Act.SELECT:
+            self._learning = False
+            if action.act is not Act.QUIT:
+                return self._learn(action)
         match action.act:
             case Act.QUIT:
                 self._controls.quit()
                 return "quit"
+            case Act.LEARN:
+                self._learning = True
+                return "learn: press the key of a control"
             case Act.DRY:
                 mixer.set_dry(not mixer.state.dry)
                 return "dry" if mixer.state.dry else "stems"
@@ -105,6 +117,28 @@ class Keyboard:
                 return f"master {shown_db(mixer.state.master_db)}"
             case _:
                 return self._press_stem(action)
+
+    def _learn(self, action: Action) -> str:
+        """Have a MIDI controller learn what a key acts on."""
+        if action.act is Act.LEARN:
+            return "learn: nothing"
+        place = self._place if action.stem is None else action.stem
+        if place >= len(self._controls.mixer.stems):
+            return ""
+        stem = self._controls.mixer.stems[place]
+        addresses = {
+            Act.MASTER: "/master/gain",
+            Act.DRY: "/dry",
+            Act.MUTE: f"/stem/{stem}/mute",
+            Act.SOLO: f"/stem/{stem}/solo",
+            Act.GAIN: f"/stem/{stem}/gain",
+        }
+        address = addresses[action.act]
+        try:
+            self._controls.learn(address)
+        except StemstreamError as error:
+            return str(error)
+        return f"learn: move a knob or press a button for {address}"
 
     def _press_stem(self, action: Action) -> str:
         mixer = self._controls.mixer

@@ -15,6 +15,7 @@ from rich.table import Table
 from cli.screen import line, show, tell_all
 from cli.terminal import console, output, tell
 from streamer.errors import DeviceError
+from streamer.live.control.midi.link import open_link
 from streamer.live.control.remote import Remote
 from streamer.live.devices.moves import watching
 from streamer.live.devices.portaudio import PortAudioBackend
@@ -86,6 +87,17 @@ def _open_ports(session: LiveSession, stack: ExitStack, said: SimpleQueue[str]) 
         )
         stack.enter_context(remote)
         tell(f"OSC listens on {shown(*remote.address)}")
+    if settings.midi is not None:
+        link = open_link(
+            session,
+            session.status,
+            query=settings.midi,
+            path=settings.midi_map,
+            tell=said.put,
+        )
+        session.learn_with(link.learn)
+        stack.enter_context(link)
+        tell_all(said)
     if settings.metrics is not None:
         server = MetricsServer(
             session.status, session.latency(), port=settings.metrics, host=settings.host

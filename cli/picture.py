@@ -160,6 +160,7 @@ def _keys(stems: int) -> list[str]:
         "arrows select, gain",
         "+ - master",
         "d dry",
+        "l learn",
         "q quit",
     ]
 

@@ -280,6 +280,8 @@ HARMFUL = {
         "report",
         "osc",
         "metrics",
+        "midi",
+        "midi_map",
         "host",
     ],
     "eval": [],

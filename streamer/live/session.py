@@ -27,6 +27,7 @@ from typing import Self
 import numpy as np
 
 from streamer.arguments import check_kind
+from streamer.errors import SettingsError
 from streamer.live.control.controls import Transport
 from streamer.live.devices.device import AudioBackend
 from streamer.live.engine import Engine
@@ -89,6 +90,10 @@ def engine_for(parts: RunParts) -> Engine:
     return NativeEngine(parts) if native else WindowEngine(parts)
 
 
+def _no_controller(_address: str) -> None:
+    raise SettingsError("there is no MIDI controller to learn; name its port with --midi")
+
+
 class LiveSession:
     """One live run. It is what keys and remotes control (`live.control.controls.Controls`).
 
@@ -118,6 +123,7 @@ class LiveSession:
         self._turns = Turns(lambda: not self._stopped, self.quit)
         self._closed = False
         self._status = Status(model=prepared.bag.name, samplerate=self.streams.samplerate)
+        self._learn: Callable[[str], None] = _no_controller
         self._clock = clock
         self._began = clock()
 
@@ -260,6 +266,19 @@ class LiveSession:
     def transport(self) -> Transport | None:
         """The file that is played; None where a device is taken in."""
         return None
+
+    def learn_with(self, learn: Callable[[str], None]) -> None:
+        """Give it what lets a controller learn an address."""
+        self._learn = learn
+
+    def learn(self, address: str) -> None:
+        """Let the control of a MIDI controller that is moved next move this address from then on.
+
+        Raises:
+            SettingsError: there is no controller, or no such address.
+            DeviceError: the controller is gone.
+        """
+        self._learn(address)
 
     def load_scene(self, path: str) -> None:
         """Recall a scene, and follow its file from now on.

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, model_validator
 
-from streamer.checked import MOST_COUNT, guarded, harmless
+from streamer.checked import MOST_COUNT, Name, guarded, harmless
 from streamer.pipeline.delay import Fallback
 from streamer.sentences import ConflictError
 from streamer.settings import StreamNumber, StreamSettings
@@ -199,7 +199,26 @@ class LiveSettings(StreamSettings):
         description="port for Prometheus; 0 takes a free one and says which",
         examples=[9100],
     )
+    midi: Name | None = guarded(
+        None,
+        panel="Run",
+        unit="PORT",
+        description="MIDI controller to mix with, by a part of its port's name",
+        examples=["nano"],
+    )
+    midi_map: Path | None = guarded(
+        None,
+        panel="Run",
+        unit="FILE",
+        description="which of its controls moves what (TOML); what is learned is kept in it",
+    )
     host: str = guarded("127.0.0.1", panel="Run", description="address that both ports are open on")
+
+    @model_validator(mode="after")
+    def _fit_midi(self) -> Self:
+        if self.midi_map is not None and self.midi is None:
+            raise ConflictError("{midi_map} is for a controller; name its port with {midi}")
+        return self
 
     @model_validator(mode="after")
     def _fit_excerpt(self) -> Self:

@@ -41,6 +41,24 @@ def test_numbers_mute_and_shifted_numbers_solo(run):
     assert press(run, "!") == ["drums no longer solo"]
 
 
+def test_the_key_after_l_is_what_a_controller_learns_and_does_nothing_else(run):
+    before = run.mixer.state
+    told = press(
+        run, "l", "right", "up", "l", "4", "l", "!", "l", "+", "l", "d", "l", "l", "l", "q"
+    )
+    assert run.learned == [
+        "/stem/bass/gain",
+        "/stem/vocals/mute",
+        "/stem/drums/solo",
+        "/master/gain",
+        "/dry",
+    ]
+    assert told[2] == "learn: move a knob or press a button for /stem/bass/gain"
+    assert run.mixer.state == before
+    assert run.ended == 1
+    assert press(run, "l", "l", "d")[-1] == "dry"
+
+
 @pytest.mark.parametrize("row", ["!@#$%^", '!"£$%^', '!"§$%&', '!"·$%&'])
 def test_shifted_numbers_on_several_keyboards(row):
     assert [KEYS[sign].stem for sign in row] == list(range(6))

@@ -6,6 +6,7 @@
     ADDRESS                   answers the present one
     /scene/save NAME          /scene/rename OLD NEW    /scene/list             /scene PATH
     /status                   answers /status/state, /status/delay_seconds, ...
+    /midi/learn ADDRESS       the MIDI control that is moved next moves this value from then on
     /subscribe [PORT]         controls, status and meters from now on (`subscriptions`)
     /unsubscribe [PORT]       ends that
     /quit
@@ -41,6 +42,7 @@ _ACTS: Final = (
     "/scene/list",
     "/scene/save",
     "/scene/rename",
+    "/midi/learn",
     "/subscribe",
     "/unsubscribe",
 )
@@ -112,6 +114,8 @@ class Commands:
                 scenes.save(*_texts(address, args, "the name of a scene"))
             case "/scene/rename":
                 scenes.rename(*_texts(address, args, "the old name of a scene", "the new one"))
+            case "/midi/learn":
+                self._controls.learn(*_texts(address, args, "the address of a value"))
             case _:
                 raise self._unknown(address)
         return []

@@ -76,5 +76,8 @@ class Controls(Protocol):
     def load_scene(self, path: str) -> None:
         """Recall another scene; if it is wrong, raise SettingsError and change nothing."""
 
+    def learn(self, address: str) -> None:
+        """Let a MIDI controller learn: the control that is moved next moves this address."""
+
     def quit(self) -> None:
         """End the run."""

@@ -7,8 +7,6 @@ it. A scene is one file, ``NAME.toml``, written whole or not at all.
 from __future__ import annotations
 
 import difflib
-import os
-import sys
 import threading
 from pathlib import Path
 from typing import Final
@@ -19,6 +17,7 @@ from streamer.live.mixing.levels import printable
 from streamer.live.mixing.mixer import Mixer
 from streamer.live.mixing.scene import SceneFile, save_scene
 from streamer.naming import FileName
+from streamer.own_files import own_folder
 
 ENDING: Final = ".toml"
 MOST_SCENES: Final = 256
@@ -153,15 +152,7 @@ class SceneFolder:
 
 def user_folder() -> Path:
     """Return the folder for the scenes of a user who named no other."""
-    try:
-        home = Path.home()
-    except RuntimeError:  # as in some containers
-        return Path("scenes")
-    if sys.platform == "darwin":
-        return home / "Library" / "Application Support" / "stemstream" / "scenes"
-    named = Path(os.environ.get("XDG_DATA_HOME", ""))
-    data = named if named.is_absolute() else home / ".local" / "share"
-    return data / "stemstream" / "scenes"
+    return own_folder("scenes") or Path("scenes")
 
 
 def _checked(name: object) -> FileName:

@@ -51,9 +51,13 @@ class Desk:
         self.recorder = Switch()
         self.transport = Switch(on=True) if song else None
         self.ended = 0
+        self.learned: list[str] = []
 
     def load_scene(self, path: str) -> None:
         self.scenes.load(path)
+
+    def learn(self, address: str) -> None:
+        self.learned.append(address)
 
     def quit(self) -> None:
         self.ended += 1

@@ -1,0 +1,32 @@
+"""Learning: which control does a hand move? Pure.
+
+A fader or knob has to move by some steps, since one that lies still may tremble by one. A button
+only has to be pressed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from streamer.live.control.midi.scale import scale_of
+from streamer.live.control.midi.signals import FULL, Event, Signal
+
+_MOVED: Final = 3 / FULL
+
+
+class Learning:
+    """Waits for the control that is to move an address."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._is_switch = scale_of(address) is None
+        self._began: dict[Signal, float] = {}
+
+    def feed(self, event: Event) -> bool:
+        """Return whether this move is of the control that is meant."""
+        if self._is_switch:
+            return event.pressed
+        if event.signal.kind == "note":  # a key is no fader
+            return False
+        began = self._began.setdefault(event.signal, event.place)
+        return abs(event.place - began) >= _MOVED

@@ -1,0 +1,201 @@
+"""A MIDI controller and a run: one thread that asks the port and lights the lamps.
+
+::
+
+    with open_link(session, session.status, query="nano", tell=print) as link: ...
+
+The port is asked every `POLL_SECONDS`, the values every `NEWS_SECONDS`. A controller that goes is
+looked for every `LOOK_SECONDS`; the sound never waits for it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from streamer.errors import DeviceError, StemstreamError
+from streamer.live.control.commands import Commands
+from streamer.live.control.controls import Controls
+from streamer.live.control.midi.controller_map import (
+    ControllerMap,
+    load_map,
+    ready_map,
+    save_map,
+)
+from streamer.live.control.midi.ports import MidiPort, MidiPorts, RtMidiPorts, find_port
+from streamer.live.control.midi.signals import read
+from streamer.live.control.midi.surface import Surface
+from streamer.live.control.osc import Message
+from streamer.live.status import Status
+from streamer.own_files import own_folder
+from streamer.words import counted
+
+POLL_SECONDS: Final = 0.005
+NEWS_SECONDS: Final = 0.05
+LOOK_SECONDS: Final = 1.0
+
+
+class MidiLink:
+    """A controller that is opened, lost, and opened again.
+
+    Args:
+        surface: does what the messages say.
+        ports: the ports of the machine.
+        port: the controller's.
+        tell: called with a sentence that a person should know.
+
+    Raises:
+        DeviceError: the port cannot be opened.
+    """
+
+    def __init__(
+        self, surface: Surface, ports: MidiPorts, port: MidiPort, tell: Callable[[str], None]
+    ) -> None:
+        self._surface, self._ports, self._tell = surface, ports, tell
+        self.port = port
+        self._connection = ports.open(port)
+        self._lost = False
+        self._next_news = self._next_look = -math.inf
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="stemstream-midi", daemon=True)
+
+    def learn(self, address: str) -> None:
+        """Let the next control that is moved move this address. From any thread.
+
+        Raises:
+            SettingsError: there is no such address.
+            DeviceError: the controller is not there.
+        """
+        if self._lost:
+            raise DeviceError(f"MIDI port {self.port.name!r} is gone; plug it in, and learn again")
+        self._surface.learn(address)
+
+    def step(self, now: float) -> None:
+        """Do what there is to do now; the thread calls it every `POLL_SECONDS`."""
+        if not self._lost:
+            for message in self._connection.received():
+                event = read(message)
+                if event is not None:
+                    self._surface.receive(event)
+            if now >= self._next_news:
+                self._next_news = now + NEWS_SECONDS
+                for message in self._surface.news():
+                    self._connection.send(message)
+        if now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            self._look()
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Put the lamps out and let the controller go."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        if not self._lost:
+            for message in self._surface.dark():
+                self._connection.send(message)
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        while not self._stop.wait(POLL_SECONDS):
+            self.step(time.monotonic())
+
+    def _look(self) -> None:
+        """See whether the controller is there, and open it when it comes back."""
+        if not self._lost and not self._connection.there():
+            self._lost = True
+            self._connection.close()
+            self._tell(f"MIDI: {self.port.name} is gone; it is used again when it is back")
+        elif self._lost:
+            same = (one for one in self._ports.ports() if _is_same(one, self.port))
+            port = next(same, None)
+            if port is not None:
+                self._come_back(port)
+
+    def _come_back(self, port: MidiPort) -> None:
+        try:
+            self._connection = self._ports.open(port)
+        except DeviceError:  # it is not ready yet; the next look tries again
+            return
+        self._lost, self.port = False, port
+        self._surface.begin()
+        self._tell(f"MIDI: {port.name} is back")
+
+
+def open_link(
+    controls: Controls,
+    status: Callable[[], Status],
+    *,
+    query: str,
+    path: Path | None = None,
+    ports: MidiPorts | None = None,
+    tell: Callable[[str], None],
+) -> MidiLink:
+    """Open the controller that ``query`` names, with the map for it.
+
+    ``path`` is the map's file; None: the one in the user's folder, where there is one, else the
+    ready map for the port. What is learned is kept in that file.
+
+    Raises:
+        SettingsError: the map is wrong, or python-rtmidi is not installed.
+        DeviceError: there is no such port, or it cannot be opened.
+    """
+    ports = RtMidiPorts() if ports is None else ports
+    port = find_port(ports.ports(), query)
+    file = path or own_map(port)
+    found = file is not None and file.exists()
+    controller = load_map(file) if found and file is not None else ready_map(port.name)
+    named = str(file) if found else "the ready map"
+    if controller is None:
+        controller, named = ControllerMap(), "no map yet: learn its controls with key l"
+    commands = Commands(controls, status)
+
+    def keep(learned: ControllerMap) -> None:
+        try:
+            if file is None:
+                raise DeviceError("the user has no home folder; try --midi-map")
+            save_map(file, learned)
+        except StemstreamError as error:
+            tell(f"MIDI: what was learned is not kept: {error}")
+
+    surface = Surface(
+        lambda address, args: commands.act(Message(address, args)),
+        commands.readings,
+        controller,
+        tell=tell,
+        keep=keep,
+    )
+    link = MidiLink(surface, ports, port, tell)
+    tell(f"MIDI: {port.name}, {counted(len(controller.controls), 'control')} ({named})")
+    return link
+
+
+def own_map(port: MidiPort) -> Path | None:
+    """Return the file in the user's folder for a controller; None: there is no such folder."""
+    folder = own_folder("midi")
+    return folder and folder / f"{re.sub(r'[^A-Za-z0-9]+', '-', port.lasting).strip('-')}.toml"
+
+
+def _is_same(one: MidiPort, other: MidiPort) -> bool:
+    return (one.api, one.lasting) == (other.api, other.lasting)

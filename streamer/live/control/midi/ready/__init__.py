@@ -1,0 +1,1 @@
+"""Ready maps of controllers, by the names of their ports."""

@@ -1,0 +1,152 @@
+"""A controller that comes and goes, on ports that are a double."""
+
+from __future__ import annotations
+
+import pytest
+
+from streamer.errors import DeviceError
+from streamer.live.control.midi.controller_map import Binding, ControllerMap
+from streamer.live.control.midi.link import LOOK_SECONDS, MidiLink
+from streamer.live.control.midi.ports import MidiPort, find_port
+from streamer.live.control.midi.signals import Signal
+from streamer.live.control.midi.surface import Surface
+
+NANO = MidiPort("ALSA", "nanoKONTROL2:nanoKONTROL2 _ CTRL 24:0")
+
+
+class Controller:
+    """An opened controller that remembers."""
+
+    def __init__(self):
+        self.waiting, self.sent = [], []
+        self.plugged, self.closed = True, False
+
+    def received(self):
+        found, self.waiting = self.waiting, []
+        return found
+
+    def there(self):
+        return self.plugged
+
+    def send(self, message):
+        self.sent.append(message)
+
+    def close(self):
+        self.closed = True
+
+
+class Ports:
+    """Ports whose controllers are plugged in and out by the test."""
+
+    def __init__(self, *ports):
+        self.named, self.opened, self.refuses = list(ports), [], False
+
+    def ports(self):
+        return self.named
+
+    def open(self, port):
+        if self.refuses:
+            raise DeviceError(f"MIDI port {port.name!r} cannot be opened")
+        self.opened.append(Controller())
+        return self.opened[-1]
+
+
+@pytest.fixture
+def values():
+    return {"/dry": 0, "/master/gain": 0.0}
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+@pytest.fixture
+def ports():
+    return Ports(NANO)
+
+
+@pytest.fixture
+def link(values, told, ports):
+    surface = Surface(
+        lambda address, args: values.update({address: args[0]}),
+        lambda: values,
+        ControllerMap(
+            {
+                Signal("cc", 46): Binding("/dry", lamp=(127, 0)),
+                Signal("cc", 7): Binding("/master/gain"),
+            }
+        ),
+        tell=told.append,
+        keep=told.append,
+    )
+    return MidiLink(surface, ports, NANO, told.append)
+
+
+def test_messages_move_values_and_values_light_lamps(link, ports, values):
+    (controller,) = ports.opened
+    controller.waiting = [b"\xf8", b"\xb0\x2e\x7f", b"\xc0\x01"]
+    link.step(0.0)
+    assert values["/dry"] == 1
+    assert controller.sent == [b"\xb0\x2e\x7f"]
+
+
+def test_a_controller_that_goes_and_comes_is_told_once_each_and_lit_again(
+    link, ports, values, told
+):
+    link.step(0.0)
+    ports.opened[0].plugged = False
+    for look in range(1, 4):
+        ports.named = []
+        link.step(look * LOOK_SECONDS)
+    assert ports.opened[0].closed
+    assert told == [f"MIDI: {NANO.name} is gone; it is used again when it is back"]
+    with pytest.raises(DeviceError, match="is gone; plug it in"):
+        link.learn("/dry")
+    values["/dry"] = 1
+    back = MidiPort("ALSA", NANO.name.replace("24:0", "28:0"))
+    ports.named, ports.refuses = [MidiPort("ALSA", "Midi Through 14:0"), back], True
+    link.step(4 * LOOK_SECONDS)  # it is there, but not ready yet
+    ports.refuses = False
+    link.step(5 * LOOK_SECONDS)
+    link.step(5 * LOOK_SECONDS + 0.1)
+    assert told[1:] == [f"MIDI: {back.name} is back"]
+    assert ports.opened[1].sent == [b"\xb0\x2e\x7f"]
+
+
+def test_the_lamps_are_out_when_the_run_is_over(link, ports, values):
+    values["/dry"] = 1
+    with link:
+        pass
+    assert ports.opened[0].sent[-1] == b"\xb0\x2e\x00"
+    assert ports.opened[0].closed
+
+
+# which port ------------------------------------------------------------------------------------
+
+
+def test_a_wrong_port_lists_those_there_are():
+    there = [NANO, MidiPort("JACK", "a2j:keys"), MidiPort("JACK", "a2j:keys 2")]
+    assert find_port(there, "NANO") is NANO
+    assert find_port(there, "jack:a2j:keys") is there[1]
+    with pytest.raises(
+        DeviceError, match="there is no MIDI port named 'akai'; try one of: ALSA:na"
+    ):
+        find_port(there, "akai")
+    with pytest.raises(
+        DeviceError, match="several MIDI ports for 'keys'; try one of: JACK:a2j:key"
+    ):
+        find_port(there, "keys")
+    with pytest.raises(DeviceError, match="nor any; plug a controller in"):
+        find_port([], "akai")
+
+
+def test_a_port_that_two_apis_have_is_that_of_the_first():
+    assert find_port([NANO, MidiPort("JACK", NANO.name)], "nano") is NANO
+
+
+def test_the_way_back_of_a_port_has_the_same_lasting_name():
+    taken = MidiPort("JACK", "Midi-Bridge:nanoKONTROL2 1:(capture_0) CTRL")
+    back = MidiPort("JACK", "Midi-Bridge:nanoKONTROL2 1:(playback_0) CTRL")
+    assert taken.lasting == back.lasting
+    assert MidiPort("Windows", "nano 0").lasting == MidiPort("Windows", "nano 3").lasting
