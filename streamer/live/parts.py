@@ -85,7 +85,8 @@ class RunParts:
         observer = Observer(streams, names, plan)
         player = None
         if prepared.source is not None:
-            player = Player(prepared.source, streams.capture, settings)
+            virtual = clock.virtual is not None
+            player = Player(prepared.source, streams.capture, settings, in_place=virtual)
         mixer = _make_mixer(settings, names, streams.ports)
         end = RunEnd(settings.duration, rate, player)
         return cls(

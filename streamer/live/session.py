@@ -206,8 +206,8 @@ class LiveSession:
         self.quit()
         with ExitStack() as stack:  # each, whatever becomes of the others; the last one first
             stack.callback(self.engine.close)
-            if (source := self._parts.prepared.source) is not None:
-                stack.callback(source.close)
+            if (player := self._parts.player) is not None:
+                stack.callback(player.close)
             stack.callback(self._parts.recording.close)
             stack.callback(self.streams.close)
             self._turns.join()
@@ -265,7 +265,7 @@ class LiveSession:
     @property
     def transport(self) -> Transport | None:
         """The file that is played; None where a device is taken in."""
-        return None
+        return self._parts.player
 
     def learn_with(self, learn: Callable[[str], None]) -> None:
         """Give it what lets a controller learn an address."""

@@ -47,8 +47,8 @@ class Transport(Protocol):
     def playing(self) -> bool:
         """Whether it goes on, or holds its position."""
 
-    def play(self, on: object) -> None:
-        """Go on, or pause; raise SettingsError if that is no switch."""
+    def set_playing(self, on: bool) -> None:
+        """Go on, or hold the position."""
 
     def seek(self, seconds: object) -> None:
         """Go to a second of the song; raise SettingsError if it has no such."""

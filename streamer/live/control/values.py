@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from streamer.live.control.controls import Controls, Transport
-from streamer.live.mixing.levels import MAX_DB, OFF_DB
+from streamer.live.mixing.levels import MAX_DB, OFF_DB, checked_switch
 from streamer.live.mixing.state import MixState
 from streamer.live.status import Status
 
@@ -132,10 +132,10 @@ class ControlTree:
             yield f"{place}/stem/{stem}/mute", send("switch", stem, "mute")
 
     def _transport(self, transport: Transport) -> Iterator[tuple[str, Value]]:
-        yield (
-            "/transport/play",
-            Value("switch", lambda _: int(transport.playing), transport.play),
-        )
+        def play(on: object) -> None:
+            transport.set_playing(checked_switch("play", on))
+
+        yield "/transport/play", Value("switch", lambda _: int(transport.playing), play)
         yield (
             "/transport/position",
             Value("seconds", lambda _: self._status().song_seconds or 0.0, transport.seek),

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Iterator
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator
 
 import numpy as np
 
 from streamer.audio import Samples
+from streamer.errors import SettingsError
 from streamer.files import Source
+from streamer.live.devices.song_time import SongTime
+from streamer.live.realtime.callbacks import FADE_FRAMES
 from streamer.live.realtime.ports import CapturePort
 from streamer.live.settings import LiveSettings
 from streamer.pipeline.channels import to_model
 from streamer.pipeline.fifo import Fifo
 from streamer.pipeline.resample import make_resampler
+from streamer.sentences import shown
 
 BLOCK_FRAMES = 8192
 KEPT_SECONDS = 60
@@ -28,44 +35,157 @@ class Player:
     again; silence follows. ``length_seconds`` is the length of the whole song. At first it is the
     stated length (None: not stated); after reading to the end it is exact.
 
+    While it is paused, and until the reading has come to the place where it is to go on, it feeds
+    silence. It fades out before and in after, so nothing clicks. The search for such a place has a
+    thread of its own, unless ``in_place``. Any thread may call `set_playing` and `seek`; the other
+    methods are for the engine's.
+
     Raises:
         SourceError: the file cannot be read.
     """
 
-    def __init__(self, source: Source, capture: CapturePort, settings: LiveSettings) -> None:
+    def __init__(
+        self,
+        source: Source,
+        capture: CapturePort,
+        settings: LiveSettings,
+        *,
+        in_place: bool = False,
+    ) -> None:
         self._capture = capture
         self._source = source
+        self._resampler = settings.resampler
         self._loop = settings.loop
-        self._start_seconds = settings.start
-        self._start_frame = round(settings.start * source.samplerate)
-        self._part_frames: int | None = None
+        self._in_place = in_place
+        self._begin_seconds, self._end_seconds = settings.start, settings.end
+        self._begin_frame = round(settings.start * source.samplerate)
+        self._end_frame = sys.maxsize
         if settings.end is not None:
-            self._part_frames = round(settings.end * source.samplerate) - self._start_frame
+            self._end_frame = round(settings.end * source.samplerate)
+        self._time = SongTime(capture.samplerate, settings.start, loop=settings.loop)
         self._kept: list[Samples] = []
-        self._pass_seconds: float | None = None
-        self._queue = Fifo()
-        self._blocks = self._stereo(settings)
+        self._touched = False
+        self._queue, self._tail = Fifo(), Fifo()
+        self._wanted, self._playing = True, True
+        self._seeks: deque[float] = deque(maxlen=1)
+        self._search: _Search | None = None
+        self._fade_left = 0
+        self._blocks = self._stereo(self._begin_frame)
         self.length_seconds = source.seconds
         self.fed_frames = 0
         self.end_frame: int | None = None
         self._read()  # before the devices run: it takes time to reach the start
 
+    @property
+    def playing(self) -> bool:
+        """Whether it goes on, or holds its position."""
+        return self._wanted
+
+    def set_playing(self, on: bool) -> None:
+        """Go on, or hold the position."""
+        self._wanted = on
+
+    def seek(self, seconds: object) -> None:
+        """Go to a second of the song, paused or not.
+
+        Raises:
+            SettingsError: the part that is played has no such second, or the song comes through a
+                pipe.
+        """
+        if not self._source.rewindable:
+            raise SettingsError("the song comes through a pipe, which cannot go back; play a file")
+        end = self._end_seconds if self._end_seconds is not None else self.length_seconds
+        number = seconds if isinstance(seconds, int | float) else math.nan
+        if isinstance(seconds, bool) or not self._begin_seconds <= number <= (end or math.inf):
+            until = f"and {end:.1f}" if end else "and the end"
+            raise SettingsError(
+                f"position={shown(seconds)} must be between {self._begin_seconds:g} {until}, in "
+                f"seconds of the song; try {self._begin_seconds:g}"
+            )
+        self._seeks.append(float(number))
+
     def play(self, until_frame: int) -> None:
         """Feed the file up to that frame of the stream."""
+        self._obey()
         while self.fed_frames < until_frame:
-            if not self._queue.frames and not self._read():
-                self._queue.push(np.zeros((until_frame - self.fed_frames, 2), np.float32))
-            frames = min(until_frame - self.fed_frames, self._queue.frames)
-            self._capture.feed(self._queue.pop(frames))
-            self.fed_frames += frames
+            block = self._next(until_frame - self.fed_frames)
+            self._capture.feed(block)
+            self.fed_frames += len(block)
 
     def song_seconds(self, frame: float) -> float:
         """Return the second of the song at that frame of the stream."""
-        seconds = max(0.0, frame / self._capture.samplerate)
-        once = self._pass_seconds
-        if once:  # else it is still in the first pass, or the file is empty
-            seconds = seconds % once if self._loop else min(seconds, once)
-        return self._start_seconds + seconds
+        return self._time.seconds(frame)
+
+    def close(self) -> None:
+        """Close the file; a search for a place in it is waited for."""
+        if self._search is not None:
+            self._search.wait()
+        self._source.close()
+
+    def _obey(self) -> None:
+        """Do what was asked for since the last time."""
+        if self._wanted != self._playing:
+            self._playing = self._wanted
+            if self._search is None:
+                self._turn()
+        if self._search is not None and self._search.done:
+            self._queue.push(self._search.found())
+            self._search = None
+            if self._playing:
+                self._turn()
+        if self._seeks and self._search is None:
+            self._go_to(self._seeks.popleft())
+
+    def _turn(self) -> None:
+        """Go on or hold, from the frame that is fed next."""
+        if self._playing:
+            self._fade_left = FADE_FRAMES
+        else:
+            self._fade_out()
+        self._time.turn(self._free_frame, moving=self._playing)
+
+    @property
+    def _free_frame(self) -> int:
+        """The first frame of the stream for which nothing is chosen yet."""
+        return self.fed_frames + self._tail.frames
+
+    def _go_to(self, seconds: float) -> None:
+        if self._playing:
+            self._fade_out()
+        self._time.turn(self._free_frame, seconds=seconds, moving=False)
+        self._queue, self.end_frame = Fifo(), None
+        frame = round(seconds * self._source.samplerate)
+        self._blocks.close()
+        self._blocks = self._stereo(frame)
+        self._search = _Search(self._blocks, in_place=self._in_place)
+
+    def _fade_out(self) -> None:
+        """Let what plays now end in a ramp."""
+        while self._queue.frames < FADE_FRAMES and self._read():
+            pass
+        frames = min(self._queue.frames, FADE_FRAMES)
+        if frames and not self._tail.frames:
+            ramp = (1 - np.arange(1, frames + 1) / frames).astype(np.float32)
+            self._tail.push(self._faded_in(self._queue.pop(frames)) * ramp[:, np.newaxis])
+
+    def _next(self, frames: int) -> Samples:
+        """Return the next frames, at most so many."""
+        if self._tail.frames:
+            return self._tail.pop(min(frames, self._tail.frames))
+        if not self._playing or self._search is not None or not self._has_more():
+            return np.zeros((frames, 2), np.float32)
+        return self._faded_in(self._queue.pop(min(frames, self._queue.frames)))
+
+    def _faded_in(self, block: Samples) -> Samples:
+        if not self._fade_left:
+            return block
+        left = self._fade_left - np.arange(len(block))
+        self._fade_left = max(0, self._fade_left - len(block))
+        gains = np.clip(1 - left / FADE_FRAMES, 0, 1).astype(np.float32)
+        return block * gains[:, np.newaxis]
+
+    def _has_more(self) -> bool:
+        return self._queue.frames > 0 or self._read()
 
     def _read(self) -> bool:
         """Read on; return False if the file has ended for good."""
@@ -75,35 +195,40 @@ class Player:
             self._queue.push(block)
             if self._queue.frames:
                 return True
-        self.end_frame = self.fed_frames
+        self.end_frame = self._free_frame + self._queue.frames
         return False
 
-    def _stereo(self, settings: LiveSettings) -> Iterator[Samples]:
+    def _stereo(self, begin_frame: int) -> Generator[Samples, None, None]:
         """Yield the sound to play, in stereo and at the rate of the device."""
         rate = self._source.samplerate
-        resampler = make_resampler(rate, self._capture.samplerate, 2, settings.resampler)
+        resampler = make_resampler(rate, self._capture.samplerate, 2, self._resampler)
         while True:
-            frames = 0
-            for block in self._kept or self._part():
-                frames += len(block)
+            frame = begin_frame
+            for block in self._part(begin_frame):
+                frame += len(block)
                 yield resampler.feed(block)
-            if self._part_frames is None:
-                self.length_seconds = (self._start_frame + frames) / rate
-            self._pass_seconds = frames / rate
-            if not self._loop or not frames:
+            if self._end_seconds is None:
+                self.length_seconds = frame / rate
+            self._time.part_seconds = (frame - self._begin_frame) / rate
+            if not self._loop or frame == self._begin_frame:
                 break
+            begin_frame = self._begin_frame
         yield resampler.flush()
 
-    def _part(self) -> Iterator[Samples]:
-        """Yield the part once, in stereo, and keep it if it is short."""
-        if self._start_frame:
-            self._source.seek(self._start_frame)
-        elif self._pass_seconds is not None:
+    def _part(self, begin_frame: int) -> Iterator[Samples]:
+        """Yield the part once from a frame on, in stereo; keep it if it is whole and short."""
+        if self._kept:
+            yield from _from_frame(self._kept, begin_frame - self._begin_frame)
+            return
+        if begin_frame:
+            self._source.seek(begin_frame)
+        elif self._touched:
             self._source.reopen()
-        left = sys.maxsize if self._part_frames is None else self._part_frames
+        self._touched = True
+        left = self._end_frame - begin_frame
         kept: list[Samples] = []
         kept_frames = 0
-        for block in self._source.blocks(BLOCK_FRAMES):
+        for block in self._source.blocks(BLOCK_FRAMES) if left else ():
             stereo = to_model(block[:left], 2)
             left -= len(stereo)
             kept_frames += len(stereo)
@@ -112,5 +237,47 @@ class Player:
             yield stereo
             if not left:
                 break
-        if self._loop and sum(map(len, kept)) == kept_frames:
+        whole = begin_frame == self._begin_frame and sum(map(len, kept)) == kept_frames
+        if self._loop and whole:
             self._kept = kept
+
+
+class _Search:
+    """Brings the reading of a file to a place, which may take as long as reading up to there."""
+
+    def __init__(self, blocks: Iterator[Samples], *, in_place: bool) -> None:
+        self._blocks = blocks
+        self._first: Samples = np.zeros((0, 2), np.float32)
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="song search", daemon=True)
+        if in_place:
+            self._run()
+        else:
+            self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._first = next(self._blocks, self._first)
+        except Exception as error:  # raised again in the thread that asked for the place
+            self._error = error
+
+    @property
+    def done(self) -> bool:
+        return not self._thread.is_alive()
+
+    def found(self) -> Samples:
+        """Return the first block there, or none at the end; raise what went wrong."""
+        if self._error is not None:
+            raise self._error
+        return self._first
+
+    def wait(self) -> None:
+        if self._thread.ident is not None:
+            self._thread.join()
+
+
+def _from_frame(blocks: list[Samples], frame: int) -> Iterator[Samples]:
+    for block in blocks:
+        if frame < len(block):
+            yield block[max(frame, 0) :]
+        frame -= len(block)

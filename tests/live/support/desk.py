@@ -26,8 +26,8 @@ class Switch:
     def switch(self, on: object) -> None:
         self.on = checked_switch("record", on)
 
-    def play(self, on: object) -> None:
-        self.playing = checked_switch("transport.play", on)
+    def set_playing(self, on: bool) -> None:
+        self.playing = on
 
     def seek(self, seconds: object) -> None:
         assert isinstance(seconds, int | float)

@@ -1,0 +1,215 @@
+"""A file that is played: pause, go on, seek; each by its address, and what is heard of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from live.support.staging import Run, begun, card, noise_source, running, speakers, tone
+from support.doubles import RATE, noise
+
+from streamer.audio import Samples
+from streamer.errors import SettingsError
+from streamer.files import open_source
+from streamer.live.control.commands import Commands
+from streamer.live.control.osc import Message
+from streamer.live.devices.player import Player
+from streamer.live.realtime.callbacks import FADE_FRAMES
+from streamer.live.realtime.ports import CapturePort
+from streamer.live.settings import LiveSettings
+from streamer.live.status import Reason, State
+from streamer.testing.virtual_device import VirtualDevice
+
+BLOCK = 512
+
+
+def song(folder: Path, signal: Samples) -> str:
+    path = folder / "song.wav"
+    soundfile.write(path, signal, RATE, subtype="FLOAT")
+    return str(path)
+
+
+def send(run: Run, address: str, *args: object) -> list[Message]:
+    return Commands(run.session, run.session.status).act(Message(address, args))
+
+
+def value(run: Run, address: str) -> object:
+    [answer] = send(run, address)
+    return answer.args[0]
+
+
+def heard(run: Run, output: VirtualDevice) -> Samples:
+    """What came out from the first frame of the stream on."""
+    return output.heard(0, output.heard_frames)[begun() + run.announced_frames :, :2]
+
+
+def sounding(out: Samples) -> list[slice]:
+    """The stretches between silences that are longer than a fade."""
+    loud = np.flatnonzero(out.any(1))
+    cuts = np.flatnonzero(np.diff(loud) > FADE_FRAMES)
+    starts, ends = [loud[0], *loud[cuts + 1]], [*loud[cuts], loud[-1]]
+    return [slice(start, end + 1) for start, end in zip(starts, ends, strict=True)]
+
+
+def test_a_pause_holds_the_position_and_no_frame_is_lost(tmp_path: Path) -> None:
+    signal = noise(4 * RATE)
+    output = speakers()
+    with running([output], input=song(tmp_path, signal), route=["drums=1,2"]) as run:
+        run.advance(1)
+        send(run, "/transport/play", 0)
+        assert value(run, "/transport/play") == 0
+        run.advance(2)
+        held = value(run, "/transport/position")
+        run.advance(1)
+        assert value(run, "/transport/position") == held
+        send(run, "/transport/play", 1)
+        run.advance(2)
+        assert value(run, "/transport/position") == pytest.approx(held + 2, abs=0.6)
+        out = heard(run, output)
+    before, after = sounding(out)
+    length = before.stop - before.start
+    assert held == pytest.approx(length / RATE, abs=1e-3)
+    np.testing.assert_allclose(
+        out[before][:-FADE_FRAMES], signal[: length - FADE_FRAMES], atol=1e-6
+    )
+    rest = out[after.start + FADE_FRAMES : after.start + RATE]
+    first = round(held * RATE) + FADE_FRAMES
+    found = [
+        shift
+        for shift in (-1, 0, 1)
+        if np.allclose(rest, signal[first + shift :][: len(rest)], atol=1e-6)
+    ]
+    assert len(found) == 1
+
+
+def test_pausing_and_seeking_do_not_click(tmp_path: Path) -> None:
+    smooth = tone(6)
+    output = speakers()
+    with running([output], input=song(tmp_path, smooth), route=["drums=1,2"]) as run:
+        for address, one in (
+            ("/transport/play", 0),
+            ("/transport/play", 1),
+            ("/transport/position", 3.1007),
+            ("/transport/position", 1.3),
+        ):
+            run.advance(0.5)
+            send(run, address, one)
+        run.advance(1.5)
+        out = heard(run, output)
+    steepest = np.abs(np.diff(smooth[:, 0])).max() + 0.4 / FADE_FRAMES
+    assert np.abs(np.diff(out, axis=0)).max() <= 1.01 * steepest
+    assert len(sounding(out)) >= 2
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_seek_goes_to_the_frame_and_the_position_says_so(tmp_path: Path, paused: bool) -> None:
+    signal = noise(4 * RATE)
+    output = speakers()
+    with running([output], input=song(tmp_path, signal), route=["drums=1,2"]) as run:
+        run.advance(1)
+        send(run, "/transport/play", int(not paused))
+        send(run, "/transport/position", 2.5)
+        run.advance(1)
+        if paused:
+            assert value(run, "/transport/position") == 2.5
+            send(run, "/transport/play", 1)
+        run.advance(run.session.delay_seconds + 0.5)
+        told = value(run, "/transport/position")
+        out = heard(run, output)
+        run.advance(3)
+        status = run.session.status()
+    assert (status.reason, status.song_seconds) == (Reason.SOURCE_ENDED, 4)
+    piece = out[-RATE // 4 :]
+    at = next(
+        first
+        for first in range(round(2.4 * RATE), len(signal) - len(piece))
+        if np.allclose(signal[first : first + len(piece)], piece, atol=1e-6)
+    )
+    assert told == pytest.approx((at + len(piece)) / RATE, abs=0.06 + BLOCK / RATE)
+
+
+def test_a_seek_back_from_the_end_goes_on(tmp_path: Path) -> None:
+    path = song(tmp_path, noise(2 * RATE))
+    with running([speakers()], input=path, route=["drums=1,2"]) as run:
+        run.advance(2)  # all of it is fed, the last of it is not heard yet
+        send(run, "/transport/position", 0.5)
+        run.advance(1)
+        assert run.session.status().state is State.RUNNING
+        run.advance(2)
+        assert run.session.status().reason is Reason.SOURCE_ENDED
+
+
+def test_a_loop_goes_on_after_a_seek(tmp_path: Path) -> None:
+    part = {"start": 1, "end": 2, "loop": True, "route": ["drums=1,2"]}
+    with running([speakers()], input=song(tmp_path, noise(3 * RATE)), **part) as run:
+        run.advance(0.5)
+        send(run, "/transport/position", 1.75)
+        run.advance(run.session.delay_seconds + 1)
+        assert value(run, "/transport/position") == pytest.approx(1.75, abs=0.1)
+        for wrong in (0.5, 2.5):
+            with pytest.raises(SettingsError, match=r"must be between 1 and 2\.0, in seconds"):
+                send(run, "/transport/position", wrong)
+
+
+@pytest.mark.parametrize("wrong", [-1, 4.1, float("nan"), float("inf"), "soon", True, None])
+def test_a_place_that_the_song_has_not_is_refused(tmp_path: Path, wrong: object) -> None:
+    with running([speakers()], input=song(tmp_path, noise(4 * RATE))) as run:
+        with pytest.raises(SettingsError, match=r"must be between 0 and 4\.0, in seconds of the"):
+            send(run, "/transport/position", wrong)
+        run.advance(0.5)
+        assert run.session.status().state is State.RUNNING
+
+
+def test_a_device_that_is_taken_in_has_no_transport() -> None:
+    with running([card(noise_source())]) as run:
+        assert run.session.transport is None
+        with pytest.raises(SettingsError, match="is no address here"):
+            send(run, "/transport/play", 0)
+
+
+class SlowSource:
+    """A source whose reading after a seek waits until it is let go."""
+
+    def __init__(self, inner: object) -> None:
+        self._inner = inner
+        self.let_go = threading.Event()
+        self._slow = False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def seek(self, frame: int) -> None:
+        self._slow = True
+        self._inner.seek(frame)
+
+    def blocks(self, frames: int) -> Iterator[Samples]:
+        if self._slow:
+            assert self.let_go.wait(10)
+        return self._inner.blocks(frames)
+
+
+def test_the_engine_does_not_wait_while_a_place_is_searched(tmp_path: Path) -> None:
+    signal = noise(4 * RATE)
+    capture = CapturePort(2, RATE, [], capacity_frames=8 * RATE)
+    source = SlowSource(open_source(Path(song(tmp_path, signal))))
+    player = Player(source, capture, LiveSettings())
+    player.play(RATE)
+    player.seek(2.0)
+    player.play(2 * RATE)  # comes back, though the place is not found yet
+    assert player.song_seconds(2 * RATE) == 2.0
+    source.let_go.set()
+    [search] = [one for one in threading.enumerate() if one.name == "song search"]
+    search.join()
+    player.play(3 * RATE)
+    player.close()
+    taken = np.zeros((3 * RATE, 2), "f4")
+    assert capture.ring.read(taken) == 3 * RATE
+    np.testing.assert_array_equal(taken[:RATE], signal[:RATE])
+    assert not taken[RATE + FADE_FRAMES : 2 * RATE].any()
+    np.testing.assert_allclose(
+        taken[2 * RATE + FADE_FRAMES :], signal[2 * RATE :][FADE_FRAMES:RATE], atol=1e-6
+    )
