@@ -209,7 +209,7 @@ class Player:
                 yield resampler.feed(block)
             if self._end_seconds is None:
                 self.length_seconds = frame / rate
-            self._time.part_seconds = (frame - self._begin_frame) / rate
+            self._time.came_to_end((frame - self._begin_frame) / rate)
             if not self._loop or frame == self._begin_frame:
                 break
             begin_frame = self._begin_frame

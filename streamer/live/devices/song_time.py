@@ -30,8 +30,11 @@ class SongTime:
         self._begin_seconds = begin_seconds
         self._loop = loop
         self._turns = deque([_Turn(0, begin_seconds, moving=True)], maxlen=_MOST_TURNS)
-        self.part_seconds: float | None = None
-        """How long the part is that is played; None: it has not been read to its end."""
+        self._part_seconds: float | None = None
+
+    def came_to_end(self, part_seconds: float) -> None:
+        """Take in how long the part is that is played, once it has been read to its end."""
+        self._part_seconds = part_seconds
 
     def turn(self, frame: int, *, seconds: float | None = None, moving: bool) -> None:
         """Pause or go on from a frame that is not fed yet, or go to a second of the song there."""
@@ -43,7 +46,7 @@ class SongTime:
         turn = next((one for one in reversed(self._turns) if one.frame <= frame), self._turns[0])
         passed = max(0.0, frame - turn.frame) / self._samplerate if turn.moving else 0.0
         since = turn.seconds + passed - self._begin_seconds
-        if self.part_seconds:  # else it is still in its first pass, or the file is empty
-            once = self.part_seconds
+        if self._part_seconds:  # else it is still in its first pass, or the file is empty
+            once = self._part_seconds
             since = since % once if self._loop else min(since, once)
         return self._begin_seconds + since
