@@ -44,6 +44,34 @@ class Meter:
     rms: float = 0.0
 
 
+WAVE_RATE: Final = 20
+"""How many peaks a second there are in `Waves`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waves:
+    """The last seconds of each stem as it was played: its peaks, linear, oldest first.
+
+    The peaks are numbered without a hole from the start of the run; ``first`` is the number of the
+    oldest that is still here. So each needs to be told once.
+    """
+
+    first: int = 0
+    peaks: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    @property
+    def end(self) -> int:
+        """The number of the peak that comes next."""
+        return self.first + max(map(len, self.peaks.values()), default=0)
+
+    def since(self, number: int) -> Waves:
+        """Return those from a number on, as far as they are still here."""
+        skipped = max(0, number - self.first)
+        return Waves(
+            self.first + skipped, {stem: peaks[skipped:] for stem, peaks in self.peaks.items()}
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """One look at a live run. Counters count since its start.
@@ -57,6 +85,9 @@ class Status:
     overload ladder that holds (0: as planned). ``song_seconds`` is the second of the song that is
     heard now, where a file is played, else None; ``song_length_seconds`` the length of the song,
     None where that is not known. ``stems`` are meters by stem, ``outputs`` by port and channel.
+    ``clips`` counts by port and channel the looks in which it was bent to stay under full scale
+    (a lamp that latches compares it with the count when it was last put out). ``waves`` are the
+    last seconds of the stems.
     ``recording`` tells of a take in words, ``recording_seconds`` how much of it is safe in its
     files, ``recording_left_seconds`` how long the disk will last, None where nothing is recorded.
     """
@@ -83,6 +114,8 @@ class Status:
     song_length_seconds: float | None = None
     stems: Mapping[str, Meter] = field(default_factory=dict)
     outputs: Mapping[str, Sequence[Meter]] = field(default_factory=dict)
+    clips: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    waves: Waves = field(default_factory=Waves)
     recording: str = ""
     recording_on: bool = False
     recording_seconds: float = 0.0

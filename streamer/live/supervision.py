@@ -91,6 +91,8 @@ class Supervisor:
             song_length_seconds=player.length_seconds if player else None,
             stems=observer.stems,
             outputs=observer.outputs,
+            clips=observer.clips,
+            waves=observer.waves.waves,
             recording=take.text if take is not None else "",
             recording_on=parts.recording.on,
             recording_seconds=take.recorded_frames / take.samplerate if take is not None else 0.0,

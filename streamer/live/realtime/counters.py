@@ -50,9 +50,14 @@ class PlaybackCounters:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """Peak and mean square over `frames` frames, linear; stems are metered before their gains."""
+    """Peak and mean square over `frames` frames, linear; stems are metered before their gains.
+
+    `block_frames` is `(blocks,)` and `block_peaks` `(stems, blocks)`: the same block by block.
+    """
 
     frames: int
+    block_frames: Samples
+    block_peaks: Samples
     stem_peaks: Samples
     stem_mean_squares: Samples
     output_peaks: Samples

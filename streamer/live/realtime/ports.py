@@ -214,6 +214,8 @@ class PlaybackPort(Port):
         stem_peaks, stem_squares, output_peaks, output_squares = np.split(columns, split)
         return Levels(
             frames,
+            rows[:, 0],
+            stem_peaks,
             stem_peaks.max(axis=1, initial=0),
             (stem_squares.sum(axis=1, dtype=np.float64) / max(2 * frames, 1)).astype(np.float32),
             output_peaks.max(axis=1, initial=0),

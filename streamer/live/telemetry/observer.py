@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,8 +15,12 @@ from streamer.live.status import Meter
 from streamer.live.telemetry.converters import ConverterDelay
 from streamer.live.telemetry.latency import LatencyLog
 from streamer.live.telemetry.stamps import Stamps
+from streamer.live.telemetry.waves import WaveLog
+from streamer.pipeline.level import KNEE
 from streamer.pipeline.worker import WindowJob, leave_out
 
+CLIPPED = KNEE + (1 - KNEE) * math.tanh(1)
+"""What full scale is bent to (`streamer.pipeline.level`)."""
 LOAD_SECONDS = 2.0
 """The load is a running mean over about this time."""
 
@@ -38,6 +43,10 @@ class Observer:
         self._compute_seconds = self._sound_seconds = 0.0
         self.stems: Mapping[str, Meter] = {}
         self.outputs: Mapping[str, Sequence[Meter]] = {}
+        self.clips: Mapping[str, Sequence[int]] = {
+            name: (0,) * port.outputs for name, port in streams.ports.items()
+        }
+        self.waves = WaveLog(names, streams.samplerate)
 
     def finished(self, job: WindowJob, now: float) -> bool:
         """Take in a window whose stems, if any, are in the rings; return whether it was missed:
@@ -96,6 +105,11 @@ class Observer:
         self.outputs = {
             name: _meters(one.output_peaks, one.output_mean_squares) for name, one in levels.items()
         }
+        self.clips = {
+            name: tuple((self.clips[name] + (one.output_peaks >= CLIPPED)).tolist())
+            for name, one in levels.items()
+        }
+        self.waves.feed(first.block_frames, first.block_peaks)
 
     def _take_notes(self) -> None:
         taken = self._streams.capture.log()
