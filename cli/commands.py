@@ -6,6 +6,7 @@ import typer
 from typer.main import get_command
 
 from cli import (
+    batch,
     bench,
     demo,
     devices,
@@ -35,6 +36,7 @@ app = typer.Typer(
 _STEMS, _LIVE, _MODELS, _FIRST = "Stems", "Before live", "Models", "First steps"
 
 app.command("separate", rich_help_panel=_STEMS)(separate.separate)
+app.command("batch", rich_help_panel=_STEMS)(batch.batch)
 app.command("live", rich_help_panel=_STEMS)(live.live)
 app.command("devices", rich_help_panel=_LIVE)(devices.devices)
 app.command("plan", rich_help_panel=_LIVE)(live.plan)

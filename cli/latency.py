@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from cli.live import AsJson, Config
+from cli.live import AsJson
 from cli.options import with_settings
+from cli.separate import Config
 from streamer.errors import SettingsError
 from streamer.live.settings import LiveSettings
 from streamer.resolve import resolve

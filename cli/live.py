@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli.options import with_settings
+from cli.separate import Config
 from streamer.live.settings import LiveSettings
 from streamer.resolve import resolve
 
 MEANINGLESS = ("overlap", "loudness", "clip_mode", "dither")
 """Settings of file runs that a live run has nothing to do with."""
 
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        help="settings file in TOML; without one stemstream.toml in the current "
-        "folder, of which only sound is taken",
-        metavar="FILE",
-    ),
-]
 AsJson = Annotated[
     bool, typer.Option("--json", help="print the result as JSON on standard output", metavar="")
 ]

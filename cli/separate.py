@@ -11,6 +11,16 @@ from cli.options import with_settings
 from streamer.resolve import resolve
 from streamer.settings import Settings
 
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="settings file in TOML; without one stemstream.toml in the current "
+        "folder, of which only sound is taken",
+        metavar="FILE",
+    ),
+]
+
 
 @with_settings(Settings)
 def separate(
@@ -19,15 +29,7 @@ def separate(
         list[str],
         typer.Argument(metavar="INPUT", help="audio or video files; - is standard input"),
     ],
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            help="settings file in TOML; without one stemstream.toml in the current "
-            "folder, of which only sound is taken",
-            metavar="FILE",
-        ),
-    ] = None,
+    config: Config = None,
     as_json: Annotated[
         bool,
         typer.Option("--json", help="print what was done as JSON on standard output", metavar=""),

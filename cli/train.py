@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from cli.live import Config
 from cli.options import with_settings
+from cli.separate import Config
 from streamer.errors import SettingsError
 from streamer.resolve import resolve
 from streamer.train.settings import TrainSettings

@@ -1,0 +1,220 @@
+"""A job at the terminal: a bar of all its songs, what failed and why, and what it came to."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from cli.terminal import complain, console, is_screen, output, tell
+from streamer.batch.engine import Worker
+from streamer.batch.estimate import estimate
+from streamer.batch.job import Job
+from streamer.batch.local import LocalEngine
+from streamer.batch.manifest import Row, State, open_manifest, read_manifest
+from streamer.batch.songs import find_songs
+from streamer.errors import SettingsError
+from streamer.files.encode.track import PIPE
+from streamer.settings import Settings
+from streamer.words import counted
+
+MOST_SHOWN: Final = 20
+"""How many failures the summary shows; the table has all."""
+WORKER_BYTES: Final = 2e9
+"""What a worker takes of memory, roughly: torch, a model and a window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for: inputs, settings, the job's folder, and the flags of the command."""
+
+    inputs: tuple[str, ...]
+    settings: Settings
+    folder: Path
+    workers: int | None
+    keep_folders: bool
+    retry_failed: bool
+    as_json: bool
+
+
+def run_batch(wish: Wish) -> int:
+    """Do the job; return the exit code: 0, 1 where songs failed, 130 after Ctrl-C.
+
+    Raises:
+        StemstreamError: it cannot begin.
+    """
+    songs = find_songs(_inputs(wish))
+    workers = wish.workers or _workers(wish.settings, len(songs))
+    settings = _share_processors(wish.settings, workers)
+    began, code = time.monotonic(), 0
+    with ExitStack() as stack:
+        manifest = stack.enter_context(open_manifest(wish.folder))
+        engine = LocalEngine(settings, min(workers, len(songs)))
+        stack.callback(engine.close)
+        job = Job(
+            songs,
+            settings,
+            manifest,
+            made=engine.start(),
+            keep_folders=wish.keep_folders,
+            retry_failed=wish.retry_failed,
+        )
+        if job.kept:
+            tell(f"{counted(job.kept, 'song')} of {len(job.rows):,} had their turn before")
+        try:
+            _show(job, engine, as_json=wish.as_json)
+        except KeyboardInterrupt:
+            complain("stopped; run the same command again to go on")
+            code = 128 + signal.SIGINT
+    _summarize(job.rows.values(), time.monotonic() - began, as_json=wish.as_json)
+    failed = any(row.state is State.FAILED for row in job.rows.values())
+    return code or int(failed)
+
+
+def _show(job: Job, engine: LocalEngine, *, as_json: bool) -> None:
+    """Do the songs, with a bar that counts them; tell each that fails."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[music]}"),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not is_screen()) as bar:
+        task = bar.add_task("songs", total=len(job.rows) - job.kept, music="")
+        seconds, failures, began = 0.0, 0, time.monotonic()
+        for row in job.run(engine):
+            seconds += row.seconds
+            if row.state is State.FAILED:
+                failures += 1
+                complain(f"{row.source}: {row.error}")
+            if as_json:
+                _print_json(_plain(row))
+            speed = seconds / (time.monotonic() - began)
+            music = f"{seconds / 3600:.1f} h of music, {speed:.1f}x real time"
+            bar.update(task, advance=1, music=f"{music}, {failures} failed" if failures else music)
+
+
+def _summarize(rows: Iterable[Row], elapsed_seconds: float, *, as_json: bool) -> None:
+    rows = list(rows)
+    states = Counter(row.state for row in rows)
+    if as_json:
+        counts = {state.value: states[state] for state in State}
+        _print_json({"songs": len(rows), **counts, "elapsed_seconds": elapsed_seconds})
+    failed = [row for row in rows if row.state is State.FAILED]
+    left = states[State.WAITING] + states[State.RUNNING]
+    told = [f"{states[State.DONE]:,} of {counted(len(rows), 'song')} done"]
+    told += [f"{len(failed):,} failed"] if failed else []
+    told += [f"{left:,} left"] if left else []
+    tell(f"{', '.join(told)}, in {_hours(elapsed_seconds)}")
+    if failed:
+        tell("songs that failed are tried again with --retry-failed, or when they have changed")
+
+
+def show_status(folder: Path, *, as_json: bool) -> int:
+    """Show how far a job is; return 1 where songs failed.
+
+    Raises:
+        SinkError: there is no job.
+    """
+    rows = list(read_manifest(folder).values())
+    if as_json:
+        for row in rows:
+            _print_json(_plain(row))
+    else:
+        states = Counter(row.state for row in rows)
+        table = Table("state", "songs", "music", box=None)
+        for state in State:
+            seconds = sum(row.seconds for row in rows if row.state is state)
+            table.add_row(state.value, f"{states[state]:,}", _hours(seconds) if seconds else "")
+        output.print(table)
+        failed = [row for row in rows if row.state is State.FAILED]
+        for row in failed[:MOST_SHOWN]:
+            output.print(f"{row.source}: {row.error}", soft_wrap=True)
+        if len(failed) > MOST_SHOWN:
+            output.print(f"and {len(failed) - MOST_SHOWN:,} more; --status --json shows all")
+    return int(any(row.state is State.FAILED for row in rows))
+
+
+def estimate_batch(wish: Wish) -> int:
+    """Show what a job will take; start nothing, and write no stem.
+
+    Raises:
+        StemstreamError: it could not begin.
+    """
+    songs = find_songs(_inputs(wish))
+    workers = wish.workers or _workers(wish.settings, len(songs))
+    made = Worker(wish.settings).made
+    with open_manifest(wish.folder) as manifest:
+        job = Job(
+            songs,
+            wish.settings,
+            manifest,
+            made=made,
+            keep_folders=wish.keep_folders,
+            retry_failed=wish.retry_failed,
+        )
+    found = estimate(job.rows.values(), wish.settings, len(made.stems), workers)
+    if wish.as_json:
+        _print_json(asdict(found))
+        return 0
+    table = Table("to do", "", box=None)
+    table.add_row("songs", f"{found.songs:,} of {len(job.rows):,}")
+    table.add_row("music", _hours(found.seconds))
+    unknown = "not known before a song is done"
+    time_needed = unknown if found.elapsed_seconds is None else _hours(found.elapsed_seconds)
+    table.add_row("time", time_needed)
+    table.add_row("disk", f"{found.bytes / 1e9:.2f} GB, {found.free_bytes / 1e9:.0f} GB are free")
+    if found.unread:
+        table.add_row("unread", f"{counted(found.unread, 'song')} of unknown length")
+    output.print(table)
+    return 0
+
+
+def _inputs(wish: Wish) -> tuple[str, ...]:
+    if wish.settings.out == PIPE:
+        raise SettingsError("--out - takes one song; give batch a folder")
+    if not wish.inputs:
+        raise SettingsError("INPUT is missing; name songs, folders or lists of songs")
+    return wish.inputs
+
+
+def _workers(settings: Settings, songs: int) -> int:
+    """Return how many songs at a time suit this machine: a processor each, and memory for each."""
+    if not settings.device.startswith(("auto", "cpu")):
+        return 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(os.cpu_count() or 1, int(memory / WORKER_BYTES), songs))
+
+
+def _share_processors(settings: Settings, workers: int) -> Settings:
+    """Return the settings of one worker: its share of the processors, unless they were given."""
+    if settings.torch_num_threads is not None:
+        return settings
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    return settings.model_copy(update={"torch_num_threads": threads, "jobs": settings.jobs or 1})
+
+
+def _plain(row: Row) -> dict[str, object]:
+    return asdict(row) | {"state": row.state.value, "outputs": list(row.outputs)}
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def _hours(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours:,} h {rest // 60:02d} min" if hours else f"{rest // 60}:{rest % 60:02d} min"

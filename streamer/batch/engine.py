@@ -1,0 +1,99 @@
+"""Who separates the songs of a job: what an engine takes, what it tells, and what each worker does.
+
+A worker has the model, loaded once. It is given a `Task`, and what becomes of it is an `Outcome`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from streamer.engine import separate_track
+from streamer.errors import StemstreamError
+from streamer.pipeline.passes import Plan
+from streamer.processor import load_bag
+from streamer.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A song to separate. ``replace``: its outputs may be there, and are this job's own."""
+
+    source: str
+    out: Path
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a task; with an ``error`` it left no file behind.
+
+    ``lost``: its worker ended in the middle of it, so it says nothing of the song.
+    """
+
+    task: Task
+    seconds: float = 0.0
+    elapsed_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    error: str = ""
+    exit_code: int = 0
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the model makes: the name of its folder, and the stems."""
+
+    model: str
+    stems: tuple[str, ...]
+
+
+class Engine(Protocol):
+    """Separates songs, several at a time."""
+
+    @property
+    def workers(self) -> int:
+        """How many songs it has in hand at a time."""
+
+    def start(self) -> Made:
+        """Have the workers load the model; return what it makes.
+
+        Raises:
+            StemstreamError: the model cannot be had, or there are no workers.
+        """
+        ...
+
+    def run(self, next_task: Callable[[], Task | None]) -> Iterator[Outcome]:
+        """Yield what becomes of each task, as soon as it is known.
+
+        It asks for a task when a worker is free; None: there is none now. It ends when no worker
+        has one. Between two outcomes a task may be asked for again.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the workers; what is half written goes. Twice is fine."""
+
+
+class Worker:
+    """Separates one song after another, with a model that is loaded once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._bag = load_bag(settings)
+        names = Plan.make(self._bag, settings).derivation.names
+        self.made = Made(self._bag.name, tuple(names))
+
+    def do(self, task: Task) -> Outcome:
+        """Separate a song; whatever it does, its outcome is returned."""
+        settings = self._settings.model_copy(update={"out": task.out, "overwrite": task.replace})
+        try:
+            report = separate_track(task.source, settings, self._bag)
+        except StemstreamError as error:
+            return Outcome(task, error=str(error), exit_code=error.exit_code)
+        except Exception as error:  # one bad song must not end the others
+            told = f"this should not happen: {type(error).__name__}: {error}; please report it"
+            return Outcome(task, error=told, exit_code=StemstreamError.exit_code)
+        return Outcome(task, report.seconds, report.elapsed_seconds, tuple(report.notes))

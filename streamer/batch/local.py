@@ -1,0 +1,163 @@
+"""The engine of one machine: a process a worker.
+
+A process that ends, however it ends, takes only its song with it, and another takes its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any, Final
+
+from streamer.batch.engine import Made, Outcome, Task, Worker
+from streamer.errors import ModelError, StemstreamError
+from streamer.settings import Settings
+from streamer.stop_signals import STOP_SIGNALS
+
+PATIENCE_SECONDS: Final = 10.0
+"""How long a worker may take to clean up before it is killed."""
+
+_SPAWN: Final = multiprocessing.get_context("spawn")  # a fork would share the model's threads
+
+
+class LocalEngine:
+    """``workers`` processes on this machine. See `Engine`."""
+
+    def __init__(self, settings: Settings, workers: int) -> None:
+        self.workers = workers
+        self._settings = settings
+        self._processes: list[_Process] = []
+
+    def start(self) -> Made:
+        """See `Engine.start`."""
+        self._processes = [_Process(self._settings) for _ in range(self.workers)]
+        made = [process.made() for process in self._processes]
+        return made[0]
+
+    def run(self, next_task: Callable[[], Task | None]) -> Iterator[Outcome]:
+        """See `Engine.run`."""
+        while True:
+            for process in self._processes:
+                if process.task is None and (task := next_task()) is not None:
+                    process.give(task)
+            busy = {one.answers: one for one in self._processes if one.task is not None}
+            if not busy:
+                return
+            ready = wait(list(busy))
+            for process in [one for answers, one in busy.items() if answers in ready]:
+                outcome = process.outcome()
+                if outcome.lost:
+                    process.close()
+                    self._processes[self._processes.index(process)] = _Process(self._settings)
+                yield outcome
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        for process in self._processes:
+            process.ask_to_end()
+        for process in self._processes:
+            process.close()
+        self._processes = []
+
+
+class _Process:
+    """A worker's process, and the task that it has."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.answers, other = _SPAWN.Pipe()
+        self.task: Task | None = None
+        self._made: Made | None = None
+        self._process: SpawnProcess = _SPAWN.Process(target=_work, args=(other, settings))
+        self._process.start()
+        other.close()  # now only the worker has it: when that ends, ours tells
+
+    def made(self) -> Made:
+        """Wait until the model is loaded; return what it makes.
+
+        Raises:
+            StemstreamError: it cannot be had.
+        """
+        if self._made is None:
+            try:
+                told = self.answers.recv()
+            except (EOFError, OSError):
+                raise ModelError(f"a worker {self._ending()}") from None
+            if isinstance(told, StemstreamError):
+                raise told
+            self._made = told
+        return self._made
+
+    def give(self, task: Task) -> None:
+        """Have it separate a song."""
+        self.task = task
+        with contextlib.suppress(OSError):  # it has ended; `outcome` tells
+            self.answers.send(task)
+
+    def outcome(self) -> Outcome:
+        """Return what became of the task; waits for it."""
+        task, self.task = self.task, None
+        assert task is not None
+        try:
+            told = self.answers.recv()
+            while not isinstance(told, Outcome):  # of one that began in place of a lost one
+                if isinstance(told, StemstreamError):
+                    return Outcome(task, error=str(told), exit_code=told.exit_code)
+                told = self.answers.recv()
+        except (EOFError, OSError):
+            return Outcome(task, error=f"its worker {self._ending()}", exit_code=1, lost=True)
+        return told
+
+    def _ending(self) -> str:
+        self._process.join(PATIENCE_SECONDS)
+        code = self._process.exitcode or 0
+        how = f"by signal {-code}" if code < 0 else f"with code {code}"
+        return f"process ended {how}; if memory was short, try fewer --workers"
+
+    def ask_to_end(self) -> None:
+        self._process.terminate()
+
+    def close(self) -> None:
+        """End the process, and wait until it has cleaned up."""
+        self._process.terminate()
+        self._process.join(PATIENCE_SECONDS)
+        self._process.kill()
+        self._process.join()
+        self.answers.close()
+
+
+def _work(answers: Connection[Any, Any], settings: Settings) -> None:
+    """Be a worker, until nobody asks any more."""
+    for signum in STOP_SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)  # Ctrl-C reaches all; who gave the tasks tells us
+    signal.signal(signal.SIGTERM, _end)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        worker = Worker(settings)
+    except StemstreamError as error:
+        answers.send(error)
+        return
+    answers.send(worker.made)
+    while True:
+        try:
+            task = answers.recv()
+        except (EOFError, OSError):
+            return
+        answers.send(worker.do(task))
+
+
+def _end(signum: int, _frame: object) -> None:
+    signal.signal(signum, signal.SIG_IGN)
+    raise SystemExit(128 + signum)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
