@@ -160,4 +160,5 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
+    # at once, so that the next run finds no song locked; it clears away what is half written
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,244 @@
+"""What a job does again, what it leaves, and what it never replaces; the engine is in-process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from streamer import Settings, separate
+from streamer.batch.engine import Made, Outcome, Task, Worker
+from streamer.batch.estimate import estimate
+from streamer.batch.job import MOST_TRIES, Job
+from streamer.batch.manifest import FILE, Row, State, open_manifest, read_manifest
+from streamer.batch.songs import find_songs
+from streamer.errors import OutputExistsError, SettingsError, SinkError
+
+RATE = 8000
+
+
+class Here:
+    """An engine without processes. ``loses`` are songs whose worker ends, so many times."""
+
+    workers = 1
+
+    def __init__(self, settings: Settings, loses: dict[str, int] | None = None) -> None:
+        self._worker = Worker(settings)
+        self._loses = loses or {}
+        self.done: list[str] = []
+
+    def start(self) -> Made:
+        return self._worker.made
+
+    def run(self, next_task: Callable[[], Task | None]) -> Iterator[Outcome]:
+        while (task := next_task()) is not None:
+            name = Path(task.source).name
+            self.done.append(name)
+            if self._loses.get(name, 0) > 0:
+                self._loses[name] -= 1
+                yield Outcome(task, error="its worker ended", exit_code=1, lost=True)
+            else:
+                yield self._worker.do(task)
+
+    def close(self) -> None:
+        pass
+
+
+class Library:
+    """A folder of songs, and the job that separates it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.out = folder / "music", folder / "out"
+        self.folder.mkdir()
+
+    def song(self, name: str, pitch: float = 440.0) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        seconds = np.arange(RATE // 5) / RATE
+        soundfile.write(path, 0.3 * np.sin(2 * np.pi * pitch * seconds), RATE)
+        return path
+
+    def run(self, *, loses: dict[str, int] | None = None, job=None, **wish) -> list[str]:
+        """Run it once; return the songs that were begun, in order."""
+        job = job or {}
+        settings = Settings(model="passthrough", out=self.out, **wish)
+        engine = Here(settings, loses)
+        with open_manifest(self.out / ".job") as manifest:
+            songs = find_songs([str(self.folder)])
+            self.job = Job(songs, settings, manifest, made=engine.start(), **job)
+            self.told = [Path(row.source).name for row in self.job.run(engine)]
+        return engine.done
+
+    def rows(self) -> dict[str, Row]:
+        return {Path(name).name: row for name, row in read_manifest(self.out / ".job").items()}
+
+    def files(self) -> dict[str, bytes]:
+        found = (path for path in self.out.rglob("*.*") if ".job" not in path.parts)
+        return {str(path.relative_to(self.out)): path.read_bytes() for path in found}
+
+
+@pytest.fixture
+def library(tmp_path) -> Library:
+    return Library(tmp_path)
+
+
+def test_stems_are_byte_for_byte_those_of_separate(library, tmp_path):
+    songs = [library.song(f"{number}.wav", 100.0 * number) for number in range(1, 4)]
+    assert library.run() == ["1.wav", "2.wav", "3.wav"]
+    separate(songs, model="passthrough", out=tmp_path / "alone")
+    alone = Library.__new__(Library)
+    alone.out = tmp_path / "alone"
+    assert library.files() == alone.files()
+    assert len(library.files()) == 12
+
+
+def test_a_second_run_does_only_what_is_new_changed_or_missing(library):
+    for number in range(1, 5):
+        library.song(f"{number}.wav", 100.0 * number)
+    library.run()
+    assert library.run() == []
+    library.song("2.wav", 333.0)
+    library.song("5.wav", 500.0)
+    (library.out / "passthrough" / "3" / "vocals.wav").unlink()
+    os.utime(library.folder / "4.wav", (1, 1))  # only its date changed
+    assert library.run() == ["2.wav", "3.wav", "5.wav"]
+    assert library.run() == []
+
+
+def test_other_settings_do_it_again_over_its_own_files(library):
+    library.song("1.wav")
+    library.run()
+    before = library.files()
+    assert library.run(sample_format="int24") == ["1.wav"]
+    after = library.files()
+    assert before.keys() == after.keys()
+    assert before != after
+
+
+def test_the_same_content_is_separated_once_and_copied(library):
+    library.song("1.wav")
+    library.song("album/again.wav")
+    assert len(library.run()) == 1
+    assert sorted(library.told) == ["1.wav", "again.wav"]
+    files = library.files()
+    for stem in ("drums", "vocals"):
+        one, other = (files[f"passthrough/{name}/{stem}.wav"] for name in ("1", "again"))
+        assert one == other
+    library.song("third.wav")
+    assert library.run() == []
+    assert library.rows()["third.wav"].state is State.DONE
+
+
+def test_what_failed_is_left_until_it_changes_or_is_asked_for(library):
+    (library.folder / "bad.wav").write_bytes(b"junk")
+    (library.folder / "bad2.wav").write_bytes(b"junk")
+    library.song("good.wav")
+    library.run()
+    rows = library.rows()
+    assert [rows[name].state for name in ("bad.wav", "bad2.wav", "good.wav")] == [
+        State.FAILED,
+        State.FAILED,
+        State.DONE,
+    ]
+    assert rows["bad.wav"].exit_code == 3
+    assert library.run() == []
+    assert library.run(job={"retry_failed": True}) == ["bad.wav"]
+    library.song("bad.wav", 100.0)
+    assert library.run() == ["bad.wav"]
+
+
+def test_a_file_that_is_not_its_own_is_never_replaced_unless_told(library):
+    library.song("1.wav")
+    stranger = library.out / "passthrough" / "1" / "bass.wav"
+    stranger.parent.mkdir(parents=True)
+    stranger.write_text("a mix of mine")
+    for wish in ({}, {"retry_failed": True}):
+        assert library.run(job=wish) == []
+        assert stranger.read_text() == "a mix of mine"
+        assert "--overwrite" in library.rows()["1.wav"].error
+    assert library.run(job={"retry_failed": True}, overwrite=True) == ["1.wav"]
+    assert stranger.read_bytes() != b"a mix of mine"
+
+
+def test_a_run_that_was_killed_between_two_files_goes_on_over_its_own(library):
+    library.song("1.wav")
+    library.run()
+    whole = library.files()
+    with open_manifest(library.out / ".job") as manifest:  # as kill -9 leaves it
+        (row,) = manifest.rows().values()
+        manifest.put(
+            Row(**{**{name: getattr(row, name) for name in row.__slots__}, "state": State.RUNNING})
+        )
+    (library.out / "passthrough" / "1" / "bass.wav").unlink()
+    assert library.run() == ["1.wav"]
+    assert library.files() == whole
+
+
+def test_a_lost_worker_costs_a_try_and_no_song(library):
+    library.song("1.wav", 100.0)
+    library.song("2.wav", 200.0)
+    library.song("3.wav", 300.0)
+    library.run(loses={"1.wav": MOST_TRIES - 1, "2.wav": MOST_TRIES})
+    rows = library.rows()
+    assert (rows["1.wav"].state, rows["1.wav"].tries) == (State.DONE, MOST_TRIES)
+    assert (rows["2.wav"].state, rows["2.wav"].error) == (State.FAILED, "its worker ended")
+    assert rows["3.wav"].state is State.DONE
+
+
+def test_two_songs_for_the_same_files_are_refused_and_folders_keep_them_apart(library):
+    library.song("a/song.wav", 100.0)
+    library.song("b/song.wav", 200.0)
+    with pytest.raises(SettingsError, match="--keep-folders"):
+        library.run()
+    library.run(job={"keep_folders": True})
+    assert {"a/passthrough/song/bass.wav", "b/passthrough/song/bass.wav"} < library.files().keys()
+
+
+def test_stems_are_no_songs_and_replace_none(library):
+    library.out = library.folder / "stems"
+    library.song("1.wav")
+    assert library.run() == ["1.wav"]
+    assert library.run() == []
+
+
+def test_a_stem_that_would_replace_a_song_is_refused(library, tmp_path):
+    library.out = tmp_path / "o"
+    song = library.song("passthrough/bass.wav")
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "passthrough").symlink_to(song.parent)
+    with pytest.raises(OutputExistsError):
+        library.run(filename="{stem}.{ext}")
+
+
+def test_another_run_and_a_damaged_table_are_one_sentence(library):
+    library.song("1.wav")
+    library.run()
+    with open_manifest(library.out / ".job"), pytest.raises(SinkError, match="another run"):
+        library.run()
+    for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):
+        (library.out / ".job" / name).unlink(missing_ok=True)
+    (library.out / ".job" / FILE).write_bytes(b"x" * 5000)
+    with pytest.raises(SinkError, match="--job"):
+        library.run()
+    with pytest.raises(SinkError, match="no job"):
+        read_manifest(library.folder)
+
+
+def test_an_estimate_counts_what_is_left(library):
+    library.song("1.wav", 100.0)
+    library.run()
+    library.song("2.wav", 200.0)
+    library.song("3.wav", 300.0)
+    settings = Settings(model="passthrough", out=library.out)
+    with open_manifest(library.out / ".job") as manifest:
+        songs = find_songs([str(library.folder)])
+        job = Job(songs, settings, manifest, made=Worker(settings).made)
+    found = estimate(job.rows.values(), settings, stems=4, workers=2)
+    assert (found.songs, found.unread) == (2, 0)
+    assert found.seconds == pytest.approx(0.4)
+    assert found.bytes == pytest.approx(0.4 * RATE * 2 * 2 * 4)
+    assert found.elapsed_seconds is not None
