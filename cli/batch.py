@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,78 +12,59 @@ from cli.separate import Config
 from streamer.resolve import resolve
 from streamer.settings import Settings
 
-_PANEL = "Batch"
+
+def _flag(*names: str, **rules: Any) -> Any:
+    return typer.Option(*names, rich_help_panel="Batch", **rules)
+
+
+_Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="INPUT",
+        help="songs, folders with songs below them, patterns, or lists (.csv, .jsonl)",
+        show_default=False,
+    ),
+]
+_MOST_WORKERS = 1024
+_WORKERS = (
+    "songs at a time, each in a process of its own; by default as many as processors and memory "
+    "allow"
+)
+_Workers = Annotated[int | None, _flag(min=1, max=_MOST_WORKERS, metavar="N", help=_WORKERS)]
+_KEEP = "lay the stems out in folders as the songs are"
+_Job = Annotated[
+    Path | None, _flag(metavar="FOLDER", help="where the job's table is kept [default: OUT/.job]")
+]
+_Keep = Annotated[bool, _flag("--keep-folders", help=_KEEP, metavar="")]
+_Retry = Annotated[
+    bool, _flag("--retry-failed", help="try the songs again that failed", metavar="")
+]
+_Status = Annotated[
+    bool, _flag("--status", help="show how far the job is; start nothing", metavar="")
+]
+_DryRun = Annotated[
+    bool, _flag("--dry-run", help="count songs, hours and disk; start nothing", metavar="")
+]
+_Json = Annotated[
+    bool, _flag("--json", help="print a line of JSON for each song, and one at the end", metavar="")
+]
 
 
 @with_settings(Settings, ("resume",))
 def batch(
     *,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="INPUT",
-            help="songs, folders with songs below them, patterns, or lists (.csv, .jsonl)",
-            show_default=False,
-        ),
-    ] = None,
+    inputs: _Inputs = None,
     config: Config = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=1024,
-            metavar="N",
-            help="songs at a time, each in a process of its own; by default as many as processors "
-            "and memory allow",
-            rich_help_panel=_PANEL,
-        ),
-    ] = None,
-    job: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="where the job's table is kept [default: OUT/.job]",
-            rich_help_panel=_PANEL,
-        ),
-    ] = None,
-    keep_folders: Annotated[
-        bool,
-        typer.Option(
-            "--keep-folders",
-            help="lay the stems out in folders as the songs are",
-            rich_help_panel=_PANEL,
-        ),
-    ] = False,
-    retry_failed: Annotated[
-        bool,
-        typer.Option(
-            "--retry-failed", help="try the songs again that failed", rich_help_panel=_PANEL
-        ),
-    ] = False,
-    status: Annotated[
-        bool,
-        typer.Option(
-            "--status", help="show how far the job is; start nothing", rich_help_panel=_PANEL
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="count songs, hours and disk; start nothing", rich_help_panel=_PANEL
-        ),
-    ] = False,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="print a line of JSON for each song, and one at the end", metavar=""
-        ),
-    ] = False,
+    workers: _Workers = None,
+    job: _Job = None,
+    keep_folders: _Keep = False,
+    retry_failed: _Retry = False,
+    status: _Status = False,
+    dry_run: _DryRun = False,
+    as_json: _Json = False,
     flags: dict[str, object],
 ) -> None:
-    """Separate many songs. Run it again and it goes on: what is done is not done again.
-
-    Many parameters: each is a flag.
-    """
+    """Separate many songs. Run it again and it goes on: what is done is not done again."""
     settings = resolve(flags, config=config).settings
     # imported here, since the engine takes a second that help and wrong flags need not wait for
     from cli import batch_run

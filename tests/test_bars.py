@@ -50,6 +50,11 @@ def parameters(function: ast.FunctionDef) -> list[str]:
     return [one.arg for one in named if one.arg not in ("self", "cls")]
 
 
+def is_command(function: ast.FunctionDef) -> bool:
+    """Whether each of its parameters is a flag, and its docstring is what the help shows."""
+    return any(ast.unparse(one).startswith("with_settings(") for one in function.decorator_list)
+
+
 def test_no_module_is_too_long() -> None:
     lines = {path: len(path.read_text("utf-8").splitlines()) for path in MODULES if path != LONG}
     assert {str(path): count for path, count in lines.items() if count > MOST_LINES} == {}
@@ -70,7 +75,7 @@ def test_no_function_takes_many_parameters_without_a_reason() -> None:
         f"{path}:{one.lineno} {one.name}"
         for path in MODULES
         for one, told in functions(tree_of(path))
-        if len(parameters(one)) > MOST_PARAMETERS and REASON not in told
+        if len(parameters(one)) > MOST_PARAMETERS and REASON not in told and not is_command(one)
     ]
     assert many == []
 
