@@ -211,6 +211,11 @@ class Processor:
         """How many frames of stems the stream has given so far."""
         return self._stream.emitted_frames
 
+    @property
+    def waiting_windows(self) -> int:
+        """How many windows were handed to the model and have not come back."""
+        return self._stream.waiting_windows
+
     def process(self, block: Samples) -> Stems:
         """Take ``(frames, channels)`` and return the same number of frames of stems.
 

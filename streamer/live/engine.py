@@ -35,6 +35,11 @@ class Engine(Protocol):
     def step(self) -> None:
         """Do what there is to do now. Never waits; called every `POLL_SECONDS`."""
 
+    @property
+    def room_frames(self) -> int:
+        """How much of a file it may be given now, beyond what is due, and nothing is dropped."""
+        ...
+
     def status(self) -> EngineStatus:
         """Return what it is at."""
         ...

@@ -73,6 +73,11 @@ class NativeEngine:
         self._record()
         self._deadlines.feed(jobs, captured_frames, self._clock())
 
+    @property
+    def room_frames(self) -> int:
+        """See `Engine.room_frames`: each hop waits for its turn."""
+        return self._capture.ring.writable_frames
+
     def switch(self, _plan: Plan, *, idle: bool = False) -> None:
         """Give up the model, or take it up again: there is nothing between."""
         self._hops.idle(idle=idle)

@@ -46,6 +46,9 @@ from streamer.live.window_engine import WindowEngine
 from streamer.processor import load_bag
 
 WATCH_SECONDS = 0.02
+LEAD_SECONDS = 0.2
+"""How far ahead a file is taken in, where the model keeps up: a file has no clock. So an output may
+take many blocks at once, and the engine may be held up, and nothing is late."""
 FADE_OUT_BLOCKS = 3
 
 
@@ -140,6 +143,7 @@ class LiveSession:
             SinkError: there is no place for the recording.
         """
         self.engine.open()
+        self._play_ahead()
         self.streams.open()
         promise = self.settings.latency
         most_seconds = math.inf if promise is None else promise + 1 / self.streams.samplerate
@@ -179,10 +183,27 @@ class LiveSession:
             self._status = self._supervisor.status(self._stopped)
 
     def _play(self) -> None:
-        """Play a file as far as a device would have recorded that plays so far."""
+        """Play a file as far as a device would have recorded that plays so far, and ahead of it."""
         player, port = self._parts.player, self.streams.live_port()
         if player is not None and port is not None:
-            player.play(math.floor(port.counters().position) + self.plan.delay.frames)
+            due = math.floor(port.counters().position) + self.plan.delay.frames
+            player.play(due)
+            most = player.fed_frames + self.engine.room_frames
+            player.play(min(due + self._lead_frames, most))
+
+    def _play_ahead(self) -> None:
+        """Take in the first of a file before an output plays: some take many blocks at once."""
+        player = self._parts.player
+        while player is not None and player.fed_frames < self._lead_frames:
+            fed_frames = player.fed_frames
+            self._play()
+            self.engine.step()
+            if player.fed_frames == fed_frames:
+                break  # its model needs time
+
+    @property
+    def _lead_frames(self) -> int:
+        return round(LEAD_SECONDS * self.streams.samplerate)
 
     def quit(self, reason: Reason = Reason.ASKED) -> None:
         """End the run, with the engine's next step."""

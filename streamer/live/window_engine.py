@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -45,6 +46,7 @@ class WindowEngine:
         self._feeds = [StemFeed(port) for port in parts.streams.ports.values()]
         self._recording = parts.recording
         self._block = np.zeros((READ_FRAMES, 2), np.float32)
+        self._hop_frames = math.floor(parts.prepared.plan.hop_seconds * self._capture.samplerate)
         self._usual_frames = parts.streams.blocksize + parts.prepared.plan.delay.compute_frames
 
     def open(self) -> None:
@@ -76,6 +78,11 @@ class WindowEngine:
         for feed in self._feeds:
             feed.write(stems)
         self._recording.write(stems.start_frame, stems.data)
+
+    @property
+    def room_frames(self) -> int:
+        """See `Engine.room_frames`: a window that waits gives way to a newer one."""
+        return 0 if self.processor.waiting_windows else self._hop_frames
 
     def status(self) -> EngineStatus:
         """See `Engine.status`."""

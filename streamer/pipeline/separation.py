@@ -154,6 +154,7 @@ class Separation:
             * samplerate
             / bag.samplerate
         )
+        self.waiting_windows = 0
         self.fed_frames = 0
         self.emitted_frames = 0
         self.repaired_samples = 0
@@ -227,9 +228,11 @@ class Separation:
     def _submit(self, window: Window) -> None:
         separate = leave_out if self._idle else self._passes[window.pass_index].separate
         self._worker.submit(window, separate)
+        self.waiting_windows += 1
 
     def _collect(self, *, wait: bool = False) -> Iterator[Stems]:
         for job in self._worker.finished(wait=wait):
+            self.waiting_windows -= 1
             if self._on_job is not None:
                 self._on_job(job)
             window = job.window

@@ -161,10 +161,48 @@ def test_status_and_report_tell_the_engine(bag):
         assert ("engine", "native") in [row[:2] for row in run.session.plan.rows()]
 
 
-def test_low_rates_files_and_longer_hops_take_the_engine_in_python(bag, tmp_path):
-    song = tmp_path / "song.wav"
-    soundfile.write(song, sound(1), RATE)
-    for rate, wish in ((16000, {}), (RATE, {"input": str(song)}), (RATE, {"hop": 2048 / RATE})):
+@pytest.mark.parametrize(
+    "habit", [{}, {"fill_blocks": 6, "burst_blocks": 6}, {"fill_blocks": 12}], ids=str
+)
+def test_no_hop_of_a_file_is_late_however_the_output_takes_its_blocks(bag, habit, tmp_path):
+    signal, song = sound(2), tmp_path / "song.wav"
+    soundfile.write(song, signal, RATE, subtype="FLOAT")
+    output = speakers(rate=RATE, output_channels=8, **habit)
+    with native([output], bag, input=str(song), record=tmp_path) as run:
+        run.advance(3)
+        delay, log = run.announced_frames, run.session.latency()
+        status = run.session.status()
+    assert (status.deadline_misses, status.dry_frames) == (0, 0)
+    assert log.delay.summary().count == log.windows > 150
+    for measured in (log.delay.summary().min, log.delay.summary().max):
+        assert measured == pytest.approx(delay / RATE, rel=1e-3)
+    silent = run.session.plan.delay.frames + 32  # its first blocks come before they are played
+    out = output.heard(begun(RATE), silent + len(signal))
+    assert not out[:silent].any()
+    np.testing.assert_allclose(out[silent:], file_stems(bag, signal), atol=1e-5)
+    recorded, _ = soundfile.read(tmp_path / "take-001" / "drums.wav")
+    np.testing.assert_allclose(recorded, file_stems(bag, signal)[:, :2], atol=1e-5)
+
+
+def test_a_second_output_is_in_time_with_the_first_that_leads_the_file(bag, tmp_path):
+    signal, song = sound(6), tmp_path / "song.wav"
+    soundfile.write(song, signal, RATE, subtype="FLOAT")
+    outputs = [
+        speakers("one", rate=RATE, burst_blocks=3, ppm=80),
+        speakers("two", rate=RATE, ppm=-60, jitter_seconds=0.001),
+    ]
+    routes = ["one:drums=1,2", "two:drums=1,2"]
+    with native(outputs, bag, input=str(song), output=("one", "two"), route=routes) as run:
+        run.advance(5)
+        assert run.session.streams.ports["two"].counters().splices == 0
+        assert run.session.status().dry_frames == 0
+    first, second = (one.heard(round(one.frame_at(4)), 20000)[:, 0] for one in outputs)
+    lag = int(np.argmax(np.correlate(first, second[2000:-2000], "valid"))) - 2000
+    assert abs(lag) < 512, "a block, as announced"
+
+
+def test_low_rates_and_longer_hops_take_the_engine_in_python(bag):
+    for rate, wish in ((16000, {}), (RATE, {"hop": 2048 / RATE})):
         backend = VirtualBackend([card(sound(), rate=rate)])
         backend.advance(BEGIN_SECONDS)
         ready = prepared(backend, lambda _: bag, **{**WISH, **wish})

@@ -137,6 +137,18 @@ def test_a_file_is_delayed_as_announced(tmp_path: Path) -> None:
     assert log.delay.summary().max < (delay + 512) / RATE
 
 
+def test_a_file_is_taken_in_ahead_so_that_no_window_is_late_where_the_engine_is_held_up(
+    tmp_path: Path,
+) -> None:
+    path = wav(tmp_path / "in.wav", noise(4 * RATE))
+    with running([speakers()], input=path, blocksize=64) as run:
+        run.advance(1)
+        run.backend.advance(0.15)  # nobody comes
+        run.advance(1.5)
+        status = run.session.status()
+    assert (status.deadline_misses, status.dry_frames) == (0, 0)
+
+
 @pytest.mark.parametrize("jitter_seconds", [0.0, 0.001])
 def test_two_devices_keep_the_delay_within_half_a_block(jitter_seconds: float) -> None:
     signal = noise_source(seconds=14)

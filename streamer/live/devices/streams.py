@@ -69,6 +69,8 @@ class DeviceStreams:
         )
         for port in (self.capture, *self.ports.values()):
             port.use_clock(clock)
+        if wiring.input is None:
+            self.capture.be_led_by(next(iter(self.ports.values())))
         self._duplex: DuplexPort | None = None
         self.all = self._make_streams()
 

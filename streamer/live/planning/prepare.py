@@ -235,7 +235,7 @@ def make_plan(
     store = CalibrationStore(max_age_seconds=0.0) if settings.calibrate else CalibrationStore()
     timings = calibrate(bag_for, lengths, subject(settings, whole), store=store).timings
     request = _plan_request(settings, samplerate, path, whole)
-    if native and path.streams != "file" and _goes_native(request, whole, timings[0]):
+    if native and _goes_native(request, whole, timings[0]):
         request, timings = replace(request, engine="native"), timings[:1]
     plan = solve(request, timings)
     rate = whole.samplerate

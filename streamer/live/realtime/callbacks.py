@@ -142,7 +142,7 @@ CAPTURE = np.dtype(
         ("gains", _WORD),  # address of `(channels, 2)`: from the device's channels to stereo
         ("scratch", _WORD),  # address of `(CHUNK_FRAMES, 2)`: a chunk in stereo
         ("silence", _WORD),  # address of `(CHUNK_FRAMES, 2)`: zeros
-        ("dll", _WORD),  # address of the device's `DLL`
+        ("dll", _WORD),  # address of the device's `DLL`; 0: a file, which has no clock
         ("log", _WORD),  # address of a `LOG_RING`
         ("clock", _WORD),  # address of two words that the system's clock is read into
         ("clock_id", _WORD),  # number of that clock
@@ -197,6 +197,10 @@ PLAYBACK = np.dtype(
         # a clock of its own
         ("dll", _WORD),  # address of the device's `DLL`; 0: both devices have one clock
         ("source_dll", _WORD),  # address of the input device's `DLL`; 0: there is none
+        (
+            "led_dll",
+            _WORD,
+        ),  # address of the same, of a file, which this output leads; 0: it does not
         ("seen", _WORD),  # address of the four words that were copied from it
         ("filter", _WORD),  # address of `(PHASES + 1, TAPS)`: the interpolation filters
         ("steps", _WORD),  # address of `CHUNK_FRAMES` reals: where in `mixed` output frames lie
@@ -478,7 +482,8 @@ def capture(
     state.callbacks += 1
     state.overflow_flags += (flags & INPUT_OVERFLOW) != 0
     state.underflow_flags += (flags & INPUT_UNDERFLOW) != 0
-    dll_update(state.dll, now, first, frames)
+    if state.dll != 0:
+        dll_update(state.dll, now, first, frames)
     capture_fill(address, MAX_FILL_CHUNKS)
     gains = float32_at(state.gains, state.channels, 2)
     done = 0
@@ -895,6 +900,8 @@ def playback(
     block = float32_at(device, frames, state.outputs)
     ratio = state.ratio
     position = state.position + state.phase
+    if state.led_dll != 0:
+        dll_update(state.led_dll, now, state.position + state.delay_frames, frames)
     if state.dll == 0:
         _play_straight(address, block)
     elif _follow(address, now, frames):

@@ -50,8 +50,8 @@ _usleep: Any = types.ExternalFunction("usleep", types.int32(types.uint32))
 SLEEP_MICROSECONDS: Final = 100
 """How long it sleeps where nothing is due."""
 CONTEXT_HOPS: Final = 20
-"""How much of the past is heard again where the network lost its place, and how many hops it may be
-behind before it gives those between up: more takes as long as to begin anew."""
+"""How much of the past is heard again where the network lost its place, and how many hops that are
+late it may be behind before it gives them up: more takes as long as to begin anew."""
 
 MADE, FAILED, SKIPPED, IDLE = range(4)
 """What became of a hop: stems; no numbers; given up for a newer one; not wanted."""
@@ -171,7 +171,7 @@ def _do_hop(
     first, number = state.position, state.position // size
     _take_in(b, s)
     if waiting > CONTEXT_HOPS:
-        state.skip_hop = number + waiting - 1
+        state.skip_hop = max(state.skip_hop, min(_next_in_time(b, s), number + waiting - 1))
     began = seconds_now(state.clock, state.clock_id, state.virtual_time)
     if load_acquire(b.orders.ctypes.data + IDLING * _ORDER_BYTES) != 0:
         outcome = IDLE
@@ -193,6 +193,15 @@ def _do_hop(
     _fill_rows(b, s, begin, end - begin)
     _give(b, begin, end - begin)
     _log(s, max(frame - b.back.ahead, 0), outcome, seen, began)
+
+
+@compiled(inlined=True)
+def _next_in_time(b: Buffers, s: NDArray[np.void]) -> int:
+    """Return the first hop of which the first output has played nothing yet."""
+    size = b.fresh.shape[0]
+    lookahead = b.gains.shape[0] - size
+    played = frames_made(b.there, playback_at(s[0].playback)[0].position)
+    return int(-(-(played + lookahead) // size))
 
 
 @compiled(inlined=True)

@@ -150,6 +150,10 @@ class PlaybackPort(Port):
         """Take the clock of the input device from its `callbacks.DLL`, which must live as long."""
         self._state["source_dll"] = address_of(dll)
 
+    def lead(self, dll: Record) -> None:
+        """Be the clock of a file: write the times at which its frames are due to its `DLL`."""
+        self._state["led_dll"] = address_of(dll)
+
     @property
     def callback_address(self) -> int:
         """The C callback for an output stream on this port."""
@@ -272,10 +276,15 @@ class CapturePort(Port):
         """The C callback for an input stream on this port."""
         return int(rt.capture_callback.address)
 
+    def be_led_by(self, output: PlaybackPort) -> None:
+        """Take a file in, at the pace of an output that has no clock but its own."""
+        self._state["dll"] = 0  # what is fed ahead tells no time
+        output.lead(self._dll)
+
     def feed(self, block: Samples) -> None:
         """Take in float32 `(frames, input_channels)` as if a device had recorded it.
 
-        For a file that plays at its own pace; in place of a device, not beside one.
+        For a file, which may come ahead of time; in place of a device, not beside one.
 
         Raises:
             SettingsError: not of that shape.

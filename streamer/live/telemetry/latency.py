@@ -66,7 +66,8 @@ class WindowTimes:
     the input ring, ``window_full`` when the last frame that its window needs was there, ``queued``
     when the window was handed to the worker, ``stitched`` when its stems were in the output ring.
     A stamp that is not known is nan; ``dac`` is None where its stems were
-    missed: late, skipped or failed.
+    missed: late, skipped or failed. ``early_seconds`` are how long before its time it was taken in:
+    a file is read ahead. That is no delay, and no part of a stage.
     """
 
     start_frame: int
@@ -78,6 +79,7 @@ class WindowTimes:
     inference_end: float
     stitched: float
     dac: float | None
+    early_seconds: float = 0.0
 
     def stages(self) -> dict[Stage, float]:
         """Return the seconds of each stage whose two stamps are known."""
@@ -89,7 +91,7 @@ class WindowTimes:
             self.inference_start,
             self.inference_end,
             self.stitched,
-            math.nan if self.dac is None else self.dac,
+            math.nan if self.dac is None else self.dac - self.early_seconds,
         )
         spans = zip(Stage, pairwise(stamps), strict=True)
         return {stage: end - begin for stage, (begin, end) in spans if math.isfinite(end - begin)}
@@ -97,7 +99,7 @@ class WindowTimes:
     @property
     def delay_seconds(self) -> float | None:
         """From the input's converter to the output's, or None where either is not known."""
-        delay = math.nan if self.dac is None else self.dac - self.adc
+        delay = math.nan if self.dac is None else self.dac - self.early_seconds - self.adc
         return delay if math.isfinite(delay) else None
 
 

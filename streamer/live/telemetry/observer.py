@@ -35,7 +35,12 @@ class Observer:
         self._main = next(iter(streams.ports.values()))
         self._rates = request.samplerate, request.model_samplerate
         self.latency = LatencyLog(request.samplerate, plan.delay_seconds)
-        self._stamps = Stamps(self.latency, request.samplerate, request.model_samplerate)
+        self._stamps = Stamps(
+            self.latency,
+            request.samplerate,
+            request.model_samplerate,
+            plan.delay.frames if request.path.streams == "file" else None,
+        )
         self._converters = [ConverterDelay(request.samplerate) for _ in range(2)]
         self.failure = ""
         self._dry_at_end = -1
@@ -96,7 +101,7 @@ class Observer:
     def look(self) -> None:
         """Take in what the callbacks have noted since the last look."""
         self._take_notes()
-        self._stamps.settle()
+        self._stamps.settle(self.device_seconds[1])
         levels = {name: port.meters() for name, port in self._streams.ports.items()}
         first = next(iter(levels.values()))
         self.stems = dict(

@@ -22,10 +22,19 @@ class Stamps:
     """Takes the notes of the callbacks and the jobs of the worker; feeds a `LatencyLog`.
 
     Positions are input frames of the stream at ``samplerate``, jobs' at ``model_samplerate``.
+    A file is taken in ahead of time: its frames are due when the output plays those that lie
+    ``file_delay_frames`` before them.
     """
 
-    def __init__(self, log: LatencyLog, samplerate: int, model_samplerate: int) -> None:
+    def __init__(
+        self,
+        log: LatencyLog,
+        samplerate: int,
+        model_samplerate: int,
+        file_delay_frames: int | None = None,
+    ) -> None:
         self._log = log
+        self._file_delay_frames = file_delay_frames
         self._rates = samplerate, model_samplerate
         self._adc = BlockClock(samplerate, BLOCKS)
         self._dac = BlockClock(samplerate, BLOCKS)
@@ -75,15 +84,23 @@ class Stamps:
         if len(self._waiting) > WAITING_WINDOWS:
             self._log.feed(replace(self._waiting.popleft()[1], dac=math.nan))
 
-    def settle(self) -> None:
-        """Give the log the windows that have been played meanwhile."""
+    def settle(self, output_seconds: float = 0.0) -> None:
+        """Give the log the windows that have been played meanwhile.
+
+        ``output_seconds`` is the delay of the output's converter.
+        """
         while self._waiting:
             first, times = self._waiting[0]
             dac = self._dac.at(first)
             if dac is None:
                 return
             self._waiting.popleft()
-            self._log.feed(replace(times, dac=dac))
+            early_seconds = 0.0
+            if self._file_delay_frames is not None:
+                due = self._dac.at(first - self._file_delay_frames)
+                assert due is not None  # it passed before the frame that has just been played
+                early_seconds = due - output_seconds - times.adc
+            self._log.feed(replace(times, dac=dac, early_seconds=early_seconds))
 
     def _device_frame(self, model_frame: int) -> int:
         samplerate, model_samplerate = self._rates
