@@ -12,6 +12,7 @@ from queue import SimpleQueue
 
 from rich.table import Table
 
+from cli.live_page import find_page, open_page
 from cli.screen import line, show, tell_all
 from cli.terminal import console, output, tell
 from streamer.errors import DeviceError
@@ -40,6 +41,8 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
     """
     if settings.report is not None:
         check_report_path(settings.report)
+    if settings.page is not None:
+        find_page()
     code, failure = 0, None
     said: SimpleQueue[str] = SimpleQueue()
     if console.is_terminal:
@@ -104,6 +107,8 @@ def _open_ports(session: LiveSession, stack: ExitStack, said: SimpleQueue[str]) 
         )
         stack.enter_context(server)
         tell(f"metrics are at {server.url}")
+    if settings.page is not None:
+        open_page(session, settings, stack, said.put)
 
 
 def show_plan(settings: LiveSettings, *, as_json: bool) -> None:

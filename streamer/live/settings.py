@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from streamer.checked import MOST_COUNT, Name, guarded, harmless
 from streamer.pipeline.delay import Fallback
@@ -14,6 +14,7 @@ from streamer.sentences import ConflictError
 from streamer.settings import StreamNumber, StreamSettings
 
 _CLOCK: Final = re.compile(r"(?:([0-9]{1,3}):)?([0-9]{1,4}):([0-5]?[0-9](?:\.[0-9]*)?)")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{12,128}")
 _DAY_SECONDS: Final = 86_400
 
 
@@ -37,6 +38,14 @@ def _seconds(value: object) -> object:
     return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
 
 
+def _token(text: str) -> str:
+    """Refuse what could be guessed, and what an address or a cookie cannot hold as it is."""
+    if not _TOKEN.fullmatch(text):
+        raise ValueError("must be 12 to 128 letters, digits, - or _")
+    return text
+
+
+Token: TypeAlias = Annotated[str, AfterValidator(_token)]
 Several: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_several)]
 
 
@@ -212,7 +221,29 @@ class LiveSettings(StreamSettings):
         unit="FILE",
         description="which of its controls moves what (TOML); what is learned is kept in it",
     )
-    host: str = guarded("127.0.0.1", panel="Run", description="address that both ports are open on")
+    page: int | None = guarded(
+        None,
+        panel="Run",
+        unit="PORT",
+        ge=0,
+        le=65535,
+        description="port for the page, a mixing desk in the browser; 0 takes a free one and says "
+        "which",
+        examples=[8080],
+    )
+    token: Token | None = guarded(
+        None,
+        panel="Run",
+        unit="TOKEN",
+        description="what the page's address holds to be the desk; without it random, and on this "
+        "machine alone none",
+        examples=["our-rehearsal-room"],
+        repr=False,
+    )
+    announce: bool = guarded(
+        False, panel="Run", description="tell the local network by name where the page is"
+    )
+    host: str = guarded("127.0.0.1", panel="Run", description="address that all ports are open on")
 
     @model_validator(mode="after")
     def _fit_midi(self) -> Self:

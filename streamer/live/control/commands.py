@@ -156,9 +156,9 @@ def meter_messages(status: Status) -> list[Message]:
 
     They are ``/meter/stem/NAME PEAK RMS`` and ``/meter/output OUTPUT CHANNEL PEAK RMS``.
     """
-    stems = [Message(f"/meter/stem/{stem}", _dbfs(meter)) for stem, meter in status.stems.items()]
+    stems = [Message(f"/meter/stem/{stem}", dbfs(meter)) for stem, meter in status.stems.items()]
     outputs = [
-        Message("/meter/output", (port, channel, *_dbfs(meter)))
+        Message("/meter/output", (port, channel, *dbfs(meter)))
         for port, meters in status.outputs.items()
         for channel, meter in enumerate(meters, start=1)
     ]
@@ -188,7 +188,8 @@ def _texts(address: str, args: tuple[Any, ...], *what: str) -> tuple[str, ...]:
     return args
 
 
-def _dbfs(meter: Meter) -> tuple[float, float]:
+def dbfs(meter: Meter) -> tuple[float, float]:
+    """Return a meter's peak and RMS in dBFS; -120 is silence."""
     peak, rms = (
         max(20 * log10(level), _SILENCE_DBFS) if level > 0 else _SILENCE_DBFS
         for level in (meter.peak, meter.rms)
