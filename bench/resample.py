@@ -1,11 +1,12 @@
-"""Compare resamplers: pass-band ripple, images, aliases, speed. Under a minute.
+"""Compare resamplers: pass-band ripple, images, aliases, delay, speed. Under a minute.
 
     python bench/resample.py [--repeats 3]
 
 Every converter gets float32, as in the engine, and tones. Of those up to 20 kHz, ripple is the gain
 at the tone's own frequency (a least squares fit), and images are everything else that came out. Of
 those above the new Nyquist frequency all that comes out is alias; "heard" are those that land under
-20 kHz. Rejections are positive dB. Speed is for stereo on one core, as a multiple of real time.
+20 kHz. Rejections are positive dB. Delay is what a stream waits for; that of both ways adds up.
+Speed is for stereo on one core, as a multiple of real time.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from streamer.audio import Samples
+from streamer.live.realtime.hop_resampler import conversion, frames_ahead, frames_made, make, take
 from streamer.models.torchaudio_resample import KAISER_BEST, load_torchaudio
 from streamer.pipeline.resample import make_resampler
 
@@ -34,6 +36,7 @@ HEARD_HZ = 20000.0
 TONE_DB = -6.0
 TONE_SECONDS = 0.4
 SPEED_SECONDS = 20
+BLOCK_FRAMES = 512
 MARGIN_SECONDS = 0.05  # both ends are cut off: there filters see silence
 
 
@@ -53,6 +56,19 @@ def streamed(engine: str) -> Convert:
     return convert
 
 
+def in_blocks(x: Samples, from_rate: int, to_rate: int) -> Samples:
+    """As the native engine does it, before a hop and after."""
+    c = conversion(from_rate, to_rate, x.shape[1], BLOCK_FRAMES)
+    out = np.zeros((frames_made(c, len(x)), x.shape[1]), np.float32)
+    done = 0
+    for end in range(BLOCK_FRAMES, len(x) + 1, BLOCK_FRAMES):
+        take(c, x[end - BLOCK_FRAMES : end], BLOCK_FRAMES)
+        ready = frames_made(c, end)
+        make(c, end, done, out[done:], ready - done)
+        done = ready
+    return out[:done]
+
+
 LIBRARIES: dict[str, Convert] = {
     "soxr HQ": partial(soxr.resample, quality="HQ"),
     "soxr VHQ": partial(soxr.resample, quality="VHQ"),
@@ -63,7 +79,16 @@ LIBRARIES: dict[str, Convert] = {
 CONVERTERS = LIBRARIES | {
     "our soxr stage": streamed("soxr"),
     "our torchaudio stage": streamed("torchaudio"),
+    "native engine": in_blocks,
 }
+DELAYS: dict[str, Callable[[int, int], float]] = {
+    "our soxr stage": lambda *rates: make_resampler(*rates, 1, "soxr").delay_frames / rates[1],
+    "our torchaudio stage": lambda *rates: (
+        make_resampler(*rates, 1, "torchaudio").delay_frames / rates[1]
+    ),
+    "native engine": lambda *rates: frames_ahead(*rates) / rates[0],
+}
+"""Seconds; the libraries get a whole signal."""
 
 
 def tones(frequencies: NDArray[np.float64], rate: int) -> Samples:
@@ -143,8 +168,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=4, help="timed runs each (default 4)")
     repeats = parser.parse_args().repeats
     torch.set_num_threads(1)
-    print("| rates | converter | ripple dB | images dB | aliases dB | heard dB | speed |")
-    print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
+    print(
+        "| rates | converter | ripple dB | images dB | aliases dB | heard dB | delay ms | speed |"
+    )
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     transparent = dict.fromkeys(CONVERTERS, True)
     slowest = dict.fromkeys(CONVERTERS, np.inf)
     for from_rate, to_rate in RATES:
@@ -153,9 +180,10 @@ def main() -> None:
             is_ = quality(convert, from_rate, to_rate)
             rejections = [is_.images, is_.aliases, is_.heard_aliases]
             words = " | ".join("-" if one is None else f"{one:.0f}" for one in rejections)
+            delay = f"{1000 * DELAYS[name](from_rate, to_rate):.1f}" if name in DELAYS else "-"
             print(
                 f"| {from_rate} -> {to_rate} | {name} | {is_.ripple:.4f} | {words} "
-                f"| {speed[name]:.0f}x |"
+                f"| {delay} | {speed[name]:.0f}x |"
             )
             transparent[name] &= is_.transparent()
             slowest[name] = min(slowest[name], speed[name])

@@ -101,13 +101,13 @@ def _kaiser(at: NDArray[np.float64], beta: float) -> NDArray[np.float64]:
     return np.where(inside, np.i0(beta * np.sqrt(np.clip(1 - at * at, 0, 1))) / np.i0(beta), 0)
 
 
-@compiled(inlined=True)
+@compiled()
 def frames_made(c: Conversion, frames: int) -> int:
     """How many frames can be made of the first so many that go in."""
     return max(-((c.ahead - frames) * c.up // c.down), 0)
 
 
-@compiled(inlined=True)
+@compiled()
 def frames_needed(c: Conversion, frames: int) -> int:
     """How many must have gone in before the first so many can be made."""
     return (frames - 1) * c.down // c.up + c.ahead + 1 if frames > 0 else 0
