@@ -1,0 +1,247 @@
+// The whole desk: a strip a stem, the master, the last ten seconds, and the run around them.
+
+import { element, toggle } from "./dom.js";
+import { eachFrame } from "./frames.js";
+import { KEYS, Keys } from "./keys.js";
+import { Lanes } from "./lanes.js";
+import { Links, Outputs, Scenes, helpDialog } from "./panels.js";
+import { steppedDb } from "./scale.js";
+import { Figures, StateLine } from "./status.js";
+import { Strip, colourOf } from "./strip.js";
+import { Transport } from "./transport.js";
+
+const TABS = [
+  ["mix", "Mix"],
+  ["scenes", "Scenes"],
+  ["links", "Pages"],
+  ["run", "Run"],
+];
+
+export class Desk {
+  #values;
+  #act;
+  #say;
+  #acts = new Set();
+  #strips = [];
+  #master = null;
+  #chosen = 0;
+  #stems = [];
+  #shape = "";
+  #id = 0;
+  #lanes = null;
+  #main = element("main");
+  #parts = null;
+
+  /** `act(address, value)` does what is no value, such as saving a scene; `say` shows a sentence. */
+  constructor(values, act, say) {
+    this.#values = values;
+    this.#act = act;
+    this.#say = say;
+    this.figures = new Figures();
+    this.state = new StateLine();
+    this.dry = toggle(
+      "dry: the mix as it came in",
+      { class: "dry", title: "Panic switch: the mix as it came in (d)" },
+      (on) => values.set("/dry", on ? 1 : 0),
+      "Dry",
+    );
+    this.dialog = helpDialog(KEYS, Keys.switch());
+    const help = element(
+      "button",
+      { type: "button", class: "quiet help-button", "aria-label": "keys and gestures", click: () => this.help() },
+      "?",
+    );
+    const title = element("h1", {}, "stemstream");
+    const header = element("header", { class: "bar" }, title, this.state.node, this.figures.node, help, this.dry);
+    this.node = element("div", { class: "desk" }, header, this.#main, tabs(), this.dialog);
+    this.keys = new Keys(this);
+    eachFrame((now) => {
+      for (const strip of this.#strips) strip.meter.draw(now);
+      this.#parts?.outputs.draw(now);
+    });
+  }
+
+  /** Take the whole state: first, after each reconnection, and where a scene has other listeners. */
+  show(state) {
+    const writable = state.writable.filter((address) => !address.startsWith("/listener/"));
+    const shape = JSON.stringify([state.stems, writable]);
+    // what is built anew loses the focus, and the finger that is on it
+    if (shape !== this.#shape) {
+      this.#shape = shape;
+      this.#stems = state.stems;
+      this.#build(new Set(writable));
+    } else if (state.id !== this.#id) {
+      this.#lanes.forget();
+    }
+    this.#id = state.id;
+    this.#acts = new Set(state.acts);
+    this.#values.replace(state.values);
+    this.#parts.links.show(state.links ?? []);
+    this.showStatus(state.status);
+  }
+
+  showStatus(status) {
+    this.state.show(status);
+    this.figures.show(status);
+    const { scenes, transport, outputs } = this.#parts;
+    transport.showSong(status.song_seconds, status.song_length_seconds);
+    transport.showRecording(status);
+    scenes.show(status.scenes);
+    outputs.showStatus(status);
+    this.#master.meter.countClips(Object.values(status.clips)[0] ?? []);
+  }
+
+  showMeters({ stems, outputs }) {
+    const now = performance.now();
+    for (const strip of this.#strips) {
+      const levels = strip === this.#master ? Object.values(outputs)[0]?.slice(0, 2) : [stems[strip.name]];
+      if (levels?.[0]) strip.meter.feed(levels, now);
+    }
+    this.#parts.outputs.feed(outputs, now);
+  }
+
+  showPeaks({ stems, start, rate }) {
+    for (const [stem, peaks] of Object.entries(stems)) this.#lanes.feed(stem, start, rate, peaks);
+  }
+
+  restyle() {
+    this.#lanes?.restyle();
+    for (const strip of this.#strips) strip.meter.restyle();
+    this.#parts?.outputs.restyle();
+  }
+
+  // what keys do; each returns whether there was something to do
+
+  choose(by) {
+    const count = this.#strips.length;
+    const focused = this.#strips.findIndex((strip) => strip.node.contains(document.activeElement));
+    this.#strips[focused < 0 ? this.#chosen : (focused + by + count) % count].focus();
+    return true;
+  }
+
+  nudge(db) {
+    return this.#nudge(this.#strips[this.#chosen], db);
+  }
+
+  nudgeMaster(db) {
+    return this.#nudge(this.#master, db);
+  }
+
+  flip(index, which) {
+    if (index >= this.#stems.length) return false;
+    this.#choose(index);
+    this.#strips[index].flip(which);
+    return true;
+  }
+
+  flipChosen(which) {
+    this.#strips[this.#chosen].flip(which);
+    return true;
+  }
+
+  toggleDry() {
+    if (!this.dry.disabled) this.dry.click();
+    return true;
+  }
+
+  toggleRecord() {
+    if (!this.#parts.transport.record.disabled) this.#parts.transport.record.click();
+    return true;
+  }
+
+  togglePlay() {
+    const { play } = this.#parts.transport;
+    if (!play.isConnected || play.disabled) return false;
+    play.click();
+    return true;
+  }
+
+  /** Let a MIDI controller learn what has the focus; else the level that was moved last. */
+  learn() {
+    if (!this.#acts.has("/midi/learn")) return false;
+    const address = document.activeElement.dataset.address ?? this.#strips[this.#chosen].addresses.gain;
+    this.#act("/midi/learn", address);
+    this.#say(`Now move a knob or press a button of the MIDI controller: it will move ${address}.`);
+    return true;
+  }
+
+  help() {
+    this.dialog.showModal();
+    return true;
+  }
+
+  #nudge(strip, db) {
+    const { gain } = strip.addresses;
+    if (!strip.mayWrite(gain)) return false;
+    this.#values.set(gain, steppedDb(strip.fader.value, db));
+    return true;
+  }
+
+  #choose(index) {
+    this.#chosen = index;
+    this.#strips.forEach((strip, at) => strip.node.toggleAttribute("data-chosen", at === index));
+  }
+
+  #build(writable) {
+    const values = this.#values;
+    const mayWrite = (address) => writable.has(address);
+    values.unwatch();
+    this.#lanes?.stop();
+    this.#lanes = new Lanes(this.#stems);
+    const made = (name, colour, addresses) => new Strip({ name, colour, addresses, values, mayWrite });
+    this.#strips = this.#stems.map((stem) => {
+      const [gain, mute, solo, pan] = ["gain", "mute", "solo", "pan"].map((one) => `/stem/${stem}/${one}`);
+      return made(stem, colourOf(stem), { gain, mute, solo, pan });
+    });
+    this.#master = made("master", null, { gain: "/master/gain" });
+    this.#master.node.classList.add("master");
+    this.#strips.push(this.#master);
+    this.#strips.forEach((strip, index) => strip.node.addEventListener("focusin", () => this.#choose(index)));
+    this.dry.disabled = !mayWrite("/dry");
+    values.watch("/dry", (on) => {
+      this.dry.show(on);
+      document.body.toggleAttribute("data-dry", Boolean(on));
+    });
+    for (const stem of this.#stems) {
+      for (const which of ["mute", "solo"]) values.watch(`/stem/${stem}/${which}`, () => this.#dim());
+    }
+    const scenes = new Scenes(values, this.#act);
+    const transport = new Transport(values, mayWrite);
+    const [links, outputs] = [new Links(), new Outputs()];
+    this.#parts = { scenes, transport, links, outputs };
+    scenes.node.hidden = !mayWrite("/scene/recall");
+    const strips = element("section", { class: "strips", "aria-label": "Faders" }, ...this.#strips.map((one) => one.node));
+    this.#main.replaceChildren(
+      element("div", { class: "mixing" }, this.#lanes.node, strips),
+      element("div", { class: "side" }, scenes.node, links.node, outputs.node),
+      transport.node,
+    );
+    this.#choose(Math.min(this.#chosen, this.#strips.length - 1));
+  }
+
+  /** Draw those that mute and solo let nobody hear as silent as they are. */
+  #dim() {
+    const shown = (stem, which) => Boolean(this.#values.shown(`/stem/${stem}/${which}`));
+    const anySolo = this.#stems.some((stem) => shown(stem, "solo"));
+    this.#stems.forEach((stem, index) => {
+      const isSilent = shown(stem, "mute") || (anySolo && !shown(stem, "solo"));
+      this.#strips[index].node.toggleAttribute("data-silent", isSilent);
+      this.#lanes.dim(stem, isSilent);
+    });
+  }
+}
+
+function tabs() {
+  const buttons = TABS.map(([name, label]) =>
+    element("button", { type: "button", "data-name": name, click: () => choose(name) }, label),
+  );
+  function choose(name) {
+    document.body.dataset.tab = name;
+    for (const button of buttons) {
+      button.setAttribute("aria-current", button.dataset.name === name ? "page" : "false");
+    }
+    scrollTo(0, 0);
+  }
+  choose("mix");
+  return element("nav", { class: "tabs", "aria-label": "Parts of the desk" }, ...buttons);
+}
