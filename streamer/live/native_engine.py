@@ -53,8 +53,12 @@ class NativeEngine:
             clock=parts.clock,
             tap=self._tap,
         )
+        filters_frames = self._hops.filters_frames
         self._schedule = Schedule.live(
-            stride.window_frames(1), stride.hop_frames, stride.lookahead_frames, 0
+            stride.window_frames(1) + filters_frames,
+            stride.hop_frames,
+            stride.lookahead_frames + filters_frames,
+            0,
         )
         self._degrader = Degrader(prepared, self)
         self._deadlines = DeadlineMonitor(rate, parts.observer, self._degrader, parts.log)

@@ -12,6 +12,7 @@ from live.support.causal import small_causal
 from live.support.rates import converted
 from live.support.staging import (
     BEGIN_SECONDS,
+    STEP_SECONDS,
     Run,
     begun,
     card,
@@ -26,6 +27,7 @@ from streamer import Processor, Settings
 from streamer.audio import Samples
 from streamer.live.native_engine import NativeEngine
 from streamer.live.realtime.callbacks import FADE_FRAMES
+from streamer.live.telemetry.latency import Stage
 from streamer.live.telemetry.report import plain
 from streamer.live.window_engine import WindowEngine
 from streamer.models.separator import Bag
@@ -112,11 +114,19 @@ def test_the_delay_is_at_most_32_ms_without_devices(bag, blocksize):
         assert run.session.plan.delay.frames / RATE <= 0.032
 
 
-def test_two_devices_with_clocks_of_their_own_miss_nothing(bag):
-    signal = sound(10)
+def test_a_hop_is_full_when_there_is_what_the_filters_look_ahead(bag):
+    with native([card(sound(2, 48000), rate=48000)], bag, blocksize=64) as run:
+        run.advance(1)
+        seen = run.session.latency().stages[Stage.CUT]
+    assert 0 <= seen.min <= seen.max <= STEP_SECONDS + 1e-9
+
+
+@pytest.mark.parametrize("rate", [RATE, 48000])
+def test_two_devices_with_clocks_of_their_own_miss_nothing(bag, rate):
+    signal = sound(10, rate)
     devices = [
-        microphone(signal, rate=RATE, ppm=80, jitter_seconds=0.0005),
-        speakers(rate=RATE, ppm=-60, jitter_seconds=0.0005),
+        microphone(signal, rate=rate, ppm=80, jitter_seconds=0.0005),
+        speakers(rate=rate, ppm=-60, jitter_seconds=0.0005),
     ]
     with native(devices, bag, route=["drums=1,2"], latency=0.06) as run:
         run.advance(8)

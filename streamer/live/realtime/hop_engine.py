@@ -137,6 +137,12 @@ class HopEngine:
         self._clock_words = np.zeros(2, np.int64)
         return int(self._clock_words.ctypes.data)
 
+    @property
+    def filters_frames(self) -> int:
+        """How far the filters between the rates look beyond the model's lookahead, at its rate."""
+        there, back = self._buffers.there, self._buffers.back
+        return back.ahead - (-there.ahead * there.up // there.down)
+
     def warm_up(self) -> None:
         """Have the code compiled that is not yet, and touch all memory; only before the start."""
         b = self._buffers
