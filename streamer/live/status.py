@@ -88,8 +88,8 @@ class Status:
     ``clips`` counts by port and channel the looks in which it was bent to stay under full scale
     (a lamp that latches compares it with the count when it was last put out). ``waves`` are the
     last seconds of the stems.
-    ``recording`` tells of a take in words, ``recording_seconds`` how much of it is safe in its
-    files, ``recording_left_seconds`` how long the disk will last, None where nothing is recorded.
+    ``recording`` tells of a take in words, ``recording_seconds`` how long it is so
+    far, ``recording_left_seconds`` how long the disk will last, None where nothing is recorded.
     """
 
     state: State = State.STARTING

@@ -95,7 +95,7 @@ class Supervisor:
             waves=observer.waves.waves,
             recording=take.text if take is not None else "",
             recording_on=parts.recording.on,
-            recording_seconds=take.recorded_frames / take.samplerate if take is not None else 0.0,
+            recording_seconds=take.taken_frames / take.samplerate if take is not None else 0.0,
             recording_left_seconds=take.left_seconds if take is not None else None,
         )
 

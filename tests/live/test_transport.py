@@ -20,6 +20,7 @@ from streamer.live.control.osc import Message
 from streamer.live.devices.player import Player
 from streamer.live.realtime.callbacks import FADE_FRAMES
 from streamer.live.realtime.ports import CapturePort
+from streamer.live.session import LEAD_SECONDS
 from streamer.live.settings import LiveSettings
 from streamer.live.status import Reason, State
 from streamer.testing.virtual_device import VirtualDevice
@@ -117,7 +118,7 @@ def test_a_seek_goes_to_the_frame_and_the_position_says_so(tmp_path: Path, pause
         if paused:
             assert value(run, "/transport/position") == 2.5
             send(run, "/transport/play", 1)
-        run.advance(run.session.delay_seconds + 0.5)
+        run.advance(run.session.delay_seconds + LEAD_SECONDS + 0.5)
         told = value(run, "/transport/position")
         out = heard(run, output)
         run.advance(3)
@@ -148,7 +149,7 @@ def test_a_loop_goes_on_after_a_seek(tmp_path: Path) -> None:
     with running([speakers()], input=song(tmp_path, noise(3 * RATE)), **part) as run:
         run.advance(0.5)
         send(run, "/transport/position", 1.75)
-        run.advance(run.session.delay_seconds + 1)
+        run.advance(run.session.delay_seconds + LEAD_SECONDS + 1)
         assert value(run, "/transport/position") == pytest.approx(1.75, abs=0.1)
         for wrong in (0.5, 2.5):
             with pytest.raises(SettingsError, match=r"must be between 1 and 2\.0, in seconds"):

@@ -45,7 +45,8 @@ class RecorderStatus:
     ``recorded_frames`` are in the files, safe from a kill. ``dropped_frames`` were given but not
     recorded. ``silent_frames`` are silent in the files, since nothing came or it was dropped.
     ``left_seconds`` is how long the disk will last. ``failure`` says why the recording ended by
-    itself; otherwise it is empty.
+    itself; otherwise it is empty. ``taken_frames`` is how long the take is so far: the
+    last of it is not in the files yet.
     """
 
     folder: Path
@@ -55,6 +56,7 @@ class RecorderStatus:
     silent_frames: int
     left_seconds: float
     failure: str
+    taken_frames: int = 0
 
     @property
     def text(self) -> str:
@@ -167,6 +169,7 @@ class Recorder:
             silent_frames=self._silent_frames,
             left_seconds=self._free_bytes / self._take.second_bytes,
             failure=self._failure,
+            taken_frames=self._next_frame - self.start_frame,
         )
 
     def end(self) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from streamer.errors import SettingsError
 from streamer.live.mixing.levels import balance, linear
 from streamer.live.mixing.mixer import Mixer
-from streamer.live.mixing.routes import MIX, Route, default_routes, parse_route
-from streamer.live.mixing.state import MixState, Scene, StemState
+from streamer.live.mixing.routes import MIX, Place, Route, default_routes, parse_route
+from streamer.live.mixing.state import Listener, MixState, Scene, Send, StemState
 
 STEMS = ["drums", "bass", "other", "vocals"]
 DRAW = np.random.default_rng(3)
@@ -468,4 +468,114 @@ def test_a_scene_that_does_not_fit_changes_nothing(scene, told):
     desk = mixer("vocals=1,2")
     before = desk.state
     assert told in refusal(desk.apply, scene)
+    assert desk.state is before
+
+
+# listeners -------------------------------------------------------------------------------------
+
+
+def with_listener(listener, *routes, scene_routes=None, **settings):
+    desk = mixer(*routes, **settings)
+    desk.apply(Scene(routes=scene_routes, listeners={"me": listener}))
+    return desk
+
+
+def test_without_listeners_the_outputs_are_as_ever():
+    for routes in ((), ("vocals=1,2", "mix-drums=3,4")):
+        desk = mixer(*routes)
+        before = desk.state.routes
+        desk.apply(Scene())
+        assert desk.state.routes == before
+
+
+def test_a_listener_hears_all_stems_on_an_output_of_its_own():
+    desk = with_listener(Listener(Place((3, 4))), "vocals=1,2")
+    sound = played(desk)
+    np.testing.assert_allclose(sound[:, 2:4], AUDIO.sum(0), atol=1e-5)
+    np.testing.assert_allclose(sound[:, :2], AUDIO[3], atol=1e-6)
+    assert not sound[:, 4:].any()
+
+
+@pytest.mark.parametrize(
+    ("output", "desk_channels"), [((3, 4), {0, 1}), ((1, 2), set()), ((2,), set())]
+)
+def test_without_routes_the_desk_has_the_first_pair_unless_a_listener_has_it(output, desk_channels):
+    desk = with_listener(Listener(Place(output), gain_db=-90))
+    gains, _ = desk.matrices("out")
+    assert set(np.flatnonzero(gains.any(0))) == desk_channels
+
+
+def test_a_listener_with_routes_of_its_name_has_faders_for_them():
+    routes = tuple(
+        replace(parse_route(one), listener=who)
+        for who, one in (("", "bass=1,2"), ("me", "bass=3,4"), ("me", "mix-drums=5,6"))
+    )
+    desk = with_listener(Listener(), scene_routes=routes)
+    desk.set_send("me", "bass", gain_db=-6)
+    desk.set_listener("me", gain_db=-2)
+    gains, _ = desk.matrices("out")
+    assert gains[2, 0] == 1
+    assert gains[2, 2] == pytest.approx(10 ** (-8 / 20))
+    assert gains[8, 4] == -gains[0, 4] == pytest.approx(10 ** (-2 / 20))
+
+
+def test_dry_plays_at_a_listeners_level_and_a_gap_at_the_loudest_send():
+    desk = with_listener(Listener(Place((3, 4)), gain_db=-6), "vocals=1,2")
+    desk.set_send("me", "bass", gain_db=-12)
+    assert desk.matrices("out").dry_gains[0, 2] == pytest.approx(10 ** (-6 / 20))
+    desk.set_listener("me", me="drums", more_db=6)
+    assert desk.matrices("out").dry_gains[0, 2] == pytest.approx(1)
+    desk.set_dry(True)
+    np.testing.assert_allclose(played(desk)[:, 2:4], DRY * 10 ** (-6 / 20), atol=1e-5)
+
+
+def test_a_saved_scene_brings_the_listeners_back():
+    desk = with_listener(Listener(Place((3, 4)), me="bass"), "vocals=1,2")
+    desk.set_send("me", "bass", mute=True)
+    saved, state = desk.scene(), desk.state
+    assert saved.routes == (Route("vocals", (1, 2), "out"),)
+    desk.apply(Scene())
+    assert desk.state.listeners == {}
+    desk.apply(saved)
+    assert desk.state == state
+
+
+@pytest.mark.parametrize(
+    ("listener", "told"),
+    [
+        (Listener(), "listener me plays nowhere; give it output"),
+        (Listener(Place((9, 10))), "needs channel 10"),
+        (Listener(Place((1, 2))), "puts vocals on a channel where it plays already"),
+        (Listener(Place((3, 4), "nowhere")), "nowhere is no output"),
+        (Listener(Place((3, 4)), me="guitar"), "the model has no stem guitar"),
+        (Listener(Place((3, 4)), stems={"guitar": Send()}), "the model has no stem guitar"),
+    ],
+)
+def test_a_listener_that_does_not_fit_changes_nothing(listener, told):
+    desk = mixer("vocals=1,2")
+    before = desk.state
+    assert told in refusal(desk.apply, Scene(listeners={"me": listener}))
+    assert desk.state is before
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda desk: desk.set_listener("you", gain_db=0), "the scene has no listener you; "),
+        (
+            lambda desk: desk.set_send("my", "bass", gain_db=0),
+            "the scene has no listener my; it has me",
+        ),
+        (lambda desk: desk.set_send("me", "guitar", gain_db=0), "the model has no stem guitar"),
+        (lambda desk: desk.set_listener("me", me="guitar"), "the model has no stem guitar"),
+        (lambda desk: desk.set_listener("me", me=3), "listeners.me.me=3 must be the name of a"),
+        (lambda desk: desk.set_listener("me", more_db=13), "more_db=13 must be a number of dB"),
+        (lambda desk: desk.set_listener("me", gain_db=40), "listeners.me.gain_db=40 must be"),
+        (lambda desk: desk.set_send("me", "bass", mute=3), "listeners.me.bass.mute=3 must be 0"),
+    ],
+)
+def test_a_wrong_value_of_a_listener_changes_nothing(call, told):
+    desk = with_listener(Listener(Place((3, 4))), "vocals=1,2")
+    before = desk.state
+    assert told in refusal(call, desk)
     assert desk.state is before

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from streamer.errors import SettingsError, SinkError
 from streamer.live.mixing.mixer import Mixer
-from streamer.live.mixing.routes import Route, parse_route
+from streamer.live.mixing.routes import Place, Route, parse_route
 from streamer.live.mixing.scene import SceneFile, dump_scene, load_scene, save_scene
-from streamer.live.mixing.state import Scene, StemState
+from streamer.live.mixing.state import Listener, Scene, Send, StemState
 
 BAND = """
 master_db = -3
@@ -143,7 +143,61 @@ def test_files_that_are_none(tmp_path):
     assert "UTF-8" in told_by(load_scene, latin)
 
 
+LISTENERS = """
+[routes]
+drummer = ["mix-drums=3,4"]
+
+[listeners.drummer]
+
+[listeners.singer]
+output = "PA:5,6"
+me = "vocals"
+more_db = 3
+gain_db = -1.5
+stems.drums = { gain_db = -6.0 }
+stems.bass = { mute = true }
+"""
+
+
+def test_a_scene_with_listeners(band):
+    band.write_text(LISTENERS)
+    assert load_scene(band).listeners == {
+        "drummer": Listener(),
+        "singer": Listener(
+            Place((5, 6), "PA"),
+            gain_db=-1.5,
+            me="vocals",
+            more_db=3,
+            stems={"drums": Send(-6), "bass": Send(mute=True)},
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("listeners = 1", "listeners=1 must be a table; try [listeners]"),
+        ("[listeners]\nme = 3", "listeners.me=3 must be a table; try [listeners.me]"),
+        ("[listeners.me]\ngain = 3", "listeners.me.gain is nothing a scene knows; try gain_db"),
+        ("[listeners.me]\nmore_db = -1", "more_db=-1 must be a number of dB from 0 to 12; try 6"),
+        ("[listeners.me]\nme = 1", "listeners.me.me=1 must be the name of a stem"),
+        ("[listeners.me]\noutput = 3", "listeners.me.output=3 must be one or two channels; try"),
+        ('[listeners.me]\noutput = "a=1"', "listeners.me.output=a=1 must be one or two channels"),
+        ('[listeners.me]\noutput = "0"', "must name one channel (mono) or two different ones"),
+        ("[listeners.me.stems]\nbass = 1", "listeners.me.stems.bass=1 must be a table"),
+        ("[listeners.me.stems.bass]\npan = 1", "listeners.me.stems.bass.pan is nothing a scene"),
+        ('[listeners."../x"]', "listeners: '../x' must be a plain name"),
+        ('[listeners."the drummer"]', "must be a name without spaces and any of #*,?[]{}; rename"),
+        ('[listeners."a*"]', "listeners: a* must be a name without spaces"),
+    ],
+)
+def test_a_wrong_listener_in_a_file(band, text, told):
+    band.write_text(text)
+    assert told in told_by(load_scene, band)
+
+
 NAMES = st.text(max_size=8)
+PEOPLE = st.from_regex(r"[a-zäñ0-9_-]{1,8}", fullmatch=True)
 GAINS = st.floats(-90, 12)
 
 
@@ -166,6 +220,18 @@ GAINS = st.floats(-90, 12)
         ).map(lambda routes: tuple(sorted(routes, key=lambda route: route.listener))),
         GAINS,
         st.sampled_from([None, "dry", "silence"]),
+        st.dictionaries(
+            PEOPLE,
+            st.builds(
+                Listener,
+                st.none() | st.builds(Place, st.just((3, 4)), st.sampled_from(["", "A:b c"])),
+                GAINS,
+                st.sampled_from(["", "vocals"]),
+                st.floats(0, 12),
+                st.dictionaries(NAMES, st.builds(Send, GAINS, st.booleans()), max_size=2),
+            ),
+            max_size=2,
+        ),
     )
 )
 def test_a_saved_scene_is_read_back_the_same(tmp_path_factory, scene):
