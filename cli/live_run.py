@@ -21,6 +21,7 @@ from streamer.live.control.remote import Remote
 from streamer.live.devices.moves import watching
 from streamer.live.devices.portaudio import PortAudioBackend
 from streamer.live.devices.portaudio_library import quiet_libraries
+from streamer.live.devices.system_sound import system_sound
 from streamer.live.listen import shown
 from streamer.live.planning.plan import DevicePath, LivePlan
 from streamer.live.planning.prepare import device_path, make_plan, wire
@@ -48,6 +49,8 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
     if console.is_terminal:
         tell(f"preparing {settings.model}; a model that is new here is timed for some seconds")
     with quiet_libraries(), ExitStack() as stack:
+        if settings.system:
+            settings = stack.enter_context(system_sound(settings, said.put))
         session = open_session(settings, PortAudioBackend(), tell=said.put)
         stack.enter_context(session)
         tell_all(said)

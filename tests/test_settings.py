@@ -280,6 +280,7 @@ HARMFUL = {
         "report",
         "osc",
         "metrics",
+        "system",
         "midi",
         "midi_map",
         "page",

@@ -68,6 +68,11 @@ class LiveSettings(StreamSettings):
         description="sound device to take in (its index or a part of its name), or a file to play",
         examples=["USB"],
     )
+    system: bool = guarded(
+        False,
+        panel="Devices",
+        description="take in whatever plays on this machine, and play the stems in its place",
+    )
     input_channels: Annotated[tuple[int, ...] | None, BeforeValidator(_channels)] = harmless(
         None,
         panel="Devices",
@@ -244,6 +249,15 @@ class LiveSettings(StreamSettings):
         False, panel="Run", description="tell the local network by name where the page is"
     )
     host: str = guarded("127.0.0.1", panel="Run", description="address that all ports are open on")
+
+    @model_validator(mode="after")
+    def _fit_system(self) -> Self:
+        if self.system and (self.input is not None or self.output):
+            raise ConflictError(
+                "{system} takes in what the sound server plays, and plays on its default output; "
+                "leave out {input} and {output}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fit_midi(self) -> Self:
