@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from live.support.desk import DRUMMER, Desk
 from websockets.sync.client import ClientConnection, connect
 
+from streamer.live.control.page.roles import Role
 from streamer.live.control.page.server import PageServer, PageSettings
 from streamer.live.mixing.routes import Place
 from streamer.live.mixing.state import Listener
@@ -44,9 +45,7 @@ class Band(Desk):
             stems={stem: Meter(peak, peak / 2) for stem in self.mixer.stems},
             outputs={"PA": [Meter(0.5, 0.1)] * 8},
             clips={"PA": [0] * 8},
-            waves=Waves(
-                max(0, look - 200), dict.fromkeys(self.mixer.stems, (0.5,) * min(look, 200))
-            ),
+            waves=Waves(look, dict.fromkeys(self.mixer.stems, (peak, peak))),
         )
 
 
@@ -88,7 +87,8 @@ class Page:
 
     def __init__(self, band: Band, server: PageServer) -> None:
         self.band, self.server = band, server
-        self.host, self.port = server.address
+        self.port = server.address[1]
+        self.host = "127.0.0.1"
 
     def get(
         self, path: str, headers: Mapping[str, str] = {}, method: str = "GET"
@@ -102,11 +102,11 @@ class Page:
         finally:
             connection.close()
 
-    def enter(self, address: str) -> str:
-        """Open an address with a token as a browser does; return the cookie it keeps."""
-        status, headers, _ = self.get(address.partition(f":{self.port}")[2])
+    def cookie(self, role: Role) -> dict[str, str]:
+        """Open a page's address as a browser does; return what it keeps, as a header."""
+        status, headers, _ = self.get(self.server.links.url(role).partition(f":{self.port}")[2])
         assert status == 200
-        return headers["set-cookie"].partition(";")[0]
+        return {"Cookie": headers["set-cookie"].partition(";")[0]}
 
     def socket(self, path: str = "/control", **options: Any) -> ClientConnection:
         options = {"origin": f"http://{self.host}:{self.port}", **options}
@@ -126,4 +126,4 @@ def page(folder: Path, **settings: Any) -> Iterator[Page]:
         band, band.status, replace(PageSettings(port=0), **settings), band.told.append
     ) as server:
         yield Page(band, server)
-    assert band.told == []
+    assert not band.told, band.told

@@ -166,24 +166,36 @@ class PageApp:
         if client is None:
             await socket.close(FULL, f"there are {MOST_CLIENTS} pages already; close one")
             return
-        sending = asyncio.create_task(self._clients.send(client, socket))
-        reading = asyncio.create_task(self._read(client, socket))
         try:
-            ended, _ = await asyncio.wait([sending, reading], return_when=asyncio.FIRST_COMPLETED)
+            await self._serve(client, socket)
         finally:
             self._clients.leave(client)
+
+    async def _serve(self, client: Client, socket: WebSocket) -> None:
+        """Send news and obey, until the client leaves, reads nothing, or sends too much."""
+        sending = asyncio.create_task(self._clients.send(client, _Sending(socket)))
+        reading = asyncio.create_task(self._read(client, socket))
+        try:
+            await asyncio.wait([sending, reading], return_when=asyncio.FIRST_COMPLETED)
+        finally:
             sending.cancel()
             reading.cancel()
-        for one in ended:
-            # it reads nothing, or is gone
-            with contextlib.suppress(TimeoutError, WebSocketDisconnect):
-                one.result()
+            results = await asyncio.gather(sending, reading, return_exceptions=True)
+        if client.pace.is_over:
+            with contextlib.suppress(RuntimeError):  # it has gone by itself
+                await socket.close(TOO_MANY, "too many messages; send fewer at a time")
+        for one in results:
+            # it has gone, or reads nothing
+            expected = asyncio.CancelledError | WebSocketDisconnect | TimeoutError
+            if isinstance(one, BaseException) and not isinstance(one, expected):
+                raise one
 
     async def _read(self, client: Client, socket: WebSocket) -> None:
+        """Obey what a client sends, until it leaves or sends too much."""
         while (message := await socket.receive())["type"] != "websocket.disconnect":
             if not self._clients.receive(client, message.get("text")):
-                await socket.close(TOO_MANY, "too many messages; send fewer at a time")
                 return
+            await asyncio.sleep(0)  # many may have come at once, and the others have their turn
 
     def _granted(self, wanted: Sequence[Role], tokens: Sequence[str]) -> Role | None:
         """Return the first of these roles that the tokens give."""
@@ -191,6 +203,19 @@ class PageApp:
 
     def _kept(self, connection: HTTPConnection) -> list[str]:
         return tokens_in(connection.headers.getlist("cookie"), _port(connection))
+
+
+class _Sending:
+    """A WebSocket that is sent to: if it is closed meanwhile, it is gone, and that is no error."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+
+    async def send_text(self, data: str) -> None:
+        try:
+            await self._socket.send_text(data)
+        except RuntimeError:
+            raise WebSocketDisconnect from None
 
 
 class _Gated:

@@ -24,7 +24,7 @@ from streamer.live.control.page.messages import (
     plain,
 )
 from streamer.live.control.page.outbox import Outbox
-from streamer.live.control.page.pace import PATIENCE, Pace
+from streamer.live.control.page.pace import Pace
 from streamer.live.control.page.roles import Role
 from streamer.live.control.page.view import RunView, meters_message, peaks_message
 from streamer.live.status import Waves
@@ -34,7 +34,6 @@ LOOK_SECONDS: Final = 0.025
 STATUS_SECONDS: Final = 0.25
 PEAKS_AT_ONCE: Final = 2
 SEND_SECONDS: Final = 5.0
-"""A client that takes nothing for so long is dropped."""
 _MOST_TOLD: Final = 16
 
 
@@ -71,6 +70,7 @@ class Clients:
         view: the run as they see it.
         links: gives the links that a role is shown.
         tell: called with a sentence the first time that something is wrong.
+        patience_seconds: a client that takes nothing for so long is dropped.
     """
 
     def __init__(
@@ -78,8 +78,10 @@ class Clients:
         view: RunView,
         links: Callable[[Role], Sequence[Link]],
         tell: Callable[[str], None],
+        patience_seconds: float = SEND_SECONDS,
     ) -> None:
         self._view, self._links, self._tell = view, links, tell
+        self._patience_seconds = patience_seconds
         self._waves = Waves()
         self._peaks: dict[int, str] = {}
         self._clients: set[Client] = set()
@@ -110,10 +112,11 @@ class Clients:
 
     def receive(self, client: Client, text: str | None) -> bool:
         """Obey a message, None if it was no text; return whether the client may stay."""
-        if not client.pace.take(time.monotonic()):
-            if client.pace.over == 1:
+        now = time.monotonic()
+        if not client.pace.take(now):
+            if client.pace.complain(now):
                 self._complain(client, "", "too many messages at a time; send fewer")
-            return client.pace.over < PATIENCE
+            return not client.pace.is_over
         address = ""
         try:
             if text is None:
@@ -138,7 +141,7 @@ class Clients:
             await client.news.wait()
             client.news.clear()
             for text in [*client.outbox.take(), *self._new_peaks(client)]:
-                await asyncio.wait_for(socket.send_text(text), SEND_SECONDS)
+                await asyncio.wait_for(socket.send_text(text), self._patience_seconds)
 
     async def watch(self) -> None:
         """Look at the run again and again, and put the news into all outboxes."""

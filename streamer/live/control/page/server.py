@@ -42,7 +42,7 @@ REQUESTS_SECONDS: Final = 30.0
 """How long a connection may stay open that is no WebSocket."""
 PING_SECONDS: Final = 5.0
 _HEAD_BYTES: Final = 16_384
-_SEND_BYTES: Final = 65_536  # kept small, or a slow client is sent what was long ago
+_BUFFER_BYTES: Final = 32_768  # small: nobody is sent, or heard with, what was long ago
 _GRACE_SECONDS: Final = 1.0
 _BACKLOG: Final = 128
 
@@ -143,18 +143,20 @@ class _Server(Server):
 
 
 class _Http(H11Protocol):
-    """uvicorn's HTTP, for so many connections, each for so long."""
+    """uvicorn's HTTP, for so many connections, each for so long; the oldest makes room."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._began_seconds = self.loop.time()
+        self.loop.call_later(REQUESTS_SECONDS, self._end)
         if len(self.connections) > MOST_CONNECTIONS:
-            transport.abort()
-        else:
-            self._end = self.loop.call_later(REQUESTS_SECONDS, self._end_requests)
+            # a WebSocket has left this class, and is not cut off by those who only ask
+            asking = [one for one in self.connections if isinstance(one, _Http)]
+            min(asking, key=lambda one: one._began_seconds)._end()
 
-    def _end_requests(self) -> None:
-        # else it has become a WebSocket
+    def _end(self) -> None:
         if self.transport.get_protocol() is self:
+            self.connections.discard(self)
             self.transport.abort()
 
 
@@ -197,7 +199,8 @@ def _listen(host: str, port: int) -> socket.socket:
         try:
             # the port of a run that has just ended is free again at once
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
             listening.bind(place)
             listening.listen(_BACKLOG)
         except OSError:
