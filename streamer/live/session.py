@@ -144,6 +144,8 @@ class LiveSession:
         """
         self.engine.open()
         self._play_ahead()
+        if self._parts.observer.tryout is not None:
+            self.streams.mute()
         self.streams.open()
         promise = self.settings.latency
         most_seconds = math.inf if promise is None else promise + 1 / self.streams.samplerate
@@ -152,7 +154,7 @@ class LiveSession:
             return False
         self._parts.recording.open()
         self._began = self._clock()
-        self._supervisor.begin()
+        self._supervisor.begin(self._began)
         self._status = self._supervisor.status(self._stopped)
         return True
 

@@ -10,6 +10,7 @@ from streamer.live.devices.reconnecting import ReconnectingStream
 from streamer.live.engine import Engine, EngineStatus
 from streamer.live.parts import RunParts
 from streamer.live.status import Reason, State, Status
+from streamer.live.telemetry.tryout import MOST_SECONDS
 from streamer.live.telemetry.verdict import LiveReport
 from streamer.words import counted
 
@@ -27,9 +28,9 @@ class Supervisor:
         self._next_look = self._next_scene = -math.inf
         self._started = datetime.now(UTC)
 
-    def begin(self) -> None:
+    def begin(self, now: float) -> None:
         """Announce the delay, now that the devices are open."""
-        self._announcement.look()
+        self._announcement.begin(now)
 
     def due(self, now: float) -> bool:
         """Return whether it is time for another look: every `LOOK_SECONDS`."""
@@ -43,7 +44,7 @@ class Supervisor:
         parts = self._parts
         parts.observer.look()
         self._losses.look()
-        self._announcement.look()
+        self._announcement.look(now)
         self._follow_scene(now)
         for failure in parts.recording.failures:
             parts.log.note_once(failure)
@@ -76,7 +77,7 @@ class Supervisor:
             model=engine.model,
             samplerate=parts.streams.samplerate,
             played_frames=observer.played_frames,
-            delay_frames=parts.prepared.plan.delay.frames,
+            delay_frames=parts.streams.delay_frames,
             delay_seconds=self.delay_seconds,
             dry_frames=observer.dry_frames,
             xruns=observer.xruns,
@@ -113,7 +114,7 @@ class Supervisor:
         take = parts.recording.status
         if take is not None and take.failure:
             return State.DEGRADED, Reason.RECORDER_FAILED, take.failure
-        if parts.observer.position < 0:
+        if parts.observer.position < 0 or parts.observer.tryout is not None:
             return State.STARTING, Reason.NONE, ""
         return State.RUNNING, Reason.NONE, ""
 
@@ -127,6 +128,7 @@ class Supervisor:
             for name, frames in asdict(plan.delay).items()
         }
         # as they are now: the parts add up to the announced delay
+        delays["overhead"] += (self._parts.streams.delay_frames - plan.delay.frames) / rate
         delays["device_input"], delays["device_output"] = observer.device_seconds
         return LiveReport(
             status=status,
@@ -180,15 +182,40 @@ class _Announcement:
 
     def __init__(self, parts: RunParts) -> None:
         self._streams, self._observer, self._log = parts.streams, parts.observer, parts.log
-        self._held_frames = parts.prepared.plan.delay.frames
+        self._promised_seconds = parts.prepared.settings.latency
         self._announced_seconds = 0.0
+        self._began = 0.0
 
     @property
     def delay_seconds(self) -> float:
-        held_seconds = self._held_frames / self._streams.samplerate
+        held_seconds = self._streams.delay_frames / self._streams.samplerate
         return held_seconds + sum(self._observer.device_seconds)
 
-    def look(self) -> None:
+    def begin(self, now: float) -> None:
+        self._began = now
+        self._look_at_devices()
+
+    def look(self, now: float) -> None:
+        tryout = self._observer.tryout
+        if tryout is not None and (tryout.over or now - self._began >= MOST_SECONDS):
+            self._end_tryout()
+        self._look_at_devices()
+
+    def _end_tryout(self) -> None:
+        """Be heard, with the delay that the first second asks for."""
+        planned_seconds, more_frames = self.delay_seconds, self._observer.end_tryout()
+        self._streams.set_delay(self._streams.delay_frames + more_frames)
+        if more_frames:
+            over = (self._promised_seconds or math.inf) < self.delay_seconds
+            self._log.note(
+                "the sound server brings its blocks in larger bursts than planned; the delay is "
+                f"{self.delay_seconds * 1000:.0f} ms, not {planned_seconds * 1000:.0f} ms"
+                + (f", and over the promised {self._promised_seconds:g} s" if over else "")
+            )
+        self._announced_seconds = self.delay_seconds
+        self._observer.latency.announce(self.delay_seconds)
+
+    def _look_at_devices(self) -> None:
         latency, delay_seconds = self._observer.latency, self.delay_seconds
         latency.trust(sure=not self._observer.listening)
         if delay_seconds == self._announced_seconds:

@@ -27,6 +27,7 @@ from streamer import Processor, Settings
 from streamer.audio import Samples
 from streamer.live.native_engine import NativeEngine
 from streamer.live.realtime.callbacks import FADE_FRAMES
+from streamer.live.status import State
 from streamer.live.telemetry.latency import Stage
 from streamer.live.telemetry.report import plain
 from streamer.live.window_engine import WindowEngine
@@ -210,6 +211,42 @@ def test_a_second_output_is_in_time_with_the_first_that_leads_the_file(bag, tmp_
     first, second = (one.heard(round(one.frame_at(4)), 20000)[:, 0] for one in outputs)
     lag = int(np.argmax(np.correlate(first, second[2000:-2000], "valid"))) - 2000
     assert abs(lag) < 512, "a block, as announced"
+
+
+@pytest.mark.parametrize(("fill_blocks", "burst_blocks"), [(12, 1), (6, 2), (3, 3), (12, 6)])
+def test_a_sound_servers_bursts_set_the_delay_before_anything_is_heard(
+    bag, fill_blocks, burst_blocks
+):
+    habit = {"rate": RATE, "hostapi": "ALSA", "burst_blocks": burst_blocks, "ppm": 50}
+    devices = [microphone(sound(6), **habit), speakers(fill_blocks=fill_blocks, **habit)]
+    with native(devices, bag, route=["drums=1,2"], blocksize=512) as run:
+        planned = run.session.delay_seconds
+        run.advance(0.6)
+        assert run.session.status().state is State.STARTING
+        assert not devices[1].heard(0, devices[1].heard_frames).any()
+        run.advance(4)
+        status, report = run.session.status(), plain(run.session.report())
+        delay = run.session.delay_seconds
+    assert status.state is State.RUNNING
+    assert (status.deadline_misses, status.dry_frames, status.dropped_frames) == (0, 0, 0)
+    assert (delay > planned) == (burst_blocks > 1) == bool(run.told)
+    assert all(f"the delay is {delay * 1000:.0f} ms" in line for line in run.told)
+    assert sum(report["planned_parts"].values()) == pytest.approx(delay, abs=1e-4)
+    assert report["announced_delay_frames"] == run.session.streams.ports["speakers"].delay_frames
+
+
+def test_one_device_that_brings_many_blocks_at_once_gets_the_delay_that_this_takes(bag):
+    signal = sound()
+    device = card(signal, rate=RATE, hostapi="ALSA", burst_blocks=6)
+    with native([device], bag, blocksize=512) as run:
+        run.advance(3)
+        delay, status = run.announced_frames, run.session.status()
+    assert (status.deadline_misses, status.dry_frames, status.dropped_frames) == (0, 0, 0)
+    assert len(run.told) == 1
+    out = device.heard(2 * RATE, RATE // 2)
+    expected = file_stems(bag, signal[begun(RATE) - 32 :])
+    first = 2 * RATE - begun(RATE) + 32 - delay
+    np.testing.assert_allclose(out, expected[first : first + len(out)], atol=1e-5)
 
 
 def test_low_rates_and_longer_hops_take_the_engine_in_python(bag):

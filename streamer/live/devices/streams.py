@@ -40,7 +40,7 @@ class DeviceStreams:
     ) -> None:
         self._backend = backend
         self._wiring = wiring
-        self._delay_frames = delay_frames
+        self.delay_frames = delay_frames
         self._clock = clock
         self.samplerate, self.blocksize = wiring.samplerate, wiring.blocksize
         rate = wiring.samplerate
@@ -123,6 +123,17 @@ class DeviceStreams:
             state_address=port.address,
             owner=(port, self.capture),
         )
+
+    def mute(self) -> None:
+        """Have the outputs play on without a sound, before the start, until `set_delay`."""
+        for port in self.ports.values():
+            port.mute()
+
+    def set_delay(self, frames: int) -> None:
+        """Have the outputs be heard, with a delay that is no shorter than the first one."""
+        self.delay_frames = frames
+        for port in self.ports.values():
+            port.set_delay(frames)
 
     def ask(self) -> tuple[float, float]:
         """Return the latency that input and first output report; open them, but start nothing.
@@ -225,7 +236,7 @@ class DeviceStreams:
     def _keep_place(self, port: PlaybackPort) -> None:
         """Drop the sound that a port would have played by now. A file waits until it is heard."""
         if self._wiring.input is not None:
-            due = self.capture.counters().captured_frames - self._delay_frames
+            due = self.capture.counters().captured_frames - self.delay_frames
         else:
             due = math.floor((self.live_port() or port).counters().position)
         port.skip(max(0, due - math.floor(port.counters().position)))

@@ -167,6 +167,7 @@ PLAYBACK = np.dtype(
         ("outputs", _WORD),  # how many channels the device plays
         ("samplerate", _NUMBER),  # nominal, in Hz
         ("delay_frames", _WORD),  # output frame n plays input frame n - `delay_frames`
+        ("wanted_delay_frames", _WORD),  # what that is to become; -1: not known, and all is silent
         ("stem_header", _WORD),  # address of the stem ring's header
         ("stem_data", _WORD),  # address of its frames: stem0 L, stem0 R, ..., wet
         ("dry_header", _WORD),  # address of the dry ring's header
@@ -210,6 +211,7 @@ PLAYBACK = np.dtype(
         ("jump_frames", _WORD),  # a jump that waits for the fade out; 0: none
         ("ratio", _NUMBER),  # input frames that an output frame takes
         ("error_frames", _NUMBER),  # how far from where it should be the position is
+        ("fill_frames", _WORD),  # while all is silent, these count for nothing: they may be at once
         ("settle_seconds", _NUMBER),  # how well the clocks must be known for the first alignment
         ("sure_seconds", _NUMBER),  # how well they must be known for the second
         ("gear", _NUMBER),  # the correction's gain, times the seconds that the clocks are known
@@ -513,6 +515,8 @@ def capture(
 def _all_there(address: int, until: int, stem_end: int, dry_end: int) -> bool:
     """Whether nothing fades or has to until a position."""
     state = playback_at(address)[0]
+    if state.wanted_delay_frames < 0:
+        return False
     full = state.ramp >= 1.0 and state.dry_ramp >= 1.0 and state.master >= 1.0
     left = min(stem_end, dry_end) - until + 1
     return bool(full and state.jump_frames == 0 and left >= state.fade_frames)
@@ -535,7 +539,8 @@ def _levels(address: int, first: int, frames: int, stem_end: int, dry_end: int) 
             state.dry_frames += stems[frame, wet] < 0.5 and first + frame >= 0
         return
     fade = 1.0 / state.fade_frames
-    master_step = (-1.0 if state.jump_frames != 0 else 1.0) / FADE_FRAMES
+    heard = state.wanted_delay_frames >= 0
+    master_step = (1.0 if heard and state.jump_frames == 0 else -1.0) / FADE_FRAMES
     for frame in range(frames):
         position = first + frame
         was_full = state.ramp >= 1.0
@@ -547,7 +552,7 @@ def _levels(address: int, first: int, frames: int, stem_end: int, dry_end: int) 
         levels[0, frame] = state.ramp * state.master
         levels[1, frame] = mix
         levels[2, frame] = mix * (1.0 - state.ramp * stems[frame, wet])
-        state.dry_frames += state.ramp * stems[frame, wet] < 0.5 and position >= 0
+        state.dry_frames += heard and state.ramp * stems[frame, wet] < 0.5 and position >= 0
 
 
 @compiled(_VOID(_INT, _INT))
@@ -609,10 +614,11 @@ def _mix(address: int, first: int, frames: int, into: int) -> None:
     dry_source = float32_at(state.dry_scratch, CHUNK_FRAMES, 2)
     got = ring_peek_at(state.stem_header, state.stem_data, first, state.stem_scratch, frames)
     stem_source[max(got, 0) : frames] = 0.0
-    state.missing_frames += frames - max(got, 0)
+    heard = state.wanted_delay_frames >= 0
+    state.missing_frames += (frames - max(got, 0)) * heard
     got = ring_peek_at(state.dry_header, state.dry_data, first, state.dry_scratch, frames)
     dry_source[max(got, 0) : frames] = 0.0
-    state.dry_missing_frames += frames - max(got, 0)
+    state.dry_missing_frames += (frames - max(got, 0)) * heard
     _meter_stems(address, frames)
     _levels(address, first, frames, stem_end, dry_end)
     for channel in range(stems):
@@ -741,6 +747,8 @@ def _follow(address: int, now: float, frames: int) -> bool:
     position should be corrects it (the proportional part), gently once both are well known.
     """
     state = playback_at(address)[0]
+    if state.wanted_delay_frames < 0 and state.played_frames < state.fill_frames:
+        dll_at(state.dll)[0].blocks = 0  # what fills a buffer first tells no time
     dll_update(state.dll, now, state.played_frames, frames)
     known = dll_look(state.source_dll, state.seen) if state.source_dll != 0 else False
     own = dll_at(state.dll)[0]
@@ -781,6 +789,22 @@ def _jump(address: int) -> None:
     if state.jump_frames != 0 and state.master <= 0.0:
         _start_row(address, state.position + state.jump_frames)
         state.jump_frames = 0
+
+
+@compiled(_VOID(_INT))
+def _take_delay(address: int) -> None:
+    """Take over another delay, before anything was heard: what was passed over stays silent."""
+    state = playback_at(address)[0]
+    change = state.wanted_delay_frames - state.delay_frames
+    if state.wanted_delay_frames < 0 or change == 0:
+        return
+    state.delay_frames += change
+    state.silent_until = max(state.silent_until, state.position, state.mixed_until)
+    state.ramp = state.dry_ramp = 1.0  # what was late was so for the delay before
+    if state.dll == 0:
+        state.position -= change
+    else:
+        state.aligned = 0
 
 
 @compiled(_VOID(_INT))
@@ -893,6 +917,7 @@ def playback(
     state = playback_at(address)[0]
     now = seconds_now(state.clock, state.clock_id, state.virtual_time)
     state.underflow_flags += (flags & OUTPUT_UNDERFLOW) != 0
+    _take_delay(address)
     meter_floats = 1 + 2 * (state.stems + state.outputs)
     row = float32_at(state.meter_row, 1, meter_floats)
     row[:] = 0.0

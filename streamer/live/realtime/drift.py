@@ -32,6 +32,8 @@ WALK_DEVIATION = 1e-7
 """How far the rate of a clock wanders in a second. Sets the loops' bandwidth: 0.005 Hz."""
 SETTLE_SECONDS = 0.25
 """How long both clocks are watched before anything is played from the middle of a stream."""
+FILL_SECONDS = 0.25
+"""How much an output may take at once when it begins, and is not held to be a clock for it."""
 GEAR = 2.0
 LEAST_GAIN = 0.03
 MOST_GAIN = 1.0

@@ -112,6 +112,7 @@ class PlaybackPort(Port):
             "mixed": address_of(self._floats(self.outputs, rt.ROW_FRAMES)),
             "meter_row": address_of(self._floats(1, self._meter_ring.channels)),
             "delay_frames": self.delay_frames,
+            "wanted_delay_frames": self.delay_frames,
             "fade_frames": self.fade_frames,
             "position": -self.delay_frames,
         }
@@ -134,6 +135,7 @@ class PlaybackPort(Port):
             "seen": address_of(self._keep(np.zeros(4, np.int64))),
             "steps": address_of(self._keep(np.zeros(rt.CHUNK_FRAMES))),
             "filter": address_of(self._keep(clocks.filter_table())),
+            "fill_frames": round(clocks.FILL_SECONDS * self.samplerate),
             "settle_seconds": clocks.SETTLE_SECONDS,
             "sure_seconds": clocks.SURE_SECONDS,
             "most_early_frames": round(clocks.MOST_EARLY_SECONDS * self.samplerate),
@@ -149,6 +151,15 @@ class PlaybackPort(Port):
     def follow(self, dll: Record) -> None:
         """Take the clock of the input device from its `callbacks.DLL`, which must live as long."""
         self._state["source_dll"] = address_of(dll)
+
+    def mute(self) -> None:
+        """Play on without a sound, before the start, until `set_delay` says with which delay."""
+        self._state["wanted_delay_frames"] = -1
+
+    def set_delay(self, frames: int) -> None:
+        """Be heard from the next block on, with a delay that is no shorter than the first one."""
+        self.delay_frames = frames
+        self._state["wanted_delay_frames"] = frames
 
     def lead(self, dll: Record) -> None:
         """Be the clock of a file: write the times at which its frames are due to its `DLL`."""
@@ -192,6 +203,11 @@ class PlaybackPort(Port):
             self._state["aligned"] = self._state["early_frames"] = 0
         else:
             self._state["position"] += frames
+
+    @property
+    def aligned(self) -> bool:
+        """Whether its position is known: with `drift` the clocks tell it after a while."""
+        return not self.drift or self._count("aligned") > 0
 
     @property
     def early(self) -> bool:

@@ -232,7 +232,13 @@ class BlockClock:
         self._times: deque[float] = deque(maxlen=blocks)
 
     def feed(self, frame: float, seconds: float) -> None:
-        """Take in that a block began with ``frame`` at ``seconds``; neither ever goes back."""
+        """Take in that a block began with ``frame`` at ``seconds``, which never goes back.
+
+        Where the frame does, the blocks from there on count no more.
+        """
+        while self._frames and self._frames[-1] > frame:
+            self._frames.pop()
+            self._times.pop()
         self._frames.append(frame)
         self._times.append(seconds)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from streamer.live.status import Meter
 from streamer.live.telemetry.converters import ConverterDelay
 from streamer.live.telemetry.latency import LatencyLog
 from streamer.live.telemetry.stamps import Stamps
+from streamer.live.telemetry.tryout import Tryout
 from streamer.live.telemetry.waves import WaveLog
 from streamer.pipeline.level import KNEE
 from streamer.pipeline.worker import WindowJob, leave_out
@@ -42,6 +44,11 @@ class Observer:
             plan.delay.frames if request.path.streams == "file" else None,
         )
         self._converters = [ConverterDelay(request.samplerate) for _ in range(2)]
+        path = request.path
+        self.tryout: Tryout | None = None
+        if request.engine == "native" and path.burst_blocks and path.streams != "file":
+            self.tryout = Tryout(request.samplerate, streams.blocksize)
+        self._counts_from = -sys.maxsize
         self.failure = ""
         self._dry_at_end = -1
         self.load = 0.0
@@ -68,12 +75,27 @@ class Observer:
         played_to, given_at = job.played_to, job.ended_at
         if played_to is None:  # its stems came into the rings just now
             played_to, given_at = self._main.counters().position, now
-        late = played_to > first_frame - self._main.fade_frames
-        missed = job.dropped or job.error is not None or late
+        late_frames = played_to - (first_frame - self._main.fade_frames)
+        missed = job.dropped or job.error is not None or late_frames > 0
         if job.began_at:
             self.failure = "" if job.error is None else told(job.error)
+        if self.tryout is not None and self._main.aligned and job.stems is not None:
+            self.tryout.take(late_frames, now)
+        if self.tryout is not None or first_frame < self._counts_from:
+            return False  # it was not to be heard
         self._stamps.finished(job, given_at, played=not missed)
         return missed
+
+    def end_tryout(self) -> int:
+        """Count all that comes from now on; return how much longer the delay must be."""
+        assert self.tryout is not None
+        output = self._main.counters()
+        more_frames = self.tryout.more_frames(output.error_frames)
+        self.tryout = None
+        # what is in the rings by the next block still tells of the time before
+        spare_frames = self._streams.blocksize + self._main.fade_frames
+        self._counts_from = math.ceil(output.position) + spare_frames
+        return more_frames
 
     @property
     def early(self) -> bool:
@@ -125,7 +147,8 @@ class Observer:
         for port in self._streams.ports.values():
             notes = port.log()
             if port is self._main:
-                self._stamps.played(notes)
+                if self.tryout is None:
+                    self._stamps.played(notes)
                 if not exact[1]:
                     self._converters[1].feed(notes)
 

@@ -1,0 +1,44 @@
+"""The first second of a run through a sound server: nothing is heard yet, and the delay is set.
+
+A sound server brings its blocks in bursts, and no plan can know how large they are. So all runs in
+silence at first, and how late the stems would come is measured. The delay that follows from it
+holds for the rest of the run.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+TRYOUT_SECONDS: Final = 0.6
+MOST_SECONDS: Final = 3.0
+"""A device that brings nothing does not keep a run silent for longer."""
+MOST_MORE_SECONDS: Final = 1.0
+
+
+class Tryout:
+    """Measures how much longer than planned the delay must be, from the first window on.
+
+    ``spare_frames`` are left between the latest window and its time, since the first second does
+    not show all that comes.
+    """
+
+    def __init__(self, samplerate: int, spare_frames: int) -> None:
+        self._samplerate, self._spare_frames = samplerate, spare_frames
+        self._began: float | None = None
+        self._latest_frames = -math.inf
+        self.over = False
+
+    def take(self, late_frames: float, now: float) -> None:
+        """Take in how late a window was, in frames: early is below 0."""
+        self._began = now if self._began is None else self._began
+        self._latest_frames = max(self._latest_frames, late_frames)
+        self.over = now - self._began >= TRYOUT_SECONDS
+
+    def more_frames(self, error_frames: float) -> int:
+        """Return how much longer the delay must be; 0 where it is long enough.
+
+        ``error_frames`` is by how much the output is found to be behind its position, at the end.
+        """
+        late_frames = self._latest_frames + max(error_frames, 0.0) + self._spare_frames
+        return math.ceil(min(max(late_frames, 0.0), MOST_MORE_SECONDS * self._samplerate))
