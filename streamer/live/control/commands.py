@@ -14,8 +14,8 @@
 It behaves like a digital mixing desk (Behringer X32): an address without a value asks for it, and
 the answer has the same address. The answer to a message that cannot be obeyed is ``/error ADDRESS
 SENTENCE``.
-Setting the same value again changes nothing. Patterns (``/stem/*/mute``) reach the values only:
-no pattern ends a run.
+Setting the same value again changes nothing. Patterns (``/stem/*/mute``) reach the mix only: no
+pattern begins a recording, moves a song or ends a run.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from streamer.live.status import OUTSIDE_NAMES, Meter, Status
 
 _SILENCE_DBFS: Final = -120.0
 _ERROR: Final = "/error"
+_PATTERNS_REACH: Final = ("/stem/", "/master/", "/dry", "/listener/")
 _ACTS: Final = (
     "/status",
     "/quit",
@@ -75,7 +76,8 @@ class Commands:
         address, args = message.address, message.args
         values = self._tree.values()
         if is_pattern(address):
-            found = [known for known in values if matches(address, known)]
+            reached = [one for one in values if one.startswith(_PATTERNS_REACH)]
+            found = [known for known in reached if matches(address, known)]
         else:
             found = [address] if address in values else []
         if found:

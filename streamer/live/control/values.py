@@ -15,26 +15,17 @@ says: the tree is made for one `MixState`, and again where another has other lis
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from streamer.live.control.controls import Controls, Transport
-from streamer.live.mixing.levels import MAX_DB, OFF_DB, checked_switch
+from streamer.live.mixing.levels import checked_switch
 from streamer.live.mixing.state import MixState
 from streamer.live.status import Status
 
-Kind: TypeAlias = Literal["gain", "more", "pan", "switch", "seconds", "name"]
 Reading: TypeAlias = float | str
 """A switch reads as 1 or 0: faders and lamps take numbers, few take the true and false of OSC."""
-
-_RANGES: Final[Mapping[Kind, tuple[float, float, str]]] = {
-    "gain": (OFF_DB, MAX_DB, "dB"),
-    "more": (0.0, MAX_DB, "dB"),
-    "pan": (-1.0, 1.0, ""),
-    "switch": (0.0, 1.0, ""),
-    "seconds": (0.0, float("inf"), "s"),
-}
 
 
 @dataclass(frozen=True)
@@ -42,18 +33,11 @@ class Value:
     """One value that can be read and set.
 
     ``write`` checks what it is given, and raises a StemstreamError with one sentence if it is
-    wrong; then nothing has changed. ``choices`` are for a name alone: what it may be now.
+    wrong; then nothing has changed.
     """
 
-    kind: Kind
     read: Callable[[MixState], Reading]
     write: Callable[[Any], None]
-    choices: Callable[[], Sequence[str]] | None = None
-
-    @property
-    def range(self) -> tuple[float, float, str] | None:
-        """The lowest, the highest and the unit; None for a name. A gain is off at its lowest."""
-        return _RANGES.get(self.kind)
 
 
 class ControlTree:
@@ -87,58 +71,53 @@ class ControlTree:
         mixer, scenes, recorder = controls.mixer, controls.scenes, controls.recorder
         for stem in mixer.stems:
             yield from self._stem(stem)
-        yield "/master/gain", Value("gain", lambda state: state.master_db, mixer.set_master)
-        yield "/dry", Value("switch", lambda state: int(state.dry), mixer.set_dry)
+        yield "/master/gain", Value(lambda state: state.master_db, mixer.set_master)
+        yield "/dry", Value(lambda state: int(state.dry), mixer.set_dry)
         for listener in listeners:
             yield from self._listener(listener)
-        yield "/record", Value("switch", lambda _: int(recorder.on), recorder.switch)
-        yield (
-            "/scene/recall",
-            Value("name", lambda _: scenes.current, scenes.recall, lambda: scenes.names),
-        )
+        yield "/record", Value(lambda _: int(recorder.on), recorder.switch)
+        yield "/scene/recall", Value(lambda _: scenes.current, scenes.recall)
         if controls.transport is not None:
             yield from self._transport(controls.transport)
 
     def _stem(self, stem: str) -> Iterator[tuple[str, Value]]:
         mixer = self._controls.mixer
-        writes: tuple[tuple[str, str, Kind, Callable[[str, object], None]], ...] = (
-            ("gain", "gain_db", "gain", mixer.set_gain),
-            ("mute", "mute", "switch", mixer.set_mute),
-            ("solo", "solo", "switch", mixer.set_solo),
-            ("pan", "pan", "pan", mixer.set_pan),
-        )
-        for name, field, kind, write in writes:
+        for name, field, write in (
+            ("gain", "gain_db", mixer.set_gain),
+            ("mute", "mute", mixer.set_mute),
+            ("solo", "solo", mixer.set_solo),
+            ("pan", "pan", mixer.set_pan),
+        ):
             read = partial(_stem_reading, stem, field)
-            yield f"/stem/{stem}/{name}", Value(kind, read, partial(write, stem))
+            yield f"/stem/{stem}/{name}", Value(read, partial(write, stem))
 
     def _listener(self, name: str) -> Iterator[tuple[str, Value]]:
         mixer = self._controls.mixer
         place = f"/listener/{name}"
 
-        def value(kind: Kind, field: str) -> Value:
+        def value(field: str) -> Value:
             read = partial(_listener_reading, name, field)
-            return Value(kind, read, lambda one: mixer.set_listener(name, **{field: one}))
+            return Value(read, lambda one: mixer.set_listener(name, **{field: one}))
 
-        def send(kind: Kind, stem: str, field: str) -> Value:
+        def send(stem: str, field: str) -> Value:
             read = partial(_send_reading, name, stem, field)
-            return Value(kind, read, lambda one: mixer.set_send(name, stem, **{field: one}))
+            return Value(read, lambda one: mixer.set_send(name, stem, **{field: one}))
 
-        yield f"{place}/gain", value("gain", "gain_db")
-        yield f"{place}/more", value("more", "more_db")
-        nobody_or_stems = ("", *mixer.stems)
-        yield f"{place}/me", replace(value("name", "me"), choices=lambda: nobody_or_stems)
+        yield f"{place}/gain", value("gain_db")
+        yield f"{place}/more", value("more_db")
+        yield f"{place}/me", value("me")
         for stem in mixer.stems:
-            yield f"{place}/stem/{stem}/gain", send("gain", stem, "gain_db")
-            yield f"{place}/stem/{stem}/mute", send("switch", stem, "mute")
+            yield f"{place}/stem/{stem}/gain", send(stem, "gain_db")
+            yield f"{place}/stem/{stem}/mute", send(stem, "mute")
 
     def _transport(self, transport: Transport) -> Iterator[tuple[str, Value]]:
         def play(on: object) -> None:
             transport.set_playing(checked_switch("play", on))
 
-        yield "/transport/play", Value("switch", lambda _: int(transport.playing), play)
+        yield "/transport/play", Value(lambda _: int(transport.playing), play)
         yield (
             "/transport/position",
-            Value("seconds", lambda _: self._status().song_seconds or 0.0, transport.seek),
+            Value(lambda _: self._status().song_seconds or 0.0, transport.seek),
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,13 +12,12 @@ from live.support.desk import DRUMMER, STEMS, Desk
 
 from streamer.errors import StemstreamError
 from streamer.live.control.commands import Commands
-from streamer.live.control.description import Changes, describe
 from streamer.live.control.osc import Message
 from streamer.live.control.values import ControlTree
 from streamer.live.mixing.matrices import matrices
 from streamer.live.mixing.routes import Place
 from streamer.live.mixing.state import Listener, Scene
-from streamer.live.status import Meter, Status
+from streamer.live.status import Status
 
 SINGER = Listener(Place((5, 6)), me="vocals")
 
@@ -118,26 +119,62 @@ def test_without_a_song_there_is_no_transport(tmp_path):
     assert not [at for at in ControlTree(Desk(tmp_path), Status).values() if "transport" in at]
 
 
-def test_the_description_is_plain_and_has_all_values(remote):
-    told = json.loads(json.dumps(describe(remote.desk, Status(stems={"a": Meter()}), remote.tree)))
-    assert told["values"].keys() == told["ranges"].keys() == remote.tree.values().keys()
-    assert [stem["name"] for stem in told["stems"]] == list(STEMS)
-    assert len({stem["colour"] for stem in told["stems"]}) == 4
-    assert told["ranges"]["/listener/singer/me"]["choices"] == ["", *STEMS]
-    assert told["ranges"]["/stem/bass/gain"] == {
-        "kind": "gain",
-        "low": -90,
-        "high": 12,
-        "unit": "dB",
+def test_patterns_reach_the_mix_and_never_the_recording_or_the_song(remote):
+    for pattern in ("/*", "/recor?", "/*/*"):
+        with contextlib.suppress(StemstreamError):
+            remote.send(pattern, 0)
+            remote.send(pattern, 1)
+    desk = remote.desk
+    assert (desk.recorder.on, desk.transport.playing, desk.transport.position) == (False, True, 0)
+    remote.send("/listener/*/stem/bass/mute", 1)
+    listeners = desk.mixer.state.listeners
+    assert [listeners[name].stems["bass"].mute for name in listeners] == [True, True]
+
+
+def test_scenes_by_name(remote):
+    remote.send("/stem/bass/gain", -4.0)
+    assert remote.send("/scene/list") == [("/scene/list",)]
+    remote.send("/scene/save", "verse")
+    remote.send("/stem/bass/gain", 0.0)
+    remote.send("/scene/save", "chorus")
+    remote.send("/scene/recall", "verse")
+    assert remote.send("/stem/bass/gain") == [("/stem/bass/gain", -4.0)]
+    assert remote.send("/scene/recall") == [("/scene/recall", "verse")]
+    remote.send("/scene/rename", "verse", "strophe")
+    assert remote.send("/scene/list") == [("/scene/list", "chorus", "strophe")]
+
+
+@pytest.mark.parametrize(
+    ("address", "args", "told"),
+    [
+        ("/scene/recall", ["../verse"], "scene='../verse' must be a plain name"),
+        ("/scene/recall", ["no"], "the folder has no scene no; save one first"),
+        ("/scene/save", [], "/scene/save takes the name of a scene; send it as one string"),
+        ("/scene/save", ["/tmp/x"], "scene='/tmp/x' must be a plain name"),
+        ("/scene/rename", ["a"], "takes the old name of a scene and the new one; send them as"),
+        ("/record", ["yes"], "record=yes must be 0 or 1; try 1"),
+        ("/transport/play", [2], "play=2 must be 0 or 1; try 1"),
+        ("/listener/singer/more", [13], "listeners.singer.more_db=13 must be a number of dB from"),
+        ("/listener/singer/me", ["tuba"], "the model has no stem tuba"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(remote, address, args, told):
+    before = remote.tree.readings()
+    with pytest.raises(StemstreamError) as caught:
+        remote.send(address, *args)
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert remote.tree.readings() == before
+
+
+def test_the_docs_have_every_address(remote):
+    page = (Path(__file__).parents[3] / "docs" / "control.md").read_text("utf-8")
+    told = set(re.findall(r"`(/[\w/-]+)`", page.split("## Addresses")[1].split("\n## ")[0]))
+    names = {
+        re.sub(r"/stem/\w+", "/stem/STEM", re.sub(r"^/listener/\w+", "/listener/NAME", one))
+        for one in remote.tree.values()
     }
-    assert told["listeners"][0] == {"name": "drummer", "output": "3,4", "me": "drums"}
-    assert told["status"]["state"] == "starting"
-
-
-def test_what_one_changes_another_is_told_once(remote):
-    changes = Changes(remote.tree, remote.tree.readings())
-    assert changes.news() == {}
-    remote.send("/stem/bass/gain", -3.0)
-    remote.send("/record", 1)
-    assert changes.news() == {"/stem/bass/gain": -3.0, "/record": 1}
-    assert changes.news() == {}
+    assert names <= told
+    assert {one for one in told if one.count("/") > 1 and "scene" not in one} - names == {
+        "/midi/learn"
+    }

@@ -341,10 +341,16 @@ def test_recalling_a_scene_that_does_not_fit(band, mixer):
     assert mixer.state is before
 
 
-def test_the_scene_in_the_docs(tmp_path, mixer):
+def test_the_scenes_in_the_docs(tmp_path):
+    mixer = Mixer(["drums", "bass", "other", "vocals"], {"PA": 8})
     page = (Path(__file__).parents[3] / "docs" / "mixing.md").read_text("utf-8")
     path = tmp_path / "docs.toml"
-    path.write_text(page.split("```toml\n")[1].split("```")[0])
+    with_listeners, whole = (part.split("```")[0] for part in page.split("```toml\n")[1:])
+    path.write_text(with_listeners)
+    SceneFile(path).recall(mixer)
+    assert mixer.state.listeners["drummer"].more_db == 4
+    assert mixer.state.listeners["singer"].stems["bass"] == Send(mute=True)
+    path.write_text(whole)
     SceneFile(path).recall(mixer)
     assert mixer.state.stems["vocals"] == StemState(-2, pan=0.25)
     assert {route.listener for route in mixer.state.routes} == {"front", "drummer"}
