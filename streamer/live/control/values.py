@@ -61,6 +61,12 @@ class ControlTree:
             self._listeners = listeners
         return self._values
 
+    def look(self, address: str) -> tuple[Kind, Reading] | None:
+        """Return the kind of a value and what it is now; None: there is no such value."""
+        state = self._controls.mixer.state
+        value = self.values(state).get(address)
+        return None if value is None else (value.kind, value.read(state))
+
     def readings(self) -> dict[str, Reading]:
         """Return what all values are now, by address."""
         state = self._controls.mixer.state

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from streamer.live.control.midi.controller_map import Binding, Turn
-from streamer.live.control.midi.scale import scale_of
+from streamer.live.control.midi.scale import Scale
 from streamer.live.control.midi.signals import FINE_FULL, FULL, Event, Signal, write
 from streamer.live.control.midi.takeover import Takeover
 
@@ -14,10 +14,11 @@ _BEYOND: Final = 128
 
 
 class Control:
-    """A control that moves an address of this run."""
+    """A control that moves an address of this run, along a scale or as a button."""
 
-    def __init__(self, signal: Signal, address: str, binding: Binding) -> None:
+    def __init__(self, signal: Signal, address: str, binding: Binding, scale: Scale | None) -> None:
         self.signal, self.address, self.binding = signal, address, binding
+        self.scale = scale if binding.value is None else None
         self.takeover = Takeover()
         self._down = False
         self._first_byte = 0
@@ -67,8 +68,7 @@ class Control:
         return None
 
     def _place(self, value: float) -> float:
-        scale = scale_of(self.address)
-        return float(value) if scale is None else scale.place(value)
+        return float(value) if self.scale is None else self.scale.place(value)
 
 
 def steps(turn: Turn, value: int) -> int:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from streamer.live.control.midi.scale import scale_of
 from streamer.live.control.midi.signals import FULL, Event, Signal
 
 _MOVED: Final = 3 / FULL
 
 
 class Learning:
-    """Waits for the control that is to move an address."""
+    """Waits for the control that is to move an address: a button for a switch, else a knob."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, is_switch: bool) -> None:
         self.address = address
-        self._is_switch = scale_of(address) is None
+        self._is_switch = is_switch
         self._began: dict[Signal, float] = {}
 
     def feed(self, event: Event) -> bool:

@@ -32,6 +32,7 @@ from streamer.live.control.midi.ports import MidiPort, MidiPorts, RtMidiPorts, f
 from streamer.live.control.midi.signals import read
 from streamer.live.control.midi.surface import Surface
 from streamer.live.control.osc import Message
+from streamer.live.control.values import ControlTree
 from streamer.live.status import Status
 from streamer.own_files import own_folder
 from streamer.words import counted
@@ -181,7 +182,7 @@ def open_link(
 
     surface = Surface(
         lambda address, args: commands.act(Message(address, args)),
-        commands.readings,
+        ControlTree(controls, status),
         controller,
         tell=tell,
         keep=keep,

@@ -1,10 +1,12 @@
-"""What the way of a knob means to an address: places from 0 to 1, and values. Pure."""
+"""What the way of a knob means to a value: places from 0 to 1. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from streamer.live.control.values import Kind
 from streamer.live.mixing.levels import MAX_DB
 from streamer.live.mixing.taper import gain_at, place_of
 
@@ -26,9 +28,5 @@ GAIN = Scale(gain_at, place_of, place_of(0.0))
 PAN = Scale(lambda place: 2 * place - 1, lambda pan: (pan + 1) / 2, 0.5)
 MORE = Scale(lambda place: place * MAX_DB, lambda more_db: more_db / MAX_DB, 0.0)
 
-_SCALES = {"gain": GAIN, "pan": PAN, "more": MORE}
-
-
-def scale_of(address: str) -> Scale | None:
-    """Return the scale of an address; None: it is a switch."""
-    return _SCALES.get(address.rpartition("/")[2])
+SCALES: Final[Mapping[Kind, Scale]] = {"gain": GAIN, "pan": PAN, "more": MORE}
+"""The kinds of values that a knob can move."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from streamer.errors import SettingsError, StemstreamError
 from streamer.live.control.midi.control import Control, steps
 from streamer.live.control.midi.controller_map import ControllerMap, resolved
 from streamer.live.control.midi.learning import Learning
-from streamer.live.control.midi.scale import Scale, scale_of
+from streamer.live.control.midi.scale import SCALES, Scale
 from streamer.live.control.midi.signals import FINE_OFFSET, FULL, Event, Signal, write
+from streamer.live.control.values import Kind, Reading
 from streamer.live.mixing.levels import printable
 
 _MOST_TOLD: Final = 32
@@ -24,12 +25,22 @@ Act = Callable[[str, tuple[Any, ...]], object]
 """Obeys an address with its arguments; raises StemstreamError where it cannot."""
 
 
+class Tree(Protocol):
+    """The values of a run: `live.control.values.ControlTree`."""
+
+    def readings(self) -> Mapping[str, Reading]:
+        """Return what all values are now, by address."""
+
+    def look(self, address: str) -> tuple[Kind, Reading] | None:
+        """Return the kind of a value and what it is now; None: there is no such value."""
+
+
 class Surface:
     """Moves the values of a run as a map says.
 
     Args:
-        act: changes a value.
-        values: returns all values that can be set, by address.
+        act: changes a value, or does what is none.
+        tree: the values of the run.
         controller: which control moves what.
         tell: called with a sentence that a person should know.
         keep: called with the map after a control was learned.
@@ -38,37 +49,35 @@ class Surface:
     def __init__(
         self,
         act: Act,
-        values: Callable[[], Mapping[str, Any]],
+        tree: Tree,
         controller: ControllerMap,
         *,
         tell: Callable[[str], None],
         keep: Callable[[ControllerMap], None],
     ) -> None:
-        self._act, self._values = act, values
+        self._act, self._tree = act, tree
         self._tell, self._keep = tell, keep
         self._told: set[str] = set()
         self._map = controller
         self._known: tuple[str, ...] = ()
         self._controls: dict[Signal, Control] = {}
         self._learning: Learning | None = None
-        self._wire(tuple(values()))
+        self._wire(tuple(tree.readings()))
 
     def learn(self, address: str) -> None:
         """Let the next control that is moved move this address. From any thread.
 
         Raises:
-            SettingsError: there is no such address.
+            SettingsError: there is no such value, or it is a name or a time.
         """
-        known = self._values()
-        if address not in known:
+        found = self._tree.look(address)
+        kind = None if found is None else found[0]
+        if kind != "switch" and kind not in SCALES:
+            known = [one for one in self._tree.readings() if one != address]
             close = difflib.get_close_matches(address, known, n=1)
-            way_out = f"try {close[0]}" if close else f"try one like {next(iter(known))}"
+            way_out = f"try {close[0]}" if close else f"try one like {known[0]}"
             raise SettingsError(f"{printable(address)} is no value to learn; {way_out}")
-        self._learning = Learning(address)
-
-    def stop_learning(self) -> None:
-        """Learn nothing. From any thread."""
-        self._learning = None
+        self._learning = Learning(address, is_switch=kind == "switch")
 
     def begin(self) -> None:
         """Forget where the controls are: the controller has just come."""
@@ -84,19 +93,19 @@ class Surface:
                 self._learned(event.signal, learning.address)
             return
         control = self._controls.get(event.signal)
-        if control is None:
-            self._second_byte(event)
-            return
         try:
-            self._moved(control, event)
+            if control is None:
+                self._second_byte(event)
+            else:
+                self._moved(control, event)
         except StemstreamError as error:
             self._tell_once(f"MIDI: {error}")
         except Exception as error:  # the controller outlives a mistake of ours
-            self._tell_once(f"MIDI: {control.address}: {error!r}; please report it")
+            self._tell_once(f"MIDI: {event.signal}: {error!r}; please report it")
 
     def news(self) -> Iterator[bytes]:
         """Yield the messages for lamps and motors that are not as their values are."""
-        values = self._values()
+        values = self._tree.readings()
         if tuple(values) != self._known:  # a scene may bring listeners
             self._wire(tuple(values))
         for control in self._controls.values():
@@ -119,7 +128,9 @@ class Surface:
                 continue
             control = before.get(signal)
             if control is None or (control.address, control.binding) != (address, binding):
-                control = Control(signal, address, binding)
+                found = self._tree.look(address)
+                scale = None if found is None else SCALES.get(found[0])
+                control = Control(signal, address, binding, scale)
             self._controls[signal] = control
 
     def _learned(self, signal: Signal, address: str) -> None:
@@ -129,12 +140,11 @@ class Surface:
         self._keep(self._map)
 
     def _moved(self, control: Control, event: Event) -> None:
-        binding, present = control.binding, self._values().get(control.address)
-        scale = scale_of(control.address)
-        if scale is None or present is None or binding.value is not None:
-            self._pressed(control, event, present)
+        binding, scale = control.binding, control.scale
+        if scale is None:
+            self._pressed(control, event)
         elif binding.turn != "absolute":
-            place = scale.place(present) + steps(binding.turn, event.value) / FULL
+            place = self._place(control, scale) + steps(binding.turn, event.value) / FULL
             self._set(control, scale.value(scale.settled(min(max(place, 0), 1), FULL)))
         elif binding.fine:
             control.hold(event.value)
@@ -148,27 +158,37 @@ class Surface:
         control = self._controls.get(first)
         if signal.kind != "cc" or control is None or not control.binding.fine:
             return
-        scale = scale_of(control.address)
-        if scale is not None:
-            self._turned(control, scale, control.whole(event.value))
+        if control.scale is not None:
+            self._turned(control, control.scale, control.whole(event.value))
 
     def _turned(self, control: Control, scale: Scale, event: Event) -> None:
-        present = scale.place(self._values()[control.address])
         place = scale.settled(event.place, event.full)
-        if control.takeover.takes(place, present):
+        if control.takeover.takes(place, self._place(control, scale)):
             self._set(control, scale.value(place))
-            control.takeover.gave(scale.place(self._values()[control.address]))
+            control.takeover.gave(self._place(control, scale))
 
-    def _pressed(self, control: Control, event: Event, present: object) -> None:
+    def _pressed(self, control: Control, event: Event) -> None:
         if not control.press(event):
             return
-        down, binding = event.pressed, control.binding
-        if binding.press == "held" and binding.value is None and present is not None:
-            self._set(control, int(down))
-        elif down and binding.value is not None:
-            self._set(control, binding.value)
-        elif down:
-            self._act(control.address, () if present is None else (int(not present),))
+        found, binding = self._tree.look(control.address), control.binding
+        if binding.value is not None:
+            if event.pressed:
+                self._set(control, binding.value)
+        elif found is None:
+            if event.pressed:
+                self._act(control.address, ())
+        elif found[0] != "switch":
+            raise SettingsError(f"{control.address} needs a value in the map; add value = ...")
+        elif binding.press == "held":
+            self._set(control, int(event.pressed))
+        elif event.pressed:
+            self._set(control, int(not found[1]))
+
+    def _place(self, control: Control, scale: Scale) -> float:
+        found = self._tree.look(control.address)
+        if found is None or not isinstance(found[1], int | float):
+            raise SettingsError(f"{control.address} is no more; move another")
+        return scale.place(found[1])
 
     def _set(self, control: Control, value: object) -> None:
         self._act(control.address, (value,))

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from live.support.desk import Desk
+from live.support.staging import card, running, tone
+from support.doubles import RATE
 
-from streamer.errors import DeviceError
-from streamer.live.control.midi.controller_map import Binding, ControllerMap
-from streamer.live.control.midi.link import LOOK_SECONDS, MidiLink
+from streamer.errors import DeviceError, SettingsError
+from streamer.live.control.commands import Commands
+from streamer.live.control.midi.controller_map import Binding, ControllerMap, load_map
+from streamer.live.control.midi.link import LOOK_SECONDS, MidiLink, open_link
 from streamer.live.control.midi.ports import MidiPort, find_port
 from streamer.live.control.midi.signals import Signal
 from streamer.live.control.midi.surface import Surface
+from streamer.live.control.osc import Message
+from streamer.live.status import Status
 
 NANO = MidiPort("ALSA", "nanoKONTROL2:nanoKONTROL2 _ CTRL 24:0")
 
@@ -51,9 +58,19 @@ class Ports:
         return self.opened[-1]
 
 
+class Tree(dict):
+    """Values by address, as a control tree has them."""
+
+    def readings(self):
+        return self
+
+    def look(self, address):
+        return ("gain" if address.endswith("gain") else "switch", self[address])
+
+
 @pytest.fixture
 def values():
-    return {"/dry": 0, "/master/gain": 0.0}
+    return Tree({"/dry": 0, "/master/gain": 0.0})
 
 
 @pytest.fixture
@@ -70,7 +87,7 @@ def ports():
 def link(values, told, ports):
     surface = Surface(
         lambda address, args: values.update({address: args[0]}),
-        lambda: values,
+        values,
         ControllerMap(
             {
                 Signal("cc", 46): Binding("/dry", lamp=(127, 0)),
@@ -120,6 +137,42 @@ def test_the_lamps_are_out_when_the_run_is_over(link, ports, values):
         pass
     assert ports.opened[0].sent[-1] == b"\xb0\x2e\x00"
     assert ports.opened[0].closed
+
+
+def test_an_address_has_a_controller_learn(tmp_path):
+    desk = Desk(tmp_path)
+    commands = Commands(desk, Status)
+    assert commands.act(Message("/midi/learn", ("/stem/vocals/gain",))) == []
+    assert desk.learned == ["/stem/vocals/gain"]
+    with pytest.raises(SettingsError, match="/midi/learn takes the address of a value"):
+        commands.act(Message("/midi/learn", (7,)))
+
+
+def test_a_fader_of_a_controller_moves_the_sound_and_what_it_learns_is_kept(ports, told, tmp_path):
+    device, path = card(tone(4)), tmp_path / "map.toml"
+    with running([device], route=["drums=1,2"], blocksize=128) as run:
+        session = run.session
+        with pytest.raises(SettingsError, match="name its port with --midi"):
+            session.learn("/stem/drums/gain")
+        link = open_link(
+            session, session.status, query="nano", path=path, ports=ports, tell=told.append
+        )
+        session.learn_with(link.learn)
+        (controller,) = ports.opened
+        run.advance(1.5)
+        # the fader is learned on its way up, passes 0 dB, and goes down to -6 dB
+        session.learn("/stem/drums/gain")
+        controller.waiting = [bytes((0xB0, 99, place)) for place in (80, 90, 100, 76)]
+        link.step(0.0)
+        run.advance(1.5)
+        gain_db = session.mixer.state.stems["drums"].gain_db
+        link.close()
+    assert gain_db == pytest.approx(-6.06, abs=0.01)
+    out = device.heard(0, device.heard_frames)
+    loud, soft = (np.abs(out[round(at * RATE) :][: RATE // 2]).max() for at in (0.9, 2.4))
+    assert 20 * np.log10(soft / loud) == pytest.approx(gain_db, abs=0.1)
+    assert load_map(path).controls[Signal("cc", 99)] == Binding("/stem/drums/gain")
+    assert told[0] == f"MIDI: {NANO.name}, 37 controls (the ready map)"
 
 
 # which port ------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ GAIN, PAN, MUTE = "/stem/vocals/gain", "/stem/vocals/pan", "/stem/vocals/mute"
 
 
 class Desk:
-    """Values by address, and whoever else may move them."""
+    """Values by address, as a control tree has them, and whoever else may move them."""
 
     def __init__(self):
         self.values = {"/master/gain": 0.0, "/dry": 0}
@@ -25,6 +25,14 @@ class Desk:
                 for name, value in (("gain", 0.0), ("mute", 0), ("solo", 0), ("pan", 0.0))
             }
         self.acts, self.told, self.kept = [], [], []
+
+    def readings(self):
+        return self.values
+
+    def look(self, address):
+        kind = address.rpartition("/")[2]
+        kind = {"gain": "gain", "pan": "pan", "recall": "name"}.get(kind, "switch")
+        return (kind, self.values[address]) if address in self.values else None
 
     def act(self, address, args):
         if address not in self.values:
@@ -43,7 +51,7 @@ def surface(desk, controls):
     made = {parse_signal(signal): binding for signal, binding in controls.items()}
     return Surface(
         desk.act,
-        lambda: desk.values,
+        desk,
         ControllerMap(made),
         tell=desk.told.append,
         keep=desk.kept.append,
@@ -207,6 +215,19 @@ def test_a_button_is_learned_with_its_lamp(desk):
     assert desk.values["/dry"] == 0  # the press that was learned does nothing else
 
 
+def test_a_value_that_no_knob_sets_is_neither_learned_nor_moved(desk):
+    desk.values["/scene/recall"] = "verse"
+    on = surface(desk, {"cc 7": Binding("/scene/recall"), "note 1": Binding("/stem/drums/gain")})
+    with pytest.raises(SettingsError, match="/scene/recall is no value to learn; try one like"):
+        on.learn("/scene/recall")
+    send(on, *cc(7, 127, 0, 127))
+    assert desk.acts == []
+    assert desk.told == ["MIDI: /scene/recall needs a value in the map; add value = ..."]
+    del desk.values["/stem/drums/gain"]  # another scene has been recalled a moment ago
+    send(on, (0x90, 1, 64))
+    assert desk.told[1:] == ["MIDI: /stem/drums/gain is no more; move another"]
+
+
 def test_an_address_that_is_none_cannot_be_learned(desk):
     on = surface(desk, {})
     with pytest.raises(SettingsError, match="/stem/vocal/gain is no value to learn; try /stem/voc"):
@@ -218,7 +239,7 @@ def test_an_address_that_is_none_cannot_be_learned(desk):
 
 def test_a_ready_map_fits_the_stems_of_the_model(desk):
     controller = ready_map("nanoKONTROL2:nanoKONTROL2 nanoKONTROL2 _ CTRL 24:0")
-    on = Surface(desk.act, lambda: desk.values, controller, tell=desk.told.append, keep=print)
+    on = Surface(desk.act, desk, controller, tell=desk.told.append, keep=print)
     send(
         on, *cc(51, 127), *cc(33, 127), *cc(55, 127), *cc(7, 96, 0), *cc(19, 64, 127), *cc(46, 127)
     )
