@@ -17,13 +17,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from streamer.live.control.controls import Controls, Transport
 from streamer.live.mixing.levels import checked_switch
 from streamer.live.mixing.state import MixState
 from streamer.live.status import Status
 
+Kind: TypeAlias = Literal["gain", "more", "pan", "switch", "seconds", "name"]
+"""What a value is: how a knob moves it, or that none can."""
 Reading: TypeAlias = float | str
 """A switch reads as 1 or 0: faders and lamps take numbers, few take the true and false of OSC."""
 
@@ -36,6 +38,7 @@ class Value:
     wrong; then nothing has changed.
     """
 
+    kind: Kind
     read: Callable[[MixState], Reading]
     write: Callable[[Any], None]
 
@@ -77,53 +80,54 @@ class ControlTree:
         mixer, scenes, recorder = controls.mixer, controls.scenes, controls.recorder
         for stem in mixer.stems:
             yield from self._stem(stem)
-        yield "/master/gain", Value(lambda state: state.master_db, mixer.set_master)
-        yield "/dry", Value(lambda state: int(state.dry), mixer.set_dry)
+        yield "/master/gain", Value("gain", lambda state: state.master_db, mixer.set_master)
+        yield "/dry", Value("switch", lambda state: int(state.dry), mixer.set_dry)
         for listener in listeners:
             yield from self._listener(listener)
-        yield "/record", Value(lambda _: int(recorder.on), recorder.switch)
-        yield "/scene/recall", Value(lambda _: scenes.current, scenes.recall)
+        yield "/record", Value("switch", lambda _: int(recorder.on), recorder.switch)
+        yield "/scene/recall", Value("name", lambda _: scenes.current, scenes.recall)
         if controls.transport is not None:
             yield from self._transport(controls.transport)
 
     def _stem(self, stem: str) -> Iterator[tuple[str, Value]]:
         mixer = self._controls.mixer
-        for name, field, write in (
-            ("gain", "gain_db", mixer.set_gain),
-            ("mute", "mute", mixer.set_mute),
-            ("solo", "solo", mixer.set_solo),
-            ("pan", "pan", mixer.set_pan),
-        ):
+        writes: tuple[tuple[str, str, Kind, Callable[[str, object], None]], ...] = (
+            ("gain", "gain_db", "gain", mixer.set_gain),
+            ("mute", "mute", "switch", mixer.set_mute),
+            ("solo", "solo", "switch", mixer.set_solo),
+            ("pan", "pan", "pan", mixer.set_pan),
+        )
+        for name, field, kind, write in writes:
             read = partial(_stem_reading, stem, field)
-            yield f"/stem/{stem}/{name}", Value(read, partial(write, stem))
+            yield f"/stem/{stem}/{name}", Value(kind, read, partial(write, stem))
 
     def _listener(self, name: str) -> Iterator[tuple[str, Value]]:
         mixer = self._controls.mixer
         place = f"/listener/{name}"
 
-        def value(field: str) -> Value:
+        def value(kind: Kind, field: str) -> Value:
             read = partial(_listener_reading, name, field)
-            return Value(read, lambda one: mixer.set_listener(name, **{field: one}))
+            return Value(kind, read, lambda one: mixer.set_listener(name, **{field: one}))
 
-        def send(stem: str, field: str) -> Value:
+        def send(kind: Kind, stem: str, field: str) -> Value:
             read = partial(_send_reading, name, stem, field)
-            return Value(read, lambda one: mixer.set_send(name, stem, **{field: one}))
+            return Value(kind, read, lambda one: mixer.set_send(name, stem, **{field: one}))
 
-        yield f"{place}/gain", value("gain_db")
-        yield f"{place}/more", value("more_db")
-        yield f"{place}/me", value("me")
+        yield f"{place}/gain", value("gain", "gain_db")
+        yield f"{place}/more", value("more", "more_db")
+        yield f"{place}/me", value("name", "me")
         for stem in mixer.stems:
-            yield f"{place}/stem/{stem}/gain", send(stem, "gain_db")
-            yield f"{place}/stem/{stem}/mute", send(stem, "mute")
+            yield f"{place}/stem/{stem}/gain", send("gain", stem, "gain_db")
+            yield f"{place}/stem/{stem}/mute", send("switch", stem, "mute")
 
     def _transport(self, transport: Transport) -> Iterator[tuple[str, Value]]:
         def play(on: object) -> None:
             transport.set_playing(checked_switch("play", on))
 
-        yield "/transport/play", Value(lambda _: int(transport.playing), play)
+        yield "/transport/play", Value("switch", lambda _: int(transport.playing), play)
         yield (
             "/transport/position",
-            Value(lambda _: self._status().song_seconds or 0.0, transport.seek),
+            Value("seconds", lambda _: self._status().song_seconds or 0.0, transport.seek),
         )
 
 
