@@ -14,7 +14,7 @@ from cli.terminal import output, tell
 from streamer.errors import StemstreamError
 from streamer.live.control.midi.ports import MidiPort, RtMidiPorts
 from streamer.live.devices.device import Device
-from streamer.live.devices.portaudio import PortAudioBackend
+from streamer.live.devices.machine import MachineBackend, jack_if_it_runs
 from streamer.live.devices.portaudio_library import quiet_libraries
 
 
@@ -26,7 +26,7 @@ def devices(
 
     --input and --output take an index, a name, or HOSTAPI:NAME; --midi takes a part of a name.
     """
-    found = PortAudioBackend().devices()
+    found = MachineBackend(jack_if_it_runs()).devices()
     if as_json:
         typer.echo(json.dumps([asdict(device) for device in found], indent=2))
         return
@@ -56,8 +56,8 @@ def _table(found: list[Device]) -> Table:
             str(device.index),
             device.name,
             device.hostapi,
-            str(device.input_channels),
-            str(device.output_channels),
+            "any" if device.makes_ports else str(device.input_channels),
+            "any" if device.makes_ports else str(device.output_channels),
             str(device.samplerate),
             _milliseconds(device.input_latency_seconds, device.input_channels),
             _milliseconds(device.output_latency_seconds, device.output_channels),

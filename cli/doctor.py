@@ -18,6 +18,7 @@ from cli.terminal import output
 from streamer import models
 from streamer.cache import cache_folder
 from streamer.live.devices.device import KINDS
+from streamer.live.devices.jack import JackBackend
 from streamer.live.devices.portaudio import PortAudioBackend
 from streamer.live.realtime import priority as realtime
 
@@ -60,6 +61,7 @@ def examine() -> Iterator[tuple[Finding, bool]]:
     yield _attempt("torchaudio", _torchaudio, "pip install torchaudio"), False
     yield _attempt("devices", _devices, "pip install torch"), True
     yield _attempt("PortAudio", _portaudio, "apt install libportaudio2"), False
+    yield _attempt("JACK", _jack, "start jackd, or PipeWire with pipewire-jack"), False
     yield _attempt("sound devices", _sound, _NO_SOUND), False
     yield _priority(), False
     yield _embedded(), True
@@ -101,6 +103,11 @@ def _devices() -> str:
 def _portaudio() -> str:
     backend = PortAudioBackend()
     return f"{backend.version()}: {', '.join(backend.hostapis())}"
+
+
+def _jack() -> str:
+    (device,) = JackBackend().devices()
+    return f"runs at {device.samplerate} Hz, with blocks of {device.block_frames} frames"
 
 
 def _sound() -> str:

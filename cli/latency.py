@@ -17,6 +17,7 @@ USED = (
     *("model", "repo", "trust_checkpoint", "device", "torch_num_threads"),
     *("segment", "hop", "lookahead", "crossfade", "normalize", "resampler", "shifts"),
     *("input", "input_channels", "output", "samplerate", "blocksize", "buffer"),
+    *("jack_name", "connect"),
     *("latency", "calibrate"),
 )
 """Settings of a live run that its delay depends on."""
@@ -46,8 +47,8 @@ def latency(
     Plays bursts of noise at -12 dBFS and finds them in what comes back, first through the devices
     alone, then through a live run as well: of passthrough, which alters nothing, or of --model.
     Turn loudspeakers down. A sound server needs no cable: on PulseAudio or PipeWire the input is
-    the monitor of the output's sink; on JACK connect PortAudio:out_0 to PortAudio:in_0 while the
-    devices are listened to, and again while the run is.
+    the monitor of the output's sink; on JACK (--input jack --output jack) connect the ports
+    stemstream:out_1 and stemstream:in_L while the devices are listened to.
     """
     flags["model"] = flags["model"] or "passthrough"
     settings = resolve(flags, config=config, kind=LiveSettings).settings

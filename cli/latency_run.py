@@ -9,7 +9,7 @@ from dataclasses import asdict
 from rich.table import Table
 
 from cli.terminal import output, tell
-from streamer.live.devices.portaudio import PortAudioBackend
+from streamer.live.devices.machine import backend_for
 from streamer.live.roundtrip.loopback import LoopbackDelay
 from streamer.live.roundtrip.run import RoundTrip, measure
 from streamer.live.settings import LiveSettings
@@ -24,7 +24,7 @@ def run_latency(settings: LiveSettings, channels: tuple[int, ...] | None, *, as_
     Raises:
         StemstreamError: nothing comes back, or something that is asked for cannot be had.
     """
-    trip = measure(settings, PortAudioBackend(), channels=channels, tell=tell)
+    trip = measure(settings, backend_for(settings), channels=channels, tell=tell)
     if as_json:
         json.dump(plain(trip), sys.stdout, indent=2, allow_nan=False)
         sys.stdout.write("\n")

@@ -18,8 +18,8 @@ from cli.terminal import console, output, tell
 from streamer.errors import DeviceError
 from streamer.live.control.midi.link import open_link
 from streamer.live.control.remote import Remote
+from streamer.live.devices.machine import backend_for
 from streamer.live.devices.moves import watching
-from streamer.live.devices.portaudio import PortAudioBackend
 from streamer.live.devices.portaudio_library import quiet_libraries
 from streamer.live.devices.system_sound import system_sound
 from streamer.live.listen import shown
@@ -51,7 +51,7 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
     with quiet_libraries(), ExitStack() as stack:
         if settings.system:
             settings = stack.enter_context(system_sound(settings, said.put))
-        session = open_session(settings, PortAudioBackend(), tell=said.put)
+        session = open_session(settings, backend_for(settings), tell=said.put)
         stack.enter_context(session)
         tell_all(said)
         gc.freeze()
@@ -121,7 +121,7 @@ def show_plan(settings: LiveSettings, *, as_json: bool) -> None:
         StemstreamError: the model cannot be had, or the promise cannot be kept.
     """
     try:
-        backend = PortAudioBackend()
+        backend = backend_for(settings)
         wiring, source = wire(settings, backend)
         if source is not None:
             source.close()

@@ -23,6 +23,7 @@ REASON = "Many parameters:"
 POKES = {
     "callbacks.py": "it works on records of the native state",
     "hop_loop.py": "it works on records of the native state",
+    "jack_callbacks.py": "it works on records of the native state",
     "ladder.py": "its counters are a record of its own",
     "portaudio.py": "the library is told that its stream is gone",
     "portaudio_library.py": "the library is loaded again",

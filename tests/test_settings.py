@@ -287,6 +287,8 @@ HARMFUL = {
         "token",
         "announce",
         "host",
+        "jack_name",
+        "connect",
     ],
     "eval": [],
     "train": [

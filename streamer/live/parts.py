@@ -16,6 +16,7 @@ from streamer.live.mixing.mixer import Mixer
 from streamer.live.mixing.routes import parse_route
 from streamer.live.mixing.scene_folder import SceneFolder, user_folder
 from streamer.live.mixing.state import MixState
+from streamer.live.planning.outputs import name_outputs
 from streamer.live.planning.prepare import Prepared
 from streamer.live.realtime.ports import PlaybackPort
 from streamer.live.realtime.run_clock import RunClock
@@ -81,13 +82,14 @@ class RunParts:
         """
         settings, plan, rate = prepared.settings, prepared.plan, prepared.wiring.samplerate
         names = derive(prepared.bag.name, prepared.bag.names, settings).names
-        streams = DeviceStreams(backend, prepared.wiring, len(names), plan.delay.frames, clock)
+        wiring = name_outputs(prepared.wiring, settings, names)
+        streams = DeviceStreams(backend, wiring, len(names), plan.delay.frames, clock)
         observer = Observer(streams, names, plan)
         player = None
         if prepared.source is not None:
             virtual = clock.virtual is not None
             player = Player(prepared.source, streams.capture, settings, in_place=virtual)
-        mixer = _make_mixer(settings, names, streams.ports)
+        mixer = _make_mixer(settings, names, streams.ports, wiring.port_makers)
         end = RunEnd(settings.duration, rate, player)
         return cls(
             prepared=prepared,
@@ -111,7 +113,10 @@ def _scenes_of(settings: LiveSettings) -> Path:
 
 
 def _make_mixer(
-    settings: LiveSettings, names: Sequence[str], ports: Mapping[str, PlaybackPort]
+    settings: LiveSettings,
+    names: Sequence[str],
+    ports: Mapping[str, PlaybackPort],
+    with_mix: Sequence[str],
 ) -> Mixer:
     """Return a mixer whose state is what the ports play."""
 
@@ -124,6 +129,7 @@ def _make_mixer(
         {name: port.outputs for name, port in ports.items()},
         [parse_route(route) for route in settings.route],
         fallback=settings.fallback,
+        with_mix=with_mix,
         on_change=set_gains,
     )
     set_gains(mixer.state)

@@ -46,6 +46,14 @@ def _token(text: str) -> str:
 
 
 Token: TypeAlias = Annotated[str, AfterValidator(_token)]
+
+
+def _jack_name(name: str) -> str:
+    if re.fullmatch(r"[^\W_][\w .+-]{0,31}", name) is None:
+        raise ValueError("must be 1 to 32 letters, digits, spaces or any of .+-_")
+    return name
+
+
 Several: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_several)]
 
 
@@ -111,6 +119,15 @@ class LiveSettings(StreamSettings):
         "high",
         panel="Devices",
         description="how much the devices buffer: low delays less, high is safer",
+    )
+    jack_name: Annotated[str, AfterValidator(_jack_name)] = guarded(
+        "stemstream",
+        panel="Devices",
+        unit="NAME",
+        description="what JACK calls this run, where the device is jack",
+    )
+    connect: bool = guarded(
+        True, panel="Devices", description="on JACK, connect new ports to the sound card's"
     )
     latency: float | None = harmless(
         None,

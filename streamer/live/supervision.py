@@ -175,6 +175,12 @@ class _LossNotes:
             f"{stream.device.name} is back; {counted(stream.away_frames, 'frame')} "
             f"({seconds:.3f} s) {'is' if stream.away_frames == 1 else 'are'} missing"
         )
+        planned, blocksize = self._streams.blocksize, stream.request.blocksize
+        if blocksize > planned:
+            self._log.note(
+                f"{stream.device.name} has blocks of {blocksize} frames now, and the delay was "
+                f"planned for {planned}; start the run again for a delay that fits"
+            )
 
 
 class _Announcement:

@@ -63,7 +63,7 @@ class VirtualStream:
         """Not for callers: see `VirtualBackend.open`."""
         self._device, self._request = device, request
         self._generation = device.generation
-        self._block_frames = request.blocksize or device.block_frames
+        self.block_frames = request.blocksize or device.block_frames
         self._callback = _CALLBACK(request.callback_address)
         self._random = np.random.default_rng(device.seed)
         self._running = False
@@ -74,11 +74,12 @@ class VirtualStream:
         self._blocks = 0
         self._started = 0.0
         self.closed = False
-        buffered = self._block_frames / request.samplerate if request.input else 0.0
+        buffered = self.block_frames / request.samplerate if request.input else 0.0
         self.input_latency_seconds = (buffered + device.converter_seconds) * bool(request.input)
-        ahead = (device.fill_blocks - 1) * self._block_frames / request.samplerate
+        ahead = (device.fill_blocks - 1) * self.block_frames / request.samplerate
         self.output_latency_seconds = (ahead + device.converter_seconds) * bool(request.output)
         self.uncounted_seconds = device.uncounted_seconds
+        self.exact = self.uncounted_seconds > 0
         self._times = np.zeros(3)  # PaStreamCallbackTimeInfo: input ADC, now, output DAC
 
     @property
@@ -101,9 +102,12 @@ class VirtualStream:
         now = self._device.clock()
         self._due_frame = math.ceil(self._device.frame_at(now))
         if self._request.input:  # what it hands over has to be captured first
-            self._due_frame += self._block_frames
+            self._due_frame += self.block_frames
         self._running, self._last_seconds, self._blocks = True, now, 0
         self._draw()
+
+    def look(self) -> None:
+        """Nothing is to be done."""
 
     def stop(self) -> None:
         """Stop the callbacks."""
@@ -119,17 +123,17 @@ class VirtualStream:
         if not self._running or self._lost or device.paused_until == math.inf:
             return math.inf
         while device.loses and device.time_of(self._due_frame) < device.paused_until:
-            self._due_frame += self._block_frames
+            self._due_frame += self.block_frames
             self._flags = INPUT_OVERFLOW * bool(self._request.input)
             self._flags |= OUTPUT_UNDERFLOW * bool(self._request.output)
         behind = device.burst_blocks - 1 - self._blocks % device.burst_blocks
         behind -= device.fill_blocks - 1
-        due = device.time_of(self._due_frame + behind * self._block_frames) + self._late_seconds
+        due = device.time_of(self._due_frame + behind * self.block_frames) + self._late_seconds
         return max(due, device.paused_until, self._last_seconds)
 
     def call(self, now: float) -> None:
         """Run the callback for the block that is due."""
-        device, frames = self._device, self._block_frames
+        device, frames = self._device, self.block_frames
         converter_frames = round(device.converter_seconds * device.samplerate)
         captured_frame = self._due_frame - frames - converter_frames
         played_frame = self._due_frame + converter_frames

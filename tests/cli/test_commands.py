@@ -159,7 +159,7 @@ def test_the_commands_load_neither_torch_nor_the_engine() -> None:
 class Broken:
     """A backend with a fault of ours in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *_: object) -> None:
         raise ZeroDivisionError("no")
 
 
@@ -182,7 +182,7 @@ def test_verbose_is_taken_before_and_after_the_name_of_every_command(
 def test_verbose_shows_where_an_error_came_from_wherever_it_stands(
     words: tuple[str, ...], stemstream: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cli.devices.PortAudioBackend", Broken)
+    monkeypatch.setattr("cli.devices.MachineBackend", Broken)
     outcome = stemstream(*words)
     assert outcome.code == 1
     assert "Traceback" in outcome.err
@@ -216,7 +216,7 @@ def test_a_flag_that_two_commands_share_stands_in_the_panel_of_each(
 def test_the_hint_to_use_verbose_names_the_command_that_was_run(
     stemstream: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cli.devices.PortAudioBackend", Broken)
+    monkeypatch.setattr("cli.devices.MachineBackend", Broken)
     outcome = stemstream("devices", "--json")
     assert outcome.code == 1
     assert "Traceback" not in outcome.err

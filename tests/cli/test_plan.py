@@ -20,10 +20,10 @@ NONE_OF_MINE = ("-n", "passthrough", "--samplerate", "44100")
 def no_devices(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without sound, and timings that are nobody's."""
 
-    def refuse() -> None:
+    def refuse(_settings: object) -> None:
         raise DeviceError("PortAudio is not here; try apt install libportaudio2")
 
-    monkeypatch.setattr("cli.live_run.PortAudioBackend", refuse)
+    monkeypatch.setattr("cli.live_run.backend_for", refuse)
     monkeypatch.setenv("XDG_CACHE_HOME", str(elsewhere))
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from live.support import servers
 from live.support.command import LiveRun, read_report
+from live.support.iodelay import iodelay
 from live.support.loop import pass_through
-from live.support.servers import RATE, Server, wait_until
+from live.support.servers import RATE, Server
 
 from streamer.live.devices.portaudio import PortAudioBackend
 
@@ -20,39 +19,7 @@ PERIOD = 256  # frames, of `servers.jack`
 SYSTEM = ("-n", "passthrough", "--input", "system", "--output", "system", "--samplerate", RATE)
 
 Start = Callable[..., LiveRun]
-MEASURED = re.compile(r"^\s*([0-9.]+) frames", re.MULTILINE)
-
-
-def connect(jack: Server, source: str, target: str) -> None:
-    """Connect two ports, given by patterns, once they are there."""
-    found: list[str] = []
-
-    def there() -> bool:
-        ports = (jack.call("jack_lsp") or "").split()
-        found[:] = [one for name in (source, target) for one in ports if re.fullmatch(name, one)]
-        return len(found) == 2
-
-    wait_until(there)
-    assert jack.call("jack_connect", *found) is not None
-
-
-def iodelay(jack: Server, output: str = "out_0") -> float:
-    """What jack_iodelay measures through PortAudio, in frames."""
-    command = ("stdbuf", "-oL", "jack_iodelay")  # it would keep its lines to itself for long
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as meter:
-        assert meter.stdout is not None
-        try:
-            connect(jack, "jack_delay:out", "PortAudio.*:in_0")
-            connect(jack, f"PortAudio.*:{output}", "jack_delay:in")
-            # the first ones are of before its own tones have come back
-            measured: list[float] = []
-            for line in meter.stdout:
-                measured += map(float, MEASURED.findall(line))
-                if len(measured) > 3 and np.ptp(measured[-3:]) < 0.5:
-                    return measured[-1]
-        finally:
-            meter.kill()
-    raise AssertionError("jack_iodelay ended")
+PORTAUDIO_IN, PORTAUDIO_OUT = "PortAudio.*:in_0", "PortAudio.*:out_"
 
 
 def test_jack_iodelay_measures_the_announced_delay(
@@ -64,13 +31,13 @@ def test_jack_iodelay_measures_the_announced_delay(
     except servers.UnavailableError as error:
         pytest.skip(str(error))
     with pass_through(portaudio, ("system", "system"), RATE, PERIOD) as native_frames:
-        server_frames = iodelay(jack) - native_frames
+        server_frames = iodelay(jack, PORTAUDIO_IN, f"{PORTAUDIO_OUT}0") - native_frames
     assert 0 <= server_frames <= 4 * PERIOD
     report = tmp_path / "report.json"
     routes = ("--route", "mix=1,2", "--route", "vocals=3,4")
     run = live(*SYSTEM, "--blocksize", PERIOD, *routes, "--report", report)
     run.until("running")
-    measured = [iodelay(jack, output) for output in ("out_0", "out_2")]
+    measured = [iodelay(jack, PORTAUDIO_IN, PORTAUDIO_OUT + output) for output in "02"]
     assert run.stop() == 130
     told = read_report(report)
     assert measured == pytest.approx([told["announced_delay_frames"] + server_frames] * 2, abs=0.5)
@@ -91,7 +58,7 @@ def test_the_announced_delay_stays_and_is_the_measured_one(
     run = live(*SYSTEM, "--blocksize", blocksize, "--route", "mix=1,2", *options)
     run.until("running")
     (opened,) = re.findall(r"delay (\d+) ms", next(line for line in run.told if "delay" in line))
-    measured = iodelay(jack)
+    measured = iodelay(jack, PORTAUDIO_IN, f"{PORTAUDIO_OUT}0")
     assert run.wait() == 0
     told = read_report(report)
     announced = told["announced_delay_seconds"]

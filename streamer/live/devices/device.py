@@ -21,7 +21,11 @@ Latency = Literal["low", "high"] | float
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A sound device. Latencies are its defaults for low latency; rates in Hz."""
+    """A sound device. Latencies are its defaults for low latency; rates in Hz.
+
+    ``block_frames`` are the frames of its blocks where only its server chooses them. A device that
+    ``makes_ports`` has as many channels as are wanted, each a port with a name.
+    """
 
     index: int
     name: str
@@ -33,6 +37,8 @@ class Device:
     output_latency_seconds: float
     default_input: bool = False
     default_output: bool = False
+    block_frames: int | None = None
+    makes_ports: bool = False
 
     def channels(self, kind: Kind) -> int:
         """How many channels it has in one direction."""
@@ -48,13 +54,22 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class PortName:
+    """A port to make for a channel; ``number`` is the card's channel that it belongs to, from 1."""
+
+    name: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class StreamRequest:
     """What to open: a device for input, output or both, and the native function to call.
 
     ``callback_address`` is that of a C function with PortAudio's ``PaStreamCallback`` signature;
     ``state_address`` is handed to it as user data; the stream keeps their ``owner`` alive. A
     ``blocksize`` of 0 lets the device choose, and change, the frames of a call. Samples are
-    float32, interleaved.
+    float32, interleaved. The ports are for devices that make them, one for each channel, and they
+    tell others of the ``delay_frames`` from input to output.
     """
 
     input: Device | None
@@ -67,6 +82,16 @@ class StreamRequest:
     callback_address: int
     state_address: int
     owner: object = None
+    input_ports: tuple[PortName, ...] = ()
+    output_ports: tuple[PortName, ...] = ()
+    delay_frames: int = 0
+
+    def ports(self) -> Iterator[tuple[Kind, PortName]]:
+        """Each port to make, with its direction."""
+        for port in self.input_ports:
+            yield "input", port
+        for port in self.output_ports:
+            yield "output", port
 
     def sides(self) -> Iterator[tuple[Kind, Device, int]]:
         """Each direction that is asked for, with its device and channels."""
@@ -93,16 +118,24 @@ class DeviceStream(Protocol):
 
     @property
     def uncounted_seconds(self) -> float:
-        """What the callback's times count each way and the latencies do not; 0 but on JACK.
+        """What the callback's times count each way and the latencies do not."""
 
-        Where it is not 0, the latencies are a server's own figures, and right to the frame.
-        """
+    @property
+    def exact(self) -> bool:
+        """Whether the latencies are a server's own figures, and right to the frame."""
+
+    @property
+    def block_frames(self) -> int:
+        """The frames of a call."""
 
     def time(self) -> float:
         """Now, on the clock of the times that the callback gets."""
 
     def start(self) -> None:
         """Begin to call."""
+
+    def look(self) -> None:
+        """Do what there is to do now and then while it runs, several times a second."""
 
     def stop(self) -> None:
         """Play what is buffered, then call no more."""

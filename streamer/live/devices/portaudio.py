@@ -140,6 +140,7 @@ class PortAudioStream:
         if request.output:
             self.output_latency_seconds = float(latency[1] if duplex else latency)
         self.uncounted_seconds = self._period_seconds() if self._jack else 0.0
+        self.exact, self.block_frames = self.uncounted_seconds > 0, request.blocksize
         if all(_is_card(device) for _, device, _ in request.sides()):
             _ask_for_realtime(library.sounddevice, self._stream)
 
@@ -181,6 +182,9 @@ class PortAudioStream:
         """
         with _refusals(self._library, self._request):
             self._library.call(self._stream.start, self)
+
+    def look(self) -> None:
+        """Nothing is to be done: PortAudio follows its devices itself."""
 
     def stop(self) -> None:
         """Play the buffered sound, then stop the callbacks."""

@@ -31,8 +31,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from streamer.errors import DeviceError
+from streamer.live.devices.loaded import path_of
+from streamer.live.devices.patience import PATIENCE_SECONDS, NoAnswerError, in_time
 
-PATIENCE_SECONDS = 5.0
 JACK = "JACK Audio Connection Kit"
 
 _Result = TypeVar("_Result")
@@ -72,26 +73,11 @@ class Library:
             DeviceError: it does not return.
         """
         with self._lock, _quiet():
-            outcome: list[_Result] = []
-            failure: list[BaseException] = []
-
-            def run() -> None:
-                try:
-                    outcome.append(function())
-                except BaseException as error:  # raised again below, by the one who waits
-                    failure.append(error)
-
-            thread = threading.Thread(target=run, name="portaudio call", daemon=True)
-            thread.start()
-            thread.join(self.patience_seconds)
-        if failure:
-            raise failure[0]
-        if not outcome:
-            self.leave((function, user))
-            raise DeviceError(
-                "the sound server does not answer; restart it, or see `stemstream doctor`"
-            )
-        return outcome[0]
+            try:
+                return in_time(function, "portaudio call", self.patience_seconds)
+            except NoAnswerError:
+                self.leave((function, user))
+                raise
 
     def leave(self, user: object) -> None:
         """Never end this PortAudio, nor free its ``user``: a thread may be in it."""
@@ -182,12 +168,12 @@ def _load() -> Any:
 
 
 @functools.cache
-def _path() -> str:
+def _path() -> Path:
     """Where the library was loaded from."""
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        if "libportaudio" in line:
-            return line.split(maxsplit=5)[-1]
-    raise DeviceError("PortAudio cannot be started again here; restart stemstream")
+    path = path_of("libportaudio")
+    if path is None:
+        raise DeviceError("PortAudio cannot be started again here; restart stemstream")
+    return path
 
 
 def _jack_clients() -> list[int]:

@@ -33,8 +33,8 @@ class ReconnectingStream:
     ``callbacks`` tells how often its callback has run, ``lost`` is the name of its loss. ``away``
     says that the device is lost. It is back with its first callback, since some devices open and
     stay silent. ``losses`` counts; ``away_frames`` is how long the device was away the last time,
-    and ``trouble`` why the last try failed. ``latency_seconds`` and ``uncounted_seconds``: see
-    `DeviceStream`.
+    and ``trouble`` why the last try failed. ``latency_seconds``, ``uncounted_seconds`` and
+    ``exact``: see `DeviceStream`.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ReconnectingStream:
         self.losses = 0
         self.away_frames = 0
         self.latency_seconds = 0.0, 0.0
-        self.uncounted_seconds = 0.0
+        self.uncounted_seconds, self.exact = 0.0, False
         self.trouble = ""
         self._backend = backend
         self._callbacks = callbacks
@@ -96,7 +96,8 @@ class ReconnectingStream:
         """
         stream = self._backend.open(self.request)
         self.latency_seconds = stream.input_latency_seconds, stream.output_latency_seconds
-        self.uncounted_seconds = stream.uncounted_seconds
+        self.uncounted_seconds, self.exact = stream.uncounted_seconds, stream.exact
+        self.request = replace(self.request, blocksize=stream.block_frames)
         self._seen_at, self._called = starting(), self._callbacks()
         try:
             stream.start()
@@ -107,9 +108,12 @@ class ReconnectingStream:
         self._watchdog = Watchdog(self.request.blocksize / self.request.samplerate)
 
     def watch(self, now: float) -> None:
-        """Release the device if the stream has just died."""
-        if self._device_stream is None:
+        """Look after the stream, and release the device if it has just died."""
+        stream = self._device_stream
+        if stream is None:
             return
+        stream.look()
+        self.latency_seconds = stream.input_latency_seconds, stream.output_latency_seconds
         called = self._callbacks()
         if called != self._called and not self._came_late(called, now):
             self._called, self._seen_at = called, now

@@ -122,6 +122,9 @@ class DeviceStreams:
             callback_address=port.callback_address,
             state_address=port.address,
             owner=(port, self.capture),
+            input_ports=self._wiring.input_ports if source else (),
+            output_ports=self._wiring.output_ports(output) if output else (),
+            delay_frames=self.delay_frames,
         )
 
     def mute(self) -> None:
@@ -185,7 +188,7 @@ class DeviceStreams:
     def exact(self) -> tuple[bool, bool]:
         """Whether the reported latency of input and first output is right to the frame."""
         first_output, _ = next(self._outputs())
-        return self.all[0].uncounted_seconds > 0, first_output.uncounted_seconds > 0
+        return self.all[0].exact, first_output.exact
 
     @property
     def lost(self) -> list[ReconnectingStream]:

@@ -65,6 +65,7 @@ class Mixer:
         ports: output channels by output, the main output first.
         routes: who hears what; none gives `default_routes`.
         fallback: what plays if stems are missing: the dry signal or silence.
+        with_mix: outputs that have all stems on 1,2 and a pair for each, where there are no routes.
         on_change: called with each new state, one call at a time, in the thread that made the
             change; it must not change the mixer.
 
@@ -79,12 +80,13 @@ class Mixer:
         routes: Iterable[Route] = (),
         *,
         fallback: Fallback = "dry",
+        with_mix: Collection[str] = (),
         on_change: Callable[[MixState], None] | None = None,
     ) -> None:
         self.stems = tuple(stems)
         self.ports = dict(ports)
         self._given = settle(routes, self.stems, self.ports)
-        self._fallback = fallback
+        self._fallback, self._with_mix = fallback, with_mix
         self._state = self._recalled(Scene())
         self._on_change = on_change
         self._writing = threading.Lock()
@@ -200,7 +202,7 @@ class Mixer:
         )
         desk = self._given if scene.routes is None else self._settled(scene.routes)
         if scene.routes is None and not desk:
-            desk = default_routes(self.stems, self.ports, own)
+            desk = default_routes(self.stems, self.ports, own, self._with_mix)
         routes = self._settled((*desk, *own))
         for name in listeners.keys() - {route.listener for route in routes}:
             raise SettingsError(

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -94,23 +94,35 @@ def parse_place(name: str, text: object) -> Place:
 
 
 def default_routes(
-    stems: Sequence[str], ports: Mapping[str, int], others: Sequence[Route] = ()
+    stems: Sequence[str],
+    ports: Mapping[str, int],
+    others: Sequence[Route] = (),
+    with_mix: Container[str] = (),
 ) -> tuple[Route, ...]:
     """Return the default routes: a pair of channels for each stem, else all stems on 1,2.
 
     ``ports`` are output channels by output. An output with one channel gets the mono sum. Where
-    listeners have routes of their own (``others``), all stems are on 1,2, if those are free.
+    listeners have routes of their own (``others``), all stems are on 1,2, if those are free. An
+    output of ``with_mix`` has both, all stems on 1,2 and then the pairs.
     """
     routes: list[Route] = []
     taken = {(route.port, channel) for route in others for channel in route.channels}
     for port, outputs in ports.items():
-        own_pairs = outputs >= 2 * len(stems) and not others
-        for number, stem in enumerate(stems):
-            first = 2 * number + 1 if own_pairs else 1
+        mixed = port in with_mix and outputs >= with_mix_channels(stems)
+        pairs = mixed or (outputs >= 2 * len(stems) and not others)
+        places = [(stem, 1) for stem in stems] if mixed or not pairs else []
+        if pairs:
+            places += [(stem, 2 * n + 1) for n, stem in enumerate(stems, start=mixed)]
+        for stem, first in places:
             channels = (first, first + 1) if outputs > 1 else (1,)
             if not taken & {(port, channel) for channel in channels}:
                 routes.append(Route(stem, channels, port))
     return tuple(routes)
+
+
+def with_mix_channels(stems: Sequence[str]) -> int:
+    """Return how many channels a mix and a pair for each stem take."""
+    return 2 + 2 * len(stems)
 
 
 def settle(

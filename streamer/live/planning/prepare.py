@@ -16,7 +16,7 @@ from streamer.live.devices.device import AudioBackend, Device, find_device
 from streamer.live.devices.excerpt import open_song
 from streamer.live.devices.streams import DeviceStreams
 from streamer.live.devices.wiring import MOST_CHANNELS, Wiring
-from streamer.live.mixing.routes import parse_route
+from streamer.live.mixing.routes import Place, Route, parse_route
 from streamer.live.mixing.scene import load_scene
 from streamer.live.planning.native import keeps_up
 from streamer.live.planning.plan import DevicePath, LivePlan, PlanRequest
@@ -157,10 +157,23 @@ def wire(settings: LiveSettings, backend: AudioBackend) -> tuple[Wiring, Source 
         outputs=outputs,
         input_channels=channels,
         samplerate=settings.samplerate or outputs[0].samplerate,
-        blocksize=settings.blocksize,
+        blocksize=_blocksize(settings, [*outputs, *([] if device is None else [device])]),
         buffer=settings.buffer,
     )
     return wiring, open_song(settings)
+
+
+def _blocksize(settings: LiveSettings, devices: Sequence[Device]) -> int:
+    """Return the frames of a block: those of a server that alone chooses them, or as asked."""
+    served = next((one.block_frames for one in devices if one.block_frames is not None), None)
+    if served is None:
+        return settings.blocksize
+    if "blocksize" in settings.model_fields_set and settings.blocksize != served:
+        raise SettingsError(
+            f"blocksize={settings.blocksize} must be JACK's, which has blocks of {served} frames; "
+            f"leave it out, or try jack_bufsize {settings.blocksize} first"
+        )
+    return served
 
 
 def _input_device(devices: Sequence[Device], wanted: str | None) -> Device:
@@ -191,11 +204,13 @@ def _opened_for_output(device: Device, settings: LiveSettings, backend: AudioBac
     """
     wanted = settings.output_channels
     if wanted is None:
-        routes = list(map(parse_route, settings.route))
+        places: list[Route | Place] = [parse_route(route) for route in settings.route]
         if settings.scene is not None:
-            routes += load_scene(settings.scene).routes or ()
-        highest = max((channel for route in routes for channel in route.channels), default=0)
-        behind = backend.channels_behind(device, "output")
+            scene = load_scene(settings.scene)
+            places += scene.routes or ()
+            places += [one.output for one in scene.listeners.values() if one.output is not None]
+        highest = max((channel for place in places for channel in place.channels), default=0)
+        behind = None if device.makes_ports else backend.channels_behind(device, "output")
         if behind is None:
             wanted = min(max(highest, 2), device.output_channels)
         else:

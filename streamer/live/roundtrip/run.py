@@ -173,7 +173,11 @@ def _routed(prepared: Prepared, channels: tuple[int, ...]) -> Prepared:
             "fallback": "silence",
         }
     )
-    return replace(prepared, settings=settings, smaller=None)
+    wiring = prepared.wiring
+    # as they were without the separator, so that ports with names keep their connections
+    ports = tuple(tuple(port.name for port in wiring.output_ports(one)) for one in wiring.outputs)
+    wiring = replace(wiring, channel_names=ports)
+    return replace(prepared, settings=settings, wiring=wiring, smaller=None)
 
 
 def _listen(

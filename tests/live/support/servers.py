@@ -145,7 +145,7 @@ def pulse(rate: int = RATE) -> Iterator[Server]:
 
 
 @contextmanager
-def jack(period_frames: int = 256) -> Iterator[Server]:
+def jack(period_frames: int = 256, rate: int = RATE) -> Iterator[Server]:
     """JACK without a sound card; its ports ``system:capture_1``, ... are silent."""
     needs("jackd", "jack_lsp", "jack_connect")
     with folder() as place:
@@ -155,10 +155,10 @@ def jack(period_frames: int = 256) -> Iterator[Server]:
             "JACK_NO_START_SERVER": "1",
             "JACK_NO_AUDIO_RESERVATION": "1",
         }
-        dummy = ("-d", "dummy", "-r", str(RATE), "-p", str(period_frames), "-C", "2", "-P", "8")
+        dummy = ("-d", "dummy", "-r", str(rate), "-p", str(period_frames), "-C", "2", "-P", "8")
         command = ("jackd", "-n", name, "--no-realtime", "--no-mlock", *dummy)
         try:
-            yield from running(Server("jackd", environment, command, ("jack_lsp",)))
+            yield from running(Server("jackd", environment, command, ("jack_lsp",), rate))
         finally:  # of clients whose server was killed
             for semaphore in Path("/dev/shm").glob(f"jack_sem.*_{name}_*"):
                 semaphore.unlink()

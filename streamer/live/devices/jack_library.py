@@ -1,0 +1,219 @@
+"""JACK's library, and a client of a JACK server: thin, and by ctypes.
+
+`jackd` and PipeWire each have a library of this name with the same functions. Ours is a copy of it,
+so that we share nothing with PortAudio's client in this process: of a library that still has a
+client of a server that ended, no new one comes.
+
+The functions are those of `jack/jack.h`. A call can take as long as the server does:
+`JackLibrary.call` waits for it, but not forever.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from ctypes import POINTER, c_char_p, c_int, c_uint32, c_ulong, c_void_p
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from streamer.errors import DeviceError
+from streamer.live.devices.device import Kind
+from streamer.live.devices.loaded import path_of
+from streamer.live.devices.patience import NoAnswerError, in_time
+
+NAMES: Final = {"linux": "libjack.so.0", "darwin": "libjack.dylib"}
+NO_LIBRARY: Final = "JACK is not installed; try apt install jackd2, or pipewire-jack"
+NO_SERVER: Final = "JACK is not running; start jackd or PipeWire, and try again"
+
+AUDIO: Final = b"32 bit float mono audio"
+NO_START, EXACT_NAME = 1, 2  # JackOptions
+NAME_TAKEN = 4  # JackStatus
+IS_INPUT, IS_OUTPUT, IS_PHYSICAL = 1, 2, 4  # JackPortFlags, as JACK sees them
+_ALREADY: Final = 17  # EEXIST
+
+_FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
+    "jack_client_open": (c_void_p, (c_char_p, c_int, POINTER(c_int))),
+    "jack_client_close": (c_int, (c_void_p,)),
+    "jack_get_client_name": (c_char_p, (c_void_p,)),
+    "jack_get_sample_rate": (c_uint32, (c_void_p,)),
+    "jack_get_buffer_size": (c_uint32, (c_void_p,)),
+    "jack_activate": (c_int, (c_void_p,)),
+    "jack_set_process_callback": (c_int, (c_void_p, c_void_p, c_void_p)),
+    "jack_set_latency_callback": (c_int, (c_void_p, c_void_p, c_void_p)),
+    "jack_set_xrun_callback": (c_int, (c_void_p, c_void_p, c_void_p)),
+    "jack_set_sample_rate_callback": (c_int, (c_void_p, c_void_p, c_void_p)),
+    "jack_set_port_registration_callback": (c_int, (c_void_p, c_void_p, c_void_p)),
+    "jack_set_port_connect_callback": (c_int, (c_void_p, c_void_p, c_void_p)),
+    "jack_on_shutdown": (None, (c_void_p, c_void_p, c_void_p)),
+    "jack_port_register": (c_void_p, (c_void_p, c_char_p, c_char_p, c_ulong, c_ulong)),
+    "jack_port_by_name": (c_void_p, (c_void_p, c_char_p)),
+    "jack_port_get_all_connections": (POINTER(c_char_p), (c_void_p, c_void_p)),
+    "jack_port_get_latency_range": (None, (c_void_p, c_int, POINTER(c_uint32))),
+    "jack_get_ports": (POINTER(c_char_p), (c_void_p, c_char_p, c_char_p, c_ulong)),
+    "jack_connect": (c_int, (c_void_p, c_char_p, c_char_p)),
+    "jack_recompute_total_latencies": (c_int, (c_void_p,)),
+    "jack_free": (None, (c_void_p,)),
+    "jack_set_error_function": (None, (c_void_p,)),
+    "jack_set_info_function": (None, (c_void_p,)),
+}
+_LATENCY_MODES: Final[dict[Kind, int]] = {"input": 0, "output": 1}  # capture, playback
+
+_Result = TypeVar("_Result")
+
+
+class JackLibrary:
+    """A copy of the library.
+
+    Raises:
+        DeviceError: it is not installed.
+    """
+
+    def __init__(self) -> None:
+        self._left: list[object] = []
+        self._load()
+
+    def _load(self) -> None:
+        self._loaded = loaded = _load()
+        self._functions = {
+            name: ctypes.CFUNCTYPE(returns, *takes)((name, loaded))
+            for name, (returns, takes) in _FUNCTIONS.items()
+        }
+        # it would print, also from its own threads; strlen reads a message and does no more
+        quiet = ctypes.cast(ctypes.CDLL(None).strlen, c_void_p)
+        self.jack_set_error_function(quiet)
+        self.jack_set_info_function(quiet)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._functions[name]
+
+    def address(self, name: str) -> int:
+        """Where one of its functions is, for compiled code."""
+        return int(ctypes.cast(getattr(self._loaded, name), c_void_p).value or 0)
+
+    def call(self, function: Callable[[], _Result], user: object = None) -> _Result:
+        """Run something that calls the library, but do not wait for it forever.
+
+        If it does not return, its thread stays in this copy of the library, and its ``user`` in
+        memory; the next call goes to another copy.
+
+        Raises:
+            DeviceError: it does not return.
+        """
+        try:
+            return in_time(function, "jack call")
+        except NoAnswerError:
+            self._left.append((self._loaded, function, user))
+            self._load()
+            raise
+
+
+def _load() -> Any:
+    try:
+        shared = ctypes.CDLL(NAMES.get(sys.platform, "libjack.so"))
+    except OSError as error:
+        raise DeviceError(NO_LIBRARY) from error
+    path = path_of("libjack")
+    if path is None:
+        return shared
+    with tempfile.TemporaryDirectory() as folder, suppress(OSError):
+        copy = Path(folder, path.name)
+        shutil.copyfile(path, copy)
+        return ctypes.CDLL(str(copy))
+    return shared  # there is no place that programs may be loaded from
+
+
+class JackClient:
+    """A client of the server that runs; it does nothing before `activate`.
+
+    Raises:
+        DeviceError: there is no server, or the name is taken and has to be the ``exact`` one.
+    """
+
+    def __init__(self, library: JackLibrary, name: str, *, exact: bool = False) -> None:
+        self._library = library
+        status = c_int()
+        options = NO_START | (EXACT_NAME if exact else 0)
+        self._client = library.jack_client_open(name.encode(), options, ctypes.byref(status))
+        if not self._client:
+            taken = f"another JACK client is named {name!r}; end it, or try another --jack-name"
+            raise DeviceError(taken if status.value & NAME_TAKEN else NO_SERVER)
+        self.name = library.jack_get_client_name(self._client).decode()
+        self.samplerate = int(library.jack_get_sample_rate(self._client))
+        self.block_frames = int(library.jack_get_buffer_size(self._client))
+
+    def register(self, name: str, kind: Kind) -> int:
+        """Make a port that takes in or plays; return its handle.
+
+        Raises:
+            DeviceError: the server has no port left, or none of that name.
+        """
+        flags = IS_INPUT if kind == "input" else IS_OUTPUT
+        port = self._library.jack_port_register(self._client, name.encode(), AUDIO, flags, 0)
+        if not port:
+            raise DeviceError(f"JACK has no room for the port {name!r}; try jackd --port-max 4096")
+        return int(port)
+
+    def activate(self, callbacks: Mapping[str, int], state: int) -> None:
+        """Begin the cycles; JACK calls the functions at these addresses, and gives them ``state``.
+
+        ``callbacks`` are by the name of the function of JACK that is told of one.
+
+        Raises:
+            DeviceError: the server has ended.
+        """
+        for name, address in callbacks.items():
+            getattr(self._library, name)(self._client, address, state)
+        if self._library.jack_activate(self._client):
+            raise DeviceError(NO_SERVER)
+
+    def close(self) -> None:
+        """Leave the server: no callback runs any more."""
+        self._library.jack_client_close(self._client)
+
+    # The graph
+
+    def system_ports(self, kind: Kind) -> list[str]:
+        """The ports of the sound card: where an input comes from, or an output goes to."""
+        flags = IS_PHYSICAL | (IS_OUTPUT if kind == "input" else IS_INPUT)
+        return self._names(self._library.jack_get_ports(self._client, None, AUDIO, flags))
+
+    def is_there(self, port: str) -> bool:
+        """Whether there is a port of this name, with its client's name before it."""
+        return bool(self._library.jack_port_by_name(self._client, port.encode()))
+
+    def connected_to(self, port: str) -> set[str]:
+        """The ports that a port of our own is connected to."""
+        handle = self._library.jack_port_by_name(self._client, f"{self.name}:{port}".encode())
+        if not handle:
+            return set()
+        return set(self._names(self._library.jack_port_get_all_connections(self._client, handle)))
+
+    def connect(self, port: str, kind: Kind, other: str) -> bool:
+        """Connect a port of our own with another; return whether they are connected now."""
+        ends = [f"{self.name}:{port}".encode(), other.encode()]
+        source, target = ends if kind == "output" else ends[::-1]
+        return self._library.jack_connect(self._client, source, target) in (0, _ALREADY)
+
+    def latency_frames(self, port: str, kind: Kind) -> int:
+        """How late sound is that a port brings in (``input``), or has yet to go (``output``)."""
+        handle = self._library.jack_port_by_name(self._client, port.encode())
+        span = (c_uint32 * 2)()
+        if handle:
+            self._library.jack_port_get_latency_range(handle, _LATENCY_MODES[kind], span)
+        return int(span[1])
+
+    def announce_latencies(self) -> None:
+        """Have the server ask all clients for their latencies again."""
+        self._library.jack_recompute_total_latencies(self._client)
+
+    def _names(self, listed: Any) -> list[str]:
+        names: list[str] = []
+        if listed:
+            while listed[len(names)] is not None:
+                names.append(listed[len(names)].decode(errors="replace"))
+            self._library.jack_free(listed)
+        return names

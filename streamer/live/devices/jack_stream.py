@@ -1,0 +1,181 @@
+"""A stream on JACK: a client, its ports, and the record that compiled code works on."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.errors import DeviceError
+from streamer.live.devices.device import KINDS, Kind, StreamRequest
+from streamer.live.devices.jack_connections import Connections
+from streamer.live.devices.jack_library import JackClient, JackLibrary
+from streamer.live.realtime import jack_callbacks as rt
+from streamer.live.realtime.port import address_of
+
+_NOW_SECONDS: Final = 1000.0
+"""When each call is, on the stream's clock: of its times only the distances count."""
+_CALLBACKS: Final = {
+    "jack_set_process_callback": rt.process_callback,
+    "jack_set_latency_callback": rt.latency_callback,
+    "jack_set_xrun_callback": rt.xrun_callback,
+    "jack_set_sample_rate_callback": rt.rate_callback,
+    "jack_set_port_registration_callback": rt.port_callback,
+    "jack_set_port_connect_callback": rt.connection_callback,
+    "jack_on_shutdown": rt.shutdown_callback,
+}
+_C_FUNCTIONS: Final = {
+    "get_buffer": "jack_port_get_buffer",
+    "get_range": "jack_port_get_latency_range",
+    "set_range": "jack_port_set_latency_range",
+    "is_connected": "jack_port_connected",
+}
+
+
+class JackStream:
+    """A stream whose callback is called from JACK's thread. See `DeviceStream`.
+
+    It ends when the server does, and when the server takes other blocks or another rate.
+    """
+
+    uncounted_seconds = 0.0
+    exact = True
+
+    def __init__(
+        self,
+        library: JackLibrary,
+        client: JackClient,
+        request: StreamRequest,
+        connections: Connections,
+    ) -> None:
+        """Not for callers: see `JackBackend.open`."""
+        self._library, self._client = library, client
+        self._request, self._connections = request, connections
+        self._samplerate = request.samplerate
+        self.name, self.block_frames = client.name, client.block_frames
+        self._ports = {port.name: kind for kind, port in request.ports()}
+        self._kept: list[NDArray[Any]] = []
+        self._state = np.zeros(1, rt.JACK)
+        self._times = np.full(3, _NOW_SECONDS)
+        self._latency_seconds = 0.0, 0.0
+        self._fill()
+        self._seen_changes = -1
+        self.closed = self._left = False
+        self._tell_times()
+
+    def _fill(self) -> None:
+        """Fill the record. Its arrays live as long as the stream."""
+        request, frames = self._request, self.block_frames
+        handles = {kind: self._handles(kind) for kind in KINDS}
+        values = {
+            "callback": request.callback_address,
+            "user_data": request.state_address,
+            "inputs": len(handles["input"]),
+            "outputs": len(handles["output"]),
+            "input_ports": self._keep(handles["input"]),
+            "output_ports": self._keep(handles["output"]),
+            "taken": self._keep(np.zeros((frames, len(handles["input"])), np.float32)),
+            "played": self._keep(np.zeros((frames, len(handles["output"])), np.float32)),
+            "times": self._keep(self._times),
+            "range": self._keep(np.zeros(2, np.uint32)),
+            "block_frames": frames,
+            "samplerate": request.samplerate,
+            "delay_frames": request.delay_frames,
+        }
+        values |= {name: self._library.address(of) for name, of in _C_FUNCTIONS.items()}
+        for name, value in values.items():
+            self._state[name] = value
+
+    def _handles(self, kind: Kind) -> NDArray[np.int64]:
+        names = [name for name, of in self._ports.items() if of == kind]
+        return np.array([self._client.register(name, kind) for name in names], np.int64)
+
+    def _keep(self, array: NDArray[Any]) -> int:
+        self._kept.append(array)
+        return address_of(array)
+
+    @property
+    def active(self) -> bool:
+        """Whether the server still calls, with the same blocks and at the same rate."""
+        told = self._state[0]
+        over = told["ended"] or told["misfits"] or told["other_rate"] or not told["running"]
+        return not (over or self.closed or self._left)
+
+    @property
+    def input_latency_seconds(self) -> float:
+        """From the converter to the callback, as the ports tell that the inputs come from."""
+        return self._latency_seconds[0]
+
+    @property
+    def output_latency_seconds(self) -> float:
+        """From the callback to the converter, as the ports tell that the outputs go to."""
+        return self._latency_seconds[1]
+
+    def time(self) -> float:
+        """Now, on the clock of the times that the callback gets."""
+        return _NOW_SECONDS
+
+    def start(self) -> None:
+        """Begin to call, and connect the ports.
+
+        Raises:
+            DeviceError: the server has ended.
+        """
+        self._library.call(self._begin, self)
+
+    def _begin(self) -> None:
+        callbacks = {name: one.address for name, one in _CALLBACKS.items()}
+        self._client.activate(callbacks, address_of(self._state))
+        self._connections.look(self._client, self._ports)
+        self._client.announce_latencies()
+        self._tell_times()
+        self._state["running"] = 1
+
+    def look(self) -> None:
+        """Follow the graph, where it changed: its connections and latencies. Never raises."""
+        changes = int(self._state["graph_changes"][0])
+        if changes == self._seen_changes or not self.active:
+            return
+        try:
+            again = self._library.call(self._follow, self)
+        except DeviceError:
+            self._left = True  # the server hangs, and a thread with it
+        else:
+            self._seen_changes = -1 if again else changes
+
+    def _follow(self) -> bool:
+        again = self._connections.look(self._client, self._ports)
+        self._tell_times()
+        return again
+
+    def _tell_times(self) -> None:
+        """Tell the callback how far the converters are, there and back."""
+        into, out_of = self._latency_seconds = self._latency("input"), self._latency("output")
+        self._times[:] = _NOW_SECONDS - into, _NOW_SECONDS, _NOW_SECONDS + out_of
+
+    def _latency(self, kind: Kind) -> float:
+        others = [
+            other
+            for name, of in self._ports.items()
+            if of == kind
+            for other in self._connections.of(name)
+        ]
+        frames = max((self._client.latency_frames(other, kind) for other in others), default=0)
+        return frames / self._samplerate
+
+    def stop(self) -> None:
+        """Call no more."""
+        self._state["running"] = 0
+
+    def close(self) -> None:
+        """Stop at once, and leave the server. Twice is fine; never raises."""
+        self.stop()
+        if self.closed:
+            return
+        self.closed = True
+        self._connections.lost()
+        if not self._left:
+            with suppress(DeviceError):
+                self._library.call(self._client.close, self)
