@@ -216,9 +216,9 @@ def test_other_blocks_of_the_server_open_the_stream_again(jack: Server) -> None:
             jack.call("jack_bufsize", str(PERIOD))
 
 
-def test_two_runs_are_two_clients_and_their_delays_add_up(jack: Server) -> None:
+def test_two_runs_are_two_clients_whose_delays_add_up_but_in_a_loop(jack: Server) -> None:
     first, second = {"jack_name": "band", "route": ("mix=1,2",)}, {"jack_name": "band"}
-    with running(**first, connect=False), running(**second) as later:
+    with running(**first, connect=False) as earlier, running(**second) as later:
         assert later.stream.device_stream is not None
         assert connections(jack) == to_card("band-01", 6)
         for number, side in enumerate("LR", 1):
@@ -231,6 +231,10 @@ def test_two_runs_are_two_clients_and_their_delays_add_up(jack: Server) -> None:
         wait_until(lambda: latencies(jack, "band:in_L") == (0, given + 2 * DELAY))
         assert latencies(jack, "band-01:vocals_R") == (2 * DELAY, given)
         later.until(lambda: later.streams.device_seconds == (DELAY / RATE, given / RATE))
+        earlier.until(lambda: earlier.streams.device_seconds == (0, (given + DELAY) / RATE))
+        # a loop: each tells JACK of a longer delay each time that it is asked
+        assert jack.call("jack_connect", "band-01:vocals_L", "band:in_L") is not None
+        earlier.until(lambda: earlier.streams.device_seconds == (0, 0))
 
 
 def test_jack_iodelay_measures_the_announced_delay_of_a_run(

@@ -156,14 +156,25 @@ class JackStream:
         self._times[:] = _NOW_SECONDS - into, _NOW_SECONDS, _NOW_SECONDS + out_of
 
     def _latency(self, kind: Kind) -> float:
-        others = [
-            other
-            for name, of in self._ports.items()
-            if of == kind
-            for other in self._connections.of(name)
+        """Return what the ports tell that one side is connected to, in seconds.
+
+        A program that both sides are connected to is left out: what it tells includes our own
+        delay, and more of it each time that JACK asks.
+        """
+        others = {one: self._others(one) for one in KINDS}
+        programs = [set(map(_program, others[one])) for one in KINDS]
+        looped = programs[0] & programs[1]
+        card = self._client.system_ports(kind)
+        frames = [
+            self._client.latency_frames(other, kind)
+            for other in others[kind]
+            if other in card or _program(other) not in looped
         ]
-        frames = max((self._client.latency_frames(other, kind) for other in others), default=0)
-        return frames / self._samplerate
+        return max(frames, default=0) / self._samplerate
+
+    def _others(self, kind: Kind) -> list[str]:
+        names = [name for name, of in self._ports.items() if of == kind]
+        return [other for name in names for other in self._connections.of(name)]
 
     def stop(self) -> None:
         """Call no more."""
@@ -179,3 +190,7 @@ class JackStream:
         if not self._left:
             with suppress(DeviceError):
                 self._library.call(self._client.close, self)
+
+
+def _program(port: str) -> str:
+    return port.partition(":")[0]
