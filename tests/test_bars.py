@@ -18,7 +18,7 @@ MOST_LINES = 400
 MOST_FUNCTION_LINES = 50
 MOST_PARAMETERS = 7
 LONG = ROOT / "streamer" / "live" / "realtime" / "callbacks.py"
-"""All real-time code is in one file, under a banner with its rules."""
+"""What devices call is in one file, under a banner with its rules."""
 REASON = "Many parameters:"
 POKES = {
     "callbacks.py": "it works on records of the native state",

@@ -201,6 +201,22 @@ def test_a_server_that_comes_back_finds_the_ports_and_their_connections(
         assert recorded.captured_frames - run.port.counters().position in (DELAY, DELAY + PERIOD)
 
 
+def test_a_server_that_comes_back_at_another_rate_is_waited_for(jack: Server) -> None:
+    usual = jack.command
+    with running() as run:
+        try:
+            jack.kill(signal.SIGTERM)
+            jack.command = ["44100" if word == str(RATE) else word for word in usual]
+            jack.start()
+            wanted = f"samplerate={RATE} must be the one of the JACK server; try 44100"
+            run.until(lambda: run.stream.trouble == wanted)
+        finally:
+            jack.kill(signal.SIGTERM)
+            jack.command = usual
+            jack.start()
+        run.until(run.back)
+
+
 def test_other_blocks_of_the_server_open_the_stream_again(jack: Server) -> None:
     with running(connect=False) as run:
         assert jack.call("jack_connect", "system:capture_2", "stemstream:in_L") is not None

@@ -1,5 +1,5 @@
 # ┌────────────────────────────────────────────────────────────────────────────────────────────┐
-# │ REAL-TIME CODE. All that a device calls stands in this file, and nothing else does.        │
+# │ REAL-TIME CODE. All that a device calls stands here and, for JACK, in `jack_callbacks`.    │
 # │                                                                                            │
 # │ A sound device calls these functions on a thread of its own, and each must be done before  │
 # │ the device's next block is due. So in here:                                                │
