@@ -26,6 +26,7 @@ BLOCK_FRAMES = 8192
 KEPT_SECONDS = 60
 """A loop up to this long is kept in memory: many files can only be read from their beginning, and
 the engine cannot wait until the reading has come to the start of the loop again."""
+_CLOSE_SECONDS = 1.0
 
 
 class Player:
@@ -117,10 +118,9 @@ class Player:
         return self._time.seconds(frame)
 
     def close(self) -> None:
-        """Close the file; a search for a place in it is waited for."""
-        if self._search is not None:
-            self._search.wait()
-        self._source.close()
+        """Close the file, unless a search in it goes on and on: then the process's end does."""
+        if self._search is None or self._search.wait(_CLOSE_SECONDS):
+            self._source.close()
 
     def _obey(self) -> None:
         """Do what was asked for since the last time."""
@@ -271,9 +271,11 @@ class _Search:
             raise self._error
         return self._first
 
-    def wait(self) -> None:
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end, at most so long; return whether it has ended."""
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(seconds)
+        return self.done
 
 
 def _from_frame(blocks: list[Samples], frame: int) -> Iterator[Samples]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import threading
+import time
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from streamer.own_files import own_folder
 ENDING: Final = ".toml"
 MOST_SCENES: Final = 256
 """How many a list shows: it goes to every remote."""
+_COARSE_NS: Final = 3_000_000_000
 
 
 class SceneFolder:
@@ -35,6 +37,7 @@ class SceneFolder:
         self._mixer = mixer
         self._followed: SceneFile | None = None
         self._names: tuple[str, ...] = ()
+        self._listed: int | None = None
         # one at a time: a disk may be slow, and two saves of one name must not mix
         self._busy = threading.Lock()
         self._list()
@@ -116,7 +119,7 @@ class SceneFolder:
         if not self._busy.acquire(blocking=False):
             return None
         try:
-            self._list()
+            self._list_if_changed()
             return self._followed.follow(self._mixer) if self._followed is not None else None
         finally:
             self._busy.release()
@@ -140,6 +143,18 @@ class SceneFolder:
             there_are = f"it has {', '.join(self._names[:8])}" if self._names else "save one first"
             way_out = f"try {close[0]}" if close else there_are
             raise SettingsError(f"the folder has no scene {printable(name)}; {way_out}")
+
+    def _list_if_changed(self) -> None:
+        """List the folder only where need be: it may hold much else, and be slow to read."""
+        now = time.time_ns()
+        try:
+            changed = self.folder.stat().st_mtime_ns
+        except OSError:
+            changed = 0
+        if changed != self._listed:
+            self._list()
+            # the clock of a disk has coarse steps: what changed just now may change again in one
+            self._listed = changed if now - changed > _COARSE_NS else None
 
     def _list(self) -> None:
         try:
