@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -31,6 +31,12 @@ _WORKERS = (
     "allow"
 )
 _Workers = Annotated[int | None, _flag(min=1, max=_MOST_WORKERS, metavar="N", help=_WORKERS)]
+_Engine = Annotated[
+    Literal["local", "ray"],
+    _flag("--engine", help="who does it: processes of this machine, or a Ray cluster"),
+]
+_ADDRESS = "the Ray cluster's, such as auto or ray://head:10001; without one it starts here"
+_Address = Annotated[str | None, _flag("--address", metavar="ADDRESS", help=_ADDRESS)]
 _KEEP = "lay the stems out in folders as the songs are"
 _Job = Annotated[
     Path | None, _flag(metavar="FOLDER", help="where the job's table is kept [default: OUT/.job]")
@@ -55,7 +61,9 @@ def batch(
     *,
     inputs: _Inputs = None,
     config: Config = None,
+    engine: _Engine = "local",
     workers: _Workers = None,
+    address: _Address = None,
     job: _Job = None,
     keep_folders: _Keep = False,
     retry_failed: _Retry = False,
@@ -73,6 +81,14 @@ def batch(
     if status:
         raise typer.Exit(batch_run.show_status(folder, as_json=as_json))
     wish = batch_run.Wish(
-        tuple(inputs or ()), settings, folder, workers, keep_folders, retry_failed, as_json
+        inputs=tuple(inputs or ()),
+        settings=settings,
+        folder=folder,
+        engine=engine,
+        workers=workers,
+        address=address,
+        keep_folders=keep_folders,
+        retry_failed=retry_failed,
+        as_json=as_json,
     )
     raise typer.Exit(batch_run.estimate_batch(wish) if dry_run else batch_run.run_batch(wish))

@@ -12,17 +12,18 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cli.terminal import complain, console, is_screen, output, tell
-from streamer.batch.engine import Worker
+from streamer.batch.engine import Engine, Worker
 from streamer.batch.estimate import estimate
 from streamer.batch.job import Job
 from streamer.batch.local import LocalEngine
 from streamer.batch.manifest import Row, State, open_manifest, read_manifest
+from streamer.batch.ray_engine import RayEngine
 from streamer.batch.songs import find_songs
 from streamer.errors import SettingsError
 from streamer.files.encode.track import PIPE
@@ -42,7 +43,9 @@ class Wish:
     inputs: tuple[str, ...]
     settings: Settings
     folder: Path
+    engine: Literal["local", "ray"]
     workers: int | None
+    address: str | None
     keep_folders: bool
     retry_failed: bool
     as_json: bool
@@ -55,16 +58,14 @@ def run_batch(wish: Wish) -> int:
         StemstreamError: it cannot begin.
     """
     songs = find_songs(_inputs(wish))
-    workers = wish.workers or _workers(wish.settings, len(songs))
-    settings = _share_processors(wish.settings, workers)
     began, code = time.monotonic(), 0
     with ExitStack() as stack:
         manifest = stack.enter_context(open_manifest(wish.folder))
-        engine = LocalEngine(settings, min(workers, len(songs)))
+        engine = _engine(wish, len(songs))
         stack.callback(engine.close)
         job = Job(
             songs,
-            settings,
+            wish.settings,
             manifest,
             made=engine.start(),
             keep_folders=wish.keep_folders,
@@ -82,7 +83,16 @@ def run_batch(wish: Wish) -> int:
     return code or int(failed)
 
 
-def _show(job: Job, engine: LocalEngine, *, as_json: bool) -> None:
+def _engine(wish: Wish, songs: int) -> Engine:
+    if wish.engine == "ray":
+        return RayEngine(wish.settings, wish.workers, wish.address)
+    if wish.address is not None:
+        raise SettingsError("--address is a Ray cluster's; give --engine ray, too")
+    workers = min(wish.workers or _workers(wish.settings, songs), songs)
+    return LocalEngine(_share_processors(wish.settings, workers), workers)
+
+
+def _show(job: Job, engine: Engine, *, as_json: bool) -> None:
     """Do the songs, with a bar that counts them; tell each that fails."""
     columns = (
         TextColumn("{task.description}", markup=False),

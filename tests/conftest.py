@@ -16,14 +16,39 @@ from support.doubles import bag_of, tiny
 from streamer.audio import Samples
 from streamer.models.separator import Bag
 
+SERVERS = {"pulse", "jack", "portaudio"}
+"""The fixtures that start a sound server, or use what is started."""
+
 # the networks here are so small that a second thread costs more than it brings
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a module's tests in one process, and all that play through a sound server in another.
+
+    Those begin first: they take their time however fast the machine is.
+    """
+    groups = {item: str(item.path) for item in items}
+    playing = {
+        groups[item] for item in items if SERVERS & set(getattr(item, "fixturenames", ()))
+    }
+    items.sort(key=lambda item: groups[item] not in playing)
+    for item in items:
+        name = "servers" if groups[item] in playing else groups[item]
+        item.add_marker(pytest.mark.xdist_group(name))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A cache folder that is empty when the tests begin: nothing from outside, nothing left."""
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    """A cache folder that is empty when the tests begin: nothing from outside, nothing left.
+
+    Processes that share the tests share it: what one has compiled, the others need not.
+    """
+    base = tmp_path_factory.getbasetemp()
+    whole = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = whole / "cache"
+    folder.mkdir(exist_ok=True)
+    os.environ["XDG_CACHE_HOME"] = str(folder)
 
 
 @pytest.fixture(scope="session")

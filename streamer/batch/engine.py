@@ -86,11 +86,19 @@ class Worker:
         names = Plan.make(self._bag, settings).derivation.names
         self.made = Made(self._bag.name, tuple(names))
 
-    def do(self, task: Task) -> Outcome:
-        """Separate a song; whatever it does, its outcome is returned."""
+    def do(self, task: Task, stopped: Callable[[], bool] = lambda: False) -> Outcome:
+        """Separate a song; whatever it does, its outcome is returned.
+
+        Once it is ``stopped`` it goes no further than the window that it is at.
+        """
+
+        def progress(_done: float, _whole: float | None) -> None:
+            if stopped():
+                raise StemstreamError("stopped")
+
         settings = self._settings.model_copy(update={"out": task.out, "overwrite": task.replace})
         try:
-            report = separate_track(task.source, settings, self._bag)
+            report = separate_track(task.source, settings, self._bag, progress=progress)
         except StemstreamError as error:
             return Outcome(task, error=str(error), exit_code=error.exit_code)
         except Exception as error:  # one bad song must not end the others
