@@ -29,9 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Those begin first: they take their time however fast the machine is.
     """
     groups = {item: str(item.path) for item in items}
-    playing = {
-        groups[item] for item in items if SERVERS & set(getattr(item, "fixturenames", ()))
-    }
+    playing = {groups[item] for item in items if SERVERS & set(getattr(item, "fixturenames", ()))}
     items.sort(key=lambda item: groups[item] not in playing)
     for item in items:
         name = "servers" if groups[item] in playing else groups[item]
