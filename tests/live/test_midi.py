@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,13 +21,19 @@ if not hasattr(rtmidi, "API_UNIX_JACK") or rtmidi.API_UNIX_JACK not in rtmidi.ge
     pytest.skip("python-rtmidi was built without JACK", allow_module_level=True)
 
 
-@contextmanager
-def controller() -> Iterator[tuple[Any, Any]]:
+def plugged() -> tuple[Any, Any]:
     """A controller: what it sends by, and what it takes."""
     sends = rtmidi.MidiOut(rtmidi.API_UNIX_JACK, "nanoKONTROL2 (capture)")
     takes = rtmidi.MidiIn(rtmidi.API_UNIX_JACK, "nanoKONTROL2 (playback)")
     sends.open_virtual_port("CTRL")
     takes.open_virtual_port("CTRL")
+    return sends, takes
+
+
+@contextmanager
+def controller() -> Iterator[tuple[Any, Any]]:
+    """A controller that is unplugged at the end."""
+    sends, takes = plugged()
     try:
         yield sends, takes
     finally:
@@ -59,6 +66,20 @@ def test_a_real_port_moves_values_lights_lamps_and_may_go_and_come_back(
     assert len(told) == 4
     (kept,) = (tmp_path / "stemstream" / "midi").iterdir()
     assert '"cc 77" = "/master/gain"' in kept.read_text()
+
+
+def test_a_jack_server_that_ends_takes_nothing_with_it(jack: Server, tmp_path: Path) -> None:
+    desk, told = Desk(tmp_path), list[str]()
+    for side in plugged():  # freed without their server, JACK's clients crash
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(side))
+    link = open_link(desk, Status, query="nano", path=tmp_path / "map", tell=told.append)
+    jack.kill()
+    until(link, lambda: told[-1].endswith("is gone; it is used again when it is back"))
+    jack.start()
+    with controller() as (sends, _):
+        sweep(link, sends, lambda: desk.mixer.state.stems["drums"].pan == 1)
+        link.close()
+    assert told[-1].endswith("is back")
 
 
 def until(link: MidiLink, holds: Any) -> None:

@@ -59,7 +59,7 @@ class Library:
         self._lock = threading.Lock()
         self._spoiled = False
         self._left: list[Any] = []  # what is unloaded while a thread is in it crashes
-        self._jack = _jack_clients()
+        self._jack = jack_clients()
         atexit.unregister(self.sounddevice._exit_handler)
         atexit.register(self._end)
 
@@ -86,7 +86,7 @@ class Library:
 
     def jack_is_gone(self) -> bool:
         """Whether the JACK server that PortAudio is a client of has ended."""
-        return any(_hung_up(descriptor) for descriptor in self._jack)
+        return any(hung_up(descriptor) for descriptor in self._jack)
 
     def restart(self) -> None:
         """Start again, so that PortAudio looks for devices. No stream may be open.
@@ -100,7 +100,7 @@ class Library:
             self.call(self._replace if leaving else self._again)
         except self.sounddevice.PortAudioError as error:
             raise DeviceError(f"PortAudio does not start ({error}); try again") from error
-        self._jack = _jack_clients()
+        self._jack = jack_clients()
 
     # Not sounddevice's own functions for it: those redirect standard error and count the starts,
     # and one that hangs and comes back late would undo what was done since.
@@ -176,12 +176,12 @@ def _path() -> Path:
     return path
 
 
-def _jack_clients() -> list[int]:
+def jack_clients() -> list[int]:
     """The descriptors of connections to a JACK server that is there."""
     descriptors = []
     with suppress(OSError):  # no /proc: JACK is for Linux, mostly
         descriptors = [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
-    return [each for each in descriptors if _is_jack(each) and not _hung_up(each)]
+    return [each for each in descriptors if _is_jack(each) and not hung_up(each)]
 
 
 def _is_jack(descriptor: int) -> bool:
@@ -192,7 +192,8 @@ def _is_jack(descriptor: int) -> bool:
     return False
 
 
-def _hung_up(descriptor: int) -> bool:
+def hung_up(descriptor: int) -> bool:
+    """Return whether the other end of a connection is gone."""
     poll = select.poll()
     poll.register(descriptor, 0)
     return any(event & (select.POLLHUP | select.POLLNVAL) for _, event in poll.poll(0))

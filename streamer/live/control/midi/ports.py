@@ -7,6 +7,7 @@ again.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import re
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from streamer.errors import DeviceError, SettingsError
+from streamer.live.devices.portaudio_library import hung_up, jack_clients
 
 CLIENT: Final = "stemstream"
 MOST_WAITING: Final = 4096
@@ -154,33 +156,40 @@ class RtMidiConnection:
     """A port of rtmidi's. See `Connection`.
 
     It is asked for its messages. A callback of Python's would run on JACK's own thread, and hold up
-    the sound.
+    the sound. What is called, or freed, after its JACK server has ended crashes: it is left alone.
     """
 
     def __init__(self, rtmidi: Any, port: MidiPort) -> None:
         """Not for callers: see `RtMidiPorts.open`."""
         code = next(one for one in rtmidi.get_compiled_api() if _api(rtmidi, one) == port.api)
-        self._rtmidi, self._port, self._closed = rtmidi, port, False
+        self._rtmidi, self._port = rtmidi, port
+        self._closed = self._orphan = False
+        before = set(jack_clients())
         self._from = rtmidi.MidiIn(code, CLIENT, MOST_WAITING)
         self._from.open_port(_index(self._from, port.name), CLIENT)
         self._to = rtmidi.MidiOut(code, CLIENT)
         names = [MidiPort(port.api, name).lasting for name in self._to.get_ports()]
         if port.lasting in names:
             self._to.open_port(names.index(port.lasting), CLIENT)
+        self._servers = set(jack_clients()) - before
 
     def received(self) -> list[bytes]:
         """Return the messages that have come since the last call."""
+        if self._is_orphan():
+            return []
         return [bytes(message) for message, _ in iter(self._from.get_message, None)]
 
     def there(self) -> bool:
         """Return whether it is still plugged in."""
+        if self._is_orphan():
+            return False
         with suppress(self._rtmidi.RtMidiError):
             return self._port.name in self._from.get_ports()
         return False
 
     def send(self, message: bytes) -> None:
         """Send it a message."""
-        if self._to.is_port_open():
+        if not self._is_orphan() and self._to.is_port_open():
             with suppress(self._rtmidi.RtMidiError, ValueError):
                 self._to.send_message(message)
 
@@ -189,10 +198,19 @@ class RtMidiConnection:
         if self._closed:  # what is deleted twice crashes
             return
         self._closed = True
+        if self._is_orphan():
+            for side in (self._from, self._to):
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(side))
+            return
         for side in (self._from, self._to):
             with suppress(self._rtmidi.RtMidiError):
                 side.close_port()
             side.delete()
+
+    def _is_orphan(self) -> bool:
+        """Return whether its JACK server has ended, though another may have begun since."""
+        self._orphan = self._orphan or any(map(hung_up, self._servers))
+        return self._orphan
 
 
 def _index(client: Any, name: str) -> int:
