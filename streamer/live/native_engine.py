@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,7 @@ from streamer.live.overload.deadlines import DeadlineMonitor
 from streamer.live.overload.degrade import Degrader
 from streamer.live.parts import RunParts
 from streamer.live.realtime.hop_engine import CHANNELS, HopEngine, HopModel
-from streamer.live.realtime.hop_loop import FAILED, IDLE, MADE
+from streamer.live.realtime.hop_loop import FAILED, IDLE, MADE, SKIPPED
 from streamer.live.realtime.port import Record
 from streamer.pipeline.derive import derive
 from streamer.pipeline.passes import Plan
@@ -32,10 +32,10 @@ _NO_FRAMES: Final = np.zeros((0, CHANNELS), np.float32)
 class NativeEngine:
     """An `Engine` whose sound never passes through Python: the thread of a `HopEngine` makes it.
 
-    On virtual time there is no thread, and `step` makes it.
+    On virtual time there is no thread, and `step` makes it. ``make_hops`` makes the `HopEngine`.
     """
 
-    def __init__(self, parts: RunParts) -> None:
+    def __init__(self, parts: RunParts, *, make_hops: Callable[..., HopEngine] = HopEngine) -> None:
         prepared, rate = parts.prepared, parts.streams.samplerate
         bag, settings = prepared.bag, prepared.settings
         stride = bag.stride
@@ -46,7 +46,7 @@ class NativeEngine:
         self._tap = Ring(round(TAP_SECONDS * rate), CHANNELS * len(parts.names) + 1)
         self._rows = np.zeros((TAP_FRAMES, self._tap.channels), np.float32)
         model = HopModel.of(bag, derive(bag.name, bag.names, settings), settings)
-        self._hops = HopEngine(
+        self._hops = make_hops(
             model,
             self._capture,
             list(parts.streams.ports.values()),
@@ -97,13 +97,13 @@ class NativeEngine:
 
     def _job(self, note: Record) -> WindowJob:
         """Return what became of a hop as that of a window, which is how all is counted."""
-        outcome, computed = int(note["outcome"]), note["outcome"] in (MADE, FAILED)
+        outcome, begun = int(note["outcome"]), note["outcome"] != SKIPPED
         return WindowJob(
             Window(0, int(note["frame"]), self._schedule.hop_frames, 0, _NO_FRAMES, self._schedule),
             leave_out if outcome == IDLE else _in_the_loop,
             queued_at=float(note["seen_seconds"]),
-            began_at=float(note["began_seconds"]) if computed else 0.0,
-            ended_at=float(note["ended_seconds"]) if computed else 0.0,
+            began_at=float(note["began_seconds"]) if begun else 0.0,
+            ended_at=float(note["ended_seconds"]) if begun else 0.0,
             stems=_NO_FRAMES if outcome == MADE else None,
             error=ModelError(_NO_NUMBERS) if outcome == FAILED else None,
             done=True,

@@ -151,16 +151,16 @@ class HopEngine:
         b.stems[:] = 0
         forget(self._memory)
 
-    def _do_hops(self, *, on_and_on: bool) -> int:
+    def _do_hops(self, most: int) -> int:
         parts = self._network, self._memory, self._room, self._buffers, self._state
-        return int(hop_loop.do_hops(*parts, on_and_on))
+        return int(hop_loop.do_hops(*parts, most))
 
-    def step(self) -> int:
-        """Do all hops that are due, in this thread, unless it has one of its own; return how many.
+    def step(self, most: int = LOG_HOPS) -> int:
+        """Do the hops that are due, in this thread, unless it has one of its own.
 
-        It never waits.
+        The network hears ``most`` hops at most; return how many it did. It never waits.
         """
-        return 0 if self._thread is not None else self._do_hops(on_and_on=False)
+        return 0 if self._thread is not None else self._do_hops(most)
 
     def start(self) -> None:
         """Do them from now on, each as soon as it is due, in a thread of its own."""
@@ -169,7 +169,7 @@ class HopEngine:
 
     def _run(self) -> None:
         priority.ask()
-        self._do_hops(on_and_on=True)
+        self._do_hops(hop_loop.ON_AND_ON)
 
     def stop(self) -> None:
         """End the thread, within the hop that it is at. Twice is fine."""

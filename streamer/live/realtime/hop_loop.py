@@ -52,6 +52,7 @@ SLEEP_MICROSECONDS: Final = 100
 CONTEXT_HOPS: Final = 20
 """How much of the past is heard again where the network lost its place, and how many hops that are
 late it may be behind before it gives them up: more takes as long as to begin anew."""
+ON_AND_ON: Final = -1
 
 MADE, FAILED, SKIPPED, IDLE = range(4)
 """What became of a hop: stems; no numbers; given up for a newer one; not wanted."""
@@ -63,7 +64,6 @@ HOPS = np.dtype(
         ("position", np.int64),  # the first frame that is not taken in yet
         ("heard_hop", np.int64),  # the hop that the network expects next
         ("valid_frame", np.int64),  # of what came before it, it has not heard all
-        ("skip_hop", np.int64),  # hops before it are given up
         ("in_gap", np.int64),
         ("levels", np.int64),  # whether the level is evened out
         ("clip", np.int64),
@@ -136,25 +136,35 @@ def do_hops(
     room: Workspace,
     b: Buffers,
     s: NDArray[np.void],
-    on_and_on: bool,
+    most: int,
 ) -> int:
-    """Do all hops that are due; return how many.
+    """Do the hops that are due, and have the network hear at most so many; return how many it did.
 
-    ``on_and_on``: each as soon as it is due, until `STOP` is ordered.
+    `ON_AND_ON`: each as soon as it is due, until `STOP` is ordered. Where the network has lost its
+    place, since hops were given up or not wanted, it hears what came before, hop by hop, as long as
+    the next can still be in time. Those for which that takes too long are a gap.
     """
     state, size = s[0], b.fresh.shape[0]
-    done = 0
-    while load_acquire(b.orders.ctypes.data + STOP * _ORDER_BYTES) == 0:
+    heard = 0
+    while load_acquire(b.orders.ctypes.data + STOP * _ORDER_BYTES) == 0 and heard != most:
         captured = ring_end_at(state.capture_header)
         waiting = (frames_made(b.there, captured) - state.position) // size
-        if waiting > 0:
-            _do_hop(network, memory, room, b, s, waiting)
-            done += 1
-        elif on_and_on:
+        idle = load_acquire(b.orders.ctypes.data + IDLING * _ORDER_BYTES) != 0
+        behind = state.heard_hop < state.position // size
+        late = state.position // size < _next_in_time(b, s)
+        if waiting > 0 and (idle or late or not behind):
+            given_up = behind or (late and waiting > CONTEXT_HOPS)
+            outcome = IDLE if idle else SKIPPED if given_up else MADE
+            heard += outcome == MADE
+            _do_hop(network, memory, room, b, s, outcome)
+        elif behind and not idle:
+            _catch_up(network, memory, room, b, s)
+            heard += 1
+        elif most == ON_AND_ON:
             _usleep(np.uint32(SLEEP_MICROSECONDS))
         else:
             break
-    return done
+    return heard
 
 
 @compiled(inlined=True)
@@ -164,21 +174,16 @@ def _do_hop(
     room: Workspace,
     b: Buffers,
     s: NDArray[np.void],
-    waiting: int,
+    outcome: int,
 ) -> None:
+    """Take in a hop, and give its stems, or a gap where the outcome is not to be `MADE`."""
     state, size = s[0], b.fresh.shape[0]
     seen = seconds_now(state.clock, state.clock_id, state.virtual_time)
     first, number = state.position, state.position // size
     _take_in(b, s)
-    if waiting > CONTEXT_HOPS:
-        state.skip_hop = max(state.skip_hop, min(_next_in_time(b, s), number + waiting - 1))
     began = seconds_now(state.clock, state.clock_id, state.virtual_time)
-    if load_acquire(b.orders.ctypes.data + IDLING * _ORDER_BYTES) != 0:
-        outcome = IDLE
-    elif number < state.skip_hop:
-        outcome = SKIPPED
-    else:
-        outcome = _hear(network, memory, room, b, s, number)
+    if outcome == MADE and not _hear(network, memory, room, b, s, number):
+        outcome = FAILED
     frame = first - (b.gains.shape[0] - size)  # the stems lag by the lookahead
     state.position = first + size
     if frame < 0:
@@ -240,24 +245,30 @@ def _hear(
     b: Buffers,
     s: NDArray[np.void],
     number: int,
-) -> int:
-    """Have the network hear a hop; where it lost its place, the hops before that first."""
+) -> bool:
+    """Have the network hear the hop of that number; return whether it gives numbers."""
     state, size = s[0], b.fresh.shape[0]
-    begin = number
-    if state.heard_hop != number:
-        forget(memory)
-        begin = max(number - CONTEXT_HOPS, 0)
-        state.valid_frame = begin * size
-    finite = True
-    for one in range(begin, number + 1):
-        for frame in range(size):
-            for channel in range(2):
-                b.frames[frame, channel] = b.past[one % b.past.shape[0], frame, channel]
-        finite = hop(network, memory, room, b.frames, b.stems)
-        if not finite:  # it begins anew
-            state.valid_frame = (one + 1) * size
+    for frame in range(size):
+        for channel in range(2):
+            b.frames[frame, channel] = b.past[number % b.past.shape[0], frame, channel]
+    finite = hop(network, memory, room, b.frames, b.stems)
+    if not finite:  # it begins anew
+        state.valid_frame = (number + 1) * size
     state.heard_hop = number + 1
-    return MADE if finite else FAILED
+    return finite
+
+
+@compiled(inlined=True)
+def _catch_up(
+    network: NativeNetwork, memory: State, room: Workspace, b: Buffers, s: NDArray[np.void]
+) -> None:
+    """Have the network hear one of the hops that it missed; of too many, it forgets all before."""
+    state, size = s[0], b.fresh.shape[0]
+    oldest = state.position // size - CONTEXT_HOPS
+    if state.heard_hop < oldest:
+        forget(memory)
+        state.heard_hop, state.valid_frame = oldest, oldest * size
+    _hear(network, memory, room, b, s, state.heard_hop)
 
 
 @compiled(inlined=True)

@@ -106,7 +106,7 @@ class Observer:
         hop_seconds = job.window.schedule.hop_frames / self._rates[1]
         weight = min(1.0, hop_seconds / LOAD_SECONDS) if self.load else 1.0
         self.load += weight * (job.compute_seconds / hop_seconds - self.load)
-        if job.separate is not leave_out:
+        if job.began_at and job.separate is not leave_out:
             self._compute_seconds += job.compute_seconds
             self._sound_seconds += hop_seconds
 

@@ -112,19 +112,38 @@ def test_hops_that_waited_are_made_one_after_the_other_and_have_no_hole(bag):
     np.testing.assert_allclose(stems, staged.of_a_file(signal)[:, : len(wet)], atol=1e-5)
 
 
-def test_of_hops_that_waited_too_long_the_newest_is_made_and_the_others_are_a_gap(bag):
+def test_hops_that_waited_too_long_are_a_gap_and_the_next_has_its_stems(bag):
     staged, signal = Staged(bag), noise(90 * HOP)
     staged.play(signal[: 10 * HOP])
     staged.engine.notes()
     staged.capture.feed(signal[10 * HOP : 60 * HOP])
     staged.be_heard(60 * HOP)
     staged.engine.step()
-    assert staged.outcomes() == [SKIPPED] * 49 + [MADE]
+    assert staged.outcomes() == [SKIPPED] * 50
     staged.play(signal[60 * HOP :])
     _, wet = staged.given()
     assert staged.port.stem_ring.end_frame == 89 * HOP
-    assert not wet[EDGE_FRAMES : -31 * HOP].any()
-    assert wet[-31 * HOP + EDGE_FRAMES :].all()
+    assert not wet[EDGE_FRAMES : -30 * HOP].any()
+    assert wet[-30 * HOP + EDGE_FRAMES :].all()
+
+
+def test_a_network_that_catches_up_does_a_hop_at_a_time_and_what_is_late_for_it_is_a_gap(bag):
+    """So a long way back is no second gap: stems begin where they can go on."""
+    staged, signal = Staged(bag), noise(90 * HOP)
+    staged.engine.idle(idle=True)
+    staged.play(signal[: 30 * HOP])
+    staged.engine.idle(idle=False)
+    staged.outcomes()
+    staged.be_heard(30 * HOP)
+    heard = 0
+    for number in range(30, 60):  # a hop of sound is as long as two of the network
+        staged.capture.feed(signal[number * HOP : (number + 1) * HOP])
+        heard += staged.engine.step(most=2)
+        staged.be_heard(HOP - 2048)
+    outcomes = staged.outcomes()
+    first = outcomes.index(MADE)
+    assert outcomes == [SKIPPED] * first + [MADE] * (30 - first)
+    assert 19 <= first <= 21, "twenty hops of the past, one more in each"
 
 
 def test_hops_that_came_ahead_of_time_are_all_made_however_many_there_are(bag):

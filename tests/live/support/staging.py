@@ -12,9 +12,11 @@ import pytest
 from support.doubles import RATE, AlongTheStream, SlowWorker
 
 from streamer.audio import Samples
+from streamer.live.native_engine import NativeEngine
 from streamer.live.planning import prepare as preparing
 from streamer.live.planning.prepare import MakeBag, Prepared, StandIn, prepare
-from streamer.live.session import LiveSession, engine_for
+from streamer.live.realtime.hop_engine import HopEngine
+from streamer.live.session import LiveSession
 from streamer.live.settings import LiveSettings
 from streamer.live.window_engine import WindowEngine
 from streamer.models.calibration import Calibration, WindowTiming
@@ -190,9 +192,13 @@ def running(
     compute: Callable[[int], float] = lambda _: 0.02,
     reopens: bool = False,
     smaller: tuple[Bag, float] | None = None,
+    hops: Callable[..., HopEngine] = HopEngine,
     **settings: object,
 ) -> Iterator[Run]:
-    """A run whose devices are open. The n-th window takes the model ``compute(n)`` seconds."""
+    """A run whose devices are open. The n-th window takes the model ``compute(n)`` seconds.
+
+    ``hops`` makes what runs in the native engine.
+    """
     backend = VirtualBackend(devices, reopens=reopens)
     backend.advance(BEGIN_SECONDS)
     ready = prepared(backend, make_bag, smaller, **settings)
@@ -208,7 +214,7 @@ def running(
         backend,
         tell=told.append,
         clock=backend.run_clock,
-        make_engine=engine_for if native else make_engine,
+        make_engine=partial(NativeEngine, make_hops=hops) if native else make_engine,
     )
     with session:
         session.open(anyway=True)
