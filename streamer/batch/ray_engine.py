@@ -60,11 +60,13 @@ class RayEngine:
                 f"there is no Ray cluster at {self._address} ({reason}); leave out --address to "
                 "start one here"
             ) from None
-        resources = ray.cluster_resources()
-        gpus, cpus = int(resources.get("GPU", 0)), resources.get("CPU", 1)
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        gpus = sum(int(node.get("GPU", 0)) for node in nodes)
         gpu = gpus > 0 and not self._settings.device.startswith("cpu")
-        share = min(CPUS_A_WORKER, cpus)
-        self.workers = self.workers or (gpus if gpu else max(1, int(cpus // share)))
+        # an actor lies on one node
+        cpus = [int(node.get("CPU", 0)) for node in nodes]
+        share = max(1, min(CPUS_A_WORKER, max(cpus)))
+        self.workers = self.workers or gpus * gpu or sum(one // share for one in cpus) or 1
         # a second thread, so that a worker that separates can be told to stop
         options = {
             "num_cpus": share,
@@ -73,7 +75,7 @@ class RayEngine:
             "max_concurrency": 2,
         }
         actor = ray.remote(**options)(_Actor)
-        self._slots = [_Slot(actor.remote(self._settings, int(share))) for _ in range(self.workers)]
+        self._slots = [_Slot(actor.remote(self._settings, share)) for _ in range(self.workers)]
         for slot in self._slots:
             slot.pending = slot.actor.made.remote()
         first, _ = ray.wait([slot.pending for slot in self._slots])
