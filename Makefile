@@ -8,7 +8,7 @@ TORCH ?= $(if $(shell command -v nvidia-smi),torch,torch==2.13.0)
 TEST_PACKAGES := ffmpeg sox libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils jackd2 jack-example-tools
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check lint clean
+.PHONY: demo test check lint screenshots clean
 
 ## make demo [SONG=path]: separate a real song with the embedded model
 demo: .venv/demo
@@ -27,6 +27,10 @@ lint: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+## make screenshots: photograph the page again, for the README
+screenshots: .venv/dev
+	$(BIN)/python docs/screenshots.py
+
 .venv/bin/python:
 	./.ci/system-packages python3-venv
 	$(PYTHON) -m venv .venv
@@ -38,7 +42,7 @@ lint: .venv/dev
 
 .venv/dev: .venv/demo
 	./.ci/system-packages $(TEST_PACKAGES)
-	$(PIP) --editable ".[demo,dev,openvino,train]"
+	$(PIP) --editable ".[demo,dev,openvino,page,train]"
 	touch $@
 
 clean:
