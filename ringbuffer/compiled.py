@@ -155,7 +155,8 @@ class _Cache:
 def _made_of(function: Any) -> list[tuple[str, object]]:
     """Return what else is in a function's machine code, and changes with other files than its own.
 
-    That is the source of each function that it calls, of those that they call, and the constants.
+    That is the source of each function that it calls, of those that they call, the constants, and
+    the layouts of records.
     """
     parts: dict[str, object] = {}
     left, seen = [function], set()
@@ -168,7 +169,7 @@ def _made_of(function: Any) -> list[tuple[str, object]]:
             status = Path(code.co_filename).stat()
             parts[code.co_filename] = status.st_mtime_ns, status.st_size
         for name, value in ((name, names.get(name)) for name in code.co_names):
-            if isinstance(value, int | float | np.number):
+            if isinstance(value, int | float | tuple | np.number | np.dtype):
                 parts[f"{code.co_filename} {name}"] = repr(value)
             # Numba's names: of a function, an intrinsic one, one for C
             for attribute in ("py_func", "_defn", "_pyfunc"):
