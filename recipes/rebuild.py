@@ -34,6 +34,22 @@ def cc0_songs(album: Path, folder: Path) -> Path:
     return folder
 
 
+def _filters_of_rt_mini(folder: Path) -> Path:
+    """Write the network that `rt_mini_fast` began as, with the weights of `rt_mini`."""
+    from streamer.models.networks.checkpoint import read_network, write_network
+    from streamer.models.networks.filters import CausalFilters
+    from streamer.models.weights.places import get_file, place_of
+
+    place = place_of("rt_mini", repo=None, trust_checkpoint=False)
+    rt_mini = read_network(get_file(place, place.bag.members[0])).float()
+    args, kwargs = rt_mini._init_args_kwargs
+    network = CausalFilters(*args, **kwargs)
+    network.load_state_dict(rt_mini.state_dict())
+    path = folder / "begin.safetensors"
+    write_network(network, path)
+    return path
+
+
 def main() -> int:
     """Prepare the songs and train."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -53,7 +69,8 @@ def main() -> int:
     stemstream = Path(sys.executable).with_name("stemstream")
     command = [stemstream, "train", "--config", HERE / f"{told.model}.toml"]
     command += [part for folder in data for part in ("--data", folder)]
-    command += ["--model", told.model, "--cache", songs / "cache", "-o", out]
+    start = {"rt_mini_fast": _filters_of_rt_mini}.get(told.model, lambda _: told.model)
+    command += ["--model", start(songs), "--cache", songs / "cache", "-o", out]
     return subprocess.run([*command, *["--resume"] * told.resume], check=False).returncode
 
 

@@ -83,7 +83,10 @@ class RunParts:
         settings, plan, rate = prepared.settings, prepared.plan, prepared.wiring.samplerate
         names = derive(prepared.bag.name, prepared.bag.names, settings).names
         wiring = name_outputs(prepared.wiring, settings, names)
-        streams = DeviceStreams(backend, wiring, len(names), plan.delay.frames, clock)
+        delay_frames, fade_frames = plan.delay.frames, plan.fade_frames
+        streams = DeviceStreams(
+            backend, wiring, len(names), delay_frames, clock, fade_frames=fade_frames
+        )
         observer = Observer(streams, names, plan)
         player = None
         if prepared.source is not None:

@@ -137,14 +137,15 @@ def _choose(
 
 _CLASSES: Final[Mapping[Library, str]] = {
     "openvino": "networks of the classes HTDemucs and CausalBandSplit",
-    "native": "networks of the class CausalBandSplit",
+    "native": "networks of the classes CausalBandSplit and CausalFilters",
 }
 
 
 def _runs(library: Library, facts: NetworkFacts) -> bool:
     """Return whether a library knows networks of that kind."""
-    causal = facts.stride is not None
-    return library == "torch" or causal or (library == "openvino" and facts.hybrid)
+    if library == "openvino":
+        return facts.hybrid or (facts.stride is not None and not facts.filters)
+    return library == "torch" or facts.stride is not None
 
 
 def _fastest(

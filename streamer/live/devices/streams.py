@@ -37,6 +37,8 @@ class DeviceStreams:
         stems: int,
         delay_frames: int,
         clock: RunClock = SYSTEM_CLOCK,
+        *,
+        fade_frames: int = FADE_FRAMES,
     ) -> None:
         self._backend = backend
         self._wiring = wiring
@@ -52,6 +54,7 @@ class DeviceStreams:
                 rate,
                 delay_frames,
                 capacity_frames=capacity,
+                fade_frames=fade_frames,
                 # the input's clock is that of the first output, or the first output leads a file
                 drift=index > 0 or not (wiring.duplex or wiring.input is None),
             )

@@ -22,6 +22,7 @@ from streamer.live.planning.plan import (
     DelayBudget,
     LivePlan,
     PlanRequest,
+    fade_frames_of,
     frames_up,
 )
 from streamer.live.realtime.hop_resampler import frames_ahead
@@ -54,7 +55,7 @@ def native_draft(request: PlanRequest, timing: WindowTiming) -> LivePlan:
     waiting_frames = most_behind(request, hop_frames) - lookahead_frames - resampling_frames
     compute_frames = frames_up((timing.p99_seconds / MOST_LOAD + WAKE_SECONDS) * rate)
     compute_frames = min(compute_frames, hop_frames * rate // model_rate)
-    overhead_frames = path.fade_frames
+    overhead_frames = fade_frames_of(request, hop_frames)
     overhead_frames += path.burst_blocks * block_frames
     if path.streams == "one":
         compute_frames = -(-compute_frames // block_frames) * block_frames

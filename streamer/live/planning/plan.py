@@ -32,7 +32,8 @@ class DevicePath:
     ``streams``: ``one`` that records and plays, ``two``, or a ``file`` as the input.
     ``block_frames`` is the block of a duplex stream, or the sum of both blocks of two streams. A
     sound server may bring several blocks at once: ``burst_blocks`` more than one.
-    ``fade_frames`` is how far ahead the playback callback looks for a gap; ``resampling_frames`` is
+    ``fade_frames`` is how far ahead the playback callback looks for a gap, at most (the native
+    engine's hops may be shorter: `LivePlan.fade_frames`); ``resampling_frames`` is
     the delay of both resamplers, at the devices' rate. The latencies are what PortAudio says of the
     streams; with ``less_buffer`` the devices can be asked for shorter ones (``--buffer low``).
     """
@@ -123,6 +124,11 @@ class LivePlan:
     def context_frames(self) -> int:
         """The part of a window that has been played already."""
         return self.window_frames - self.hop_frames - self.lookahead_frames
+
+    @property
+    def fade_frames(self) -> int:
+        """How far ahead the playback callback looks for a gap."""
+        return fade_frames_of(self.request, self.hop_frames)
 
     @property
     def hop_seconds(self) -> float:
@@ -223,6 +229,18 @@ def delay_of(
         device_input_frames=frames_up(path.input_latency_seconds * rate),
         device_output_frames=frames_up(path.output_latency_seconds * rate),
     )
+
+
+def fade_frames_of(request: PlanRequest, hop_frames: int) -> int:
+    """Return how far ahead the playback callback looks for a gap (devices' rate).
+
+    With the native engine that is at most a hop. A hop that is late is missing from its beginning
+    on, so a longer look would cost delay and only make the fade longer.
+    """
+    most_frames = request.path.fade_frames
+    if request.engine == "python":
+        return most_frames
+    return min(most_frames, -(-hop_frames * request.samplerate // request.model_samplerate))
 
 
 def frames_up(frames: float) -> int:

@@ -65,6 +65,7 @@ class PlaybackPort(Port):
         delay_frames: int,
         *,
         capacity_frames: int,
+        fade_frames: int = rt.FADE_FRAMES,
         drift: bool = False,
     ) -> None:
         """Allocate everything. `drift` is for an output whose clock is not the input's.
@@ -84,7 +85,7 @@ class PlaybackPort(Port):
         self.stems, self.outputs, self.delay_frames = stems, outputs, delay_frames
         self.stem_ring = Ring(capacity_frames, 2 * stems + 1)
         self.dry_ring = Ring(capacity_frames, 2)
-        self.fade_frames = min(rt.FADE_FRAMES, delay_frames + 1)
+        self.fade_frames = min(fade_frames, delay_frames + 1)
         self._meter_ring = Ring(METER_BLOCKS, 1 + 2 * (stems + outputs))
         self._targets = self._floats(2 * stems + rt.MIX_ROWS, outputs)
         self._gains = self._floats(2 * stems + rt.MIX_ROWS, outputs)

@@ -48,7 +48,7 @@ class NativeStreamSeparator:
         self.stride: Stride = facts.stride
         self.level_rms = facts.level_rms
         self.window_frames = window_of_stream(self.stride, self.samplerate, segment)
-        self.network = pack(_arrays(path), len(self.names), self.channels)
+        self.network = pack(_arrays(path), len(self.names), self.channels, filters=facts.filters)
 
     def input_frames(self, window_frames: int) -> int:
         """See `Separator.input_frames`: what it wants of the past is its own affair."""

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,17 @@ from streamer.models.networks.causal_shape import (
     SHARPNESS,
     TAPS,
     TIME_HEADS,
+)
+from streamer.models.networks.filter_shape import (
+    AHEAD,
+    EARLY,
+    FALL,
+    FILTER_HOP,
+    FILTER_TAPS,
+    PARTS,
+    TURNS,
+    filter_rise,
+    filter_window,
 )
 from streamer.models.networks.spectrum import low_delay_windows
 
@@ -64,6 +75,26 @@ class Layers(NamedTuple):
     mix_out_bias: Samples
 
 
+class FilterTables(NamedTuple):
+    """What is needed to make filters of masks; see `filter_shape`.
+
+    ``turns`` is how many memories take turns, ``parts`` over how many hops a filter is computed.
+    ``window`` is that of its taps, ``ahead`` of them ahead; it is heard ``early``; ``rise`` is how
+    much of it is heard over its period. ``flat`` are ones, as many as the
+    transform has points that filters; ``circle`` are the cosine and sine for it. Of a network
+    without filters the arrays are empty, and its only memory has each turn.
+    """
+
+    turns: int
+    parts: int
+    ahead: int
+    early: int
+    window: Samples
+    rise: Samples
+    flat: Samples
+    circle: tuple[Samples, Samples]
+
+
 class NativeNetwork(NamedTuple):
     """A network that is ready to run. Nothing writes to it, so threads can share it.
 
@@ -86,10 +117,13 @@ class NativeNetwork(NamedTuple):
     analysis: Samples
     synthesis: Samples
     turns: tuple[Samples, Samples]
+    filters: FilterTables
 
 
-def pack(weights: Mapping[str, NDArray[Any]], stems: int, channels: int) -> NativeNetwork:
-    """Return the network that a file's arrays make up.
+def pack(
+    weights: Mapping[str, NDArray[Any]], stems: int, channels: int, *, filters: bool = False
+) -> NativeNetwork:
+    """Return the network that a file's arrays make up; with ``filters`` its masks become some.
 
     Raises:
         ModelError: they are no causal network with this number of stems and channels.
@@ -104,8 +138,7 @@ def pack(weights: Mapping[str, NDArray[Any]], stems: int, channels: int) -> Nati
         return np.concatenate([one(f"{name}.{at}.{part}").ravel() for at in range(len(GROUPS))])
 
     width, hidden = one("band").shape[1], one("hidden.weight").shape[2] // 2
-    phase = -2 * np.pi * np.arange(FFT) / FFT
-    analysis, synthesis = low_delay_windows(FFT, HOP)
+    analysis, synthesis = low_delay_windows(FFT, FALL if filters else HOP)
     return NativeNetwork(
         stems=stems,
         channels=channels,
@@ -119,9 +152,27 @@ def pack(weights: Mapping[str, NDArray[Any]], stems: int, channels: int) -> Nati
         heads=as_matrices(all_groups("masks", "weight")),
         heads_bias=all_groups("masks", "bias"),
         analysis=analysis,
-        synthesis=synthesis,
-        turns=(np.cos(phase).astype(np.float32), np.sin(phase).astype(np.float32)),
+        synthesis=synthesis[:0] if filters else synthesis,
+        turns=_circle(FFT),
+        filters=_filters() if filters else _NO_FILTERS,
     )
+
+
+def _filters() -> FilterTables:
+    size = 1 << (FILTER_TAPS + FILTER_HOP - 2).bit_length()
+    flat = np.ones(size, np.float32)
+    return FilterTables(
+        TURNS, PARTS, AHEAD, EARLY, filter_window(), filter_rise(), flat, _circle(size)
+    )
+
+
+def _circle(size: int) -> tuple[Samples, Samples]:
+    phase = -2 * np.pi * np.arange(size) / size
+    return np.cos(phase).astype(np.float32), np.sin(phase).astype(np.float32)
+
+
+_NOTHING: Final = np.zeros(0, np.float32)
+_NO_FILTERS: Final = FilterTables(1, 0, 0, 0, _NOTHING, _NOTHING, _NOTHING, (_NOTHING, _NOTHING))
 
 
 def _fit_into_halves(weights: Mapping[str, NDArray[Any]]) -> bool:

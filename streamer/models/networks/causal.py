@@ -16,7 +16,8 @@ state cannot grow.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from demucs.states import capture_init
@@ -41,18 +42,27 @@ from streamer.models.separator import Stride
 
 
 @dataclass
-class StreamState:
+class Memory:
+    """What the layers remember from one spectrum to the next.
+
+    ``taps`` and ``memories`` are of each layer over time, ``(times, batch * bands, width)`` and
+    ``(batch * bands, width)``.
+    """
+
+    taps: list[torch.Tensor]
+    memories: list[torch.Tensor]
+
+
+@dataclass
+class StreamState(Memory):
     """The memory of a `CausalBandSplit` from one call to the next.
 
     ``heard`` are the last ``FFT - HOP`` frames, ``(batch, channels, frames)``; the next hop is
-    added to ``tail``, ``(batch, stems, channels, HOP)``; ``taps`` and ``memories`` are of each
-    layer over time, ``(times, batch * bands, width)`` and ``(batch * bands, width)``.
+    added to ``tail``, ``(batch, stems, channels, HOP)``.
     """
 
     heard: torch.Tensor
     tail: torch.Tensor
-    taps: list[torch.Tensor] = field(default_factory=list)
-    memories: list[torch.Tensor] = field(default_factory=list)
 
 
 class CausalBandSplit(nn.Module):
@@ -67,6 +77,10 @@ class CausalBandSplit(nn.Module):
         samplerate: in Hz.
         segment: seconds that `demucs.apply.apply_model` shows it at a time.
     """
+
+    stride: ClassVar = Stride(HOP, HOP)
+    fall: ClassVar = HOP
+    """The frames in which the analysis window falls."""
 
     _analysis: torch.Tensor
     _synthesis: torch.Tensor
@@ -89,11 +103,11 @@ class CausalBandSplit(nn.Module):
         self.audio_channels = audio_channels
         self.samplerate = samplerate
         self.segment = segment
-        self.stream_stride = Stride(HOP, HOP)
+        self.stream_stride = self.stride
         self.level_rms = LEVEL_RMS
         self.nfft = FFT  # as Demucs's classes call it
         self._width = width
-        analysis, synthesis = map(torch.from_numpy, low_delay_windows(FFT, HOP))
+        analysis, synthesis = map(torch.from_numpy, low_delay_windows(FFT, self.fall))
         self.register_buffer("_analysis", analysis, persistent=False)
         self.register_buffer("_synthesis", synthesis, persistent=False)
         parts = 2 * audio_channels  # real and imaginary
@@ -121,16 +135,19 @@ class CausalBandSplit(nn.Module):
 
     def initial_state(self, batch: int, device: torch.device | str = "cpu") -> StreamState:
         """Return the empty memory of a new stream."""
-
-        def zeros(*shape: int) -> torch.Tensor:
-            return torch.zeros(*shape, device=device)
-
-        rows, channels = batch * BANDS, self.audio_channels
+        memory, channels = self._empty(batch, device), self.audio_channels
         return StreamState(
-            zeros(batch, channels, FFT - HOP),
-            zeros(batch, len(self.sources), channels, HOP),
-            [zeros(TAPS - 1, rows, self._width) for _ in self.layers],
-            [zeros(rows, self._width) for _ in self.layers],
+            memory.taps,
+            memory.memories,
+            heard=torch.zeros(batch, channels, FFT - HOP, device=device),
+            tail=torch.zeros(batch, len(self.sources), channels, HOP, device=device),
+        )
+
+    def _empty(self, batch: int, device: torch.device | str) -> Memory:
+        rows = batch * BANDS
+        return Memory(
+            [torch.zeros(TAPS - 1, rows, self._width, device=device) for _ in self.layers],
+            [torch.zeros(rows, self._width, device=device) for _ in self.layers],
         )
 
     def step(self, frames: torch.Tensor, state: StreamState) -> torch.Tensor:
@@ -150,11 +167,11 @@ class CausalBandSplit(nn.Module):
         stems: torch.Tensor = added.flatten(-2)
         return stems
 
-    def masks_of(self, spectrum: torch.Tensor, state: StreamState) -> torch.Tensor:
+    def masks_of(self, spectrum: torch.Tensor, state: Memory) -> torch.Tensor:
         """Return masks that add up to 1, ``(batch, stems, channels, times, bins, 2)``.
 
         ``spectrum`` is ``(batch, channels, times, bins, 2)``; the last are real and imaginary part.
-        The layers' part of ``state`` is updated.
+        ``state`` is updated.
         """
         x = self._encoded(spectrum)
         for index, layer in enumerate(self.layers):

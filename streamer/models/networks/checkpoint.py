@@ -28,11 +28,12 @@ from demucs.states import load_model
 from streamer.errors import ModelError, WeightsError
 from streamer.models.networks.arguments import checked_arguments
 from streamer.models.networks.causal import CausalBandSplit
+from streamer.models.networks.filters import CausalFilters
 from streamer.models.networks.masked import MaskedHTDemucs
 
 Network: TypeAlias = Any  # one of NETWORKS: demucs's classes carry no types
 
-NETWORKS = (Demucs, HDemucs, HTDemucs, MaskedHTDemucs, CausalBandSplit)
+NETWORKS = (Demucs, HDemucs, HTDemucs, MaskedHTDemucs, CausalBandSplit, CausalFilters)
 _CLASSES = {f"{network.__module__}.{network.__name__}": network for network in NETWORKS}
 # Files written before 0.2 name these classes where they were then, and demucs imports what a file
 # names: pickles, too.

@@ -18,7 +18,8 @@ class NetworkFacts:
 
     ``segment_seconds`` is how much it sees at once, as its maker wrote it. ``transformer``: whether
     it is an HTDemucs; ``hybrid``, ``masks`` and ``halo_columns``: see `hybrid`; ``stride`` and
-    ``level_rms`` are of a network that remembers the stream (`Streaming`).
+    ``level_rms`` are of a network that remembers the stream (`Streaming`), ``filters``: whether
+    that is a `CausalFilters`.
     """
 
     names: tuple[str, ...]
@@ -31,6 +32,7 @@ class NetworkFacts:
     masks: bool
     halo_columns: int | None
     stride: Stride | None
+    filters: bool
     level_rms: float
 
     @classmethod
@@ -38,6 +40,7 @@ class NetworkFacts:
         """Return the facts of a network."""
         from demucs.htdemucs import HTDemucs
 
+        from streamer.models.networks.filters import CausalFilters
         from streamer.models.networks.hybrid import halo_columns, is_hybrid, masks
 
         return cls(
@@ -51,6 +54,7 @@ class NetworkFacts:
             masks=masks(network),
             halo_columns=halo_columns(network),
             stride=getattr(network, "stream_stride", None),
+            filters=isinstance(network, CausalFilters),
             level_rms=getattr(network, "level_rms", 1.0),
         )
 

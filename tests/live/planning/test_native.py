@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,17 @@ def test_on_one_stream_a_hop_waits_for_blocks_and_computing_takes_blocks(
     delay = solve(request(block_frames=block_frames), [timing()]).delay
     assert (delay.hop_frames, delay.compute_frames) == (hop_frames, compute_frames)
     assert delay.frames == hop_frames + 512 + compute_frames + FADE_FRAMES
+
+
+def test_a_short_hop_has_a_short_fade_so_that_all_is_256_frames():
+    stride = Stride(64, 128)
+    wanted = replace(request(block_frames=64), stride=stride)
+    timed = [WindowTiming(stride.window_frames(1), 0.0004, 0.002)]
+    plan = solve(wanted, timed)
+    assert plan.fade_frames == plan.delay.overhead_frames == 64
+    assert (plan.delay.hop_frames, plan.delay.lookahead_frames) == (0, 128)
+    assert (plan.delay.compute_frames, plan.delay.frames) == (64, 256)
+    assert solve(replace(wanted, samplerate=96000), timed).fade_frames == 140
 
 
 def test_the_budget_is_at_most_a_hop_however_busy_the_machine_was_when_it_was_timed():

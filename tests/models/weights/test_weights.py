@@ -48,7 +48,7 @@ def test_registry_follows_demucs():
     assert all(info(name).licence for name in names())
 
 
-@pytest.mark.parametrize("name", ["htdemucs_mini", "rt_mini"])
+@pytest.mark.parametrize("name", ["htdemucs_mini", "rt_mini", "rt_mini_fast"])
 def test_the_embedded_file_is_the_registered_one(name):
     here = available(name)
     assert here is not None
