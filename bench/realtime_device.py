@@ -66,6 +66,7 @@ class PacedStream:
     """A stream on the device. See `DeviceStream`."""
 
     uncounted_seconds = 0.0
+    exact = True
 
     def __init__(self, request: StreamRequest, song, callbacks: int) -> None:
         block = self.block = request.blocksize
@@ -91,6 +92,13 @@ class PacedStream:
     @property
     def active(self) -> bool:
         return self._thread.is_alive()
+
+    @property
+    def block_frames(self) -> int:
+        return self.block
+
+    def look(self) -> None:
+        """Nothing is to be done for it."""
 
     def time(self) -> float:
         return time.monotonic()

@@ -129,6 +129,25 @@ def test_what_a_function_is_made_of_counts_for_what_is_kept(module, tmp_path):
     assert run(module, **place)[0] == ["380"]
 
 
+def test_a_record_with_another_layout_is_compiled_again(module, tmp_path):
+    """Else the code would read what lies beside a field."""
+    place = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    (module / "module.py").write_text(
+        "import numpy as np\n"
+        "from layouts import PAIR\n"
+        "from ringbuffer.compiled import compiled\n\n"
+        "@compiled()\n"
+        "def second(words):\n"
+        "    return words.view(PAIR)[0].b\n\n"
+        "print(second(np.array([1, 2], np.int64)))\n"
+    )
+    layout = "import numpy as np\n\nPAIR = np.dtype([(name, np.int64) for name in '{}'])\n"
+    (module / "layouts.py").write_text(layout.format("ab"))
+    assert run(module, **place)[0] == ["2"]
+    (module / "layouts.py").write_text(layout.format("ba"))
+    assert run(module, **place)[0] == ["1"]
+
+
 def test_a_full_disk_is_told_once(module, small_disk):
     (small_disk / "filler").write_bytes(bytes(240 * 1024))
     numbers, told = run(module, NUMBA_CACHE_DIR=str(small_disk))
