@@ -138,6 +138,33 @@ def _published(
     )
 
 
+def _live_models() -> tuple[ModelInfo, ...]:
+    return (
+        ModelInfo(
+            "rt_mini",
+            FOUR_STEMS,
+            "embedded",
+            "a small causal network for live stems, 23 ms behind, that comes with this package",
+            MINI_LICENCE,
+            BagFile(("rt_mini",)),
+            4_422_392,
+            sha256="c71f85044761f321e4f54b37b258406f8978209dbc76c0615ea4ea51447557ea",
+            streaming=True,
+        ),
+        ModelInfo(
+            "rt_mini_fast",
+            FOUR_STEMS,
+            "embedded",
+            "as rt_mini, 3 ms behind, and a little less good",
+            MINI_LICENCE,
+            BagFile(("rt_mini_fast",)),
+            4_422_384,
+            sha256="3b027f939947063edc30b32674bf1e35e126f6a363d8b96dc93884fc24744774",
+            streaming=True,
+        ),
+    )
+
+
 def _own_models() -> tuple[ModelInfo, ...]:
     htdemucs = read_bag(resources.files("demucs") / "remote" / "htdemucs.yaml")
     return (
@@ -161,28 +188,7 @@ def _own_models() -> tuple[ModelInfo, ...]:
             3_818_936,
             sha256="11878c94ce6201e86d5190b1a24a9aeacf633690258fe7fb475c547e64ba0405",
         ),
-        ModelInfo(
-            "rt_mini",
-            FOUR_STEMS,
-            "embedded",
-            "a small causal network for live stems, 23 ms behind, that comes with this package",
-            MINI_LICENCE,
-            BagFile(("rt_mini",)),
-            4_422_392,
-            sha256="c71f85044761f321e4f54b37b258406f8978209dbc76c0615ea4ea51447557ea",
-            streaming=True,
-        ),
-        ModelInfo(
-            "rt_mini_fast",
-            FOUR_STEMS,
-            "embedded",
-            "as rt_mini, 3 ms behind, and a little less good",
-            MINI_LICENCE,
-            BagFile(("rt_mini_fast",)),
-            4_422_384,
-            sha256="3b027f939947063edc30b32674bf1e35e126f6a363d8b96dc93884fc24744774",
-            streaming=True,
-        ),
+        *_live_models(),
         ModelInfo(
             "passthrough",
             FOUR_STEMS,
