@@ -47,7 +47,14 @@ def open_page(
     where = found.PageSettings(settings.page, settings.host, settings.token, settings.announce)
     page: server.PageServer = found.PageServer(session, session.status, where, tell_later)
     stack.enter_context(page)
-    for role in page.links.roles():
-        tell(f"the {role.title} is at {page.links.url(role)}")
+    desk, *listeners = page.links.roles()
+    for role in (desk, *listeners):
+        tell(_told(page, role))
         if is_screen() and not page.is_local:
             console.print(Text(page.links.text(role)), soft_wrap=True)
+    if is_screen():  # the live screen hides what was told; the desk has the codes of all others
+        tell_later(_told(page, desk))
+
+
+def _told(page: server.PageServer, role: Any) -> str:
+    return f"the {role.title} is at {page.links.url(role)}"
