@@ -28,12 +28,9 @@ from streamer.models.calibration import live_call, noise
 from streamer.models.separator import Separator, Streaming, WindowKind
 from streamer.settings import Library, Precision
 
-LAYOUT: Final = 3
+LAYOUT: Final = 2
 MOST_ROUNDS: Final = 10
 """The most windows to time on each, in turn. The best one counts: other load only adds."""
-STREAM_CALLS: Final = 16
-"""How many hops of a stream are timed at once: some networks do most of their work in every fourth,
-and only what all take in all tells whether they keep up."""
 ENOUGH_SECONDS: Final = 4.0
 """After this time in all no further round begins."""
 NOT_WORTH_IT: Final = 0.01
@@ -134,17 +131,19 @@ class Choices:
     ) -> Backend:
         """Time a window on each backend (the newest half of a live window); keep the fastest.
 
-        A backend that cannot run the network is skipped.
+        A backend that cannot run the network is skipped. Live, `native` is taken without a race
+        where it can run the network.
 
         Raises:
             ModelError: no backend can.
         """
-        if (
-            windows.exact
-        ):  # live, nothing else is as quick with a single hop, or goes without Python
+        if windows.exact:
+            # a live run brings a hop at a time: native is the quickest at that, and alone needs no
+            # Python; over a window of many hops torch may be the faster one
             for one in (backend for backend in backends if backend.library == "native"):
                 with contextlib.suppress(ModelError):  # it knows one kind of network
-                    self._time(make(one), windows)
+                    seconds = self._time(make(one), windows)
+                    self._keep(subject, backends, one, {one: seconds})
                     return one
         _LOG.info("what runs the model fastest here is measured, once")
         separators: dict[Backend, Separator] = {}
@@ -168,22 +167,29 @@ class Choices:
             best = {one: min(best[one], seconds[one]) for one in best}
             took, rounds = took + sum(seconds.values()), rounds + 1
         fastest = min(best, key=best.__getitem__)
-        told = {one.name: round(best[one], 4) for one in best}
-        identity = _identity(subject, backends)
-        self._store.write(identity, {"fastest": fastest.name, "window_seconds": told})
+        self._keep(subject, backends, fastest, best)
         return fastest
 
+    def _keep(
+        self,
+        subject: Mapping[str, Any],
+        backends: Sequence[Backend],
+        fastest: Backend,
+        seconds: Mapping[Backend, float],
+    ) -> None:
+        told = {one.name: round(took, 4) for one, took in seconds.items()}
+        identity = _identity(subject, backends)
+        self._store.write(identity, {"fastest": fastest.name, "window_seconds": told})
+
     def _time(self, separator: Separator, windows: WindowKind) -> float:
-        calls = STREAM_CALLS if isinstance(separator, Streaming) else 1
         if windows.exact or isinstance(separator, Streaming):
             call = live_call(separator)
         else:
             frames = separator.input_frames(separator.window_frames)
             call = functools.partial(separator, noise(frames, separator.channels)[np.newaxis])
         begun = self._clock()
-        for _ in range(calls):
-            call()
-        return (self._clock() - begun) / calls
+        call()
+        return self._clock() - begun
 
 
 def _window_seconds(separator: Separator) -> float:

@@ -91,6 +91,23 @@ def test_of_live_windows_the_newest_half_is_timed(clock, tmp_path):
     assert set(map(str, separators[TORCH].asked)) == {str(slice(50, None))}
 
 
+def test_live_native_is_taken_where_it_can_run_whatever_the_others_take(clock, tmp_path):
+    """They may be quicker over a window of many hops; a live run brings them one by one."""
+    choices, live = Choices(JsonStore(tmp_path, 1), clock), WindowKind(1.0, exact=True)
+    separators = {TORCH: Timed(clock, [0.1]), NATIVE: Timed(clock, [0.2])}
+    assert choose(choices, separators, live) == NATIVE
+    assert choices.known(SUBJECT, list(separators)) == NATIVE
+    assert not separators[TORCH].asked
+
+    def make(one):
+        if one == NATIVE:
+            raise ModelError("it is another network")
+        return separators[one]
+
+    other = {**SUBJECT, "network": "def"}
+    assert choices.measure(other, [TORCH, NATIVE], make, live) == TORCH
+
+
 def test_one_that_fails_is_passed_over(clock, tmp_path):
     def make(one):
         if one in broken:
