@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from streamer.errors import SettingsError
@@ -44,6 +46,38 @@ def refusal(name: str, host: str, port: int, error: OSError) -> SettingsError:
     else:
         must = f"a port that can be opened on {host} ({error.strerror})"
     return SettingsError(f"{name}={port} must be {must}; try 0 for any that is free")
+
+
+def bound(
+    name: str,
+    host: str,
+    port: int,
+    kind: socket.SocketKind,
+    options: Mapping[int, int] = MappingProxyType({}),
+    backlog: int = 0,
+) -> socket.socket:
+    """Return a socket on that host and port.
+
+    ``options`` are of ``SOL_SOCKET``; with a ``backlog`` it takes connections.
+
+    Raises:
+        SettingsError: it cannot listen there.
+    """
+    family, place = find_address(name, host, port, kind)
+    try:
+        made = socket.socket(family, kind)
+        try:
+            for option, value in options.items():
+                made.setsockopt(socket.SOL_SOCKET, option, value)
+            made.bind(place)
+            if backlog:
+                made.listen(backlog)
+        except OSError:
+            made.close()
+            raise
+    except OSError as error:
+        raise refusal(name, host, port, error) from None
+    return made
 
 
 def shown(host: str, port: int) -> str:

@@ -142,8 +142,8 @@ class Choices:
             # Python; over a window of many hops torch may be the faster one
             for one in (backend for backend in backends if backend.library == "native"):
                 with contextlib.suppress(ModelError):  # it knows one kind of network
-                    seconds = self._time(make(one), windows)
-                    self._keep(subject, backends, one, {one: seconds})
+                    spent = self._time(make(one), windows)
+                    self._keep(subject, backends, one, {one: spent})
                     return one
         _LOG.info("what runs the model fastest here is measured, once")
         separators: dict[Backend, Separator] = {}

@@ -17,12 +17,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from streamer.live.control.controls import Controls
 from streamer.live.control.subscriptions import OscSubscriptions, RemoteCounters, Sender
-from streamer.live.listen import LOOPBACK, find_address, refusal
+from streamer.live.listen import LOOPBACK, bound
+from streamer.live.service import Service
 from streamer.live.status import Status
 
 PUSH_SECONDS: Final = 0.1
@@ -31,7 +31,7 @@ _BURST: Final = 64  # datagrams read before the others have their turn
 _PAUSE_SECONDS: Final = 0.005
 
 
-class Remote:
+class Remote(Service):
     """An OSC server on a thread of its own.
 
     Args:
@@ -55,7 +55,8 @@ class Remote:
         tell: Callable[[str], None] = lambda _sentence: None,
     ) -> None:
         self._subscriptions = OscSubscriptions(controls, status, tell)
-        self._socket = _listen(host, port)
+        self._socket = bound("osc", host, port, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
         self._stop, self._stopped = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="stemstream-osc", daemon=True)
 
@@ -88,18 +89,6 @@ class Remote:
             self._stopped.close()
         elif self._thread is not threading.current_thread():
             self._thread.join()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _run(self) -> None:
         push_at = time.monotonic()
@@ -135,18 +124,3 @@ class Remote:
         # a slow or absent listener misses something: that is UDP
         with contextlib.suppress(OSError):
             self._socket.sendto(datagram, target)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family, place = find_address("osc", host, port, socket.SOCK_DGRAM)
-    try:
-        listening = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            listening.bind(place)
-        except OSError:
-            listening.close()
-            raise
-    except OSError as error:
-        raise refusal("osc", host, port, error) from None
-    listening.setblocking(False)
-    return listening

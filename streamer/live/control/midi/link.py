@@ -16,8 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from streamer.errors import DeviceError, StemstreamError
 from streamer.live.control.commands import Commands
@@ -33,6 +32,7 @@ from streamer.live.control.midi.signals import read
 from streamer.live.control.midi.surface import Surface
 from streamer.live.control.osc import Message
 from streamer.live.control.values import ControlTree
+from streamer.live.service import Service
 from streamer.live.status import Status
 from streamer.own_files import own_folder
 from streamer.words import counted
@@ -42,7 +42,7 @@ NEWS_SECONDS: Final = 0.05
 LOOK_SECONDS: Final = 1.0
 
 
-class MidiLink:
+class MidiLink(Service):
     """A controller that is opened, lost, and opened again.
 
     Args:
@@ -105,18 +105,6 @@ class MidiLink:
             for message in self._surface.dark():
                 self._connection.send(message)
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _run(self) -> None:
         while not self._stop.wait(POLL_SECONDS):

@@ -17,8 +17,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -33,7 +32,8 @@ from streamer.live.control.page.links import Links, is_loopback, reachable
 from streamer.live.control.page.messages import LARGEST_BYTES
 from streamer.live.control.page.roles import Tokens, new_token
 from streamer.live.control.page.view import RunView
-from streamer.live.listen import LOOPBACK, find_address, refusal
+from streamer.live.listen import LOOPBACK, bound
+from streamer.live.service import Service
 from streamer.live.status import Status
 
 MOST_CONNECTIONS: Final = 256
@@ -62,7 +62,7 @@ class PageSettings:
     announce: bool = False
 
 
-class PageServer:
+class PageServer(Service):
     """Serves the page until it is closed.
 
     Args:
@@ -114,18 +114,6 @@ class PageServer:
             self._socket.close()
         else:
             self._thread.join()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _run(self) -> None:
         try:
@@ -193,22 +181,12 @@ def _config(app: Any) -> Config:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family, place = find_address("page", host, port, socket.SOCK_STREAM)
-    try:
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            # the port of a run that has just ended is free again at once
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-            listening.bind(place)
-            listening.listen(_BACKLOG)
-        except OSError:
-            listening.close()
-            raise
-    except OSError as error:
-        raise refusal("page", host, port, error) from None
-    return listening
+    options = {
+        socket.SO_REUSEADDR: 1,  # the port of a run that has just ended is free again at once
+        socket.SO_SNDBUF: _BUFFER_BYTES,
+        socket.SO_RCVBUF: _BUFFER_BYTES,
+    }
+    return bound("page", host, port, socket.SOCK_STREAM, options, _BACKLOG)
 
 
 def _names(host: str) -> list[str]:
