@@ -129,13 +129,13 @@ def _hear(model: str, block: int, load: str, wish: argparse.Namespace) -> Heard:
     settings = resolve(flags, kind=LiveSettings).settings
     with open_session(settings, backend) as session:
         session.start()
+        stream = backend.stream
         used, began = _cpu_seconds(), time.monotonic()
         with _load(load, session):
-            while backend.stream.done < wish.callbacks and not session.wait(0.2):
+            while stream.done < wish.callbacks and not session.wait(0.2):
                 pass
         used, lasted = _cpu_seconds() - used, time.monotonic() - began
         status, report = session.status(), plain(session.report())
-    stream = backend.stream
     heard = stream.heard[: stream.done * block]
     settled = round(SETTLE_SECONDS * RATE) // block
     return Heard(

@@ -91,7 +91,7 @@ class PacedStream:
 
     @property
     def active(self) -> bool:
-        return self._thread.is_alive()
+        return self.orders[0] == 0  # at its end, too: else it would be opened again
 
     @property
     def block_frames(self) -> int:
