@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,13 +18,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cli.terminal import complain, console, is_screen, output, tell
-from streamer.batch.engine import Engine, Worker
+from streamer.batch.engine import Engine, Made, Worker
 from streamer.batch.estimate import estimate
 from streamer.batch.job import Job
 from streamer.batch.local import LocalEngine
-from streamer.batch.manifest import Row, State, open_manifest, read_manifest
+from streamer.batch.manifest import Manifest, Row, State, open_manifest, read_manifest
 from streamer.batch.ray_engine import RayEngine
-from streamer.batch.songs import find_songs
+from streamer.batch.songs import Song, find_songs
 from streamer.errors import SettingsError
 from streamer.files.encode.track import PIPE
 from streamer.settings import Settings
@@ -63,14 +63,7 @@ def run_batch(wish: Wish) -> int:
         manifest = stack.enter_context(open_manifest(wish.folder))
         engine = _engine(wish, len(songs))
         stack.callback(engine.close)
-        job = Job(
-            songs,
-            wish.settings,
-            manifest,
-            made=engine.start(),
-            keep_folders=wish.keep_folders,
-            retry_failed=wish.retry_failed,
-        )
+        job = _job(wish, songs, manifest, engine.start())
         if job.kept:
             tell(f"{counted(job.kept, 'song')} of {len(job.rows):,} had their turn before")
         try:
@@ -81,6 +74,11 @@ def run_batch(wish: Wish) -> int:
     _summarize(job.rows.values(), time.monotonic() - began, as_json=wish.as_json)
     failed = any(row.state is State.FAILED for row in job.rows.values())
     return code or int(failed)
+
+
+def _job(wish: Wish, songs: Sequence[Song], manifest: Manifest, made: Made) -> Job:
+    keep, retry = wish.keep_folders, wish.retry_failed
+    return Job(songs, wish.settings, manifest, made=made, keep_folders=keep, retry_failed=retry)
 
 
 def _engine(wish: Wish, songs: int) -> Engine:
@@ -167,14 +165,7 @@ def estimate_batch(wish: Wish) -> int:
     workers = wish.workers or _workers(wish.settings, len(songs))
     made = Worker(wish.settings).made
     with open_manifest(wish.folder) as manifest:
-        job = Job(
-            songs,
-            wish.settings,
-            manifest,
-            made=made,
-            keep_folders=wish.keep_folders,
-            retry_failed=wish.retry_failed,
-        )
+        job = _job(wish, songs, manifest, made)
     found = estimate(job.rows.values(), wish.settings, len(made.stems), workers)
     if wish.as_json:
         _print_json(asdict(found))

@@ -83,12 +83,15 @@ class Job:
         self._refuse_collisions()
         for source in self._outs:
             self._take_up(source, retry_failed=retry_failed)
-        manifest.put(*self.rows.values())
-        self._gather_copies()
         self.kept = sum(row.state is not State.WAITING for row in self.rows.values())
 
     def run(self, engine: Engine) -> Iterator[Row]:
-        """Do what is to be done; yield the row of each song when it is done or has failed."""
+        """Do what is to be done; yield the row of each song when it is done or has failed.
+
+        Nothing is written before.
+        """
+        self._manifest.put(*self.rows.values())
+        self._gather_copies()
         for outcome in engine.run(self._next):
             self._finish(outcome)
             yield from self._taken()
@@ -119,7 +122,7 @@ class Job:
 
     def _take_up(self, source: str, *, retry_failed: bool) -> None:
         old, sound = self._known.get(source), settings_digest(self._settings)
-        new = Row(source, settings=sound, outputs=self._paths(source))
+        new = Row(source, settings=sound, outputs=old.outputs if old is not None else ())
         try:
             status = Path(source).stat()
             new = replace(new, bytes=status.st_size, modified_ns=status.st_mtime_ns)
@@ -132,11 +135,11 @@ class Job:
             pass  # whoever opens it tells why it cannot be read
         same = old is not None and (old.content, old.settings) == (new.content, sound)
         if old is not None and same and new.content:
-            done = old.state is State.DONE and old.outputs == new.outputs and _are_there(new)
+            done = old.state is State.DONE and _are_there(old, self._paths(source))
             if done or (old.state is State.FAILED and not retry_failed):
                 new = replace(old, bytes=new.bytes, modified_ns=new.modified_ns)
-        if new.state is State.WAITING and old is not None:
-            new = replace(new, tries=0 if old.state is State.FAILED else old.tries)
+        if old is not None and old.state is State.RUNNING:
+            new = replace(new, tries=old.tries)
         self.rows[source] = new
 
     def _gather_copies(self) -> None:
@@ -174,16 +177,15 @@ class Job:
         Raises:
             OutputExistsError: a file is there that no run of this job wrote.
         """
-        old = self._known.get(row.source)
-        ours = set(old.outputs) if old is not None else set()
-        there = [path for path in row.outputs if stands(Path(path))]
-        strangers = [path for path in there if path not in ours]
+        paths = self._paths(row.source)
+        there = [path for path in paths if stands(Path(path))]
+        strangers = [path for path in there if path not in row.outputs]
         if strangers and not self._settings.overwrite:
             raise OutputExistsError(
                 f"{strangers[0]} exists, and this job did not write it; --overwrite replaces it"
             )
-        begun = replace(row, state=State.RUNNING, tries=row.tries + 1)
-        self._known[row.source] = self.rows[row.source] = begun
+        begun = replace(row, state=State.RUNNING, tries=row.tries + 1, outputs=paths)
+        self.rows[row.source] = begun
         self._manifest.put(begun)
         return bool(there) or self._settings.overwrite
 
@@ -214,7 +216,7 @@ class Job:
                 continue
             try:
                 ours = self._begin(row)
-                _copy_files(first.outputs, row.outputs, overwrite=ours)
+                _copy_files(first.outputs, self._paths(source), overwrite=ours)
             except StemstreamError as error:
                 self._settle(_failed(row, str(error), error.exit_code))
             else:
@@ -222,13 +224,14 @@ class Job:
                 self._settle(replace(made, state=State.DONE, seconds=first.seconds, error=""))
 
 
-def _are_there(row: Row) -> bool:
-    return all(Path(path).is_file() for path in row.outputs)
+def _are_there(row: Row, paths: tuple[str, ...]) -> bool:
+    return row.outputs == paths and all(Path(path).is_file() for path in paths)
 
 
 def _failed(row: Row, error: str, exit_code: int) -> Row:
-    # what it was to write is not this job's: nothing was written
-    return replace(row, state=State.FAILED, error=error, exit_code=exit_code, outputs=())
+    # it wrote nothing: its own are only those of an earlier run
+    left = tuple(path for path in row.outputs if Path(path).is_file())
+    return replace(row, state=State.FAILED, error=error, exit_code=exit_code, outputs=left)
 
 
 def _copy_files(sources: Sequence[str], targets: Sequence[str], *, overwrite: bool) -> None:

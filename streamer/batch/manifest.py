@@ -41,7 +41,8 @@ class Row:
     ``bytes`` and ``modified_ns`` are of its file, ``content`` is the digest of what is in it, and
     ``settings`` that of what decides how its stems sound. ``tries`` counts how often it was begun.
     ``seconds`` is its length, ``elapsed_seconds`` what its separation took. ``error`` says why it
-    failed, with the exit code for that. ``outputs`` are the files that are, or were to be, written.
+    failed, with the exit code for that. ``outputs`` are the files that the job
+    has begun to write, and may replace.
     """
 
     source: str

@@ -164,6 +164,46 @@ def test_a_file_that_is_not_its_own_is_never_replaced_unless_told(library):
     assert stranger.read_bytes() != b"a mix of mine"
 
 
+def test_a_file_that_came_before_the_songs_turn_is_not_the_jobs_either(library):
+    library.song("1.wav", 100.0)
+    library.song("2.wav", 200.0)
+    settings = Settings(model="passthrough", out=library.out)
+    engine = Here(settings)
+    with open_manifest(library.out / ".job") as manifest:  # ended after its first song
+        songs = find_songs([str(library.folder)])
+        next(Job(songs, settings, manifest, made=engine.start()).run(engine))
+    stranger = library.out / "passthrough" / "2" / "bass.wav"
+    stranger.parent.mkdir(parents=True)
+    stranger.write_text("a mix of mine")
+    assert library.run() == []
+    assert stranger.read_text() == "a mix of mine"
+    assert library.rows()["2.wav"].state is State.FAILED
+
+
+def test_stems_of_a_song_that_failed_meanwhile_are_still_its_own(library):
+    song = library.song("1.wav")
+    library.run()
+    song.write_bytes(b"junk")
+    library.run()
+    assert library.rows()["1.wav"].state is State.FAILED
+    library.song("1.wav", 300.0)
+    assert library.run() == ["1.wav"]
+    assert library.rows()["1.wav"].state is State.DONE
+
+
+def test_a_job_that_is_only_looked_at_changes_nothing(library):
+    library.song("1.wav")
+    library.run()
+    library.song("again.wav")
+    before = library.rows(), library.files()
+    other = Settings(model="passthrough", out=library.out, sample_format="int24")
+    with open_manifest(library.out / ".job") as manifest:
+        songs = find_songs([str(library.folder)])
+        job = Job(songs, other, manifest, made=Worker(other).made)
+    assert {row.state for row in job.rows.values()} == {State.WAITING}
+    assert (library.rows(), library.files()) == before
+
+
 def test_a_run_that_was_killed_between_two_files_goes_on_over_its_own(library):
     library.song("1.wav")
     library.run()
