@@ -14,9 +14,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: .venv/demo
 	$(BIN)/stemstream demo $(if $(SONG),"$(SONG)")
 
-## make test: run every test, in two processes; those that play through sound servers in one
+## make test: run every test, two at a time; those that play through sound servers alone, after them
 test: .venv/dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not servers"
+	$(BIN)/python -m pytest -m servers
 
 ## make check: everything a change must pass
 check: lint test

@@ -30,6 +30,8 @@ SONG_SECONDS = 14.0
 PACE = 0.5  # of real time
 TICK_SECONDS = 0.005
 SCENE = """
+master_db = -6.0
+
 [routes]
 front = ["drums=1,2", "bass=1,2", "other=1,2", "vocals=1,2"]
 

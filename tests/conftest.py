@@ -23,17 +23,12 @@ SERVERS = {"pulse", "jack", "portaudio"}
 torch.set_num_threads(1)
 
 
+@pytest.hookimpl(tryfirst=True)  # before those that are not asked for are left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a module's tests in one process, and all that play through a sound server in another.
-
-    Those begin first: they take their time however fast the machine is.
-    """
-    groups = {item: str(item.path) for item in items}
-    playing = {groups[item] for item in items if SERVERS & set(getattr(item, "fixturenames", ()))}
-    items.sort(key=lambda item: groups[item] not in playing)
+    """Mark what plays through a real sound server: it is to have the machine for itself."""
     for item in items:
-        name = "servers" if groups[item] in playing else groups[item]
-        item.add_marker(pytest.mark.xdist_group(name))
+        if SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("servers")
 
 
 @pytest.fixture(scope="session", autouse=True)
