@@ -20,8 +20,8 @@ from streamer.errors import ModelError, StemstreamError
 from streamer.settings import Settings
 from streamer.stop_signals import STOP_SIGNALS
 
-PATIENCE_SECONDS: Final = 10.0
-"""How long a worker may take to clean up before it is killed."""
+PATIENCE_SECONDS: Final = 60.0
+"""How long a worker may take to end the window that it is at, before it is killed."""
 
 _SPAWN: Final = multiprocessing.get_context("spawn")  # a fork would share the model's threads
 
@@ -120,11 +120,14 @@ class _Process:
         return f"process ended {how}; if memory was short, try fewer --workers"
 
     def ask_to_end(self) -> None:
+        """Have it end: after its window if it has a task, at once if it waits for one."""
         self._process.terminate()
+        with contextlib.suppress(OSError):
+            self.answers.send(None)
 
     def close(self) -> None:
         """End the process, and wait until it has cleaned up."""
-        self._process.terminate()
+        self.ask_to_end()
         self._process.join(PATIENCE_SECONDS)
         self._process.kill()
         self._process.join()
@@ -135,25 +138,19 @@ def _work(answers: Connection[Any, Any], settings: Settings) -> None:
     """Be a worker, until nobody asks any more."""
     for signum in STOP_SIGNALS:
         signal.signal(signum, signal.SIG_IGN)  # Ctrl-C reaches all; who gave the tasks tells us
-    signal.signal(signal.SIGTERM, _end)
+    stopping = threading.Event()
+    # no exception at just any moment: one between a file's opening and its `with` would leave it
+    signal.signal(signal.SIGTERM, lambda _signum, _frame: stopping.set())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         worker = Worker(settings)
     except StemstreamError as error:
         answers.send(error)
         return
-    answers.send(worker.made)
-    while True:
-        try:
-            task = answers.recv()
-        except (EOFError, OSError):
-            return
-        answers.send(worker.do(task))
-
-
-def _end(signum: int, _frame: object) -> None:
-    signal.signal(signum, signal.SIG_IGN)
-    raise SystemExit(128 + signum)
+    with contextlib.suppress(EOFError, OSError):  # nobody asks any more
+        answers.send(worker.made)
+        while not stopping.is_set() and (task := answers.recv()) is not None:
+            answers.send(worker.do(task, stopping.is_set))
 
 
 def _end_with_parent() -> None:

@@ -218,6 +218,14 @@ def test_a_run_that_was_killed_between_two_files_goes_on_over_its_own(library):
     assert library.files() == whole
 
 
+def test_a_worker_that_is_told_to_stop_leaves_no_file(library):
+    song = library.song("1.wav")
+    worker = Worker(Settings(model="passthrough"))
+    outcome = worker.do(Task(str(song), library.out), lambda: True)
+    assert outcome.error == "stopped"
+    assert not [path for path in library.out.rglob("*") if path.is_file()]
+
+
 def test_a_lost_worker_costs_a_try_and_no_song(library):
     library.song("1.wav", 100.0)
     library.song("2.wav", 200.0)
