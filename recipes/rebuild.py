@@ -2,9 +2,11 @@
 
 python recipes/rebuild.py rt_mini --musdb FOLDER --cc0 FOLDER [-o trained/rt_mini] [--resume]
 
+Each round is in a folder of its own; the last one has the model.
+
 FOLDER are the training split of the MUSDB18 7-second set and the album "everything-is-free" of
-Software-Entwicklungskit (CC0), a folder of stems a song. What else is heard is rendered here
-(`render.py` says what that needs). It needs the package's extra ``train``, and hours.
+Software-Entwicklungskit (CC0), a folder of stems a song. What else is heard is made here
+(`make_songs.py` says what that needs). It needs the package's extra ``train``, and hours.
 """
 
 from __future__ import annotations
@@ -12,12 +14,36 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parent
-MODELS = sorted(recipe.stem for recipe in HERE.glob("*.toml"))
+REAL = ("musdb", "cc0")
+"""What is not made here."""
+SONGS = {
+    "htdemucs_mini": (*REAL, "rendered"),
+    "htdemucs_mini-2": REAL,
+    "rt_mini": (*REAL, "rendered"),
+    "rt_mini-2": REAL,
+    "rt_mini-3": (*REAL, "guitars", "kits", "rendered"),
+    "rt_mini_fast": REAL,
+}
+"""What each round of a training learns from, in the order of ``mixing`` in its settings.
+
+A round ``NAME-2`` begins with the weights of ``NAME``, and so on.
+"""
+MODELS = [name for name in SONGS if "-" not in name]
 WITH_BASS_APART = ("lithium", "sodium")
 """Of the album; in the other songs the bass is inside ``other``, which teaches what is wrong."""
+
+
+def rounds_of(model: str, start: str | Path, out: Path) -> Iterator[tuple[str, str | Path, Path]]:
+    """Yield each round's name, the weights that it begins with, and the folder it writes to."""
+    weights = start
+    for name in SONGS:
+        if name.partition("-")[0] == model:
+            yield name, weights, out / name
+            weights = out / name / "model.safetensors"
 
 
 def cc0_songs(album: Path, folder: Path) -> Path:
@@ -31,6 +57,13 @@ def cc0_songs(album: Path, folder: Path) -> Path:
             link = folder / song.name / file.name
             if file.stem in stems and not link.exists():
                 link.symlink_to(file.resolve())
+    return folder
+
+
+def made_songs(name: str, folder: Path, musdb: Path, cc0: Path) -> Path:
+    """Make what is missing of a kind of songs; return their folder."""
+    command = [sys.executable, HERE / "make_songs.py", name, folder]
+    subprocess.run([*command, "--musdb", musdb, "--cc0", cc0], check=True)
     return folder
 
 
@@ -62,16 +95,27 @@ def main() -> int:
     out = told.out or Path("trained", told.model)
     songs = out.parent / "songs"
     songs.mkdir(parents=True, exist_ok=True)
-    rendered = songs / "rendered"
-    if not rendered.exists():
-        subprocess.run([sys.executable, HERE / "render.py", rendered], check=True)
-    data = [told.musdb, cc0_songs(told.cc0, songs / "cc0"), rendered]
-    stemstream = Path(sys.executable).with_name("stemstream")
-    command = [stemstream, "train", "--config", HERE / f"{told.model}.toml"]
+    real = {"musdb": told.musdb, "cc0": cc0_songs(told.cc0, songs / "cc0")}
+    start = {"rt_mini_fast": _filters_of_rt_mini}.get(told.model, lambda _: told.model)(songs)
+    for name, weights, folder in rounds_of(told.model, start, out):
+        data = [
+            real.get(kind) or made_songs(kind, songs / kind, told.musdb, told.cc0)
+            for kind in SONGS[name]
+        ]
+        status = _train(name, weights, data, songs / "cache", folder, resume=told.resume)
+        if status:
+            return status
+    return 0
+
+
+def _train(
+    name: str, weights: str | Path, data: list[Path], cache: Path, out: Path, *, resume: bool
+) -> int:
+    """Train one round; return the command's exit status."""
+    command = [Path(sys.executable).with_name("stemstream"), "train"]
+    command += ["--config", HERE / f"{name}.toml", "--model", weights, "--cache", cache, "-o", out]
     command += [part for folder in data for part in ("--data", folder)]
-    start = {"rt_mini_fast": _filters_of_rt_mini}.get(told.model, lambda _: told.model)
-    command += ["--model", start(songs), "--cache", songs / "cache", "-o", out]
-    return subprocess.run([*command, *["--resume"] * told.resume], check=False).returncode
+    return subprocess.run([*command, *["--resume"] * resume], check=False).returncode
 
 
 if __name__ == "__main__":

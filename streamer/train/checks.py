@@ -85,7 +85,7 @@ def _short(tracks: Sequence[Track], frames: int) -> Iterator[str]:
         seconds = min(track.frames for track in short) / short[0].samplerate
         yield (
             f"{_songs(short)} shorter than an example, which silence fills up; "
-            f"try --segment {math.floor(seconds * 10) / 10:g}"
+            f"try --window {math.floor(seconds * 10) / 10:g}"
         )
 
 

@@ -156,16 +156,19 @@ def _decode(song: Song, samplerate: int, path: Path) -> SongSurvey:
     measure = _Measure(len(song.stems), samplerate)
     first = song.read(samplerate, 0, 1)
     shape = (len(song.stems), frames, first.shape[2])
-    kept = np.lib.format.open_memmap(part, "w+", np.float16, shape)
     # a whole number of the envelope's steps
     step = STRETCH_SECONDS * ENVELOPE_HZ * (samplerate // ENVELOPE_HZ)
-    for start in range(0, frames, step):
-        stretch = song.read(samplerate, start, step)
-        kept[:, start : start + step] = stretch
-        measure.feed(stretch)
-    kept.flush()
-    del kept
-    part.replace(path)
+    try:
+        kept = np.lib.format.open_memmap(part, "w+", np.float16, shape)
+        for start in range(0, frames, step):
+            stretch = song.read(samplerate, start, step)
+            kept[:, start : start + step] = stretch
+            measure.feed(stretch)
+        kept.flush()
+        del kept
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return measure.result()
 
 

@@ -14,12 +14,13 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from streamer.audio import Samples
-from streamer.train.augment import AUGMENTATIONS, Generator, draw_warp
+from streamer.train.augment import Generator, draw_warp
 from streamer.train.corpus import Track
 from streamer.train.interrupt import stay_deaf
 from streamer.train.settings import TrainSettings
+from streamer.train.studio import MIX_VARIATIONS, STEM_VARIATIONS
 
-RECIPE: Final = ("remix", "mixup", "pitch", "tempo", *AUGMENTATIONS)
+RECIPE: Final = ("remix", "mixup", "pitch", "tempo", *STEM_VARIATIONS, *MIX_VARIATIONS)
 """The settings for how often each variation is made."""
 
 
@@ -60,19 +61,24 @@ class Examples(Dataset[torch.Tensor]):
         """Make example ``number``."""
         draw = np.random.default_rng([self._seed, number])
         apart, place = draw.random() < self._recipe["remix"], draw.spawn(1)[0]
-        stems = [
-            # where they stay together, all stems draw the same track, position and warp
-            self._stem(stem, own, apart, own if apart else _again(place))
-            for stem, own in enumerate(draw.spawn(self._stems))
-        ]
-        return torch.from_numpy(np.ascontiguousarray(np.stack(stems).transpose(0, 2, 1)))
+        stems = np.stack(
+            [
+                # where they stay together, all stems draw the same track, position and warp
+                self._stem(stem, own, apart, own if apart else _again(place))
+                for stem, own in enumerate(draw.spawn(self._stems))
+            ]
+        )
+        for name, vary in MIX_VARIATIONS.items():
+            if draw.random() < self._recipe[name]:
+                stems = vary(stems, draw, self._samplerate)
+        return torch.from_numpy(np.ascontiguousarray(stems.transpose(0, 2, 1)))
 
     def _stem(self, stem: int, own: Generator, apart: bool, place: Generator) -> Samples:
         chances = self._sounding[stem] if apart else self._chances
         samples = self._cut(stem, chances, place)
-        for name, augmentation in AUGMENTATIONS.items():
+        for name, vary in STEM_VARIATIONS.items():
             if own.random() < self._recipe[name]:
-                samples = augmentation(samples, own, self._samplerate)
+                samples = vary(samples, own, self._samplerate)
         if own.random() < self._recipe["mixup"]:
             samples = samples + self._cut(stem, self._sounding[stem], own)
         return samples

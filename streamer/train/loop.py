@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 from safetensors.torch import load_file
 
 from streamer.errors import ModelError
+from streamer.train.best import BestEpochs
 from streamer.train.corpora import Corpora
 from streamer.train.examples import Course, Examples, load, recipe_of
 from streamer.train.export import HALF_COSTS_DB, export, state_of
@@ -54,9 +55,10 @@ class Outcome:
     """The result of a training.
 
     ``model`` is the file of the best network, from the end of ``epoch`` (0: the network that the
-    training began with; None: there is none yet). ``scores`` are its scores before rounding.
+    training began with; None: there is none yet), or the mean of several epochs, ``averaged``.
+    ``scores`` are its scores before rounding.
     ``half_costs_db`` is how much SDR half precision costs. ``signum`` is the signal that stopped
-    the run. Seconds are those of a step, and the part of it that waited for examples.
+    the run. The seconds are how long a step took, and how much of that it waited for examples.
     """
 
     model: Path
@@ -67,6 +69,7 @@ class Outcome:
     half_costs_db: float | None = None
     stored_half: bool = False
     signum: int | None = None
+    averaged: tuple[int, ...] = ()
 
 
 class Stopped(Exception):  # noqa: N818 (it is a wish, not an error)
@@ -106,6 +109,7 @@ class Training:
         self._corpora = corpora
         self._listener = listener
         self._frames = subject.frames
+        self._best_epochs = BestEpochs(settings.out, settings.average)
         self._settled = slice(int(settings.settle * subject.network.samplerate), None)
         self.epoch_steps = settings.epoch_steps or self._steps_to_hear_all()
         self.steps = settings.epochs * self.epoch_steps
@@ -252,9 +256,10 @@ class Training:
         if better:
             progress.best_sdr, progress.best_epoch = sdr_db, epoch
         if self._fabric.is_global_zero:
+            network = self.state.average.module
             if better:
-                network = self.state.average.module
                 export(network, self.model_path, state_of(network))
+            self._best_epochs.keep(progress.history, state_of(network))
             self._save()
             journal.write(progress.history)
         self._listener.validated(row, better=better)
@@ -284,16 +289,38 @@ class Training:
             Stopped: it was asked to stop; the best network is there in single precision.
         """
         network = self.state.average.module
-        network.load_state_dict(load_file(self.model_path))
-        scores = self._judge(interrupt, with_bss=bool(self._settings.bss_every))
+        scores, averaged = self._choose(interrupt)
         network.load_state_dict(state_of(network, half=True))
         cost_db = sdr_of(scores) - sdr_of(self._judge(interrupt, with_bss=False))
         stored_half = cost_db < HALF_COSTS_DB
         if stored_half:
             export(network, self.model_path, state_of(network, half=True))
         return replace(
-            self.outcome(), scores=scores, half_costs_db=cost_db, stored_half=stored_half
+            self.outcome(),
+            scores=scores,
+            half_costs_db=cost_db,
+            stored_half=stored_half,
+            averaged=averaged,
         )
+
+    def _choose(self, interrupt: Interrupt) -> tuple[Scores, tuple[int, ...]]:
+        """Load the best weights; return their scores, and which epochs they are the mean of."""
+        network, with_bss = self.state.average.module, bool(self._settings.bss_every)
+        kept, progress = self._best_epochs, self.state.progress
+        averaged = kept.averaged(progress.history)
+        assert progress.best_epoch is not None
+        # the model's file may be the mean, of a run that was stopped further down
+        best = kept.weights(progress.best_epoch) if averaged else load_file(self.model_path)
+        network.load_state_dict(best)
+        scores = self._judge(interrupt, with_bss=with_bss)
+        if averaged:
+            network.load_state_dict(kept.mean(progress.history))
+            of_mean = self._judge(interrupt, with_bss=with_bss)
+            if sdr_of(of_mean) > sdr_of(scores):
+                export(network, self.model_path, state_of(network))
+                return of_mean, averaged
+            network.load_state_dict(best)
+        return scores, ()
 
     def outcome(self, signum: int | None = None) -> Outcome:
         """Return the result so far."""

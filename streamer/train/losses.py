@@ -81,5 +81,10 @@ def mean_loss(losses: torch.Tensor, drop_highest: float = 0.0) -> torch.Tensor:
     """
     if not drop_highest:
         return losses.mean()
-    kept = losses.numel() - round(drop_highest * losses.numel())
+    kept = losses.numel() - dropped(losses.numel(), drop_highest)
     return losses.flatten().topk(kept, largest=False).values.mean()
+
+
+def dropped(count: int, drop_highest: float) -> int:
+    """Return how many of a batch's losses are left out."""
+    return round(drop_highest * count)

@@ -41,7 +41,7 @@ def load_subject(settings: TrainSettings) -> Subject:
     Raises:
         ModelError: there is no such model, or it is none that can be trained.
         WeightsError: its weights cannot be had.
-        SettingsError: the segment is too short.
+        SettingsError: the window is too short.
     """
     file = _find(settings)
     network = read_network(file, trust_checkpoint=settings.trust_checkpoint)
@@ -55,12 +55,12 @@ def load_subject(settings: TrainSettings) -> Subject:
             f"{settings.model} has {network.audio_channels} channels, and songs are read in "
             "stereo; train a stereo model"
         )
-    seconds, note = settings.segment, None
+    seconds, note = settings.window, None
     if isinstance(network, HTDemucs) and seconds > network.segment:
         # its transformer pads what is shorter and was never shown what is longer
         seconds = float(network.segment)
         note = (
-            f"examples are {seconds:g} s long, not {settings.segment:g}: {settings.model} "
+            f"examples are {seconds:g} s long, not {settings.window:g}: {settings.model} "
             "is a transformer made for that length"
         )
     if settings.settle >= seconds:
@@ -70,12 +70,12 @@ def load_subject(settings: TrainSettings) -> Subject:
         )
     frames = int(seconds * network.samplerate)
     if frames < 1:
-        raise SettingsError(f"segment={seconds:g} is less than one frame; try 10")
+        raise SettingsError(f"window={seconds:g} is less than one frame; try 10")
     counted = frames - int(settings.settle * network.samplerate)
     if settings.stft_loss and counted <= max(STFT_SIZES) // 2:  # which is mirrored at the ends
         raise SettingsError(
             f"the spectral loss needs over {max(STFT_SIZES) // 2} frames of an example, and "
-            f"{counted} count; try a longer --segment, or --stft-loss 0"
+            f"{counted} count; try a longer --window, or --stft-loss 0"
         )
     return Subject(network, file, frames, note)
 

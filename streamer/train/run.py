@@ -10,6 +10,7 @@ from lightning_fabric.utilities import rank_zero_only
 
 from streamer.errors import ModelError, OutputExistsError, SettingsError
 from streamer.files.part import refuse_unwritable
+from streamer.models.networks.checkpoint import Network
 from streamer.models.threads import set_up_torch
 from streamer.resolve import flag
 from streamer.sentences import shown
@@ -19,6 +20,7 @@ from streamer.train.export import SUFFIXES
 from streamer.train.interrupt import Interrupt
 from streamer.train.journal import LOG_FILE, Row
 from streamer.train.loop import MODEL_FILE, STATE_FILE, Listener, Outcome, Stopped, Training
+from streamer.train.losses import dropped
 from streamer.train.network import Subject, load_subject
 from streamer.train.preview import write_preview
 from streamer.train.settings import FREE_TO_CHANGE, TrainSettings
@@ -124,7 +126,7 @@ def _fabric(settings: TrainSettings) -> Fabric:
         fabric.launch()
     except (RuntimeError, ValueError) as error:
         raise ModelError(
-            f"device={settings.device} with devices={settings.devices} is not to be had here "
+            f"device={settings.device} with devices={settings.devices} cannot be used here "
             f"({str(error).splitlines()[0].rstrip('.')[:200]}); try --device cpu --devices 1"
         ) from None
     return fabric
@@ -137,16 +139,30 @@ def _prepare(settings: TrainSettings, listener: Listener) -> tuple[Subject, Corp
     models = [(settings.out / MODEL_FILE).with_suffix(suffix) for suffix in SUFFIXES]
     if any(model.exists() and model.samefile(subject.file) for model in models):
         raise SettingsError(
-            f"out={settings.out} must be another folder than that of --name={subject.file}, which "
+            f"out={settings.out} must not be the folder of --name={subject.file}, which "
             f"it would replace; try --out {settings.out}-2"
         )
     corpora = gather(settings, network.sources, network.samplerate, listener.decoded)
     for target in (*models, settings.out / STATE_FILE, settings.out / LOG_FILE):
         refuse_unwritable(target)  # now, not after hours
-    for sentence in (subject.note, *findings(corpora, subject.frames)):
+    for sentence in (
+        subject.note,
+        _nothing_dropped(settings, network),
+        *findings(corpora, subject.frames),
+    ):
         if sentence:
             listener.told(sentence)
     return subject, corpora
+
+
+def _nothing_dropped(settings: TrainSettings, network: Network) -> str | None:
+    count = settings.batch * len(network.sources)
+    if not settings.drop_highest or dropped(count, settings.drop_highest):
+        return None
+    return (
+        f"drop_highest={settings.drop_highest:g} leaves out none of the {count} stems of a batch; "
+        f"try {1 / count:.2g}, or a larger --batch"
+    )
 
 
 def _plan(settings: TrainSettings, training: Training, fabric: Fabric) -> str:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from streamer.checked import MOST_COUNT, MOST_THREADS, Checked, Name, guarded, harmless
+from streamer.checked import (
+    MOST_COUNT,
+    MOST_THREADS,
+    Checked,
+    Name,
+    guarded,
+    harmless,
+    panel_of,
+)
 
 
 def _folders(value: object) -> object:
@@ -133,7 +142,7 @@ class TrainSettings(Checked):
     accumulate: int = harmless(
         1, panel="Training", unit="N", ge=1, le=4096, description="batches added up to one step"
     )
-    segment: float = harmless(
+    window: float = harmless(
         10.0, panel="Quality", unit="SECONDS", ge=0.1, le=600, description="seconds of an example"
     )
     epochs: int = harmless(
@@ -174,6 +183,14 @@ class TrainSettings(Checked):
         ge=0,
         le=0.99999,
         description="decay of the moving average of the weights; 0: none",
+    )
+    average: int = harmless(
+        0,
+        panel="Training",
+        unit="EPOCHS",
+        ge=0,
+        le=100,
+        description="at the end, try the mean weights of this many best epochs too; 0: do not",
     )
     patience: int = harmless(
         0,
@@ -263,6 +280,34 @@ class TrainSettings(Checked):
     polarity: Share = harmless(
         0.5, panel="Augmentation", unit="SHARE", description="stems turned upside down"
     )
+    formants: Share = harmless(
+        0.0,
+        panel="Augmentation",
+        unit="SHARE",
+        description="with formants moved by up to 15%: other voices",
+    )
+    drive: Share = harmless(0.0, panel="Augmentation", unit="SHARE", description="stems overdriven")
+    compressor: Share = harmless(
+        0.0, panel="Augmentation", unit="SHARE", description="stems with less dynamics"
+    )
+    doubling: Share = harmless(
+        0.0,
+        panel="Augmentation",
+        unit="SHARE",
+        description="stems with a second take, a little later and off",
+    )
+    width: Share = harmless(
+        0.0, panel="Augmentation", unit="SHARE", description="stems made wider or narrower"
+    )
+    codec: Share = harmless(
+        0.0, panel="Augmentation", unit="SHARE", description="stems that were MP3 of 48 to 128 kb/s"
+    )
+    limiter: Share = harmless(
+        0.0, panel="Augmentation", unit="SHARE", description="mixtures with their peaks limited"
+    )
+    late_start: Share = harmless(
+        0.0, panel="Augmentation", unit="SHARE", description="mixtures that begin in silence"
+    )
     out: Path = guarded(
         Path("trained"), panel="Files", unit="FOLDER", description="folder to write to"
     )
@@ -273,3 +318,13 @@ class TrainSettings(Checked):
     def cache_folder(self) -> Path:
         """Where the decoded songs are kept."""
         return self.cache or self.out / "cache"
+
+    def idle(self, asked: Container[str]) -> str | None:
+        """See `Checked.idle`."""
+        if "held_out" in asked and self.validation is not None:
+            return "{held_out} holds songs out, and {validation} names others; give one of them"
+        for name, field in type(self).model_fields.items():
+            varies = panel_of(field) == "Augmentation" and getattr(self, name)
+            if name in asked and varies and not self.augment:
+                return f"{{{name}}} varies examples, and {{augment}} is off; leave out {{{name}}}"
+        return super().idle(asked)

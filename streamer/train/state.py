@@ -1,6 +1,6 @@
 """The state of a run, saved so that a resumed run goes on as if it had never stopped.
 
-The random numbers of a step depend on its number alone (`seed_step`), like those of the examples.
+The random numbers of a step depend on its number alone (`seed_step`); so do those of the examples.
 So no state of a generator needs saving.
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.signal import butter, sosfilt
 from support.doubles import RATE, SOURCES
 
 from streamer.files import open_source
@@ -13,6 +14,7 @@ from streamer.train.corpora import gather
 from streamer.train.examples import RECIPE, Course, Examples, load, recipe_of
 from streamer.train.preview import write_preview
 from streamer.train.settings import TrainSettings
+from streamer.train.studio import MIX_VARIATIONS, STEM_VARIATIONS
 
 FRAMES = RATE
 
@@ -68,11 +70,11 @@ def test_no_warp_is_exact():
     assert np.array_equal(Warp()(tone(400), RATE, RATE), tone(400))
 
 
-@pytest.mark.parametrize("name", AUGMENTATIONS)
+@pytest.mark.parametrize("name", STEM_VARIATIONS)
 def test_each_alters_a_stem_and_keeps_its_shape(name):
     stem = tone(400)
     before = stem.copy()
-    varied = AUGMENTATIONS[name](stem, np.random.default_rng(1), RATE)
+    varied = STEM_VARIATIONS[name](stem, np.random.default_rng(1), RATE)
     assert varied.shape == stem.shape
     assert varied.dtype == np.float32
     assert np.isfinite(varied).all()
@@ -86,6 +88,66 @@ def test_reverb_goes_on_after_the_sound_and_not_before_it():
     wet = AUGMENTATIONS["reverb"](stem, np.random.default_rng(0), RATE)
     assert np.abs(wet[:100]).max() < 1e-6  # rounding of the convolution
     assert np.abs(wet[400:]).max() > 1e-3
+
+
+def test_formants_move_and_the_pitch_stays():
+    pulses = np.zeros((RATE, 2), np.float32)
+    pulses[:: RATE // 100] = 1  # a voice of 100 Hz
+    low = sosfilt(butter(2, [700, 900], "bandpass", fs=RATE, output="sos"), pulses, axis=0)
+    voice = low.astype(np.float32)
+
+    def middle_hertz(stem):
+        power = np.square(np.abs(np.fft.rfft(stem[:, 0])))
+        return (power * np.fft.rfftfreq(len(stem), 1 / RATE)).sum() / power.sum()
+
+    for seed in range(8):
+        factor = 1 + np.random.default_rng(seed).uniform(-0.15, 0.15)
+        other = STEM_VARIATIONS["formants"](voice, np.random.default_rng(seed), RATE)
+        assert middle_hertz(other) / middle_hertz(voice) == pytest.approx(factor, abs=0.05)
+        lines = np.abs(np.fft.rfft(other[:, 0]))[: 12 * 100]
+        assert np.square(lines[::100]).sum() > 0.8 * np.square(lines).sum()
+
+
+def test_a_compressor_brings_loud_and_soft_nearer():
+    stem = tone(400)
+    stem[: RATE // 2] *= 0.1
+    varied = STEM_VARIATIONS["compressor"](stem, np.random.default_rng(0), RATE)
+
+    def apart_db(one):
+        loud, soft = (
+            np.square(one[-RATE // 4 :]).mean(),
+            np.square(one[RATE // 8 : RATE // 3]).mean(),
+        )
+        return 10 * np.log10(loud / soft)
+
+    assert apart_db(varied) < apart_db(stem) - 2
+
+
+@pytest.mark.parametrize("rate", [RATE, 20_000, 96_000], ids=["taken", "between", "too high"])
+def test_what_went_through_a_codec_lies_where_it_lay(rate):
+    noise = np.random.default_rng(0).normal(0, 0.2, (rate, 2))
+    sos = butter(4, 0.1 * RATE, fs=rate, output="sos")
+    stem = sosfilt(sos, noise, axis=0).astype(np.float32)
+    coded = STEM_VARIATIONS["codec"](stem, np.random.default_rng(1), rate)
+    error = np.square(coded - stem)[rate // 8 : -rate // 8].mean()
+    assert error < 0.2 * np.square(stem).mean()
+
+
+def test_a_limited_mix_has_lower_peaks_and_the_same_stems():
+    stems = np.random.default_rng(0).normal(0, 0.1, (4, RATE, 2)).astype(np.float32)
+    limited = MIX_VARIATIONS["limiter"](stems, np.random.default_rng(1), RATE)
+    before, after = np.abs(stems.sum(axis=0)).max(), np.abs(limited.sum(axis=0)).max()
+    assert -9.1 < 20 * np.log10(after / before) < -2.9
+    gain = limited[:, :, 0] / stems[:, :, 0]
+    np.testing.assert_allclose(gain, np.broadcast_to(gain[:1], gain.shape), rtol=1e-4)
+
+
+def test_a_late_start_is_silence_and_then_the_mix():
+    stems = np.random.default_rng(0).normal(0, 0.1, (4, RATE, 2)).astype(np.float32)
+    late = MIX_VARIATIONS["late_start"](stems, np.random.default_rng(1), RATE)
+    begin = int(np.flatnonzero(late.any(axis=(0, 2)))[0])
+    assert 0.01 * RATE < begin < 0.52 * RATE
+    np.testing.assert_array_equal(late[:, begin + RATE // 50 :], stems[:, begin + RATE // 50 :])
 
 
 @pytest.mark.parametrize("name", [*RECIPE, "none"])

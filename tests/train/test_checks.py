@@ -63,7 +63,7 @@ def test_lengths(songs, song, found):
     song("songs/briefer", seconds=0.5, seed=8)
     short = sentence(found(), "shorter than an example")
     assert "brief, briefer" in short
-    assert short.endswith("try --segment 0.5")
+    assert short.endswith("try --window 0.5")
 
 
 def test_silent_stems(songs, song, found):

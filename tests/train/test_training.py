@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 from demucs.pretrained import get_model
+from safetensors.torch import load_file, save_file
 from support.doubles import RATE, SOURCES, tiny
 
 from streamer.errors import ModelError, OutputExistsError, SettingsError, SinkError, WeightsError
 from streamer.models.loading import load
 from streamer.models.networks.causal import CausalBandSplit
 from streamer.models.networks.checkpoint import read_network, write_network
+from streamer.train.best import BestEpochs
 from streamer.train.export import export, state_of
 from streamer.train.interrupt import Interrupt
 from streamer.train.losses import mean_loss, spectral_losses, stem_losses
@@ -25,7 +27,7 @@ from streamer.train.settings import TrainSettings
 from streamer.train.state import learning_rate_at
 from streamer.train.validate import sdr_of
 
-PLAIN = {"device": "cpu", "workers": 0, "warmup": 1, "segment": 0.5, "bss_every": 0}
+PLAIN = {"device": "cpu", "workers": 0, "warmup": 1, "window": 0.5, "bss_every": 0}
 
 
 class Recorder:
@@ -146,6 +148,37 @@ def test_what_is_kept_is_the_best(settings):
     assert len(ratios) == outcome.epoch + 2, "patience ended it"
 
 
+def test_only_the_best_epochs_are_kept(tmp_path):
+    best, history = BestEpochs(tmp_path, 2), []
+    for epoch, sdr in enumerate([1.0, 3.0, 0.5, 2.0]):
+        history.append({"epoch": epoch, "sdr": sdr})
+        best.keep(history, {"weight": torch.full((2,), float(epoch))})
+    assert best.averaged(history) == (1, 3)
+    assert best.mean(history)["weight"].tolist() == [2.0, 2.0]
+    assert sorted(file.name for file in (tmp_path / "epochs").iterdir()) == [
+        "1.safetensors",
+        "3.safetensors",
+    ]
+    (tmp_path / "epochs/3.safetensors").write_bytes(b"torn")
+    with pytest.raises(WeightsError, match="cannot be averaged"):
+        best.mean(history)
+
+
+def test_the_mean_of_the_best_epochs_is_taken_where_it_is_better(settings, tmp_path):
+    choices = {"epochs": 1, "epoch_steps": 1, "average": 2}
+    run(settings(**choices))
+    good = load_file(tmp_path / "out/epochs/0.safetensors")
+    torch.manual_seed(0)
+    wrong = {name: 0.5 * torch.randn_like(one) for name, one in good.items()}
+    for epoch, sign in enumerate((1, -1)):
+        off = {name: one + sign * wrong[name] for name, one in good.items()}
+        save_file(off, tmp_path / f"out/epochs/{epoch}.safetensors")
+    outcome, _ = run(settings(resume=True, **choices))
+    assert outcome.averaged == (0, 1)
+    written = load_file(outcome.model)
+    assert all(torch.allclose(written[name].float(), good[name], atol=1e-3) for name in good)
+
+
 def test_the_result_loads_here_and_in_demucs(settings, tmp_path):
     outcome, _ = run(settings(epochs=1, epoch_steps=1))
     bag = load(str(outcome.model))
@@ -159,7 +192,7 @@ def test_the_result_loads_here_and_in_demucs(settings, tmp_path):
 
 
 def test_the_state_of_training_does_not_reach_the_export(settings):
-    outcome, _ = run(settings(epochs=1, epoch_steps=1, segment=0.3))
+    outcome, _ = run(settings(epochs=1, epoch_steps=1, window=0.3))
     assert float(read_network(outcome.model).segment) == 0.5
 
 
@@ -175,17 +208,17 @@ def test_from_scratch(settings):
     assert torch.equal(weights[3], tiny().encoder[0].conv.weight)
 
 
-def test_a_transformer_bounds_the_segment(settings):
-    subject = load_subject(settings(segment=10))
+def test_a_transformer_bounds_the_window(settings):
+    subject = load_subject(settings(window=10))
     assert subject.frames == RATE // 2
     assert "examples are 0.5 s long, not 10" in subject.note
-    assert load_subject(settings(segment=0.3)).note is None
+    assert load_subject(settings(window=0.3)).note is None
 
 
 def test_other_networks_do_not(tmp_path, settings):
     network = tiny("demucs")
     export(network, tmp_path / "old.safetensors", state_of(network))
-    subject = load_subject(settings(model=str(tmp_path / "old.safetensors"), segment=3))
+    subject = load_subject(settings(model=str(tmp_path / "old.safetensors"), window=3))
     assert (subject.frames, subject.note) == (3 * RATE, None)
 
 
@@ -221,7 +254,7 @@ def test_a_training_does_not_replace_the_model_that_it_starts_from(
     mine.parent.mkdir()
     mine.write_bytes(checkpoint.with_suffix(f".{suffix}").read_bytes())
     before = mine.read_bytes()
-    with pytest.raises(SettingsError, match=r"^out=.* must be another folder .*; try --out"):
+    with pytest.raises(SettingsError, match=r"^out=.* must not be the folder .*; try --out"):
         run(settings(model=str(mine), trust_checkpoint=True, epochs=1, epoch_steps=1, **told))
     assert mine.read_bytes() == before
     assert [one.name for one in mine.parent.iterdir()] == [mine.name]
@@ -316,6 +349,17 @@ def test_the_highest_losses_are_dropped():
     assert mean_loss(losses) == 26.5
     assert mean_loss(losses, 0.25) == 2
     assert mean_loss(losses, 0.05) == 26.5
+
+
+def test_a_share_of_a_batch_that_drops_nothing_is_said(settings):
+    said = [
+        run(settings(epochs=1, epoch_steps=1, drop_highest=share, batch=2, overwrite=True))[
+            1
+        ].sentences
+        for share in (0.05, 0.2)
+    ]
+    words = "drop_highest=0.05 leaves out none of the 8 stems of a batch; try 0.12, or a larger"
+    assert [any(words in one for one in sentences) for sentences in said] == [True, False]
 
 
 def test_the_learning_rate_rises_and_falls():

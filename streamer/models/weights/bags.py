@@ -1,6 +1,6 @@
 """Bag files: the small YAML that says which networks make a model, and how they are averaged.
 
-The format is that of Demucs (`demucs.repo.BagOnlyRepo`): ``models`` (signatures), ``weights`` (one
+Demucs reads the same format (`demucs.repo.BagOnlyRepo`): ``models`` (signatures), ``weights`` (one
 list per network with one number per source; absent: all ones) and ``segment`` (seconds; absent:
 the networks' own).
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 from streamer.errors import WeightsError
 
-MOST_SEGMENT_SECONDS = 120
+MOST_WINDOW_SECONDS = 120
 _SIGNATURE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _MOST_BYTES = 65_536
 _MOST_DEPTH = 8
@@ -32,7 +32,7 @@ class BagFile:
 
     members: tuple[str, ...]
     weights: Weights | None = None
-    segment: float | None = None
+    window_seconds: float | None = None
 
     def weights_for(self, sources: int) -> Weights:
         """Return the weights as ``[network][source]`` for that many sources.
@@ -130,6 +130,6 @@ def _is_weight(value: Any) -> bool:
 def _positive(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name!r} must be a number of seconds")
-    if not 0 < value <= MOST_SEGMENT_SECONDS:
-        raise ValueError(f"{name!r} must be more than 0 seconds and at most {MOST_SEGMENT_SECONDS}")
+    if not 0 < value <= MOST_WINDOW_SECONDS:
+        raise ValueError(f"{name!r} must be more than 0 seconds and at most {MOST_WINDOW_SECONDS}")
     return value

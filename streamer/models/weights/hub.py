@@ -10,7 +10,6 @@ import errno
 import os
 import re
 import socket
-import urllib.request
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -62,15 +61,17 @@ def reachable(seconds: float = PROBE_SECONDS) -> bool:
 
 
 def _address(endpoint: str) -> tuple[str, int]:
-    """Return the host and port to try: the hub's, or those of the proxy before it.
+    """Return the host and port to try: the hub's, or its proxy's.
 
     Raises:
         WeightsError: they are not addresses.
     """
+    from urllib import request  # here, since it takes a while to import and few need it
+
     try:
         target = urlsplit(endpoint)
-        proxy = urllib.request.getproxies().get(target.scheme)
-        if proxy and target.hostname and not urllib.request.proxy_bypass(target.hostname):
+        proxy = request.getproxies().get(target.scheme)
+        if proxy and target.hostname and not request.proxy_bypass(target.hostname):
             target = urlsplit(proxy if "//" in proxy else f"//{proxy}")
         return target.hostname or "", target.port or (80 if target.scheme == "http" else 443)
     except ValueError as error:

@@ -1,6 +1,6 @@
 """The facts about each model that need no weights.
 
-The bags (which networks, which weights, which segment) are read from the files inside the installed
+The bags (which networks, which weights, which window) are read from the files inside the installed
 demucs package, so they always agree with it.
 """
 
@@ -60,9 +60,9 @@ class ModelInfo:
         return self.bag.weights
 
     @property
-    def segment(self) -> float | None:
+    def window_seconds(self) -> float | None:
         """The seconds of audio that the bag wants its networks to see; None: their own."""
-        return self.bag.segment
+        return self.bag.window_seconds
 
 
 def names() -> tuple[str, ...]:
@@ -148,7 +148,7 @@ def _live_models() -> tuple[ModelInfo, ...]:
             MINI_LICENCE,
             BagFile(("rt_mini",)),
             4_422_392,
-            sha256="c71f85044761f321e4f54b37b258406f8978209dbc76c0615ea4ea51447557ea",
+            sha256="3ef5a7be1b30b06167254304484532126ad41de13af2aef06217411eed04a852",
             streaming=True,
         ),
         ModelInfo(
@@ -159,7 +159,7 @@ def _live_models() -> tuple[ModelInfo, ...]:
             MINI_LICENCE,
             BagFile(("rt_mini_fast",)),
             4_422_384,
-            sha256="3b027f939947063edc30b32674bf1e35e126f6a363d8b96dc93884fc24744774",
+            sha256="0a2a6eebb09c3c0606e1b05fb7d02ccf0dca2423c67ec9f7963e97ae59aa1ffb",
             streaming=True,
         ),
     )
@@ -186,7 +186,7 @@ def _own_models() -> tuple[ModelInfo, ...]:
             MINI_LICENCE,
             BagFile(("htdemucs_mini",)),
             3_818_936,
-            sha256="11878c94ce6201e86d5190b1a24a9aeacf633690258fe7fb475c547e64ba0405",
+            sha256="db583e8e453bb5b625ad843df95d353496e1badb249eed5dce8cd9c66d136a0d",
         ),
         *_live_models(),
         ModelInfo(
