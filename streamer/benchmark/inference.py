@@ -182,7 +182,7 @@ def _load(model: str, known: Backend, seconds: float) -> models.Bag:
     return models.load(
         model,
         device="cpu",
-        segment=seconds,
+        window=seconds,
         exact_window=True,
         backend=known,
     )

@@ -22,8 +22,9 @@ from typing import Final
 import numpy as np
 
 from streamer.audio import Samples
-from streamer.cache import JsonStore, cache_folder, machine
+from streamer.cache import JsonStore, machine
 from streamer.models.separator import Bag, Separator, Streaming
+from streamer.user_folders import cache_folder
 
 Clock = Callable[[], float]
 
@@ -40,8 +41,9 @@ STEADY: Final = 1.4
 """If the p99 is more medians than this, the machine is busy: the timing is used, but not kept.
 Beside other programs on two cores the embedded model took up to 50 times as long as alone."""
 MAX_AGE_SECONDS: Final = 7 * 24 * 3600.0
-LAYOUT: Final = 3
-"""Raise this when the meaning of the stored values changes; other layouts are timed again."""
+LAYOUT: Final = 4
+"""Raise this when the meaning of the stored values changes, or what they were taken of: other
+layouts are timed again."""
 
 
 @dataclass(frozen=True, slots=True)

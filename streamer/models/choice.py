@@ -13,22 +13,25 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
 
-from streamer.cache import JsonStore, cache_folder, machine
+from streamer.cache import JsonStore, machine
 from streamer.errors import ModelError, SettingsError
 from streamer.models.backends.openvino_library import has_openvino, openvino_missing
-from streamer.models.calibration import live_call, noise
+from streamer.models.calibration import MAX_AGE_SECONDS, live_call, noise
 from streamer.models.separator import Separator, Streaming, WindowKind
 from streamer.settings import Library, Precision
+from streamer.user_folders import cache_folder
 
-LAYOUT: Final = 2
+LAYOUT: Final = 4
+"""Raise this when the meaning of the stored times changes, or what they were taken of."""
 MOST_ROUNDS: Final = 10
 """The most windows to time on each, in turn. The best one counts: other load only adds."""
 ENOUGH_SECONDS: Final = 4.0
@@ -36,6 +39,8 @@ ENOUGH_SECONDS: Final = 4.0
 NOT_WORTH_IT: Final = 0.01
 """If a backend takes less than this share of real time, no other is tried: a graph takes
 seconds to make."""
+BUSY: Final = 0.5
+"""A machine on which more programs than this want each processor is a busy one."""
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -62,7 +67,7 @@ BACKENDS: Final = (
     Backend("openvino", "bfloat16"),
     Backend("native", "float32"),
 )
-"""Those of a CPU, of which `fastest` chooses."""
+"""The backends of a CPU; `fastest` chooses one of them."""
 
 
 def backend_named(name: str) -> Backend:
@@ -110,17 +115,91 @@ def eligible(library: Library | None, precision: Precision, device: str) -> tupl
     )
 
 
-class Choices:
-    """The fastest backend for each task; kept on disk for the next run."""
+def busyness() -> float:
+    """Return how many programs wanted each processor, the average of the last minute."""
+    try:
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+    except (AttributeError, OSError):  # Windows has none, and some machines do not tell it
+        return 0.0
 
-    def __init__(self, store: JsonStore | None = None, clock: Clock = time.perf_counter) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Which backend was the fastest, and what that is worth.
+
+    ``window_seconds`` has the best time of each that was tried, by name. ``measured_at`` is in
+    seconds since 1970. ``load`` is how busy the machine was just before (`busyness`). ``fixed``:
+    the user asked for this measurement, so it never gets too old.
+    """
+
+    fastest: str
+    window_seconds: Mapping[str, float]
+    measured_at: float
+    load: float
+    fixed: bool
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Answer:
+        """Return what was kept.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is no answer.
+        """
+        return cls(
+            str(value["fastest"]),
+            {str(name): float(took) for name, took in dict(value["window_seconds"]).items()},
+            float(value["measured_at"]),
+            float(value["load"]),
+            bool(value["fixed"]),
+        )
+
+    def holds(self, now: float, load: float) -> bool:
+        """Return whether it need not be measured again.
+
+        The answer of a busy machine holds while the machine is busy: there is no better one.
+        """
+        young = 0 <= now - self.measured_at < MAX_AGE_SECONDS
+        return self.fixed or (young and (self.load <= BUSY or load > BUSY))
+
+
+class Choices:
+    """The fastest backend for each task; kept on disk for the next run.
+
+    Args:
+        store: where the answers are (default: the user's cache folder).
+        clock: gives seconds, to time windows with.
+        now: gives seconds since 1970.
+        load: tells how busy the machine is (`busyness`).
+        versions: tells the version of a package.
+        fixing: measure what is known, too, and keep it as `Answer.fixed`.
+
+    ``measured`` has what this object measured, in order.
+    """
+
+    def __init__(
+        self,
+        store: JsonStore | None = None,
+        clock: Clock = time.perf_counter,
+        *,
+        now: Clock = time.time,
+        load: Callable[[], float] = busyness,
+        versions: Callable[[str], str] = version,
+        fixing: bool = False,
+    ) -> None:
         self._store = store or JsonStore(cache_folder("backends"), LAYOUT)
         self._clock = clock
+        self._now = now
+        self._load = load
+        self._versions = versions
+        self._fixing = fixing
+        self.measured: list[Answer] = []
 
     def known(self, subject: Mapping[str, Any], backends: Sequence[Backend]) -> Backend | None:
-        """Return the fastest backend, if these were measured before."""
-        name = self._store.read(_identity(subject, backends)).get("fastest")
-        return next((one for one in backends if one.name == name), None)
+        """Return the fastest backend, if these were measured before and the answer holds."""
+        answer = self._kept(subject, backends)
+        if answer is None or self._fixing or not answer.holds(self._now(), self._load()):
+            return None
+        return next((one for one in backends if one.name == answer.fastest), None)
 
     def measure(
         self,
@@ -137,15 +216,34 @@ class Choices:
         Raises:
             ModelError: no backend can.
         """
+        load = self._load()
+        seconds = self._race(backends, make, windows)
+        fastest = min(seconds, key=seconds.__getitem__)
+        told = {one.name: round(took, 4) for one, took in seconds.items()}
+        answer = Answer(fastest.name, told, self._now(), load, self._fixing)
+        self._store.write(self._identity(subject, backends), asdict(answer))
+        self.measured.append(answer)
+        return fastest
+
+    def _kept(self, subject: Mapping[str, Any], backends: Sequence[Backend]) -> Answer | None:
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            return Answer.from_json(self._store.read(self._identity(subject, backends)))
+        return None
+
+    def _race(
+        self,
+        backends: Sequence[Backend],
+        make: Callable[[Backend], Separator],
+        windows: WindowKind,
+    ) -> dict[Backend, float]:
+        """Return the best time of each backend that was tried; see `measure`."""
         if windows.exact:
             # a live run brings a hop at a time: native is the quickest at that, and alone needs no
             # Python; over a window of many hops torch may be the faster one
             for one in (backend for backend in backends if backend.library == "native"):
                 with contextlib.suppress(ModelError):  # it knows one kind of network
-                    spent = self._time(make(one), windows)
-                    self._keep(subject, backends, one, {one: spent})
-                    return one
-        _LOG.info("what runs the model fastest here is measured, once")
+                    return {one: self._time(make(one), windows)}
+        _LOG.info("what runs the model fastest here is measured, and kept for a week")
         separators: dict[Backend, Separator] = {}
         best: dict[Backend, float] = {}
         failure: ModelError | None = None
@@ -166,20 +264,17 @@ class Choices:
             seconds = {one: self._time(separators[one], windows) for one in best}
             best = {one: min(best[one], seconds[one]) for one in best}
             took, rounds = took + sum(seconds.values()), rounds + 1
-        fastest = min(best, key=best.__getitem__)
-        self._keep(subject, backends, fastest, best)
-        return fastest
+        return best
 
-    def _keep(
-        self,
-        subject: Mapping[str, Any],
-        backends: Sequence[Backend],
-        fastest: Backend,
-        seconds: Mapping[Backend, float],
-    ) -> None:
-        told = {one.name: round(took, 4) for one, took in seconds.items()}
-        identity = _identity(subject, backends)
-        self._store.write(identity, {"fastest": fastest.name, "window_seconds": told})
+    def _identity(self, subject: Mapping[str, Any], backends: Sequence[Backend]) -> dict[str, Any]:
+        # the code of native is this project's; Numba makes it run
+        libraries = sorted({"numba" if o.library == "native" else o.library for o in backends})
+        return {
+            "machine": machine(),
+            "subject": dict(subject),
+            "backends": [one.name for one in backends],
+            "versions": [self._versions(library) for library in libraries],
+        }
 
     def _time(self, separator: Separator, windows: WindowKind) -> float:
         if windows.exact or isinstance(separator, Streaming):
@@ -197,14 +292,3 @@ def _window_seconds(separator: Separator) -> float:
     if isinstance(separator, Streaming):
         frames = separator.stride.new_frames(frames)
     return frames / separator.samplerate
-
-
-def _identity(subject: Mapping[str, Any], backends: Sequence[Backend]) -> dict[str, Any]:
-    # the code of native is this project's; Numba makes it run
-    libraries = sorted({"numba" if o.library == "native" else o.library for o in backends})
-    return {
-        "machine": machine(),
-        "subject": dict(subject),
-        "backends": [one.name for one in backends],
-        "versions": [version(library) for library in libraries],
-    }

@@ -16,7 +16,7 @@ from streamer.models.devices import kind_of
 from streamer.models.members import Networks
 from streamer.models.networks.facts import NetworkFacts
 from streamer.models.request import ModelOptions, ModelRequest
-from streamer.models.separator import Bag, Member, Separator, WindowKind
+from streamer.models.separator import Bag, Member, Separator, WindowKind, window_of_song
 from streamer.models.threads import wait_without_spinning
 from streamer.models.weights.places import Place, holds, place_of, resolve_auto
 from streamer.models.weights.registry import ModelInfo, info, names
@@ -55,7 +55,7 @@ def load_model(request: ModelRequest) -> Bag:
         _check_stems(name, known.stems, request.stems)
     place = place_of(name, repo=repo, trust_checkpoint=request.trust_checkpoint)
     if place is None:
-        return _passthrough(name, request.segment)
+        return _passthrough(name, request.window)
     if repo is None:
         _check_packages(known)
     return _load_from(place, request, known, note)
@@ -79,13 +79,14 @@ def _load_from(
         made = known is not None and known.origin == "made"
         request = replace(request, precision="bfloat16" if made else "float32")
     device = kind_of(request.device)
-    windows = WindowKind(request.segment, request.exact_window)
+    windows = WindowKind(request.window, request.exact_window)
     chosen = _choose(request, networks, there, windows)
     separators = [
         None if member is None else networks.separator(member, chosen, windows, request.device)
         for member in members
     ]
-    return _bag(name, separators, weights, note, f"{chosen.name} {device}")
+    bag = _bag(name, separators, weights)
+    return replace(bag, note=note, backend=chosen.name, device=device)
 
 
 def _needed(
@@ -126,7 +127,7 @@ def _choose(
             )
         backends = able
     if networks.facts(members[0]).stride is not None:
-        # what it remembers is to be computed in float32, of which torch takes care by itself
+        # what it remembers is to be computed in float32; torch takes care of that by itself
         exact = Backend("openvino", "float32")
         backends = tuple(dict.fromkeys(exact if o.library == "openvino" else o for o in backends))
     if len(backends) == 1:
@@ -168,19 +169,17 @@ def _fastest(
     if facts.stride is not None:
         timed = windows
     elif windows.exact:
-        longest = float(facts.segment_seconds)
+        longest = float(facts.window_seconds)
         timed = WindowKind(min(LIVE_SECONDS, longest), exact=True)
     return choices.measure(
         subject, backends, lambda one: networks.separator(member, one, timed, "cpu"), timed
     )
 
 
-def _passthrough(name: str, segment: float | None) -> Bag:
+def _passthrough(name: str, window_seconds: float | None) -> Bag:
     separator = PassthroughSeparator()
-    if segment is not None:
-        frames = int(segment * separator.samplerate)
-        if frames < 1:
-            raise SettingsError(f"segment={segment} is less than one frame; try 2")
+    if window_seconds is not None:
+        frames = window_of_song(separator.samplerate, window_seconds, None)
         separator = PassthroughSeparator(window_frames=frames)
     return _bag(name, [separator], ((1.0,) * len(separator.names),))
 
@@ -189,15 +188,13 @@ def _bag(
     name: str,
     separators: Sequence[Separator | None],
     weights: Sequence[tuple[float, ...]],
-    note: str | None = None,
-    backend: str = "",
 ) -> Bag:
     members = [
         None if separator is None else Member(separator, row)
         for separator, row in zip(separators, weights, strict=True)
     ]
     first = next(separator for separator in separators if separator is not None)
-    return Bag(name, members, first.names, first.samplerate, first.channels, note, backend)
+    return Bag(name, members, first.names, first.samplerate, first.channels)
 
 
 def _check_packages(known: ModelInfo | None) -> None:
@@ -205,7 +202,7 @@ def _check_packages(known: ModelInfo | None) -> None:
         if find_spec(package) is None:
             raise ModelError(
                 f"{known.name if known else ''} needs the package {package}, which is not here; "
-                f"`pip install {package}`"
+                f"`pip install 'stemstream[{package}]'`"
             )
 
 

@@ -42,17 +42,17 @@ class Networks:
         return self._graphs_of(member).digest
 
     def facts(self, member: str) -> NetworkFacts:
-        """Return the facts of a network, with the segment that its bag wants.
+        """Return the facts of a network, with the window that its bag wants.
 
         Raises:
             WeightsError: its weights cannot be had or are not what they should be.
         """
         facts = self._graphs_of(member).facts()
-        wish = self._place.bag.segment
+        wish = self._place.bag.window_seconds
         # as `demucs.apply.BagOfModels` does: a transformer's only shrinks
-        if wish is None or (facts.transformer and wish > facts.segment_seconds):
+        if wish is None or (facts.transformer and wish > facts.window_seconds):
             return facts
-        return replace(facts, segment_seconds=wish)
+        return replace(facts, window_seconds=wish)
 
     def separator(
         self, member: str, backend: Backend, windows: WindowKind, device: str
@@ -68,7 +68,7 @@ class Networks:
             from streamer.models.backends.native_stream import NativeStreamSeparator
 
             return NativeStreamSeparator(
-                self._file(member), self.facts(member), segment=windows.segment
+                self._file(member), self.facts(member), window_seconds=windows.seconds
             )
         if backend.library == "openvino":
             from streamer.models.backends.openvino_separator import OpenVinoSeparator
@@ -76,10 +76,15 @@ class Networks:
 
             graphs, facts = self._graphs_of(member), self.facts(member)
             if facts.stride is not None:
-                return OpenVinoStreamSeparator(graphs, facts, segment=windows.segment)
+                return OpenVinoStreamSeparator(graphs, facts, window_seconds=windows.seconds)
             return OpenVinoSeparator(
                 graphs, facts, backend.precision, windows=windows, threads=self.threads
             )
+        return self._on_torch(member, backend.precision, windows, device)
+
+    def _on_torch(
+        self, member: str, precision: Precision, windows: WindowKind, device: str
+    ) -> Separator:
         from streamer.models.backends.quantized import TYPES, round_layers
         from streamer.models.backends.torch_separator import TorchSeparator
         from streamer.models.backends.torch_stream import TorchStreamSeparator
@@ -87,22 +92,24 @@ class Networks:
         from streamer.models.threads import use_threads
 
         target = pick_device(device)
-        key = member, backend.precision
+        key = member, precision
         if key not in self._read:
             self._read[key] = self._fresh(member)
         network, facts = self._read[key], self.facts(member)
+        autocast = TYPES[precision]
         use_threads(self.threads, stream=facts.stride is not None)
         if facts.stride is not None:
             return TorchStreamSeparator(
-                network, target, autocast=TYPES[backend.precision], segment=windows.segment
+                network, target, autocast=autocast, window_seconds=windows.seconds
             )
-        network.segment = facts.segment_seconds
+        network.segment = facts.window_seconds
         if facts.transformer and windows.exact:
             network.use_train_segment = False
-        autocast = TYPES[backend.precision]
         if autocast is not None:
             round_layers(network, autocast)
-        separator = TorchSeparator(network, target, autocast=autocast, segment=windows.segment)
+        separator = TorchSeparator(
+            network, target, autocast=autocast, window_seconds=windows.seconds
+        )
         return separator if target.type == "cpu" else SparingSeparator(separator)
 
     def _graphs_of(self, member: str) -> Graphs:

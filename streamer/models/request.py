@@ -24,7 +24,7 @@ class ModelRequest:
         trust_checkpoint: load pickles too, which can run code.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``.
         threads: how many threads a model may use in this process (None: leave it).
-        segment: the window's length in seconds that the user chose (None: the model's own).
+        window: the window's length in seconds that the user chose (None: the model's own).
         exact_window: show a transformer a window as long as it is, without the padding to its
             training length with which `demucs.apply.apply_model` has it work; so a shorter window
             takes less time.
@@ -42,7 +42,7 @@ class ModelRequest:
     trust_checkpoint: bool = False
     device: str = "auto"
     threads: int | None = None
-    segment: float | None = None
+    window: float | None = None
     exact_window: bool = False
     backend: Literal["auto"] | Library | Backend = "auto"
     precision: Precision | None = None
@@ -57,7 +57,7 @@ class ModelOptions(TypedDict, total=False):
     trust_checkpoint: bool
     device: str
     threads: int | None
-    segment: float | None
+    window: float | None
     exact_window: bool
     backend: Literal["auto"] | Library | Backend
     precision: Precision | None

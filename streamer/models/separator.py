@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
@@ -18,9 +19,9 @@ from streamer.errors import ModelError, SettingsError
 from streamer.naming import distinct_names
 
 WHOLE: Final = slice(None)
-CONTEXT_HOPS: Final = 20
-"""How much past the windows of a streaming network carry: after dropped windows the network catches
-up from it."""
+CONTEXT_FRAMES: Final = 10240
+"""How much past the windows of a streaming network carry, at least: after dropped windows it
+catches up from that. It is a time, since it remembers for a time, however short its hops are."""
 
 
 class Separator(Protocol):
@@ -65,12 +66,12 @@ class Separator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WindowKind:
-    """Windows of ``segment`` seconds (None: the network's own).
+    """Windows of ``seconds`` (None: the network's own).
 
     ``exact``: a transformer sees them as they are, not padded to its training length.
     """
 
-    segment: float | None = None
+    seconds: float | None = None
     exact: bool = False
 
 
@@ -107,9 +108,14 @@ class Stride:
     lookahead_frames: int
 
     @property
+    def context_hops(self) -> int:
+        """How many hops of `context_frames` there are."""
+        return -(-CONTEXT_FRAMES // self.hop_frames)
+
+    @property
     def context_frames(self) -> int:
         """The part of a window that the network has heard before, if none was dropped."""
-        return CONTEXT_HOPS * self.hop_frames
+        return self.context_hops * self.hop_frames
 
     def window_frames(self, hops: int) -> int:
         """Return the length of a window with this many new hops."""
@@ -121,23 +127,47 @@ class Stride:
         return max(0, new_frames // self.hop_frames) * self.hop_frames
 
 
+def window_of_song(
+    samplerate: int, window_seconds: Fraction | float, most_seconds: Fraction | float | None
+) -> int:
+    """Return the length of the windows that a song is cut into, in whole frames.
+
+    ``most_seconds`` is the most that the network takes; None: there is no such bound.
+
+    Raises:
+        SettingsError: a window is longer than that, or shorter than a frame.
+    """
+    # as `demucs.apply.apply_model` has it: seconds may be a Fraction, and int() cuts
+    window_frames = int(samplerate * window_seconds)
+    if most_seconds is not None and window_frames > int(samplerate * most_seconds):
+        most = f"{float(most_seconds):g}"
+        raise SettingsError(
+            f"window={float(window_seconds):g} must be at most {most} seconds for this model; "
+            f"try {most}"
+        )
+    if window_frames < 1:
+        raise SettingsError(f"window={float(window_seconds):g} is less than one frame; try 2")
+    return window_frames
+
+
 FILE_HOPS: Final = 64
 """How many hops a streaming network gets at once in a file run."""
 
 
-def window_of_stream(stride: Stride, samplerate: int, segment: float | None) -> int:
-    """Return the window length of a streaming network: ``segment`` seconds, or the best for files.
+def window_of_stream(stride: Stride, samplerate: int, window_seconds: float | None) -> int:
+    """Return the window length of a streaming network: as asked, or the best for files.
 
     Raises:
         SettingsError: no hop fits into a window.
     """
-    if segment is None:
+    if window_seconds is None:
         return stride.window_frames(FILE_HOPS)
-    window_frames = round(segment * samplerate)
+    window_frames = round(window_seconds * samplerate)
     if not stride.new_frames(window_frames):
         least = math.ceil(100 * stride.window_frames(1) / samplerate) / 100
         raise SettingsError(
-            f"segment={segment:g} must be at least {least:g} seconds for this model; try {least:g}"
+            f"window={window_seconds:g} must be at least {least:g} seconds for this model; "
+            f"try {least:g}"
         )
     return window_frames
 
@@ -196,7 +226,7 @@ class Bag:
 
     A member that the wanted stems do not need is None (its weights are not even loaded). Its place
     stays, so the random shifts of the others never change. ``note`` tells the user how the model
-    was chosen, ``backend`` what it runs on.
+    was chosen, ``backend`` and ``device`` what it runs on.
 
     Raises:
         ModelError: the stems' names cannot be file names in one folder.
@@ -209,9 +239,10 @@ class Bag:
     channels: int
     note: str | None = None
     backend: str = ""
+    device: str = ""
 
     def __post_init__(self) -> None:
-        """Check the names: they become those of files."""
+        """Check the names: they become names of files."""
         try:
             distinct_names(self.names)
         except ValueError as error:

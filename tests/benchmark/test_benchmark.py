@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from streamer.benchmark.fixing import fix
 from streamer.benchmark.inference import (
     NO_NETWORK,
     BenchmarkJob,
@@ -23,7 +26,7 @@ from streamer.live.planning.solver import quickest, solve
 from streamer.models import load
 from streamer.models.backends.openvino_library import has_openvino
 from streamer.models.calibration import WindowTiming
-from streamer.models.choice import BACKENDS, backend_named
+from streamer.models.choice import BACKENDS, Answer, Backend, Choices, backend_named
 from streamer.models.networks.checkpoint import read_network
 from streamer.models.networks.random import RANDOM, write_random_htdemucs
 
@@ -76,7 +79,7 @@ def test_the_random_network_is_of_htdemucs_size(tmp_path: Path) -> None:
     path = write_random_htdemucs(tmp_path)
     parameters = sum(one.numel() for one in read_network(path).parameters())
     assert parameters == 41_984_456  # two bytes each are the 84 MB of the published htdemucs
-    bag = load(str(path), segment=0.5, exact_window=True, backend="torch")
+    bag = load(str(path), window=0.5, exact_window=True, backend="torch")
     separator = bag.members[0].separator
     assert separator.window_frames == separator.input_frames(22050) == 22050
     assert bag.samplerate == 44100
@@ -133,3 +136,30 @@ def test_files(tmp_path: Path) -> None:
         assert words in drawn
     with pytest.raises(SinkError, match=r"cannot be written to .* try --out"):
         write(files[0], [FAST])
+
+
+class LastIsFastest:
+    """Choices that find the last backend to be the fastest, but know that live the first is."""
+
+    def __init__(self) -> None:
+        self.measured: list[Answer] = []
+
+    def known(self, subject: Mapping[str, object], backends: Sequence[Backend]) -> Backend | None:
+        return backends[0] if subject["live windows"] else None
+
+    def measure(self, _subject: object, backends: Sequence[Backend], *_: object) -> Backend:
+        self.measured.append(Answer(backends[-1].name, {backends[-1].name: 0.1}, 0, 0, fixed=True))
+        return backends[-1]
+
+
+def test_fixing_tells_what_runs_a_model_fastest() -> None:
+    found = [
+        (one.live, one.precision, one.backend, len(one.window_seconds))
+        for one in fix("rt_mini", cast("Choices", LastIsFastest()))
+    ]
+    assert found == [
+        (False, "float32", "native float32", 1),
+        (False, "bfloat16", "native float32", 1),
+        (True, "float32", "torch float32", 0),
+        (True, "bfloat16", "torch float32", 0),
+    ]

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import os
+
 import numpy as np
 import pytest
 
+from ringbuffer.kept import read_sealed, write_sealed
 from streamer.cache import JsonStore
 from streamer.errors import ModelError, SettingsError
 from streamer.models import load
 from streamer.models.backends.openvino_library import has_openvino
+from streamer.models.calibration import MAX_AGE_SECONDS
 from streamer.models.choice import (
     BACKENDS,
+    BUSY,
     ENOUGH_SECONDS,
     MOST_ROUNDS,
     NOT_WORTH_IT,
     Backend,
     Choices,
     backend_named,
+    busyness,
     eligible,
 )
 from streamer.models.separator import WHOLE, WindowKind
@@ -73,6 +80,86 @@ def test_the_fastest_is_taken_and_remembered(clock, tmp_path):
     assert again.known(SUBJECT, list(separators)) == VINO
     assert again.known({**SUBJECT, "threads": 1}, list(separators)) is None
     assert again.known(SUBJECT, [TORCH, TORCH16, VINO]) is None
+
+
+class Machine:
+    """What a `Choices` asks of the machine: seconds, the date, the load, versions."""
+
+    def __init__(self, store):
+        self.store, self.clock, self.date, self.load, self.version = store, Clock(), 1e9, 0.0, "1"
+
+    def choices(self, **options):
+        return Choices(
+            self.store,
+            self.clock,
+            now=lambda: self.date,
+            load=lambda: self.load,
+            versions=lambda _package: self.version,
+            **options,
+        )
+
+    def known(self):
+        return self.choices().known(SUBJECT, [TORCH, VINO])
+
+    def choose(self, torch_seconds, vino_seconds, **options):
+        separators = {
+            TORCH: Timed(self.clock, [torch_seconds]),
+            VINO: Timed(self.clock, [vino_seconds]),
+        }
+        return choose(self.choices(**options), separators)
+
+
+@pytest.fixture
+def here(tmp_path):
+    return Machine(JsonStore(tmp_path, 1))
+
+
+def test_an_answer_older_than_a_week_is_measured_again(here):
+    assert here.choose(1, 2) == TORCH
+    here.date += MAX_AGE_SECONDS - 1
+    assert here.known() == TORCH
+    here.date += 1
+    assert here.known() is None
+    here.date -= 2 * MAX_AGE_SECONDS  # the clock of the machine was put back
+    assert here.known() is None
+    assert here.choose(2, 1) == VINO
+    assert here.known() == VINO
+
+
+def test_the_answer_of_a_busy_machine_is_measured_again_when_it_is_quiet(here):
+    here.load = BUSY + 0.1
+    assert here.choose(1, 2) == TORCH
+    assert here.known() == TORCH  # no better one can be had now
+    here.load = BUSY
+    assert here.known() is None
+    assert here.choose(2, 1) == VINO
+    here.load = 9.0
+    assert here.known() == VINO
+
+
+def test_the_answer_of_another_version_of_a_library_is_measured_again(here):
+    here.choose(1, 2, fixing=True)
+    here.version = "2"
+    assert here.known() is None
+
+
+def test_a_fixed_answer_is_measured_at_once_and_never_gets_too_old(here):
+    here.choose(1, 2)
+    here.load = 9.0
+    assert here.choices(fixing=True).known(SUBJECT, [TORCH, VINO]) is None
+    assert here.choose(2, 1, fixing=True) == VINO
+    here.date, here.load = 9e9, 0.0
+    assert here.known() == VINO
+
+
+@pytest.mark.parametrize("field", ["fastest", "window_seconds", "measured_at", "load", "fixed"])
+def test_what_is_no_answer_is_measured_again(here, tmp_path, field):
+    here.choose(1, 2)
+    (file,) = tmp_path.iterdir()
+    stored = json.loads(read_sealed(file))
+    stored["value"][field] = None
+    write_sealed(file, json.dumps(stored).encode())
+    assert here.known() is (TORCH if field == "fixed" else None)
 
 
 def test_slow_ones_are_asked_less_and_where_the_first_is_quick_no_other_is(clock, tmp_path):
@@ -144,7 +231,7 @@ def test_what_may_run():
 def test_without_the_package_there_is_no_openvino(monkeypatch):
     monkeypatch.setattr("streamer.models.choice.has_openvino", lambda: False)
     assert eligible(None, "float32", "cpu") == (TORCH, NATIVE)
-    with pytest.raises(ModelError, match="openvino, which is not here; `pip install openvino`"):
+    with pytest.raises(ModelError, match="openvino, which is not here; `pip install"):
         eligible("openvino", "float32", "cpu")
 
 
@@ -153,14 +240,14 @@ def test_a_model_runs_on_what_is_asked_for(make, export, noise):
     stems = {}
     for library in ("torch", "openvino"):
         bag = load(str(path), backend=library, device="cpu")
-        assert bag.backend == f"{library} float32 cpu"
+        assert bag.backend == f"{library} float32"
         stems[library] = bag.members[0].separator(noise(1, 15600))
     np.testing.assert_allclose(stems["torch"], stems["openvino"], atol=1e-6)
 
 
 def test_networks_that_openvino_does_not_take_run_on_torch(make, export):
     path = export(make("hdemucs"), "aaaa0000")
-    assert load(str(path), device="cpu").backend == "torch float32 cpu"
+    assert load(str(path), device="cpu").backend == "torch float32"
     for library in ("openvino", "native"):
         with pytest.raises(
             ModelError, match=rf"={library} runs .* alone, which .*aaaa0000.* is not"
@@ -176,3 +263,13 @@ def test_choices_are_asked_once(make, export, clock, tmp_path):
     written = kept.read_bytes()
     assert load(str(path), device="cpu", choices=Choices(store, clock)).backend == first.backend
     assert kept.read_bytes() == written
+
+
+def test_a_machine_that_does_not_tell_its_load_counts_as_idle(monkeypatch):
+    def none_told():
+        raise OSError
+
+    monkeypatch.setattr(os, "getloadavg", none_told, raising=False)
+    assert busyness() == 0.0
+    monkeypatch.delattr(os, "getloadavg")
+    assert busyness() == 0.0

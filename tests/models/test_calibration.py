@@ -132,7 +132,7 @@ def test_passes_follow_each_other():
 def test_a_model_that_fails_says_so(clock):
     class Failing(SlowSeparator):
         def __call__(self, windows, kept=WHOLE):
-            raise ModelError("memory ran out; try a shorter --segment")
+            raise ModelError("memory ran out; try a shorter --window")
 
     with pytest.raises(ModelError, match="memory ran out"):
         time_bag(bag_of(Failing(clock, 4000, [1])), clock=clock)

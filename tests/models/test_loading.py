@@ -65,7 +65,7 @@ def test_a_folder_of_pickles_is_what_demucs_loads(make, export, checksummed, noi
         np.testing.assert_array_equal(member.separator(windows), separate(network, windows))
 
 
-def test_segment_of_a_bag_only_shrinks_transformers(make, export, tmp_path):
+def test_the_window_of_a_bag_only_shrinks_transformers(make, export, tmp_path):
     networks = [make("htdemucs"), make("hdemucs")]
     for network, signature in zip(networks, ["aaaa0000", "bbbb0000"], strict=True):
         export(network, signature)
@@ -122,7 +122,7 @@ def test_quantized_is_made_from_htdemucs(make, export, noise, tmp_path):
     deviation = 10 * np.log10(np.sum(expected**2) / np.sum((expected - got) ** 2))
     assert 35 < deviation < 80
     assert bag.name == "htdemucs_quantized"
-    assert bag.backend == "torch bfloat16 cpu"
+    assert (bag.backend, bag.device) == ("torch bfloat16", "cpu")
     exact = load("htdemucs_quantized", **torch_alone, precision="float32")
     np.testing.assert_allclose(exact.members[0].separator(windows), expected, atol=1e-6)
 
@@ -144,13 +144,13 @@ class TakeTheLast:
         ({"device": "cuda:99"}, r"device=cuda:99 is not on this machine; there are auto, cpu"),
         ({"device": "toaster"}, "device=toaster is not on this machine"),
         ({"threads": 0}, "threads=0 must be at least 1"),
-        ({"segment": 8.0}, r"segment=8 must be at most 7\.8 seconds for this model; try 7\.8"),
-        ({"segment": 0.0}, "less than one frame"),
+        ({"window": 8.0}, r"window=8 must be at most 7\.8 seconds for this model; try 7\.8"),
+        ({"window": 0.0}, "less than one frame"),
         ({"name": "hf://a/b/c"}, "must be hf://NAME or hf://NAMESPACE/NAME"),
     ],
 )
 def test_wrong_wishes_are_told(changes, message):
-    wrong = SettingsError if {"stems", "segment"} & set(changes) else ModelError
+    wrong = SettingsError if {"stems", "window"} & set(changes) else ModelError
     with pytest.raises(wrong, match=message):
         load(**({"name": "htdemucs_mini", "device": "cpu"} | changes))
 
@@ -197,7 +197,7 @@ def test_passthrough_repeats_the_mix(noise):
     assert stems.shape == (2, 4, 10, 2)
     assert all(np.array_equal(stems[:, k], windows) for k in range(4))
     assert stems.flags.writeable
-    assert load("passthrough", segment=1.0).members[0].separator.window_frames == 44100
+    assert load("passthrough", window=1.0).members[0].separator.window_frames == 44100
 
 
 def test_importing_imports_no_torch():

@@ -1,10 +1,13 @@
 """The network whose masks become filters (`filters`) in compiled code, after what it heard.
 
 A set of filters is computed over several hops, so that none of them takes long: the spectrum and
-the first layers, the other layers and the masks, and last the filters.
+the first layers, the other layers and the masks, and last the filters. A hop gives its stems first
+(`filter_hop`). What only later hops need comes after them (`get_ahead`), and nobody waits for it.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -22,18 +25,19 @@ from streamer.models.backends.native_transforms import (
 from streamer.models.backends.native_weights import NativeNetwork
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
-_BEFORE, _NOW = 0, 1
+# a plain int is a type of its own to Numba, which would compile once more
+_BEFORE: Any = np.int64(0)
+_NOW: Any = np.int64(1)
 
 
-@compiled(any_order=True)
+@compiled(any_order=True, inlined=True)
 def filter_hop(network: NativeNetwork, state: State, room: Workspace, stems: Samples) -> None:
-    """Write the stems of one hop, of which ``state.heard`` has the frames; see `hop`."""
+    """Write the stems of the hop whose frames ``state.heard`` has; see `hop`."""
     new, period = stems.shape[1], network.filters.rise.size
     state.filters.position[0] += new
     position = state.filters.position[0]
-    part = position % period // new
-    if position >= period and part < network.filters.parts:
-        _compute(network, state, room, position // period, part)
+    if position >= period and position % period // new == network.filters.parts - 1:
+        _make_filters(network, state, room)
     first = position - new - network.filters.ahead  # of the frames of the stems
     offset = (first + network.filters.early) % period
     analyse(state.heard, network.filters.flat, network.filters.circle, room)
@@ -44,12 +48,13 @@ def filter_hop(network: NativeNetwork, state: State, room: Workspace, stems: Sam
 
 
 @compiled(any_order=True, inlined=True)
-def _compute(network: NativeNetwork, state: State, room: Workspace, number: int, part: int) -> None:
-    """Do a part of what makes a set of filters; ``number`` says which set it is."""
+def get_ahead(network: NativeNetwork, state: State, room: Workspace, new: int) -> None:
+    """Do a part of what makes the next filters, after a hop of ``new`` frames that was heard."""
+    position, period = state.filters.position[0], network.filters.rise.size
+    number, part = position // period, position % period // new
     features, depth = state.filters.features, network.layers.decay.shape[0]
     parts = network.filters.parts
-    if part == parts - 1:
-        _make_filters(network, state, room)
+    if number == 0 or part >= parts - 1:
         return
     if part == 0:
         analyse(state.heard, network.analysis, network.turns, room)

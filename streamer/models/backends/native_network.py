@@ -12,27 +12,38 @@ come from the arrays, so that networks of all sizes share the code.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ringbuffer.compiled import compiled
 from streamer.audio import Samples
-from streamer.models.backends.native_filters import filter_hop
+from streamer.models.backends.native_filters import filter_hop, get_ahead
 from streamer.models.backends.native_layers import encode, make_masks, run_layers
 from streamer.models.backends.native_state import State, Workspace, begin, forget, workspace
 from streamer.models.backends.native_transforms import analyse, hear, join, transform_back
 from streamer.models.backends.native_weights import NativeNetwork
 
-__all__ = ["State", "Workspace", "begin", "forget", "hop", "workspace"]
+__all__ = [
+    "State",
+    "Workspace",
+    "begin",
+    "finish_hop",
+    "forget",
+    "give_hop",
+    "hop",
+    "workspace",
+]
 
 _ONE = np.float32(1)
+_FIRST: Any = np.int64(0)  # a plain 0 is a type of its own to Numba, which would compile once more
 _MOST = np.float32(np.finfo(np.float32).max)
 
 
-@compiled(any_order=True)
 def hop(
     network: NativeNetwork, state: State, room: Workspace, frames: Samples, stems: Samples
 ) -> bool:
-    """Hear one hop of a stream; write the stems of the hop before it. Compiled code may call it.
+    """Hear one hop of a stream; write the stems of the hop before it.
 
     It allocates nothing, waits for nothing and holds no lock. Before the first call make:
 
@@ -44,26 +55,46 @@ def hop(
     - ``stems``: an array ``(stems, hop frames, channels)``, float32, C-contiguous and writable. All
       of it is written.
 
-    The hop frames are those of the network's stride. With arrays of another dtype
-    or layout Numba compiles again, for seconds; with other shapes memory is damaged.
+    Compiled code, and who wants the stems as soon as they are there, calls `give_hop`, and
+    `finish_hop` before the next hop: together they are this.
+
+    A hop is as long as the network's stride says. With arrays of another dtype or layout Numba
+    compiles again, for seconds; with other shapes memory is damaged.
 
     Returns whether all that it wrote are finite numbers. Where they are not (what it heard was not,
     or the weights are damaged), ``stems`` counts for nothing, and the stream starts over with the
     next hop.
     """
+    finite: bool = give_hop(network, state, room, frames, stems)
+    finish_hop(network, state, room, frames)
+    return finite
+
+
+@compiled(any_order=True)
+def give_hop(
+    network: NativeNetwork, state: State, room: Workspace, frames: Samples, stems: Samples
+) -> bool:
+    """Do the part of `hop` that its stems need, and return what that does."""
     hear(state.heard, frames)
     if network.filters.window.size:
         filter_hop(network, state, room, stems)
     else:
         analyse(state.heard, network.analysis, network.turns, room)
         encode(network, room)
-        run_layers(network, state, room, 0, 0, network.layers.decay.shape[0])
+        run_layers(network, state, room, _FIRST, _FIRST, network.layers.decay.shape[0])
         make_masks(network, room)
         _sound(network, state, room, stems)
     finite = _is_finite(stems.reshape(stems.size))
     if not finite:
         forget(state)
     return finite
+
+
+@compiled(any_order=True)
+def finish_hop(network: NativeNetwork, state: State, room: Workspace, frames: Samples) -> None:
+    """Do the other part of `hop`, which later hops need, before the next."""
+    if network.filters.window.size:
+        get_ahead(network, state, room, frames.shape[0])
 
 
 @compiled(any_order=True, inlined=True)
@@ -90,7 +121,7 @@ def _sound(network: NativeNetwork, state: State, room: Workspace, stems: Samples
 
 @compiled(any_order=True, inlined=True)
 def _masked(network: NativeNetwork, room: Workspace, first: int, second: int) -> None:
-    """Write the spectrum of one real source, and i times that of another, for all frequencies."""
+    """Write the sum of one real source's spectrum and i times another's, for all frequencies."""
     channels, fft = network.channels, room.real.size
     one, two = 2 * (first % channels), 2 * (second % channels)
     for band in range(room.x.shape[0]):

@@ -67,7 +67,7 @@ class Workspace(NamedTuple):
 
 
 def begin(network: NativeNetwork) -> State:
-    """Return the state of a stream of which nothing was heard yet."""
+    """Return the state of a stream that has heard nothing yet."""
     layers, (bands, width) = network.layers, network.bands.shape
     depth, taps = layers.taps.shape[:2]
     tables, filtered = network.filters, (network.stems - 1) * network.channels
@@ -122,7 +122,7 @@ def _room(*shape: int) -> Samples:
 
 @compiled()
 def forget(state: State) -> None:
-    """Have a stream begin anew, as `begin` does, without any memory. Compiled code may call it."""
+    """Have a stream begin again, as `begin` does, without any memory. Compiled code may call it."""
     state.heard[:] = _ZERO
     state.tail[:] = _ZERO
     state.taps[:] = _ZERO

@@ -16,8 +16,8 @@ from streamer.audio import Samples
 from streamer.errors import ModelError
 from streamer.models.backends.native_network import begin, forget, hop, workspace
 from streamer.models.backends.native_weights import NativeNetwork, pack
+from streamer.models.backends.stream_separator import StreamSeparator
 from streamer.models.networks.facts import NetworkFacts
-from streamer.models.separator import WHOLE, Stride, along, window_of_stream
 
 _TELL_AFTER_SECONDS: Final = 2.0
 
@@ -26,42 +26,23 @@ _compiling = threading.Lock()
 _ready: set[str] = set()  # the types of weights for which the code is there, in this process
 
 
-class NativeStreamSeparator:
-    """A `Streaming` separator. Several threads may call it; a stream that it began is one thread's.
+class NativeStreamSeparator(StreamSeparator):
+    """A `StreamSeparator` in compiled code.
 
     Its code is compiled when the first stream begins, and kept for next time.
 
     Args:
         path: the file of weights, in safetensors.
         facts: what must be known to feed the network in it.
-        segment: the seconds of a window, of which all but what is new is past.
+        window_seconds: the length of a window: what is new, and the past before it.
 
     Raises:
         ModelError: the file holds no network that it can run.
     """
 
-    def __init__(self, path: Path, facts: NetworkFacts, *, segment: float | None) -> None:
-        assert facts.stride is not None
-        self.names = facts.names
-        self.samplerate = facts.samplerate
-        self.channels = facts.channels
-        self.stride: Stride = facts.stride
-        self.level_rms = facts.level_rms
-        self.window_frames = window_of_stream(self.stride, self.samplerate, segment)
+    def __init__(self, path: Path, facts: NetworkFacts, *, window_seconds: float | None) -> None:
+        super().__init__(facts, window_seconds)
         self.network = pack(_arrays(path), len(self.names), self.channels, filters=facts.filters)
-
-    def input_frames(self, window_frames: int) -> int:
-        """See `Separator.input_frames`: what it wants of the past is its own affair."""
-        return window_frames
-
-    def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
-        """See `Separator`: each window is a short song.
-
-        Raises:
-            ModelError: what it gives is not finite.
-        """
-        stems = np.stack([along(self.begin(), self.stride, window) for window in windows])
-        return stems[:, :, kept]
 
     def begin(self) -> NativeStream:
         """See `Streaming.begin`. The first time on a machine it takes some seconds."""

@@ -57,7 +57,7 @@ def _tile(size: _Size) -> Any:
 
     It writes ``x @ weight + bias`` to the part of ``out`` that begins at ``row`` and ``column``;
     nobody checks that it is there. All have two dimensions and contiguous rows of float32; a
-    ``weight`` of uint16 is float16, of which Numba knows nothing. A ``bias`` of one dimension is
+    ``weight`` of uint16 is float16, which Numba does not know. A ``bias`` of one dimension is
     that of each row.
     """
 
@@ -133,7 +133,7 @@ def _multiply(builder: Any, arrays: Sequence[_Array], place: Sequence[Any], size
 
 
 def _spread(builder: Any, single: Any, lanes: int) -> Any:
-    """Return a vector whose numbers are all that of a vector of one."""
+    """Return a vector that repeats the one number of another."""
     firsts = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
     return builder.shuffle_vector(single, single, firsts)
 

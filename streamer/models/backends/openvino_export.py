@@ -1,13 +1,12 @@
 """From a network of torch to a graph on disk that OpenVINO runs, one for each shape.
 
 The Fourier transforms stay outside (`spectrum`): OpenVINO's own take several times as long as
-numpy's. So do mean and deviation of the whole window, of which OpenVINO's sums lose 35 dB. Shapes
+numpy's. So do mean and deviation of the whole window: OpenVINO's sums lose 35 dB there. Shapes
 are fixed, since it is much faster with them.
 """
 
 from __future__ import annotations
 
-import copy
 import warnings
 from pathlib import Path
 
@@ -15,30 +14,33 @@ import torch
 from torch import nn
 
 from streamer.errors import ModelError
+from streamer.models.backends.openvino_layers import fast_layers
 from streamer.models.backends.openvino_library import load_openvino
 from streamer.models.networks.checkpoint import Network
 from streamer.models.networks.crop import Crop
-from streamer.models.networks.hybrid import HybridCore
+from streamer.models.networks.hybrid import HybridCore, masks
 
 
 def write_graph(network: Network, crop: Crop, path: Path) -> None:
     """Write the graph of an HTDemucs for windows of ``crop.frames`` as ``path`` (.xml and .bin).
 
-    Its inputs are the columns of the window's spectrogram, ``(channels, columns, bins, 2)``, the
-    window, ``(channels, frames)``, and the levels of both, ``(5,)`` (`HybridCore`); its outputs are
-    columns and frames of all stems, for the crop alone: ``(stems * channels, cropped columns, bins,
-    2)`` and ``(stems * channels, cropped frames)``.
+    Its inputs are what the network sees of the window's spectrogram, ``(channels, columns, bins,
+    2)``, or ``(channels, columns, bins)`` for one of masks; the window, ``(channels, frames)``; and
+    the levels of both, ``(5,)`` (`HybridCore`). Its outputs are columns (or masks of them) and
+    frames of all stems, for the crop alone: ``(stems * channels, cropped columns, bins, 2)`` (or
+    without the 2) and ``(stems * channels, cropped frames)``.
 
     Raises:
         ModelError: OpenVINO does not take the network.
     """
     channels, bins = int(network.audio_channels), int(network.nfft) // 2
+    parts = () if masks(network) else (2,)
     inputs = (
-        torch.zeros(channels, crop.columns, bins, 2),
+        torch.zeros(channels, crop.columns, bins, *parts),
         torch.zeros(channels, crop.frames),
         torch.zeros(5),
     )
-    _write(_Graph(_with_plain_convolutions(network), crop), inputs, path)
+    _write(_Graph(fast_layers(network), crop), inputs, path)
 
 
 def write_hop_graph(network: Network, path: Path) -> None:
@@ -81,9 +83,13 @@ class _Graph(nn.Module):
     def forward(
         self, columns: torch.Tensor, mix: torch.Tensor, levels: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
+        if columns.dim() == 3:
+            x, xt = self._core.layers(columns.transpose(1, 2)[None], mix[None], levels[None])
+            x = x.reshape(-1, *x.shape[-2:]).transpose(1, 2)
+            return x, xt.reshape(-1, xt.shape[-1])
         channels, number, bins, _ = columns.shape
         spectrum = columns.permute(0, 3, 2, 1).reshape(1, 2 * channels, bins, number)
-        x, xt = self._core(spectrum, mix[None], levels[None])
+        x, xt = self._core.layers(spectrum, mix[None], levels[None])
         x = x.reshape(-1, 2, bins, x.shape[-1]).permute(0, 3, 2, 1)
         return x, xt.reshape(-1, xt.shape[-1])
 
@@ -101,39 +107,3 @@ class _Hop(nn.Module):
         state.taps, state.memories = list(layers[:depth]), list(layers[depth:])
         masks = self._network.masks_of(spectrum, state)
         return (masks, *state.taps, *state.memories)
-
-
-def _with_plain_convolutions(network: Network) -> Network:
-    """Return the network with the time branch's transposed convolutions as plain ones.
-
-    OpenVINO has fast kernels for the plain ones only.
-    """
-    network = copy.deepcopy(network)
-    for layer in network.tdecoder:
-        layer.conv_tr = _Interleaved(layer.conv_tr)
-    return network
-
-
-class _Interleaved(nn.Module):
-    """A transposed convolution as a plain one whose outputs are the steps in between, in turn."""
-
-    def __init__(self, transposed: nn.ConvTranspose1d) -> None:
-        super().__init__()
-        self._stride = transposed.stride[0]
-        taps = transposed.kernel_size[0] // self._stride
-        inputs, self._outputs, _ = transposed.weight.shape
-        assert transposed.kernel_size[0] == taps * self._stride
-        assert transposed.bias is not None
-        # output m * stride + r is the sum over taps j of input m - j times weight j * stride + r
-        weight = transposed.weight.view(inputs, self._outputs, taps, self._stride).flip(2)
-        steps = self._stride * self._outputs
-        self._plain = nn.Conv1d(inputs, steps, taps, padding=taps - 1).requires_grad_(False)
-        self._plain.weight.copy_(weight.permute(3, 1, 0, 2).reshape(steps, inputs, taps))
-        assert self._plain.bias is not None
-        self._plain.bias.copy_(transposed.bias.repeat(self._stride))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = self._plain(x)
-        batch, _, steps = y.shape
-        y = y.view(batch, self._stride, self._outputs, steps).permute(0, 2, 3, 1)
-        return y.reshape(batch, self._outputs, steps * self._stride)

@@ -6,24 +6,37 @@ import hashlib
 import logging
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from streamer.cache import JsonStore, cache_folder, is_intact, keep, machine, remove
+from streamer.cache import (
+    JsonStore,
+    is_intact,
+    keep,
+    machine,
+    note_use,
+    remove,
+    remove_unused,
+)
 from streamer.errors import ModelError, WeightsError
 from streamer.models.backends.openvino_library import failure, load_openvino, openvino_core
 from streamer.models.networks.crop import Crop
 from streamer.models.networks.facts import NetworkFacts
+from streamer.user_folders import cache_folder
 
 if TYPE_CHECKING:
     from streamer.models.networks.checkpoint import Network
 
-LAYOUT: Final = 3
+LAYOUT: Final = 6
 """Goes up when the graphs that are made of a network change."""
 GRAPH: Final = "graph.xml"
+MOST_BYTES: Final = 2 << 30
+"""How much is kept of all networks: a window length of a full-size HTDemucs takes 220 MB, and a bag
+has four of them."""
 HOP_GRAPH: Final = "hop"
 """The graph of a causal network: its layers for one hop."""
 
@@ -73,6 +86,7 @@ class Graphs:
         if self._folder is not None:
             there = self._folder / name
             if not afresh and is_intact(there, self._identity(name)):
+                note_use(there)
                 return there / GRAPH
             # a folder that cannot be written to, or a full disk
             with suppress(OSError):
@@ -99,10 +113,12 @@ class Graphs:
         name = f"{graph.parent.name}.{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         folder, identity = graph.parent.with_name(name), self._identity(f"{name} {text}")
         if is_intact(folder, identity):
+            note_use(folder)
             return load(folder)
         loaded: list[Any] = []
         with suppress(OSError):
             keep(folder, identity, lambda part: loaded.append(load(part)))
+            self._tidy()
         return loaded[0] if loaded else load(None)
 
     def _make(self, wanted: Wanted, folder: Path) -> Path:
@@ -119,7 +135,15 @@ class Graphs:
         for old in folder.parent.glob(f"{folder.name}.*"):  # made of the graph that was there
             if not old.name.endswith(".part"):
                 remove(old)
+        self._tidy()
         return folder / GRAPH
+
+    def _tidy(self) -> None:
+        """Something was added: what nobody uses any more makes room, of all networks."""
+        if self._folder is None:
+            return
+        with suppress(OSError):  # what was added is there all the same
+            remove_unused(self._folder.parent.glob("*/*"), MOST_BYTES, time.time())
 
     def _identity(self, name: str) -> str:
         return f"{self.digest} {name}"
@@ -144,15 +168,14 @@ def load_graph(graphs: Graphs, wanted: Wanted, numbers: str, threads: int) -> An
     Raises:
         ModelError: it cannot be made or loaded.
     """
-    # OPTIMIZE_SIZE leaves the weights in the graph's own file. But the graph of a hop came back
-    # from that with two taps for three (2026.4.1), so it is kept whole; it is small.
-    keeping = "OPTIMIZE_SPEED" if wanted == HOP_GRAPH else "OPTIMIZE_SIZE"
+    # OPTIMIZE_SIZE would leave the weights in the graph's own file. But what it keeps is not loaded
+    # again from there (2026.4.1): each start compiled the graph anew, for half a second and more.
     options = {
         "INFERENCE_PRECISION_HINT": numbers,
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
         "ENABLE_CPU_PINNING": False,  # the callbacks of a live run want those cores too
-        "CACHE_MODE": keeping,
+        "CACHE_MODE": "OPTIMIZE_SPEED",
     }
     try:
         return _compiled(graphs, graphs.get(wanted), options)

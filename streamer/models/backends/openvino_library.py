@@ -22,7 +22,7 @@ def openvino_missing() -> ModelError:
     """Return the error where OpenVINO is asked for and not installed."""
     return ModelError(
         "backend=openvino needs the package openvino, which is not here; "
-        "`pip install openvino`, or try --backend torch"
+        "`pip install 'stemstream[openvino]'`, or try --backend torch"
     )
 
 

@@ -16,13 +16,12 @@ import numpy as np
 
 from streamer.audio import Samples
 from streamer.cache import processors
-from streamer.errors import SettingsError
 from streamer.models.backends.openvino_graphs import Graphs, load_graph
 from streamer.models.backends.openvino_library import failure, not_finite
 from streamer.models.networks.crop import Crop
 from streamer.models.networks.facts import NetworkFacts
 from streamer.models.networks.spectrum import Spectra, Spectrum, compressed, level
-from streamer.models.separator import WHOLE, WindowKind
+from streamer.models.separator import WHOLE, WindowKind, window_of_song
 from streamer.settings import Precision
 
 _TYPES: Final[Mapping[Precision, str]] = {"float32": "f32", "bfloat16": "bf16"}
@@ -58,19 +57,14 @@ class OpenVinoSeparator:
         self.names = facts.names
         self.samplerate = facts.samplerate
         self.channels = facts.channels
-        segment = windows.segment
-        longest = int(facts.segment_seconds * facts.samplerate)
-        self.window_frames = longest if segment is None else int(facts.samplerate * segment)
-        if self.window_frames > longest:
-            most = f"{float(facts.segment_seconds):g}"
-            raise SettingsError(
-                f"segment={segment:g} must be at most {most} seconds for this model; try {most}"
-            )
-        if self.window_frames < 1:
-            raise SettingsError(f"segment={segment} is less than one frame; try 2")
+        own = facts.window_seconds
+        self.window_frames = window_of_song(
+            facts.samplerate, own if windows.seconds is None else windows.seconds, own
+        )
         self._masks = facts.masks
         self._spectrum = Spectrum(facts.fft_frames, self._threads)
         self._halo = facts.halo_columns if windows.exact else None
+        longest = window_of_song(facts.samplerate, own, own)
         seen = self.window_frames if windows.exact else longest
         self._whole = Crop.whole(seen, self._spectrum.hop_frames)
         self._requests: dict[Crop, queue.SimpleQueue[Any]] = {}
@@ -87,6 +81,8 @@ class OpenVinoSeparator:
         Raises:
             ModelError: the graph cannot be made or loaded, or what it gives is not finite.
         """
+        if len(windows) == 1:
+            return self._separate(windows[0], kept)[np.newaxis]
         return np.stack([self._separate(window, kept) for window in windows])
 
     def _separate(self, window: Samples, kept: slice) -> Samples:
@@ -98,27 +94,33 @@ class OpenVinoSeparator:
         mix = np.zeros((self.channels, self._whole.frames), np.float32)
         mix[:, : len(window)] = window.T
         columns = self._spectrum.forward(mix)
-        parts = columns.view(np.float32).reshape(*columns.shape, 2)
-        levels = self._levels(columns, mix)
+        seen, levels = self._seen(columns, mix)
         frames = crop.end_frame - crop.begin_frame
         with self._request(crop) as request:
-            out = request.infer([parts, mix, levels], share_inputs=True, share_outputs=True)
+            out = request.infer([seen, mix, levels], share_inputs=True, share_outputs=True)
             spectra, waves = out.values()
-            stems = self._spectrum.inverse(spectra.view(np.complex64)[..., 0], frames)
+            stems = self._waves(columns[:, crop.begin : crop.end], spectra, frames)
             stems += waves  # these lie in the request's memory, which the next window will use
         if not math.isfinite(float(stems.sum())):
             raise not_finite()
         part = stems.reshape(len(self.names), self.channels, frames)[..., crop.within(kept)]
         return np.ascontiguousarray(part.transpose(0, 2, 1))
 
-    def _levels(self, columns: Spectra, mix: Samples) -> Samples:
-        """Return what `HybridCore` must know of a window."""
-        mean, seen = 0.0, columns.view(np.float32)
+    def _seen(self, columns: Spectra, mix: Samples) -> tuple[Samples, Samples]:
+        """Return what the graph is to know of a window: see `openvino_export.write_graph`."""
+        if not self._masks:
+            parts = columns.view(np.float32).reshape(*columns.shape, 2)
+            return parts, np.array([0, *level(parts), *level(mix)], np.float32)
+        magnitude = np.abs(columns)
+        mean, _ = level(magnitude)
+        seen = compressed(magnitude, np.float32(mean))
+        return seen, np.array([mean, *level(seen), *level(mix)], np.float32)
+
+    def _waves(self, columns: Spectra, given: Samples, frames: int) -> Samples:
+        """Return the sound of the stems' spectra, or masks, that the graph gave."""
         if self._masks:
-            magnitude = np.abs(columns)
-            mean, _ = level(magnitude)
-            seen = compressed(magnitude, np.float32(mean))
-        return np.array([mean, *level(seen), *level(mix)], np.float32)
+            return self._spectrum.inverse(columns, frames, given)
+        return self._spectrum.inverse(given.view(np.complex64)[..., 0], frames)
 
     def _crop(self, kept: slice) -> Crop:
         """Return the whole window or its last half: a graph for each stretch would be too many."""

@@ -15,50 +15,34 @@ import numpy as np
 from streamer.audio import Samples
 from streamer.models.backends.openvino_graphs import HOP_GRAPH, Graphs, load_graph
 from streamer.models.backends.openvino_library import failure, not_finite
+from streamer.models.backends.stream_separator import StreamSeparator
 from streamer.models.networks.facts import NetworkFacts
 from streamer.models.networks.spectrum import low_delay_windows
-from streamer.models.separator import WHOLE, Stride, along, window_of_stream
+from streamer.models.separator import Stride
 
 THREADS = 1
 """The layers of a hop are too small to share."""
 
 
-class OpenVinoStreamSeparator:
-    """A `Streaming` separator. Several threads may call it; a stream that it began is one thread's.
+class OpenVinoStreamSeparator(StreamSeparator):
+    """A `StreamSeparator` on OpenVINO.
 
     The graph is loaded when the first stream begins; where it is not on disk it is made.
 
     Args:
         graphs: the network.
         facts: what must be known to feed it.
-        segment: the seconds of a window, of which all but what is new is past.
+        window_seconds: the length of a window: what is new, and the past before it.
     """
 
-    def __init__(self, graphs: Graphs, facts: NetworkFacts, *, segment: float | None) -> None:
-        assert facts.stride is not None
+    def __init__(
+        self, graphs: Graphs, facts: NetworkFacts, *, window_seconds: float | None
+    ) -> None:
+        super().__init__(facts, window_seconds)
         self._graphs = graphs
-        self.names = facts.names
-        self.samplerate = facts.samplerate
-        self.channels = facts.channels
-        self.stride: Stride = facts.stride
-        self.level_rms = facts.level_rms
-        self.window_frames = window_of_stream(self.stride, self.samplerate, segment)
         self._fft_frames = facts.fft_frames
         self._compiled: Any = None
         self._loading = threading.Lock()
-
-    def input_frames(self, window_frames: int) -> int:
-        """See `Separator.input_frames`: what it wants of the past is its own affair."""
-        return window_frames
-
-    def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
-        """See `Separator`: each window is a short song.
-
-        Raises:
-            ModelError: the graph cannot be made or loaded, or what it gives is not finite.
-        """
-        stems = np.stack([along(self.begin(), self.stride, window) for window in windows])
-        return stems[:, :, kept]
 
     def begin(self) -> OpenVinoStream:
         """See `Streaming.begin`.

@@ -12,7 +12,7 @@ from streamer.audio import Samples
 from streamer.models.separator import WHOLE
 from streamer.models.weights.registry import FOUR_STEMS
 
-WINDOW_FRAMES = 343_980  # that of HTDemucs: 7.8 s at 44.1 kHz
+WINDOW_FRAMES = 343_980  # HTDemucs's: 7.8 s at 44.1 kHz
 
 
 class PassthroughSeparator:

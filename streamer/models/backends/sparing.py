@@ -118,4 +118,4 @@ class SparingSeparator:
             elif self._on_device is not None:
                 self._on_cpu = self._on_device.on_cpu()
                 self._on_device = None
-                self._notes.append(f"{told}the model went on on the CPU; try a shorter --segment")
+                self._notes.append(f"{told}the model went on on the CPU; try a shorter --window")

@@ -14,11 +14,11 @@ from demucs.htdemucs import HTDemucs
 from torch import nn
 
 from streamer.audio import Samples
-from streamer.errors import ModelError, ModelMemoryError, SettingsError
+from streamer.errors import ModelError, ModelMemoryError
 from streamer.models.backends.cuda import CudaRunner
 from streamer.models.networks.checkpoint import Network
 from streamer.models.networks.hybrid import halo_columns, separate_part
-from streamer.models.separator import WHOLE, Load
+from streamer.models.separator import WHOLE, Load, window_of_song
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -33,8 +33,8 @@ class TorchSeparator:
         network: the network, in evaluation mode; it is moved to ``device``.
         device: where it runs.
         autocast: the type that its matrix products are computed in; None: as the weights are.
-        segment: the seconds of its windows; None: the network's own. More than a transformer was
-            trained on is refused.
+        window_seconds: the length of its windows; None: the network's own. More than a
+            transformer was trained on is refused.
     """
 
     def __init__(
@@ -43,33 +43,30 @@ class TorchSeparator:
         device: torch.device,
         *,
         autocast: torch.dtype | None = None,
-        segment: float | None = None,
+        window_seconds: float | None = None,
     ) -> None:
         self._network = move(network, device)
         self._device = device
         self._autocast = autocast
-        self._segment = segment
+        self._window_seconds = window_seconds
         on_cuda = device.type == "cuda"
         self._cuda = CudaRunner(network, self._stems, device) if on_cuda else None
         self.names: tuple[str, ...] = tuple(network.sources)
         self.samplerate = int(network.samplerate)
         self.channels = int(network.audio_channels)
-        # Written as apply_model writes it: the segment may be a Fraction, and int() cuts.
-        longest = int(network.segment * network.samplerate)
-        self.window_frames = longest if segment is None else int(network.samplerate * segment)
-        transformer = isinstance(network, HTDemucs)
-        if transformer and self.window_frames > longest:
-            most = f"{float(network.segment):g}"
-            raise SettingsError(
-                f"segment={segment:g} must be at most {most} seconds for this model; try {most}"
-            )
-        if self.window_frames < 1:
-            raise SettingsError(f"segment={segment} is less than one frame; try 2")
+        transformer, own = isinstance(network, HTDemucs), network.segment
+        self.window_frames = window_of_song(
+            self.samplerate,
+            own if window_seconds is None else window_seconds,
+            own if transformer else None,
+        )
         # of silence they make silence, except where they were told not to even out the level
         self._levels = getattr(network, "normalize", True)
         # elsewhere complex numbers take ways round that only the network's own code knows
         self._halo = halo_columns(network) if device.type in ("cpu", "cuda") else None
-        self._fixed_frames = self.window_frames if transformer and segment is not None else None
+        self._fixed_frames = (
+            self.window_frames if transformer and window_seconds is not None else None
+        )
 
     def input_frames(self, window_frames: int) -> int:
         """Return how many frames to give it for a window, as `demucs.apply.apply_model` does.
@@ -122,7 +119,7 @@ class TorchSeparator:
         tensors = [*self._network.parameters(), *self._network.buffers()]
         copies: dict[int, object] = {id(one): _on_cpu(one) for one in tensors}
         network = copy.deepcopy(self._network, copies)
-        return TorchSeparator(network, torch.device("cpu"), segment=self._segment)
+        return TorchSeparator(network, torch.device("cpu"), window_seconds=self._window_seconds)
 
     def _eager(self, mix: torch.Tensor, kept: slice) -> torch.Tensor:
         stems = self._stems(mix.to(self._device), kept).to("cpu", torch.float32)
@@ -195,7 +192,7 @@ def _failure(error: Exception, device: torch.device) -> ModelError:
     lowered = text.lower()
     if isinstance(error, MemoryError) or any(mark in lowered for mark in _OUT_OF_MEMORY):
         way_out = (
-            "a shorter --segment" if device.type == "cpu" else "a shorter --segment or --device cpu"
+            "a shorter --window" if device.type == "cpu" else "a shorter --window or --device cpu"
         )
         return ModelMemoryError(f"memory ran out on {device} while the model ran; try {way_out}")
     reason = (text.splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
-from streamer.models.weights.bags import MOST_SEGMENT_SECONDS
+from streamer.models.weights.bags import MOST_WINDOW_SECONDS
 from streamer.naming import distinct_names
 
 MOST_WINDOW_FRAMES: Final = 6_000_000
@@ -83,7 +83,7 @@ _WIENER: Final = _whole(-1, 10)
 RULES: Final[Mapping[str, Rule]] = {
     "sources": Rule(_are_names, "a list of stems' names, each plain text and there once"),
     "samplerate": _whole(1000, 384_000),
-    "segment": _number(0.01, MOST_SEGMENT_SECONDS),
+    "segment": _number(0.01, MOST_WINDOW_SECONDS),
     "use_train_segment": _SWITCH,
     # sizes
     "audio_channels": _whole(1, 64),

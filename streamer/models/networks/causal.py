@@ -180,15 +180,14 @@ class CausalBandSplit(nn.Module):
             )
         times, batch = x.shape[:2]
         hidden = F.glu(self.hidden(self.norm(x).flatten(0, 1)))
-        masks, first = [], 0
+        points, first = [], 0
         for group, head in zip(GROUPS, self.masks, strict=True):
-            points = head(hidden[:, first : first + group.bands])
-            points = points.reshape(times * batch, group.bands * group.points, -1)
-            masks.append(points.repeat_interleave(group.width // group.points, dim=1))
+            made = head(hidden[:, first : first + group.bands])
+            points.append(made.reshape(times * batch, group.bands * group.points, -1))
             first += group.bands
         shape = (times, batch, -1, len(self.sources), self.audio_channels, 2)
-        parts = torch.cat(masks, dim=1).float().reshape(shape).permute(1, 3, 4, 0, 2, 5)
-        return _adding_up(parts.contiguous())
+        parts = torch.cat(points, dim=1).float().reshape(shape).permute(1, 3, 4, 0, 2, 5)
+        return _of_bins(_adding_up(parts.contiguous()))
 
     def _encoded(self, spectrum: torch.Tensor) -> torch.Tensor:
         """Return the bands of a spectrum, ``(times, batch, bands, width)``."""
@@ -211,3 +210,13 @@ def _adding_up(masks: torch.Tensor) -> torch.Tensor:
     one = torch.tensor([1.0, 0.0], device=masks.device)
     lacking = one - masks.sum(dim=1, keepdim=True)
     return masks + lacking * (power / power.sum(dim=1, keepdim=True))
+
+
+def _of_bins(points: torch.Tensor) -> torch.Tensor:
+    """Return the masks of all bins, ``(..., bins, 2)``, from those of the groups' points."""
+    counts = [group.bands * group.points for group in GROUPS]
+    bins = [
+        part.unsqueeze(-2).expand(*part.shape[:-1], group.width // group.points, 2).flatten(-3, -2)
+        for group, part in zip(GROUPS, torch.split(points, counts, dim=-2), strict=True)
+    ]
+    return torch.cat(bins, dim=-2)

@@ -73,7 +73,7 @@ class OverTime(nn.Module):
 
 
 class OverBands(nn.Module):
-    """What a band takes from the others, each of which has its place (gMLP, Liu and others)."""
+    """What a band takes from the others; each has its place (gMLP, Liu and others)."""
 
     def __init__(self, width: int, bands: int, heads: int = BAND_HEADS) -> None:
         super().__init__()

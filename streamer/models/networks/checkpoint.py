@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping
 from fractions import Fraction
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -24,6 +25,7 @@ from demucs.hdemucs import HDemucs
 from demucs.hf import _decode_json, load_safetensors_model
 from demucs.htdemucs import HTDemucs
 from demucs.states import load_model
+from torch.overrides import TorchFunctionMode
 
 from streamer.errors import ModelError, WeightsError
 from streamer.models.networks.arguments import checked_arguments
@@ -120,7 +122,9 @@ def _build(path: Path, build: Any) -> Network:
 
 def diffq_missing(what: str) -> ModelError:
     """Return the error for weights in diffq's form if diffq is not installed."""
-    return ModelError(f"{what} is quantized with diffq, which is not here; `pip install diffq`")
+    return ModelError(
+        f"{what} is quantized with diffq, which is not here; `pip install 'stemstream[diffq]'`"
+    )
 
 
 def _check_metadata(path: Path) -> None:
@@ -167,9 +171,27 @@ def _sketch(metadata: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
     if not isinstance(args, list) or not isinstance(kwargs, dict):
         raise ValueError("its arguments are no list and no table")
     arguments = checked_arguments(klass, args, kwargs)
-    with torch.device("meta"):
+    # these change the first numbers alone
+    arguments |= {
+        name: 0 for name in ("emb_smooth", "rescale") if name in signature(klass).parameters
+    }
+    with torch.device("meta"), _Unfilled():
         network = klass(**arguments)
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+class _Unfilled(TorchFunctionMode):
+    """Draws no first numbers for the tensors of a new network.
+
+    A sketch has no place for them. Torch would find that out with its compiler, which takes longer
+    to import than all the rest of it.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in ("normal_", "uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def _compare(there: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> None:

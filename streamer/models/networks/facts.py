@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class NetworkFacts:
     """The facts that are needed to feed a network.
 
-    ``segment_seconds`` is how much it sees at once, as its maker wrote it. ``transformer``: whether
+    ``window_seconds`` is how much it sees at once, as its maker wrote it. ``transformer``: whether
     it is an HTDemucs; ``hybrid``, ``masks`` and ``halo_columns``: see `hybrid`; ``stride`` and
     ``level_rms`` are of a network that remembers the stream (`Streaming`), ``filters``: whether
     that is a `CausalFilters`.
@@ -25,7 +25,7 @@ class NetworkFacts:
     names: tuple[str, ...]
     samplerate: int
     channels: int
-    segment_seconds: Fraction | float
+    window_seconds: Fraction | float
     fft_frames: int
     transformer: bool
     hybrid: bool
@@ -47,7 +47,7 @@ class NetworkFacts:
             names=tuple(network.sources),
             samplerate=int(network.samplerate),
             channels=int(network.audio_channels),
-            segment_seconds=network.segment,
+            window_seconds=network.segment,
             fft_frames=int(getattr(network, "nfft", 0)),
             transformer=isinstance(network, HTDemucs),
             hybrid=is_hybrid(network),
@@ -65,14 +65,14 @@ class NetworkFacts:
         Raises:
             KeyError, TypeError, ValueError: `as_json` did not write it.
         """
-        seconds = value["segment_seconds"]
+        seconds = value["window_seconds"]
         read = Fraction(seconds) if isinstance(seconds, str) else seconds
         stride = value["stride"] and Stride(**value["stride"])
         names = tuple(value["names"])
-        return cls(**{**value, "names": names, "segment_seconds": read, "stride": stride})
+        return cls(**{**value, "names": names, "window_seconds": read, "stride": stride})
 
     def as_json(self) -> dict[str, Any]:
         """Return it as values that JSON takes."""
-        seconds = self.segment_seconds
+        seconds = self.window_seconds
         written = str(seconds) if isinstance(seconds, Fraction) else seconds
-        return {**asdict(self), "segment_seconds": written}
+        return {**asdict(self), "window_seconds": written}

@@ -18,7 +18,7 @@ PERIOD: Final = 256
 AHEAD: Final = 128
 """The frames that a filter looks ahead: whole hops."""
 EARLY: Final = 64
-"""A filter is heard from so many frames before the end of what it was made of: whole hops."""
+"""How many frames before the end of its music a filter begins to be heard: whole hops."""
 PARTS: Final = 2 + (AHEAD - EARLY) // FILTER_HOP
 """The hops over which it is computed; the stems of the last are the first that need it."""
 TURNS: Final = HOP // PERIOD

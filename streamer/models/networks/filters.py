@@ -125,7 +125,7 @@ class CausalFilters(CausalBandSplit):
         return stems
 
     def _next_filters(self, heard: torch.Tensor, state: FilterState) -> torch.Tensor:
-        """Return the filters that fall due in ``heard``, of which `_KEPT` frames are old."""
+        """Return the filters that fall due in ``heard``. Its first `_KEPT` frames are old."""
         first = PERIOD - state.position % PERIOD
         turn = (state.position + first) // PERIOD
         rest = heard[..., _KEPT + first - FFT :]
@@ -153,7 +153,7 @@ class CausalFilters(CausalBandSplit):
         times = -(-frames // HOP)
         heard = F.pad(mix, (FFT - HOP, times * HOP - frames)).unfold(-1, FFT, HOP)
         filters = self._filters(heard, self._empty(len(mix), mix.device))
-        # the middle is that of the time for which a filter is otherwise used
+        # the middle of the time for which a filter is otherwise used
         begins = HOP - EARLY - (HOP - PERIOD) // 2
         reach = HOP + FADE + FILTER_TAPS - 1
         before = BEHIND - 1 - begins

@@ -98,10 +98,26 @@ class HybridCore(nn.Module):
             returns: ``(batch, stems, 2 * channels, bins, cropped columns)`` and
             ``(batch, stems, channels, cropped frames)``.
         """
+        if not masks(self.network):
+            return self.layers(spectrum, mix, levels)
+        magnitude = levels[:, :1, None, None]
+        x, xt = self.layers(compressed(_abs(spectrum), magnitude), mix, levels)
+        part = slice(self._crop.begin, self._crop.end)
+        x = (x.unsqueeze(3) * _pairs(spectrum[..., part])[:, None]).flatten(2, 3)
+        return x, xt
+
+    def layers(
+        self, values: torch.Tensor, mix: torch.Tensor, levels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the stems' spectra, or their masks, and waves; see `forward`.
+
+        ``values`` are what the network sees of the spectrum: all of it, ``(batch, 2 * channels,
+        bins, columns)``, or compressed magnitudes, ``(batch, channels, bins, columns)``. The masks
+        are ``(batch, stems, channels, bins, cropped columns)``.
+        """
         network = self.network
-        magnitude, mean, deviation = levels[:, :3, None, None, None].unbind(1)
+        mean, deviation = levels[:, 1:3, None, None, None].unbind(1)
         mean_t, deviation_t = levels[:, 3:, None, None].unbind(1)
-        values = compressed(_abs(spectrum), magnitude) if masks(network) else spectrum
         x = (values - mean) / (_LEAST_DEVIATION + deviation)
         xt = (mix - mean_t) / (_LEAST_DEVIATION + deviation_t)
         saved, saved_t, lengths_t = [], [], []
@@ -121,11 +137,8 @@ class HybridCore(nn.Module):
         stems = len(network.sources)
         batch, _, bins, columns = x.shape
         x = x.view(batch, stems, -1, bins, columns) * deviation[:, None] + mean[:, None]
-        if masks(network):
-            part = slice(self._crop.begin, self._crop.end)
-            x = (x.softmax(1).unsqueeze(3) * _pairs(spectrum[..., part])[:, None]).flatten(2, 3)
         xt = xt.view(batch, stems, -1, xt.shape[-1]) * deviation_t[:, None] + mean_t[:, None]
-        return x, xt
+        return x.softmax(1) if masks(network) else x, xt
 
     def _transform(self, x: torch.Tensor, xt: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         network = self.network

@@ -16,7 +16,7 @@ class MaskedHTDemucs(HTDemucs):
     """HTDemucs that sees compressed magnitudes and gives masks, which add up to 1.
 
     The time branch adds its waves, as in HTDemucs. The output follows the level of
-    the input. The arguments are those of HTDemucs; ``cac`` must be false, and ``wiener_iters`` and
+    the input. It takes the arguments of HTDemucs; ``cac`` must be false, and ``wiener_iters`` and
     ``end_iters`` -1: neither complex values as channels nor a Wiener filter.
     """
 

@@ -1,4 +1,4 @@
-"""The Fourier transforms at both ends of HTDemucs, without torch: numpy's, and Numba's overlap-add.
+"""The Fourier transforms at both ends of HTDemucs, without torch: those of numpy.
 
 They equal `demucs.htdemucs.HTDemucs._spec` and ``_ispec``: a Hann window, a hop of a quarter of it,
 `torch.stft`'s ``normalized``, and as many columns as hops, so that column t is about frames
@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ringbuffer.compiled import compiled
 from streamer.audio import Samples
 
 Spectra = NDArray[np.complex64]
@@ -26,6 +25,7 @@ _FLOOR = 1e-3
 """A share of the mean magnitude: smaller values, such as rounding errors, make no difference."""
 _LEAST = 1e-8
 _CHUNK_COLUMNS = 64  # at a time: so they are in the processor's cache when they are added
+_CHUNK_VALUES = 8192
 
 
 class Spectrum:
@@ -53,26 +53,42 @@ class Spectrum:
         ends = (self._pad_frames, self._pad_frames + columns * self.hop_frames - frames)
         padded = np.pad(mix, ((0, 0), ends), mode="reflect")
         view = np.lib.stride_tricks.sliding_window_view(padded, self._fft_frames, axis=-1)
-        spectra = np.fft.rfft(view[:, :: self.hop_frames] * self._analysis)
-        return np.ascontiguousarray(spectra[..., :-1], np.complex64)
+        cuts = view[:, :: self.hop_frames]
+        spectra = np.empty((*cuts.shape[:2], self._fft_frames // 2), np.complex64)
+        for begin in range(0, columns, _CHUNK_COLUMNS):
+            part = slice(begin, begin + _CHUNK_COLUMNS)
+            spectra[:, part] = np.fft.rfft(cuts[:, part] * self._analysis)[..., :-1]
+        return spectra
 
-    def inverse(self, spectra: Spectra, frames: int) -> Samples:
+    def inverse(self, spectra: Spectra, frames: int, masks: Samples | None = None) -> Samples:
         """Turn ``(channels, columns, fft_frames / 2)`` into ``(channels, frames)``.
 
-        Before the first column and after the last there is silence.
+        With masks, ``(stems * channels, columns, fft_frames / 2)``, it turns the product with each
+        into ``(stems * channels, frames)``. Before the first column and after the last there is
+        silence.
         """
-        channels, columns, _ = spectra.shape
-        added = np.zeros((channels, (columns + _OVERLAP - 1) * self.hop_frames), np.float32)
-        done: Iterable[None] = self._pool.map(self._add, spectra, added)
+        rows = len(spectra) if masks is None else len(masks)
+        columns = spectra.shape[1]
+        added = np.zeros((rows, (columns + _OVERLAP - 1) * self.hop_frames), np.float32)
+        masked = [None] * rows if masks is None else masks
+        sources = (spectra[row % len(spectra)] for row in range(rows))
+        done: Iterable[None] = self._pool.map(self._add, sources, masked, added)
         for _ in done:
             pass
         return added[:, self._pad_frames : self._pad_frames + frames]
 
-    def _add(self, spectra: Spectra, added: Samples) -> None:
+    def _add(self, spectra: Spectra, masks: Samples | None, added: Samples) -> None:
+        hops = added.reshape(-1, self.hop_frames)
         for begin in range(0, len(spectra), _CHUNK_COLUMNS):
-            sound = np.fft.irfft(spectra[begin : begin + _CHUNK_COLUMNS], self._fft_frames)
+            part = spectra[begin : begin + _CHUNK_COLUMNS]
+            if masks is not None:
+                part = part * masks[begin : begin + len(part)]
+            sound = np.fft.irfft(part, self._fft_frames)
             chunk: Samples = sound.astype(np.float32, copy=False)  # of numpy before 2 it is double
-            _overlap_add(chunk, self._synthesis, self.hop_frames, added[begin * self.hop_frames :])
+            chunk *= self._synthesis
+            quarters = chunk.reshape(len(chunk), _OVERLAP, self.hop_frames)
+            for late in reversed(range(_OVERLAP)):  # in the order of the columns
+                hops[begin + late : begin + late + len(chunk)] += quarters[:, late]
 
 
 def low_delay_windows(fft_frames: int, hop_frames: int) -> tuple[Samples, Samples]:
@@ -91,31 +107,17 @@ def low_delay_windows(fft_frames: int, hop_frames: int) -> tuple[Samples, Sample
     return analysis.astype(np.float32), synthesis.astype(np.float32)
 
 
-@compiled()
-def _overlap_add(columns: Samples, window: Samples, hop_frames: int, added: Samples) -> None:
-    for index in range(columns.shape[0]):
-        begin = index * hop_frames
-        for frame in range(columns.shape[1]):
-            added[begin + frame] += columns[index, frame] * window[frame]
-
-
 def compressed(magnitude: Any, mean: Any) -> Any:
     """Return the square root of magnitudes relative to their mean; arrays of numpy or torch."""
     return (magnitude / (mean + _LEAST) + _FLOOR) ** 0.5
 
 
 def level(values: Samples) -> tuple[float, float]:
-    """Return the mean of an array and its deviation (that of a sample: over n - 1)."""
-    total, squares = _sums(values.reshape(-1))
-    mean = total / values.size
-    return mean, math.sqrt(max(squares - total * mean, 0.0) / (values.size - 1))
-
-
-@compiled()
-def _sums(values: Samples) -> tuple[float, float]:
-    total, squares = 0.0, 0.0
-    for value in values:
-        wide = np.float64(value)
-        total += wide
-        squares += wide * wide
-    return total, squares
+    """Return the mean of an array and its deviation (as of a sample: over n - 1)."""
+    flat, total, squares = values.reshape(-1), 0.0, 0.0
+    for begin in range(0, flat.size, _CHUNK_VALUES):
+        wide = flat[begin : begin + _CHUNK_VALUES].astype(np.float64)
+        total += float(wide.sum())
+        squares += float(np.dot(wide, wide))
+    mean = total / flat.size
+    return mean, math.sqrt(max(squares - total * mean, 0.0) / (flat.size - 1))

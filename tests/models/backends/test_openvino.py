@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from streamer.errors import ModelError, SettingsError, WeightsError
@@ -81,14 +83,14 @@ def test_a_network_of_masks_gives_what_torch_gives(make, export, noise, tmp_path
     path = export(network, "bbbb0000")
     ours = separator(Graphs(path, Counted(path), tmp_path), LIVE)
     network.use_train_segment = False
-    reference = TorchSeparator(network, torch.device("cpu"), segment=1.0)
+    reference = TorchSeparator(network, torch.device("cpu"), window_seconds=1.0)
     windows = noise(1, 8000)
     for wanted in (slice(0, 8000), slice(6000, 6400)):
         assert deviation_db(reference(windows, wanted), ours(windows, wanted)) > 110
 
 
 def test_a_shorter_window_is_padded_as_the_network_pads_it(make, noise, graphs):
-    reference = TorchSeparator(make("htdemucs", **APART), torch.device("cpu"), segment=0.5)
+    reference = TorchSeparator(make("htdemucs", **APART), torch.device("cpu"), window_seconds=0.5)
     ours = separator(graphs, WindowKind(0.5))
     windows = noise(1, 4000)
     assert ours.input_frames(1) == 4000
@@ -97,7 +99,7 @@ def test_a_shorter_window_is_padded_as_the_network_pads_it(make, noise, graphs):
 
 def test_a_live_window_is_seen_as_it_is_and_only_its_newest_half_computed(make, noise, graphs):
     network = make("htdemucs", **APART, use_train_segment=False)
-    reference = TorchSeparator(network, torch.device("cpu"), segment=1.0)
+    reference = TorchSeparator(network, torch.device("cpu"), window_seconds=1.0)
     ours = separator(graphs, LIVE)
     windows = noise(1, 8000)
     for wanted in (slice(6000, 6400), slice(4000, 8000), slice(3999, 4100)):
@@ -159,6 +161,16 @@ def test_without_a_folder_to_keep_them_graphs_go_with_the_process(make, export, 
     assert tmp_path not in place.parents
 
 
+def test_a_graph_is_kept_even_if_tidying_fails(make, export, tmp_path, monkeypatch):
+    def failing(*_):
+        raise OSError
+
+    path = export(make("htdemucs", **APART), "aaaa0000")
+    monkeypatch.setattr("streamer.models.backends.openvino_graphs.remove_unused", failing)
+    place = Graphs(path, Counted(path), tmp_path / "kept").get(Crop.whole(FRAMES, 256))
+    assert tmp_path / "kept" in place.parents
+
+
 def test_the_facts_of_a_network_survive_the_disk(make, export, folder):
     for kind, changes in (("htdemucs", APART), ("hdemucs", {"segment": 1.7}), ("demucs", {})):
         network = make(kind, **changes)
@@ -167,7 +179,7 @@ def test_the_facts_of_a_network_survive_the_disk(make, export, folder):
             graphs = Graphs(path, Counted(path), folder)
             found = graphs.facts()
             assert found == NetworkFacts.of(network)
-            assert type(found.segment_seconds) is type(network.segment)
+            assert type(found.window_seconds) is type(network.segment)
         assert graphs._read.times == 0
 
 
@@ -180,7 +192,7 @@ def test_numbers_that_are_none_are_told(make, export, noise, tmp_path):
 
 
 def test_wrong_windows_are_told(graphs):
-    with pytest.raises(SettingsError, match=r"segment=2 must be at most 1\.95 seconds"):
+    with pytest.raises(SettingsError, match=r"window=2 must be at most 1\.95 seconds"):
         separator(graphs, WindowKind(2))
     with pytest.raises(SettingsError, match="less than one frame"):
         separator(graphs, WindowKind(1e-5))
@@ -208,3 +220,30 @@ def test_signals_are_handled_when_separators_have_gone(noise, graphs):
     signal.raise_signal(signal.SIGUSR1)  # ended the process
     signal.signal(signal.SIGUSR1, before)
     assert noted
+
+
+def test_a_plain_file_is_separated_without_torch_numba_and_ffmpeg(make, export, noise, tmp_path):
+    path = export(make("htdemucs", **APART), "cccc0000")
+    song = tmp_path / "song.wav"
+    soundfile.write(song, noise(1, 8000)[0], 8000)
+    code = (
+        "import sys, streamer;"
+        f"streamer.separate({str(song)!r}, model={str(path)!r}, backend='openvino', device='cpu',"
+        f" out={str(tmp_path / 'out')!r}, overwrite=True);"
+        "print(*{'torch', 'numba', 'av', 'mutagen'} & set(sys.modules))"
+    )
+    for expected in (None, ""):  # the first run makes the graph, for which it needs torch
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        assert expected is None or run.stdout.strip() == expected
+
+
+def test_a_compiled_graph_is_loaded_at_the_next_start_not_compiled_again(
+    make, export, noise, tmp_path
+):
+    path = export(make("htdemucs", **APART), "dddd0000")
+    for kept in (False, True):
+        ours = separator(Graphs(path, Counted(path), tmp_path))
+        ours(noise(1, FRAMES))
+        (compiled,) = ours._compiled.values()
+        assert compiled.get_property("LOADED_FROM_CACHE") is kept

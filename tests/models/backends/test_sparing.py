@@ -48,7 +48,7 @@ def test_where_one_window_is_too_much_the_cpu_goes_on():
     assert device.calls == [2, 1]
     (note,) = sparing.take_notes()
     assert note == (
-        "memory ran out on cuda:7: the model went on on the CPU; try a shorter --segment"
+        "memory ran out on cuda:7: the model went on on the CPU; try a shorter --window"
     )
     assert sparing.best_load() == Load()
 
@@ -110,7 +110,7 @@ def test_a_network_that_runs_out_of_memory_gives_the_same(make, noise):
 @pytest.mark.parametrize("kind", ["htdemucs", "hdemucs", "demucs"])
 def test_the_copy_on_the_cpu_is_the_same_network(make, noise, kind):
     network = make(kind)
-    separator = TorchSeparator(network, CPU, segment=1.0)
+    separator = TorchSeparator(network, CPU, window_seconds=1.0)
     copied = separator.on_cpu()
     given = noise(1, separator.input_frames(8000))
     expected = separator(given)

@@ -21,17 +21,17 @@ def pad(mix, kept, wanted):
 
 
 @pytest.mark.parametrize("kind", ["htdemucs", "hdemucs", "demucs"])
-@pytest.mark.parametrize("segment", [None, 1.0])
+@pytest.mark.parametrize("seconds", [None, 1.0])
 @pytest.mark.parametrize("frames", [1, 5000, 8000])
-def test_it_is_apply_model_without_the_split(make, noise, kind, segment, frames):
+def test_it_is_apply_model_without_the_split(make, noise, kind, seconds, frames):
     network = make(kind)
-    separator = TorchSeparator(network, CPU, segment=segment)
+    separator = TorchSeparator(network, CPU, window_seconds=seconds)
     mix = noise(1, frames)
     wanted = separator.input_frames(frames)
     padded, left = pad(mix, frames, wanted)
     got = separator(padded)[:, :, left : left + frames]
     tensor = torch.from_numpy(mix.swapaxes(1, 2).copy())
-    expected = apply_model(network, tensor, shifts=0, split=False, segment=segment)
+    expected = apply_model(network, tensor, shifts=0, split=False, segment=seconds)
     np.testing.assert_allclose(got, expected.transpose(2, 3).numpy(), atol=1e-6)
 
 
@@ -39,9 +39,9 @@ def test_what_it_wants_to_see(make):
     transformer = TorchSeparator(make("htdemucs"), CPU)
     assert transformer.window_frames == 15600
     assert transformer.input_frames(100) == 15600
-    with pytest.raises(SettingsError, match=r"segment=2 must be at most 1\.95 seconds"):
-        TorchSeparator(make("htdemucs"), CPU, segment=2)
-    chosen = TorchSeparator(make("htdemucs"), CPU, segment=0.5)
+    with pytest.raises(SettingsError, match=r"window=2 must be at most 1\.95 seconds"):
+        TorchSeparator(make("htdemucs"), CPU, window_seconds=2)
+    chosen = TorchSeparator(make("htdemucs"), CPU, window_seconds=0.5)
     assert chosen.window_frames == 4000
     assert chosen.input_frames(100) == 4000
     network = make("demucs")
@@ -109,7 +109,7 @@ class Failing(torch.nn.Module):
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried\nto"), "memory ran out .* --segment"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried\nto"), "memory ran out .* --window"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you"), "memory ran out"),
         (MemoryError(), "memory ran out"),
         (RuntimeError("sizes do not match\nat all"), r"failed on cpu \(sizes do not match\)"),

@@ -124,10 +124,10 @@ def test_windows_are_short_songs(network):
 def test_the_window_says_how_much_is_new(network):
     stride = network.stream_stride
     seconds = (stride.window_frames(3) + 10) / 44100
-    separator = TorchStreamSeparator(network, CPU, segment=seconds)
+    separator = TorchStreamSeparator(network, CPU, window_seconds=seconds)
     assert stride.new_frames(separator.window_frames) == 3 * HOP
-    with pytest.raises(SettingsError, match=r"segment=0\.2 must be at least 0\.26 seconds"):
-        TorchStreamSeparator(network, CPU, segment=0.2)
+    with pytest.raises(SettingsError, match=r"window=0\.2 must be at least 0\.26 seconds"):
+        TorchStreamSeparator(network, CPU, window_seconds=0.2)
 
 
 def test_what_is_no_number_is_said(network):
@@ -142,7 +142,7 @@ def test_a_stream_runs_on_one_thread_unless_told_otherwise():
         torch.set_num_threads(3)
         load("rt_mini", device="cpu", backend="torch")
         assert torch.get_num_threads() == 1
-        load("htdemucs_mini", device="cpu", backend="torch", segment=1)
+        load("htdemucs_mini", device="cpu", backend="torch", window=1)
         assert torch.get_num_threads() == 3, "windows have theirs again"
         load("rt_mini", device="cpu", backend="torch", threads=2)
         assert torch.get_num_threads() == 2

@@ -88,9 +88,9 @@ def test_a_class_inside_a_structure_is_refused(make, export):
 def test_diffq_weights_need_diffq(make, export):
     structure = {"_dict": [["klass", {"_class": "diffq.diffq.DiffQuantizer"}]]}
     path = export(make("htdemucs"), "aaaa0000", structure=json.dumps(structure))
-    with pytest.raises(ModelError, match="pip install diffq"):
+    with pytest.raises(ModelError, match=r"pip install 'stemstream\[diffq\]'"):
         load(str(path))
-    with pytest.raises(ModelError, match=r"mdx_q needs .* `pip install diffq`"):
+    with pytest.raises(ModelError, match=r"mdx_q needs .* `pip install 'stemstream\[diffq\]'`"):
         load("mdx_q")
 
 
@@ -145,3 +145,14 @@ def test_a_checksum_in_the_name_is_checked(make, export, checksummed, suffix):
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(WeightsError, match="there is no file"):
         load(str(tmp_path / "gone.safetensors"))
+
+
+def test_reading_a_network_does_not_load_the_compiler_of_torch(make, export):
+    path = export(make("htdemucs"), "aaaa0000")
+    code = (
+        "import sys; from pathlib import Path;"
+        "from streamer.models.networks.checkpoint import read_network;"
+        f"read_network(Path({str(path)!r})); print('torch._dynamo' in sys.modules)"
+    )
+    words = [sys.executable, "-c", code]
+    assert subprocess.run(words, capture_output=True, text=True).stdout == "False\n"

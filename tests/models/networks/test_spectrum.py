@@ -38,3 +38,13 @@ def test_levels_are_those_of_torch():
     wide = torch.from_numpy(values).double()
     assert level(values) == pytest.approx((float(wide.mean()), float(wide.std())), rel=1e-9)
     assert level(np.zeros((2, 10), np.float32)) == (0.0, 0.0)
+
+
+def test_masks_are_taken_on_the_way_back():
+    draw = np.random.default_rng(0)
+    spectrum = Spectrum(1024, threads=2)
+    columns = spectrum.forward(draw.standard_normal((2, 20_000)).astype(np.float32))
+    masks = draw.random((3, 2, *columns.shape[1:]), np.float32)
+    expected = [spectrum.inverse(columns * mask, 20_000) for mask in masks]
+    got = spectrum.inverse(columns, 20_000, masks.reshape(6, *columns.shape[1:]))
+    np.testing.assert_allclose(got, np.concatenate(expected), atol=1e-6)

@@ -43,7 +43,7 @@ def test_registry_follows_demucs():
     for name in names():
         assert repo_name(name) == hf_repo_name(name)
     assert info("htdemucs_ft").weights[3] == (0, 0, 0, 1)
-    assert info("mdx_extra").segment == 44
+    assert info("mdx_extra").window_seconds == 44
     assert info("htdemucs_6s").stems[4:] == ("guitar", "piano")
     assert all(info(name).licence for name in names())
 
@@ -132,7 +132,7 @@ def test_a_hub_name_reads_its_own_bag(make, export, tmp_path):
         _ = place.bag
     put_in_hub_cache(cache, "mine", bag, "mine.yaml")
     assert place.bag.members == ("aaaa0000",)
-    assert place.bag.segment == 1
+    assert place.bag.window_seconds == 1
 
 
 def test_a_pickle_of_an_older_demucs_is_offered(make, export, checksummed, monkeypatch, tmp_path):
