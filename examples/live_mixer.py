@@ -1,6 +1,6 @@
 """A live mixer in ten lines: ``python examples/live_mixer.py INPUT OUTPUT``.
 
-Type ``vocals -12``, and the vocals are 12 dB lower. Ctrl-D ends it. Names are those of
+Type ``vocals -12``, and the vocals are 12 dB lower. Ctrl-D ends it. The names are those of
 ``stemstream devices``.
 """
 

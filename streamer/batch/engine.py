@@ -7,29 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
-from streamer.engine import separate_track
+from streamer.batch.at_hand import at_hand
+from streamer.batch.scratch import remove_stale
+from streamer.engine import Progress, TrackReport, separate_track
 from streamer.errors import StemstreamError
 from streamer.pipeline.passes import Plan
 from streamer.processor import load_bag
 from streamer.settings import Settings
 
+WORKER_BYTES: Final = 2e9
+"""What a worker takes of memory, roughly: torch, a model and a window."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A song to separate. ``replace``: its outputs may be there, and are this job's own."""
+    """A song to separate, and the folder for its stems: paths, or addresses of stores.
+
+    ``replace``: its outputs may be there, and are this job's own.
+    """
 
     source: str
-    out: Path
+    out: str
     replace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a task; with an ``error`` it left no file behind.
+    """What became of a task.
 
+    With an ``error`` it left no file in a folder; in a store, those that were whole may stay.
     ``lost``: its worker ended in the middle of it, so it says nothing of the song.
     """
 
@@ -82,6 +90,7 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        remove_stale()
         self._bag = load_bag(settings)
         names = Plan.make(self._bag, settings).derivation.names
         self.made = Made(self._bag.name, tuple(names))
@@ -96,12 +105,17 @@ class Worker:
             if stopped():
                 raise StemstreamError("stopped")
 
-        settings = self._settings.model_copy(update={"out": task.out, "overwrite": task.replace})
         try:
-            report = separate_track(task.source, settings, self._bag, progress=progress)
+            report = self._separate(task, progress)
         except StemstreamError as error:
             return Outcome(task, error=str(error), exit_code=error.exit_code)
         except Exception as error:  # one bad song must not end the others
             told = f"this should not happen: {type(error).__name__}: {error}; please report it"
             return Outcome(task, error=told, exit_code=StemstreamError.exit_code)
         return Outcome(task, report.seconds, report.elapsed_seconds, tuple(report.notes))
+
+    def _separate(self, task: Task, progress: Progress) -> TrackReport:
+        with at_hand(task.source, task.out, replace=task.replace) as (source, out):
+            own = {"out": out, "overwrite": task.replace}
+            settings = self._settings.model_copy(update=own)
+            return separate_track(source, settings, self._bag, progress=progress)

@@ -14,23 +14,29 @@ copied for the other songs that have it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import shutil
-import stat
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
 from streamer.batch.engine import Engine, Made, Outcome, Task
 from streamer.batch.manifest import Manifest, Row, State
-from streamer.batch.songs import Song
-from streamer.errors import OutputExistsError, SettingsError, SinkError, StemstreamError
-from streamer.files import refuse_inputs, stem_paths
-from streamer.files.folder import track_lock
-from streamer.files.part import PartFile, sink_errors, stands
+from streamer.batch.places import Place, place_of
+from streamer.batch.songs import HERE, Song, look
+from streamer.batch.store import Seen
+from streamer.errors import (
+    OutputExistsError,
+    SettingsError,
+    SinkError,
+    SourceError,
+    StemstreamError,
+)
+from streamer.files import output_paths
+from streamer.naming import FILENAME
 from streamer.settings import Settings
 
 MOST_TRIES: Final = 3
@@ -41,15 +47,31 @@ _SOUNDLESS: Final = {"out", "overwrite", "resume", "jobs", "batch", "torch_num_t
 
 def settings_digest(settings: Settings) -> str:
     """Return a digest of what decides how stems sound and what their files are called."""
-    values = settings.model_dump(mode="json", exclude=_SOUNDLESS)
+    deciding = set(Settings.model_fields) - _SOUNDLESS  # and none of a job's own
+    values = settings.model_dump(mode="json", include=deciding)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
+def made_before(manifest: Manifest, settings: Settings) -> Made | None:
+    """Return what the model made with these settings in an earlier run; None where it never ran.
+
+    Where nothing is left to be done, nobody needs to load the model to know that.
+
+    Raises:
+        SinkError: the table cannot be used.
+    """
+    found = manifest.made(settings_digest(settings))
+    return None if found is None else Made(*found)
+
+
 class Job:
-    """The songs of a run, each with its row. ``kept`` are those of which nothing is to be done.
+    """The songs of a run, each with its row.
+
+    ``kept`` need nothing done, and ``in_hand`` are those that workers have.
 
     With ``keep_folders`` stems lie in folders as the songs did; with ``retry_failed`` songs that
-    failed are tried again, though nothing has changed.
+    failed are tried again, though nothing has changed. ``place`` is where the stems go, by default
+    the folder of the settings.
 
     Many parameters: each is a wish of the user's, or what the job works with.
 
@@ -68,29 +90,43 @@ class Job:
         made: Made,
         keep_folders: bool = False,
         retry_failed: bool = False,
+        place: Place | None = None,
     ) -> None:
         self._settings, self._manifest, self._made = settings, manifest, made
+        self._place = place or place_of(str(settings.out))
+        self._sound = settings_digest(settings)
         self._known = manifest.rows()
-        self._outs = {
-            str(song.path): settings.out / song.folder if keep_folders else settings.out
-            for song in songs
-            if not song.path.absolute().is_relative_to(settings.out.absolute())
+        songs = [song for song in songs if not self._place.holds(song.source)]
+        self._folders = {
+            song.source: song.folder if keep_folders else HERE for song in songs if not song.problem
         }
         self.rows: dict[str, Row] = {}
         self._tasks: deque[str] = deque()
         self._copies: dict[str, list[str]] = {}
         self._told: deque[Row] = deque()
+        self._problems = {song.source: song.problem for song in songs}
+        self.in_hand = 0
         self._refuse_collisions()
-        for source in self._outs:
-            self._take_up(source, retry_failed=retry_failed)
+        for song in songs:
+            self._take_up(song, retry_failed=retry_failed)
         self.kept = sum(row.state is not State.WAITING for row in self.rows.values())
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a song is to be done, so that an engine is needed."""
+        return self.kept < len(self.rows)
+
+    def remember(self) -> None:
+        """Write down what is to be done, and what has changed of songs that are done."""
+        self._manifest.put(*self.rows.values())
+        self._manifest.put_made(self._sound, self._made.model, self._made.stems)
 
     def run(self, engine: Engine) -> Iterator[Row]:
         """Do what is to be done; yield the row of each song when it is done or has failed.
 
         Nothing is written before.
         """
-        self._manifest.put(*self.rows.values())
+        self.remember()
         self._gather_copies()
         for outcome in engine.run(self._next):
             self._finish(outcome)
@@ -104,13 +140,13 @@ class Job:
     # What is to be done
 
     def _paths(self, source: str) -> tuple[str, ...]:
-        settings = self._settings.model_copy(update={"out": self._outs[source]})
-        paths = stem_paths(settings, self._made.model, source, self._made.stems)
-        return tuple(dict.fromkeys(map(str, paths.values())))
+        below = self._settings.model_copy(update={"out": Path(self._folders[source])})
+        paths = output_paths(below, self._made.model, source, self._made.stems)
+        return tuple(dict.fromkeys(map(self._place.join, paths)))
 
     def _refuse_collisions(self) -> None:
         writers: dict[str, str] = {}
-        for source in self._outs:
+        for source in self._folders:
             for path in self._paths(source):
                 if other := writers.get(path):
                     raise SettingsError(
@@ -118,24 +154,18 @@ class Job:
                         "--keep-folders, or --filename '{track}.{trackext}/{stem}.{ext}'"
                     )
                 writers[path] = source
-        refuse_inputs(list(self._outs), map(Path, writers))
+        self._place.refuse_inputs(self._folders, writers)
 
-    def _take_up(self, source: str, *, retry_failed: bool) -> None:
-        old, sound = self._known.get(source), settings_digest(self._settings)
+    def _take_up(self, song: Song, *, retry_failed: bool) -> None:
+        source = song.source
+        old, sound = self._known.get(source), self._sound
         new = Row(source, settings=sound, outputs=old.outputs if old is not None else ())
-        try:
-            status = Path(source).stat()
-            new = replace(new, bytes=status.st_size, modified_ns=status.st_mtime_ns)
-            if old is not None and (old.bytes, old.modified_ns) == (new.bytes, new.modified_ns):
-                new = replace(new, content=old.content)
-            if not new.content and stat.S_ISREG(status.st_mode):
-                with Path(source).open("rb") as file:
-                    new = replace(new, content=hashlib.file_digest(file, "sha256").hexdigest())
-        except OSError:
-            pass  # whoever opens it tells why it cannot be read
+        known = Seen() if old is None else Seen(old.bytes, old.modified_ns, old.content)
+        new = replace(new, **asdict(look(song, known)))
         same = old is not None and (old.content, old.settings) == (new.content, sound)
-        if old is not None and same and new.content:
-            done = old.state is State.DONE and _are_there(old, self._paths(source))
+        if old is not None and same:
+            # what cannot be read has no content: it may have changed, but it fails as before
+            done = old.state is State.DONE and bool(new.content) and self._are_there(old)
             if done or (old.state is State.FAILED and not retry_failed):
                 new = replace(old, bytes=new.bytes, modified_ns=new.modified_ns)
         if old is not None and old.state is State.RUNNING:
@@ -145,8 +175,10 @@ class Job:
     def _gather_copies(self) -> None:
         """Leave each content to one song; the others with it get copies of its files."""
         firsts: dict[str, str] = {}
+        # a project in one folder with its stems names no song
+        alike = self._settings.project is None or self._settings.filename == FILENAME
         for row in sorted(self.rows.values(), key=lambda row: row.state is not State.DONE):
-            if row.content and row.state in (State.WAITING, State.DONE):
+            if alike and row.content and row.state in (State.WAITING, State.DONE):
                 first = firsts.setdefault(row.content, row.source)
                 if first != row.source and row.state is State.WAITING:
                     self._copies.setdefault(first, []).append(row.source)
@@ -163,22 +195,28 @@ class Job:
         while self._tasks:
             source = self._tasks.popleft()
             row = self.rows[source]
+            if problem := self._problems[source]:
+                self._settle(self._failed(row, problem, SourceError.exit_code))
+                continue
             try:
                 ours = self._begin(row)
             except StemstreamError as error:
-                self._settle(_failed(row, str(error), error.exit_code))
+                self._settle(self._failed(row, str(error), error.exit_code))
                 continue
-            return Task(source, self._outs[source], replace=ours)
+            self.in_hand += 1
+            return Task(source, self._place.join(self._folders[source]), replace=ours)
         return None
 
     def _begin(self, row: Row) -> bool:
-        """Note that a song is begun, and so that its files are ours; return whether some are there.
+        """Note that a song is begun, and so that its files are ours; return whether to replace any.
+
+        A worker that was lost with the song may be alive, and write them at any moment.
 
         Raises:
             OutputExistsError: a file is there that no run of this job wrote.
         """
         paths = self._paths(row.source)
-        there = [path for path in paths if stands(Path(path))]
+        there = [path for path in paths if self._place.stands(path)]
         strangers = [path for path in there if path not in row.outputs]
         if strangers and not self._settings.overwrite:
             raise OutputExistsError(
@@ -187,14 +225,15 @@ class Job:
         begun = replace(row, state=State.RUNNING, tries=row.tries + 1, outputs=paths)
         self.rows[row.source] = begun
         self._manifest.put(begun)
-        return bool(there) or self._settings.overwrite
+        return bool(there) or row.tries > 0 or self._settings.overwrite
 
     def _finish(self, outcome: Outcome) -> None:
+        self.in_hand -= 1
         row = self.rows[outcome.task.source]
         if outcome.lost and row.tries < MOST_TRIES:
             self._tasks.append(row.source)
         elif outcome.error:
-            self._settle(_failed(row, outcome.error, outcome.exit_code))
+            self._settle(self._failed(row, outcome.error, outcome.exit_code))
         else:
             seconds, elapsed = outcome.seconds, outcome.elapsed_seconds
             self._settle(
@@ -212,48 +251,24 @@ class Job:
         for source in self._copies.pop(first.source, ()):
             row = self.rows[source]
             if first.state is not State.DONE:
-                self._settle(_failed(row, first.error, first.exit_code))
+                self._settle(self._failed(row, first.error, first.exit_code))
                 continue
             try:
                 ours = self._begin(row)
-                _copy_files(first.outputs, self._paths(source), overwrite=ours)
+                self._place.copy(first.outputs, self._paths(source), replace=ours)
             except StemstreamError as error:
-                self._settle(_failed(row, str(error), error.exit_code))
+                self._settle(self._failed(row, str(error), error.exit_code))
             else:
                 made = self.rows[source]
                 self._settle(replace(made, state=State.DONE, seconds=first.seconds, error=""))
 
+    def _are_there(self, row: Row) -> bool:
+        return row.outputs == self._paths(row.source) and all(map(self._place.has, row.outputs))
 
-def _are_there(row: Row, paths: tuple[str, ...]) -> bool:
-    return row.outputs == paths and all(Path(path).is_file() for path in paths)
-
-
-def _failed(row: Row, error: str, exit_code: int) -> Row:
-    # it wrote nothing: its own are only those of an earlier run
-    left = tuple(path for path in row.outputs if Path(path).is_file())
-    return replace(row, state=State.FAILED, error=error, exit_code=exit_code, outputs=left)
-
-
-def _copy_files(sources: Sequence[str], targets: Sequence[str], *, overwrite: bool) -> None:
-    """Copy files; they appear when all are whole.
-
-    Raises:
-        SinkError: one cannot be read or written.
-    """
-    parts: list[PartFile] = []
-    try:
-        with track_lock(map(Path, targets)):
-            for source, target in zip(sources, map(Path, targets), strict=True):
-                parts.append(PartFile(target, overwrite=overwrite))
-                with sink_errors(target), Path(source).open("rb") as file:
-                    shutil.copyfileobj(file, parts[-1].file)
-            for part in parts:
-                with sink_errors(part.target):
-                    part.publish()
-    except SinkError:
-        for part in parts:
-            part.retract()
-        raise
-    finally:
-        for part in parts:
-            part.discard()
+    def _failed(self, row: Row, error: str, exit_code: int) -> Row:
+        # its own are those of an earlier run, and what a broken upload has left; one that somebody
+        # else wrote since the song was begun counts as its own, too: nobody can tell it from these
+        left = row.outputs
+        with contextlib.suppress(SinkError):  # nobody can tell: they may all be there
+            left = tuple(path for path in row.outputs if self._place.stands(path))
+        return replace(row, state=State.FAILED, error=error, exit_code=exit_code, outputs=left)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from enum import StrEnum
@@ -39,7 +39,7 @@ class Row:
     """A song of a job.
 
     ``bytes`` and ``modified_ns`` are of its file, ``content`` is the digest of what is in it, and
-    ``settings`` that of what decides how its stems sound. ``tries`` counts how often it was begun.
+    ``settings`` stands for all that decides how its stems sound. ``tries`` counts its beginnings.
     ``seconds`` is its length, ``elapsed_seconds`` what its separation took. ``error`` says why it
     failed, with the exit code for that. ``outputs`` are the files that the job
     has begun to write, and may replace.
@@ -61,6 +61,7 @@ class Row:
 
 _COLUMNS: Final = [one.name for one in fields(Row)]
 _TABLE: Final = f"create table if not exists songs (source primary key, {', '.join(_COLUMNS[1:])})"
+_MADE: Final = "create table if not exists made (settings primary key, model, stems)"
 _PUT: Final = f"insert or replace into songs values ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _GET: Final = f"select {', '.join(_COLUMNS)} from songs order by rowid"  # noqa: S608
 
@@ -78,6 +79,7 @@ class Manifest:
             if write:
                 self._table.execute("pragma journal_mode=wal")
                 self._table.execute(_TABLE)
+                self._table.execute(_MADE)
                 self._table.execute(f"pragma user_version={LAYOUT}")
                 self._table.commit()
 
@@ -102,6 +104,27 @@ class Manifest:
         """
         with self._errors(), self._table:
             self._table.executemany(_PUT, map(_values, rows))
+
+    def made(self, settings: str) -> tuple[str, tuple[str, ...]] | None:
+        """Return the model's folder and the stems that settings gave, by their digest; or None.
+
+        Raises:
+            SinkError: it is damaged.
+        """
+        wanted = "select model, stems from made where settings = ?"
+        with self._errors():
+            found = self._table.execute(wanted, (settings,)).fetchone()
+            return None if found is None else (found[0], tuple(json.loads(found[1])))
+
+    def put_made(self, settings: str, model: str, stems: Sequence[str]) -> None:
+        """Write what settings gave.
+
+        Raises:
+            SinkError: it cannot be written.
+        """
+        with self._errors(), self._table:
+            values = (settings, model, json.dumps(list(stems)))
+            self._table.execute("insert or replace into made values (?, ?, ?)", values)
 
     def close(self) -> None:
         """Close the file. Twice is fine."""

@@ -16,15 +16,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from streamer import __version__
 from streamer.batch.engine import Made, Outcome, Task, Worker
+from streamer.batch.ray_nodes import look_at, refuse_other_version, share
 from streamer.errors import ModelError, SettingsError, StemstreamError
 from streamer.settings import Settings
 
-CPUS_A_WORKER: Final = 2
-"""A worker without a GPU takes this many processors; on a smaller machine what there is."""
 REACH_SECONDS: Final = 5.0
 PATIENCE_SECONDS: Final = 10.0
 """How long workers may take to clean up before they are killed."""
+MOST_STARTS: Final = 3
+"""How often a worker is begun that cannot join, as on a machine without the model."""
 
 
 class RayEngine:
@@ -40,6 +42,8 @@ class RayEngine:
         self.workers = workers or 0
         self._settings, self._address = settings, address
         self._ray: Any = load_ray()
+        self._actor: Any = None
+        self._threads = 1
         self._slots: list[_Slot] = []
 
     def start(self) -> Made:
@@ -60,34 +64,35 @@ class RayEngine:
                 f"there is no Ray cluster at {self._address} ({reason}); leave out --address to "
                 "start one here"
             ) from None
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        gpus = sum(int(node.get("GPU", 0)) for node in nodes)
-        gpu = gpus > 0 and not self._settings.device.startswith("cpu")
-        # an actor lies on one node
-        cpus = [int(node.get("CPU", 0)) for node in nodes]
-        share = max(1, min(CPUS_A_WORKER, max(cpus)))
-        self.workers = self.workers or gpus * gpu or sum(one // share for one in cpus) or 1
-        # a second thread, so that a worker that separates can be told to stop
-        options = {
-            "num_cpus": share,
-            "num_gpus": int(gpu),
-            "max_restarts": -1,
-            "max_concurrency": 2,
-        }
-        actor = ray.remote(**options)(_Actor)
-        self._slots = [_Slot(actor.remote(self._settings, share)) for _ in range(self.workers)]
-        for slot in self._slots:
-            slot.pending = slot.actor.made.remote()
+        each = share(look_at(ray, self._settings.device), self._settings, self.workers or None)
+        self.workers, self._threads = each.workers, each.cpus
+        if each.gpus and self._settings.device == "auto":
+            # a machine that comes later and misses its GPU must not fall back on its processor
+            self._settings = self._settings.model_copy(update={"device": "cuda"})
+        self._actor = ray.remote(
+            num_cpus=each.cpus,
+            num_gpus=each.gpus,
+            memory=each.bytes,
+            max_restarts=-1,
+            # a second thread, so that a worker that separates can be told to stop
+            max_concurrency=2,
+        )(_Actor)
+        self._slots = [self._begin(_Slot()) for _ in range(self.workers)]
         first, _ = ray.wait([slot.pending for slot in self._slots])
         try:
             told = ray.get(first[0])
         except ray.exceptions.RayError as error:
-            reason = str(error).splitlines()[0]
-            raise ModelError(f"no worker of the cluster starts ({reason})") from None
+            raise ModelError(f"no worker of the cluster starts ({_reason(error)})") from None
         if isinstance(told, StemstreamError):
             raise told
         made: Made = told
         return made
+
+    def _begin(self, slot: _Slot) -> _Slot:
+        """Have a worker start, which joins when it has loaded the model."""
+        slot.actor = self._actor.remote(self._settings, self._threads, __version__)
+        slot.pending = slot.actor.made.remote()
+        return slot
 
     def run(self, next_task: Callable[[], Task | None]) -> Iterator[Outcome]:
         """See `Engine.run`."""
@@ -95,10 +100,9 @@ class RayEngine:
             for slot in self._slots:
                 if slot.pending is None and (task := next_task()) is not None:
                     slot.task, slot.pending = task, slot.actor.do.remote(task)
-            if not any(slot.task for slot in self._slots):
-                joining = [slot.pending for slot in self._slots if slot.pending is not None]
-                if len(joining) < len(self._slots):
-                    return  # one is free, and there is nothing to do
+            free = any(slot.pending is None for slot in self._slots)
+            if free and not any(slot.task for slot in self._slots):
+                return  # there is nothing to do
             pending = {slot.pending: slot for slot in self._slots if slot.pending is not None}
             ready, _ = self._ray.wait(list(pending))
             for slot in [pending[one] for one in ready]:
@@ -113,13 +117,31 @@ class RayEngine:
         try:
             told = self._ray.get(pending)
         except self._ray.exceptions.RayError as error:
+            if task is None:
+                self._begin_again(slot, ModelError(f"no worker can join ({_reason(error)})"))
+                return None
             # Ray starts it again, here or elsewhere, as soon as there is room: it joins then
             slot.pending = slot.actor.made.remote()
-            reason = str(error).splitlines()[0]
-            if task is None:
-                return None
-            return Outcome(task, error=f"its worker was lost: {reason}", exit_code=1, lost=True)
+            lost = f"its worker was lost: {_reason(error)}"
+            return Outcome(task, error=lost, exit_code=1, lost=True)
+        if task is None and isinstance(told, StemstreamError):
+            self._begin_again(slot, told)
+        slot.failures = 0 if task is not None else slot.failures
         return told if task is not None else None
+
+    def _begin_again(self, slot: _Slot, error: StemstreamError) -> None:
+        """Have another worker take the place of one that could not join.
+
+        Raises:
+            StemstreamError: the last place has been tried too often.
+        """
+        slot.failures += 1
+        if slot.failures < MOST_STARTS:
+            self._begin(slot)
+            return
+        self._slots.remove(slot)
+        if not self._slots:
+            raise error
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -137,21 +159,29 @@ class RayEngine:
 
 @dataclass(eq=False)
 class _Slot:
-    """A worker, what it is asked, and the task in that, if it is one."""
+    """A worker's place: who has it, what it is asked, and the task in that, if it is one.
 
-    actor: Any
+    ``failures`` are those who could not join, one after the other.
+    """
+
+    actor: Any = None
     pending: Any = None
     task: Task | None = None
+    failures: int = 0
 
 
 class _Actor:
-    """A `Worker` in a process of Ray's. ``threads`` are the processors that it was given."""
+    """A `Worker` in a process of Ray's, on a machine that may have come after the job began.
 
-    def __init__(self, settings: Settings, threads: int) -> None:
+    ``threads`` are the processors that it was given, ``version`` is who gives the tasks.
+    """
+
+    def __init__(self, settings: Settings, threads: int, version: str) -> None:
         threads = settings.torch_num_threads or threads
         self._stopped = False
         self._failure: StemstreamError | None = None
         try:
+            refuse_other_version(socket.gethostname(), here=version, there=__version__)
             self._worker = Worker(settings.model_copy(update={"torch_num_threads": threads}))
         except StemstreamError as error:
             self._failure = error
@@ -160,12 +190,16 @@ class _Actor:
         return self._failure or self._worker.made
 
     def do(self, task: Task) -> Outcome:
-        if self._failure is not None:
-            return Outcome(task, error=str(self._failure), exit_code=self._failure.exit_code)
+        if self._failure is not None:  # Ray has started it again where it cannot work
+            raise self._failure
         return self._worker.do(task, lambda: self._stopped)
 
     def stop(self) -> None:
         self._stopped = True
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "cause", None) or error).splitlines()[0]
 
 
 def _refuse_unreachable(address: str | None) -> None:

@@ -26,11 +26,19 @@ from streamer.files.decode.demo_song import demo_song
 from streamer.files.decode.opening import MIXTURE, open_source, reference_stems, stem_streams
 from streamer.files.decode.source import Source
 from streamer.files.encode.file_sink import Encoding, FileSink
+from streamer.files.encode.paths import (
+    left_to_write,
+    output_paths,
+    project_place,
+    refuse_inputs,
+    stem_paths,
+)
 from streamer.files.encode.pipe import PipeSink
 from streamer.files.encode.rescale import RescaleSink
 from streamer.files.encode.sink import Sink
-from streamer.files.encode.stem_mp4 import StemMp4Sink
-from streamer.files.encode.track import left_to_write, open_track, refuse_inputs, stem_paths
+from streamer.files.encode.stem_mp4 import Lossless, StemMp4Sink
+from streamer.files.encode.track import open_track
+from streamer.files.encode.wav import PcmCoder
 from streamer.files.folder import track_lock
 from streamer.files.loudness import LoudnessMeter
 from streamer.files.part import remove_stale_parts
@@ -39,7 +47,9 @@ __all__ = [
     "MIXTURE",
     "Encoding",
     "FileSink",
+    "Lossless",
     "LoudnessMeter",
+    "PcmCoder",
     "PipeSink",
     "RescaleSink",
     "Sink",
@@ -49,6 +59,8 @@ __all__ = [
     "left_to_write",
     "open_source",
     "open_track",
+    "output_paths",
+    "project_place",
     "reference_stems",
     "refuse_inputs",
     "remove_stale_parts",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from streamer.cache import private_folder
@@ -19,7 +19,8 @@ def track_lock(targets: Iterable[Path]) -> Iterator[None]:
 
     Each file has its own lock, since another run may write only some of them. A lock is a file in a
     folder of this user alone, named after the resolved output path. So output folders hold nothing
-    but stems. The system frees the lock when the process ends, however it ends.
+    but stems. The system frees the lock when the process ends, however it ends. After an exception
+    the part files of this run are removed, too: also one of which nobody knew yet.
 
     Raises:
         SinkError: another run holds a lock, or there is no folder for locks.
@@ -30,7 +31,14 @@ def track_lock(targets: Iterable[Path]) -> Iterator[None]:
             locks.enter_context(_file_lock(target))
         for target in every:
             remove_stale_parts(target)
-        yield
+        try:
+            yield
+        except BaseException:
+            # Ctrl-C may come between the opening of a file and the moment when its maker has it
+            for target in every:
+                with suppress(SinkError):
+                    remove_stale_parts(target)
+            raise
 
 
 @contextmanager

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import av
 import numpy as np
-from av.filter import Graph
 
 from streamer.audio import Samples
 
@@ -18,6 +16,9 @@ class LoudnessMeter:
     """Takes blocks of one or two channels; then tells the loudness of all."""
 
     def __init__(self, samplerate: int, channels: int) -> None:
+        # imported here, as few runs measure loudness
+        from av.filter import Graph
+
         self._samplerate = samplerate
         self._layout = {1: "mono", 2: "stereo"}[channels]
         self._graph = Graph()
@@ -39,8 +40,10 @@ class LoudnessMeter:
         """Take ``(frames, channels)``."""
         if not len(block):
             return
+        from av import AudioFrame
+
         interleaved = np.ascontiguousarray(block).reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(interleaved, format="flt", layout=self._layout)
+        frame = AudioFrame.from_ndarray(interleaved, format="flt", layout=self._layout)
         frame.sample_rate = self._samplerate
         self._source.push(frame)
         self._drain()
@@ -55,10 +58,12 @@ class LoudnessMeter:
         return self._loudness
 
     def _drain(self) -> None:
+        from av import error as av_error
+
         while True:
             try:
                 frame = self._sink.pull()
-            except (av.error.BlockingIOError, av.error.EOFError):
+            except (av_error.BlockingIOError, av_error.EOFError):
                 return
             # what is left of a song after its last whole 100 ms carries no measurement
             if measured := frame.metadata.get("lavfi.r128.I"):

@@ -1,6 +1,6 @@
 """The end of an Ogg file. The file states no length; only the last page says that it is the last.
 
-The page format is that of RFC 3533, section 6.
+RFC 3533, section 6, describes the page format.
 """
 
 from __future__ import annotations

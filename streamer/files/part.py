@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import secrets
+import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,25 +42,39 @@ _REASONS = {
 
 
 class PartFile:
-    """The part file of one target, open for writing as ``file``.
+    """The part file of one target: writable as ``file`` from `open` on.
+
+    Its maker first makes sure that it is discarded, then opens it. So Ctrl-C leaves no file that
+    nobody knows of, whenever it comes.
 
     Raises:
         OutputExistsError: the target exists and is not to be replaced.
-        SinkError: the folder cannot be made or written to.
+        SinkError: the target can be no file.
     """
+
+    file: BinaryIO
 
     def __init__(self, target: Path, *, overwrite: bool = False) -> None:
         self.target = target
         self.done = False
         self._overwrite = overwrite
+        self._identity: tuple[int, int] | None = None
         self.refuse_existing()
         with sink_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
             self.path = target.with_name(f"{_prefix(target)}{secrets.token_hex(4)}{_SUFFIX}")
+
+    def open(self) -> None:
+        """Make the file, and its folder.
+
+        Raises:
+            SinkError: the folder cannot be made or written to.
+        """
+        with sink_errors(self.target):
+            self.target.parent.mkdir(parents=True, exist_ok=True)
             # A name too long for the target must fail now, not after all is written.
             with contextlib.suppress(FileNotFoundError):
-                target.lstat()
-            self.file: BinaryIO = self.path.open("x+b")
+                self.target.lstat()
+            self.file = self.path.open("x+b")
             self._identity = identity_of(os.fstat(self.file.fileno()))
 
     def publish(self) -> None:
@@ -100,7 +115,7 @@ class PartFile:
         if self.done:
             return
         self.done = True
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):  # it may never have been opened
             self.file.close()
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
@@ -140,13 +155,46 @@ def stands(target: Path) -> bool:
     return True
 
 
+def write_whole(target: Path, text: str) -> None:
+    """Write a small file of text; an old one is replaced as a whole, or stays as it is.
+
+    Raises:
+        SinkError: it cannot be written.
+    """
+    part = PartFile(target, overwrite=True)
+    try:
+        part.open()
+        with sink_errors(target):
+            part.file.write(text.encode("utf-8", "replace"))
+            part.publish()
+    finally:
+        part.discard()
+
+
 def refuse_unwritable(target: Path) -> None:
     """Refuse a file before a long work, if it cannot be written or replaced at the end.
 
     Raises:
         SinkError: it cannot be written.
     """
-    PartFile(target, overwrite=True).discard()
+    part = PartFile(target, overwrite=True)
+    try:
+        part.open()
+    finally:
+        part.discard()
+
+
+def refuse_unwritable_folder(folder: Path) -> None:
+    """Refuse a folder before a long work, if no file could be written there; nothing is left there.
+
+    It need not exist: then it is the nearest one above that must take it.
+
+    Raises:
+        SinkError: it cannot be written to.
+    """
+    with sink_errors(folder):
+        nearest = next(one for one in (folder, *folder.absolute().parents) if stands(one))
+        tempfile.TemporaryFile(dir=nearest).close()
 
 
 def remove_stale_parts(target: Path) -> None:

@@ -1,6 +1,6 @@
 """Read a file's tags into one plain dict, and write such a dict into any finished file.
 
-Keys are those of mutagen's "easy" interface: title, artist, album, albumartist, date, genre,
+Keys as mutagen's "easy" interface has them: title, artist, album, albumartist, date, genre,
 tracknumber and so on. Several values of one key are joined with "; ". Pictures are left out.
 """
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,9 +15,10 @@ import soundfile
 from streamer import Settings, separate
 from streamer.batch.engine import Made, Outcome, Task, Worker
 from streamer.batch.estimate import estimate
-from streamer.batch.job import MOST_TRIES, Job
+from streamer.batch.job import MOST_TRIES, Job, made_before
 from streamer.batch.manifest import FILE, Row, State, open_manifest, read_manifest
-from streamer.batch.songs import find_songs
+from streamer.batch.places import place_of
+from streamer.batch.songs import Song, find_songs
 from streamer.errors import OutputExistsError, SettingsError, SinkError
 
 RATE = 8000
@@ -30,6 +33,7 @@ class Here:
         self._worker = Worker(settings)
         self._loses = loses or {}
         self.done: list[str] = []
+        self.replaces: list[bool] = []
 
     def start(self) -> Made:
         return self._worker.made
@@ -38,6 +42,7 @@ class Here:
         while (task := next_task()) is not None:
             name = Path(task.source).name
             self.done.append(name)
+            self.replaces.append(task.replace)
             if self._loses.get(name, 0) > 0:
                 self._loses[name] -= 1
                 yield Outcome(task, error="its worker ended", exit_code=1, lost=True)
@@ -71,6 +76,7 @@ class Library:
             songs = find_songs([str(self.folder)])
             self.job = Job(songs, settings, manifest, made=engine.start(), **job)
             self.told = [Path(row.source).name for row in self.job.run(engine)]
+        self.replaces = engine.replaces
         return engine.done
 
     def rows(self) -> dict[str, Row]:
@@ -151,6 +157,19 @@ def test_what_failed_is_left_until_it_changes_or_is_asked_for(library):
     assert library.run() == ["bad.wav"]
 
 
+def test_a_song_that_is_still_not_there_needs_no_model_in_the_next_run(library):
+    settings = Settings(model="passthrough", out=library.out)
+    engine, gone = Here(settings), Song(str(library.folder / "gone.wav"))
+    for waits in (True, False):
+        with open_manifest(library.out / ".job") as manifest:
+            job = Job([gone], settings, manifest, made=engine.start())
+            assert job.waiting is waits
+            list(job.run(engine))
+            assert job.rows[gone.source].state is State.FAILED
+    library.song("gone.wav")
+    assert library.run() == ["gone.wav"]
+
+
 def test_a_file_that_is_not_its_own_is_never_replaced_unless_told(library):
     library.song("1.wav")
     stranger = library.out / "passthrough" / "1" / "bass.wav"
@@ -221,7 +240,7 @@ def test_a_run_that_was_killed_between_two_files_goes_on_over_its_own(library):
 def test_a_worker_that_is_told_to_stop_leaves_no_file(library):
     song = library.song("1.wav")
     worker = Worker(Settings(model="passthrough"))
-    outcome = worker.do(Task(str(song), library.out), lambda: True)
+    outcome = worker.do(Task(str(song), str(library.out)), lambda: True)
     assert outcome.error == "stopped"
     assert not [path for path in library.out.rglob("*") if path.is_file()]
 
@@ -235,6 +254,12 @@ def test_a_lost_worker_costs_a_try_and_no_song(library):
     assert (rows["1.wav"].state, rows["1.wav"].tries) == (State.DONE, MOST_TRIES)
     assert (rows["2.wav"].state, rows["2.wav"].error) == (State.FAILED, "its worker ended")
     assert rows["3.wav"].state is State.DONE
+
+
+def test_a_song_that_is_begun_again_is_written_over_what_its_lost_worker_may_write_yet(library):
+    library.song("1.wav")
+    library.run(loses={"1.wav": 1})
+    assert library.replaces == [False, True]
 
 
 def test_two_songs_for_the_same_files_are_refused_and_folders_keep_them_apart(library):
@@ -285,8 +310,62 @@ def test_an_estimate_counts_what_is_left(library):
     with open_manifest(library.out / ".job") as manifest:
         songs = find_songs([str(library.folder)])
         job = Job(songs, settings, manifest, made=Worker(settings).made)
-    found = estimate(job.rows.values(), settings, stems=4, workers=2)
+    place = place_of(str(library.out))
+    found = estimate(job.rows.values(), settings, place, stems=4, workers=2)
     assert (found.songs, found.unread) == (2, 0)
     assert found.seconds == pytest.approx(0.4)
     assert found.bytes == pytest.approx(0.4 * RATE * 2 * 2 * 4)
     assert found.elapsed_seconds is not None
+
+
+def test_a_project_is_one_of_a_songs_files(library, tmp_path):
+    songs = [library.song("1.wav"), library.song("again.wav")]
+    assert library.run(project="reaper") == ["1.wav"]
+    separate(songs, model="passthrough", out=tmp_path / "alone", project="reaper")
+    alone = Library.__new__(Library)
+    alone.out = tmp_path / "alone"
+    assert library.files() == alone.files()
+    (library.out / "passthrough" / "1" / "1.rpp").unlink()
+    assert library.run(project="reaper") == []  # the other song has all of it
+    assert library.files() == alone.files()
+
+
+def test_songs_alike_whose_projects_name_other_files_are_separated_each(library):
+    library.song("1.wav")
+    library.song("again.wav")
+    wish = {"project": "reaper", "filename": "{track}-{stem}.{ext}"}
+    assert library.run(**wish) == ["1.wav", "again.wav"]
+    assert b"again-bass.wav" in library.files()["passthrough/again-again.rpp"]
+
+
+def test_what_the_model_made_is_known_in_the_next_run(library):
+    library.song("1.wav")
+    library.run()
+    settings = Settings(model="passthrough", out=library.out)
+    with open_manifest(library.out / ".job") as manifest:
+        made = made_before(manifest, settings)
+        assert made == Worker(settings).made
+        songs = find_songs([str(library.folder)])
+        assert not Job(songs, settings, manifest, made=made).waiting
+        assert made_before(manifest, settings.model_copy(update={"seed": 1})) is None
+
+
+PROGRAM = """
+import sys
+from cli.main import run
+sys.argv[0] = 'stemstream'
+try:
+    run()
+finally:
+    print('torch' in sys.modules)
+"""
+
+
+def test_with_nothing_left_no_model_and_no_torch_is_loaded(library):
+    library.song("1.wav")
+    library.run()
+    words = ["batch", str(library.folder), "-o", str(library.out), "-n", "passthrough"]
+    command = [sys.executable, "-c", PROGRAM, *words]
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert (again.returncode, again.stdout.strip()) == (0, "False"), again.stderr
+    assert "1 song of 1 had their turn before" in again.stderr

@@ -1,108 +1,105 @@
-"""The command, ended in all ways: with kill -9 of a worker or of itself, with Ctrl-C."""
+"""The command, ended in all ways: with kill -9 of workers or of itself, with Ctrl-C.
+
+`SONGS=200 python -m pytest tests/batch/test_kills.py` does it with more songs, and more kills.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
+from batch.support.runs import (
+    PATIENCE_SECONDS,
+    count,
+    files,
+    make_library,
+    start,
+    wait_until,
+    workers_of,
+)
+from batch.support.scrapes import scrape
 
 from streamer import separate
 from streamer.batch.manifest import State, read_manifest
-from streamer.errors import SinkError
+from streamer.files.encode.file_sink import Format
 
-RATE = 44100
-GOOD, BAD = 32, 8
-PATIENCE_SECONDS = 60.0
-PROGRAM = "import sys; from cli.main import run; sys.argv[0] = 'stemstream'; run()"
+SONGS = int(os.environ.get("SONGS", "40"))
+BAD = SONGS // 5
+GOOD = SONGS - BAD
+KILLS = SONGS // 20
+KINDS: tuple[Format, ...] = ("wav", "flac", "wav", "mp3", "wav", "m4a", "wav", "ogg")
+LONGEST_WAIT_SECONDS = 0.05
+in_proc = pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory) -> Path:
-    """Real and damaged songs of every length up to two seconds."""
-    folder = tmp_path_factory.mktemp("library")
-    random = np.random.default_rng(5)
-    for number in range(GOOD):
-        frames = int(random.integers(1, 2 * RATE))
-        noise = random.uniform(-0.5, 0.5, (frames, 2))
-        soundfile.write(folder / f"song{number:03}.wav", noise, RATE)
-    for number in range(BAD):
-        whole = (folder / f"song{number:03}.wav").read_bytes()
-        damaged = [whole[:30], b"", random.bytes(5000), whole[:8] + random.bytes(4000)]
-        (folder / f"bad{number:03}.wav").write_bytes(damaged[number % 4])
-    return folder
+    return make_library(tmp_path_factory.mktemp("library"), GOOD, BAD, kinds=KINDS)
 
 
-def start(library: Path, out: Path, *words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", PROGRAM, "batch", str(library), "-o", str(out)]
-    command += ["-n", "passthrough", "--workers", "2", *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.fixture(scope="module")
+def undisturbed(library, tmp_path_factory) -> dict[str, bytes]:
+    """The stems of the good songs, as `separate` makes them."""
+    out = tmp_path_factory.mktemp("alone")
+    separate(sorted(library.glob("song*")), model="passthrough", out=out)
+    return files(out)
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.005)
+def at_a_moment(random: np.random.Generator, out: Path, run) -> None:
+    """Wait until a few more songs are done, and a moment longer."""
+    wanted = count(out / ".job") + int(random.integers(0, 8))
+    wait_until(lambda: count(out / ".job") >= wanted or run.poll() is not None)
+    time.sleep(random.uniform(0, LONGEST_WAIT_SECONDS))
 
 
-def count(out: Path, state: State = State.DONE) -> int:
-    try:
-        return Counter(row.state for row in read_manifest(out / ".job").values())[state]
-    except SinkError:
-        return 0
-
-
-def workers_of(process: subprocess.Popen[str]) -> list[int]:
-    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in listed}
-    return [pid for pid, command in commands.items() if b"spawn_main" in command]
-
-
-def files(out: Path) -> dict[str, bytes]:
-    found = (path for path in out.rglob("*") if path.is_file() and ".job" not in path.parts)
-    return {str(path.relative_to(out)): path.read_bytes() for path in found}
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
-def test_after_any_kill_the_same_command_goes_on_to_the_same_bytes(library, tmp_path):
-    out = tmp_path / "out"
-    # the driver, in the middle of it; its workers end with it
-    first = start(library, out)
-    wait_until(lambda: count(out) >= 3)
-    workers = workers_of(first)
-    first.kill()
-    first.communicate()
+@in_proc
+@pytest.mark.parametrize("seed", [2])
+def test_after_kills_at_any_moments_the_same_command_goes_on_to_the_same_bytes(
+    seed, library, undisturbed, tmp_path
+):
+    random, out = np.random.default_rng(seed), tmp_path / "out"
+    # the driver, at its start-up or in the middle; its workers end with it
+    run = start(library, out)
+    at_a_moment(random, out, run)
+    workers = workers_of(run)
+    run.kill()
+    run.communicate()
     wait_until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers))
-    # then a worker, which another one replaces
-    second = start(library, out, "--json")
-    done = count(out)
-    wait_until(lambda: count(out) > done + 3 or second.poll() is not None)
-    os.kill(workers_of(second)[0], signal.SIGKILL)
-    lines, complaints = second.communicate(timeout=PATIENCE_SECONDS)
-    assert second.returncode == 1, complaints  # of the damaged ones
+    # then workers, which others replace
+    run = start(library, out, "--json")
+    killed = 0
+    while killed < KILLS and run.poll() is None:
+        at_a_moment(random, out, run)
+        for pid in workers_of(run)[:1] if count(out / ".job", State.RUNNING) else []:
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
+    lines, complaints = run.communicate(timeout=PATIENCE_SECONDS)
+    assert killed
+    assert run.returncode == 1, complaints  # of the damaged ones
     told = [json.loads(line) for line in lines.splitlines()]
-    assert told[-1]["done"] == GOOD
+    assert told[-1]["done"] == GOOD, complaints
     assert told[-1]["failed"] == BAD
-    failed = {Path(one["source"]).name for one in told[:-1] if one["state"] == "failed"}
-    assert failed <= {f"bad{number:03}.wav" for number in range(BAD)}
-    good = sorted(library.glob("song*.wav"))
-    separate(good, model="passthrough", out=tmp_path / "alone")
-    assert files(out) == files(tmp_path / "alone")
+    rows = read_manifest(out / ".job").values()
+    failed = {Path(row.source).name: row.error for row in rows if row.state is State.FAILED}
+    assert set(failed) == {f"bad{number:03}.wav" for number in range(BAD)}
+    assert all(failed.values())
+    assert files(out) == undisturbed
 
 
-def test_ctrl_c_ends_it_and_leaves_nothing_half_written(library, tmp_path):
-    run = start(library, tmp_path)
-    wait_until(lambda: count(tmp_path) >= 3)
+def test_ctrl_c_ends_it_and_leaves_nothing_half_written_and_metrics_are_served(library, tmp_path):
+    run = start(library, tmp_path, "--metrics", "0")
+    assert run.stderr is not None
+    told = next(line for line in iter(run.stderr.readline, "") if "metrics are at" in line)
+    values = scrape(told.split()[-1])
+    assert sum(values["songs", state.value] for state in State) == GOOD + BAD
+    wait_until(lambda: count(tmp_path / ".job") >= 3)
     run.send_signal(signal.SIGINT)
     _, complaints = run.communicate(timeout=PATIENCE_SECONDS)
     assert run.returncode == 130

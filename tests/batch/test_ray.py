@@ -1,12 +1,17 @@
-"""Workers on a Ray cluster of two nodes, one of which goes in the middle of the job."""
+"""Workers on a Ray cluster of two nodes: the command, a worker and a node are killed in turn."""
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
+from batch.support.runs import count, files, make_library, start, wait_until
 
 from streamer import Settings, separate
 from streamer.batch.job import Job
@@ -17,37 +22,52 @@ from streamer.errors import SettingsError
 
 ray = pytest.importorskip("ray", reason="needs pip install 'stemstream[ray]'")
 
-RATE, SONGS = 44100, 24
+SONGS, SEED = 32, 3
 
 
-@pytest.fixture
-def library(tmp_path) -> Path:
-    folder = tmp_path / "music"
-    folder.mkdir()
-    random = np.random.default_rng(3)
-    for number in range(SONGS):
-        soundfile.write(folder / f"{number}.wav", random.uniform(-0.5, 0.5, (RATE, 2)), RATE)
-    return folder
+def workers_of_cluster(cluster: Any) -> list[int]:
+    """The processes of the actors of this cluster, and of no other on this machine."""
+    session, found = Path(cluster.head_node.get_session_dir_path()).name.encode(), []
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdecimal() and b"_Actor" in (folder / "cmdline").read_bytes():
+                parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+                if session in Path(f"/proc/{parent}/cmdline").read_bytes():
+                    found.append(int(folder.name))
+        except OSError:  # it has ended meanwhile
+            continue
+    return found
 
 
-def files(out: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*.*")}
-
-
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
 @pytest.mark.filterwarnings("ignore")  # of Ray's own
-def test_a_node_that_goes_takes_no_song_with_it(library, tmp_path):
+def test_a_driver_a_worker_and_a_node_that_go_take_no_song_with_them(tmp_path):
     from ray.cluster_utils import Cluster
 
+    random = np.random.default_rng(SEED)
+    library, out = make_library(tmp_path / "music", SONGS, 0), tmp_path / "out"
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
         nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
-        settings = Settings(model="passthrough", out=tmp_path / "out")
+        words = ["--engine", "ray", "--address", cluster.address]
+        run = start(library, out, *words)
+        wanted = int(random.integers(1, 6))
+        wait_until(lambda: count(out / ".job") >= wanted or run.poll() is not None)
+        time.sleep(random.uniform(0, 0.05))
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+        left = SONGS - count(out / ".job")
+        assert left > 0
+        settings = Settings(model="passthrough", out=out)
         engine = RayEngine(settings, None, cluster.address)
-        with open_manifest(tmp_path / "job") as manifest:
+        with open_manifest(out / ".job") as manifest:
             job = Job(find_songs([str(library)]), settings, manifest, made=engine.start())
             assert engine.workers == 2
+            moments = sorted(random.choice(left - 4, 2, replace=False).tolist())
             for number, _row in enumerate(job.run(engine)):
-                if number == 5:
+                if number == moments[0]:
+                    os.kill(workers_of_cluster(cluster)[0], signal.SIGKILL)
+                if number == moments[1]:
                     cluster.remove_node(nodes[0], allow_graceful=False)
             engine.close()
         assert {row.state for row in job.rows.values()} == {State.DONE}
@@ -55,7 +75,7 @@ def test_a_node_that_goes_takes_no_song_with_it(library, tmp_path):
         ray.shutdown()
         cluster.shutdown()
     separate(sorted(library.iterdir()), model="passthrough", out=tmp_path / "alone")
-    assert files(tmp_path / "out") == files(tmp_path / "alone")
+    assert files(out) == files(tmp_path / "alone")
 
 
 def test_a_cluster_that_is_not_there_is_one_sentence():

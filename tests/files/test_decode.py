@@ -17,6 +17,8 @@ import soundfile
 from streamer.audio import Samples
 from streamer.errors import SourceError
 from streamer.files import open_source
+from streamer.files.decode.pcm_sizes import has_only_sound
+from streamer.files.tags import write_tags
 
 Ffmpeg = Callable[..., bytes]
 Decode = Callable[..., Samples]
@@ -379,3 +381,13 @@ def test_memory_does_not_grow_with_length(tmp_path: Path, ffmpeg: Ffmpeg) -> Non
         done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=True)
         peaks.append(int(done.stdout))
     assert peaks[1] < peaks[0] * 1.05
+
+
+def test_only_a_wav_without_a_place_for_tags_is_not_searched_for_them(tmp_path: Path) -> None:
+    song = tmp_path / "song.wav"
+    soundfile.write(song, np.zeros((100, 2), "f4"), 8000)
+    assert has_only_sound(song)
+    write_tags(song, "wav", {"title": "A Song"})
+    assert not has_only_sound(song)
+    with open_source(song) as source:
+        assert source.tags == {"title": "A Song"}

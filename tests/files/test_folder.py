@@ -129,6 +129,7 @@ def test_only_stale_parts_of_the_targets_go(tmp_path: Path) -> None:
 
     target = tmp_path / "song" / "vocals.wav"
     stale = PartFile(target)
+    stale.open()
     stale.file.close()
     kept = ["bass.wav.0011223344556677.part", "vocals.wav", "vocals.wav.part"]
     for name in kept:
@@ -145,6 +146,7 @@ def test_a_run_of_some_stems_leaves_the_parts_of_a_run_of_more(tmp_path: Path) -
     drums, vocals = tmp_path / "drums.wav", tmp_path / "vocals.wav"
     with track_lock([drums, vocals]):
         part = PartFile(vocals)
+        part.open()
         with pytest.raises(SinkError, match="Another run is writing"), track_lock([vocals]):
             pass
         part.publish()

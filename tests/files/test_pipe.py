@@ -14,22 +14,15 @@ import pytest
 
 from streamer.audio import Samples
 from streamer.errors import SinkError
-from streamer.files import PipeSink
+from streamer.files import PcmCoder, PipeSink
 
 Tone = Callable[..., Samples]
 
 
 def sent(samples: Samples, container: str, sample_format: str, frames: int | None) -> bytes:
     stream = io.BytesIO()
-    sink = PipeSink(
-        stream,
-        44100,
-        samples.shape[1],
-        container,
-        sample_format,
-        frames=frames,
-        dither=False,
-    )
+    coder = PcmCoder(sample_format, dither=False, seed=0)
+    sink = PipeSink(stream, 44100, samples.shape[1], coder, container, frames=frames)
     with sink:
         for start in range(0, len(samples), 1000):
             sink.write(samples[start : start + 1000])
@@ -81,9 +74,10 @@ def test_raw_is_interleaved_little_endian(
 def test_a_reader_that_goes_away_is_one_sentence() -> None:
     code = (
         "import sys, numpy as np; from streamer.errors import SinkError\n"
-        "from streamer.files import PipeSink\n"
+        "from streamer.files import PcmCoder, PipeSink\n"
+        "coder = PcmCoder('int16', dither=True, seed=0)\n"
         "try:\n"
-        "    with PipeSink(sys.stdout.buffer, 44100, 2) as sink:\n"
+        "    with PipeSink(sys.stdout.buffer, 44100, 2, coder) as sink:\n"
         "        for _ in range(100): sink.write(np.zeros((44100, 2), 'f4'))\n"
         "        sink.commit()\n"
         "except SinkError as error: print(error, file=sys.stderr); sys.exit(error.exit_code)\n"
@@ -101,6 +95,6 @@ def test_a_reader_that_goes_away_is_one_sentence() -> None:
 
 def test_other_failures_of_a_pipe_are_sink_errors() -> None:
     with Path("/dev/full").open("wb", buffering=0) as full:
-        sink = PipeSink(full, 44100, 2, "raw")
+        sink = PipeSink(full, 44100, 2, PcmCoder("int16", dither=True, seed=0), "raw")
         with pytest.raises(SinkError, match="No space left"):
             sink.write(np.zeros((10, 2), np.float32))

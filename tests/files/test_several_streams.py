@@ -11,7 +11,7 @@ import soundfile
 
 from streamer.audio import Samples
 from streamer.errors import SourceError
-from streamer.files import StemMp4Sink, open_source
+from streamer.files import Lossless, StemMp4Sink, open_source
 
 Ffmpeg = Callable[..., bytes]
 Decode = Callable[..., Samples]
@@ -93,7 +93,7 @@ def test_the_mix_of_a_stem_file_is_read_without_a_word(tmp_path: Path, ffmpeg: F
     mix = np.full((FRAMES, 2), 0.8, np.float32)
     stems = np.stack([mix * share for share in (0.1, 0.2, 0.3, 0.4)])
     names = ["drums", "bass", "other", "vocals"]
-    with StemMp4Sink(path, 44100, 2, names, lossless="int16") as sink:
+    with StemMp4Sink(path, 44100, 2, names, lossless=Lossless(16)) as sink:
         sink.write(mix, stems)
         sink.commit()
     assert level(path) == (0.8, [])

@@ -8,13 +8,14 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
 from streamer.audio import Samples
 from streamer.errors import OutputExistsError, SettingsError, SinkError
-from streamer.files import StemMp4Sink, open_source, reference_stems
+from streamer.files import Lossless, StemMp4Sink, open_source, reference_stems
 
 Decode = Callable[..., Samples]
 NAMES = ("vocals", "drums", "bass", "other")
@@ -47,31 +48,31 @@ def probe(path: Path) -> list[dict[str, object]]:
     return list(json.loads(done.stdout)["streams"])
 
 
-@pytest.mark.parametrize("lossless", [None, "int16", "int24"])
+@pytest.mark.parametrize("bits", [None, 16, 24])
 def test_layout_and_sound(
-    tmp_path: Path, stems: Samples, decode: Decode, lossless: str | None
+    tmp_path: Path, stems: Samples, decode: Decode, bits: Literal[16, 24] | None
 ) -> None:
     path = tmp_path / "a song.stem.mp4"
-    write(path, stems, lossless=lossless, tags={"title": "T"})
+    write(path, stems, lossless=bits and Lossless(bits), tags={"title": "T"})
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     told = probe(path)
-    assert [stream["codec_name"] for stream in told] == ["alac" if lossless else "aac"] * 5
+    assert [stream["codec_name"] for stream in told] == ["alac" if bits else "aac"] * 5
     defaults = [stream["disposition"]["default"] for stream in told]
     assert defaults == [1, 0, 0, 0, 0]
     assert all(int(stream["duration_ts"]) == FRAMES for stream in told)
     order = [stems.sum(axis=0), *(stems[NAMES.index(n)] for n in ("drums", "bass", "other"))]
     for index, wanted in enumerate([*order, stems[0]]):
         theirs = decode(path, stream=index)
-        assert FRAMES <= len(theirs) <= FRAMES + (0 if lossless else 1024)
-        close = {None: 0.02, "int16": 2 / 2**15, "int24": 2 / 2**23}[lossless]
+        assert FRAMES <= len(theirs) <= FRAMES + (0 if bits else 1024)
+        close = {None: 0.02, 16: 2 / 2**15, 24: 2 / 2**23}[bits]
         # FFmpeg's AAC encoder distorts the first packets of a sine that sets in at once.
-        settled = slice(0 if lossless else 4096, FRAMES)
+        settled = slice(0 if bits else 4096, FRAMES)
         np.testing.assert_allclose(theirs[settled], wanted[settled], rtol=0, atol=close)
 
 
 def test_reads_back_through_our_own(tmp_path: Path, stems: Samples) -> None:
     path = tmp_path / "a.stem.mp4"
-    write(path, stems, lossless="int24", tags={"title": "T"})
+    write(path, stems, lossless=Lossless(24), tags={"title": "T"})
     with open_source(path) as mix:
         whole = np.concatenate(list(mix.blocks()))
         assert mix.tags["title"] == "T"
@@ -105,7 +106,7 @@ def test_refusals_leave_nothing(tmp_path: Path, stems: Samples, small_disk: Path
         StemMp4Sink(tmp_path / "a.stem.mp4", 44100, 2, ("vocals", "no_vocals"))
     noise = np.random.default_rng(0).uniform(-1, 1, (4, FRAMES, 2)).astype(np.float32)
     with pytest.raises(SinkError, match="the disk is full"):
-        write(small_disk / "a.stem.mp4", noise, lossless="int24")
+        write(small_disk / "a.stem.mp4", noise, lossless=Lossless(24))
     assert list(small_disk.iterdir()) == []
     path = tmp_path / "b.stem.mp4"
     path.touch()
@@ -152,7 +153,7 @@ def test_stempeg_reads_ours(tmp_path: Path, stems: Samples) -> None:
     pytest.importorskip("ffmpeg", reason="stempeg needs it: pip install ffmpeg-python")
     stempeg = pytest.importorskip("stempeg", exc_type=RuntimeError)
     path = tmp_path / "a.stem.mp4"
-    write(path, stems, lossless="int16")
+    write(path, stems, lossless=Lossless(16))
     theirs, rate = stempeg.read_stems(str(path))
     assert rate == 44100
     assert theirs.shape == (5, FRAMES, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import BinaryIO
@@ -18,7 +19,9 @@ from streamer.audio import Samples
 from streamer.errors import SourceError
 from streamer.files.av_frames import channels_of, keep_layout, to_float, usual_layout
 from streamer.files.av_open import Tap, open_container
+from streamer.files.bwf import TimeStamp
 from streamer.files.decode.source import BLOCK_FRAMES, Source, cut_short, unreadable
+from streamer.files.marks import Mark, chapters
 from streamer.files.ogg_pages import ends_whole
 from streamer.files.quantise import SampleFormat
 from streamer.files.tags import from_container
@@ -270,6 +273,18 @@ class AvSource(Source):
                 f"{self._label} is damaged: {self._bad_packets} of its packets cannot be decoded"
                 f" and are left out, the first at {self._bad_since:.1f} s"
             )
+
+    def marks(self) -> Sequence[Mark]:
+        """See `Source.marks`."""
+        try:
+            return chapters(self._container.chapters())
+        except Exception:  # as damaged as it may be
+            return ()
+
+    def time_stamp(self) -> TimeStamp:
+        """See `Source.time_stamp`."""
+        told = self._container.metadata.get("time_reference", "")
+        return TimeStamp(int(told)) if re.fullmatch("[0-9]{1,18}", told) else TimeStamp()
 
     def reopen(self) -> None:
         """See `Source.reopen`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, files
+from importlib.util import find_spec
 from pathlib import Path
 
 from streamer.errors import SourceError
@@ -14,10 +14,10 @@ def demo_song() -> Path:
     Raises:
         SourceError: stempeg is not installed.
     """
-    try:
-        carried = files("stempeg") or []
-    except PackageNotFoundError:
+    carrier = find_spec("stempeg")  # it is not imported: that needs FFmpeg
+    if carrier is None or carrier.origin is None:
         raise SourceError(
-            "the demo's song comes with the package stempeg; `pip install stempeg`, or name a song"
-        ) from None
-    return next(Path(str(file.locate())) for file in carried if file.name.endswith(".stem.mp4"))
+            "the demo's song comes with the package stempeg; "
+            "`pip install 'stemstream[demo]'`, or name a song"
+        )
+    return next(Path(carrier.origin).parent.rglob("*.stem.mp4"))

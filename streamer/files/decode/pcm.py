@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import soundfile
 
 from streamer.audio import Samples
 from streamer.errors import SourceError
-from streamer.files.decode.pcm_sizes import Patched, RightSizes
+from streamer.files.bwf import TimeStamp, read_stamp
+from streamer.files.decode.pcm_sizes import Patched, RightSizes, has_only_sound, riff_bodies
 from streamer.files.decode.source import BLOCK_FRAMES, Source, cut_short
+from streamer.files.marks import MARK_CHUNKS, Mark, cue_points
 from streamer.files.quantise import SampleFormat
 from streamer.files.tags import read_tags
 
@@ -51,7 +53,8 @@ class PcmSource(Source):
         self.channels = self._file.channels
         self.frames: int = self._file.frames
         self.seconds = self.frames / self.samplerate
-        self.tags = read_tags(path)
+        # what reads tags takes longer to import than this file to read
+        self.tags = {} if has_only_sound(path) else read_tags(path)
         self.sample_format = _DEPTHS.get(self._file.subtype, "int16")
         self.losses = []
         self._begin = 0
@@ -83,6 +86,20 @@ class PcmSource(Source):
         if stated >= _UNKNOWN_BYTES or present == 0 or stated <= present:
             return 0
         return round(self.frames * stated / present)
+
+    def marks(self) -> Sequence[Mark]:
+        """See `Source.marks`."""
+        return cue_points(self._chunks(MARK_CHUNKS), self.samplerate)
+
+    def time_stamp(self) -> TimeStamp:
+        """See `Source.time_stamp`."""
+        return next((read_stamp(body) for _, body in self._chunks((b"bext",))), TimeStamp())
+
+    def _chunks(self, kinds: Collection[bytes]) -> list[tuple[bytes, bytes]]:
+        try:
+            return riff_bodies(self._path, kinds)
+        except OSError:  # the sound tells what that means
+            return []
 
     def reopen(self) -> None:
         """See `Source.reopen`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -24,11 +24,15 @@ _LEAST_BYTES: Final = 1024
 
 _MOST_CHUNKS: Final = 1000
 _SCAN_BYTES: Final = 2**20
+_MOST_BODY_BYTES: Final = 2**16
 
 # These may follow the sound although they are not chunks: tags of other formats.
 _TAGS: Final = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")
 # Chunks that can be recognised even if their size is wrong.
 _KNOWN: Final = (b"LIST", b"id3 ", b"bext", b"cue ", b"fact", b"JUNK", b"PAD ", b"iXML", b"smpl")
+
+# Chunks that hold no tags.
+_OF_SOUND: Final = frozenset({b"fmt ", b"fact", b"data", b"PEAK", b"JUNK", b"PAD "})
 
 _W64_TAIL: Final = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 
@@ -209,6 +213,19 @@ _LOOKS: Final[Mapping[bytes, Callable[[BinaryIO, int], RightSizes | None]]] = {
 }
 
 
+def has_only_sound(path: Path) -> bool:
+    """Return whether a file is a WAV without any place for tags.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        if file.read(4) != b"RIFF":
+            return False
+        end = file.seek(0, io.SEEK_END)
+        return all(one.kind in _OF_SOUND for one in _chunks(file, _RIFF.first, end, _RIFF))
+
+
 def _until(file: BinaryIO, end: int, layout: _Layout, last: bytes) -> list[_Chunk]:
     """Return the chunks up to the first of a kind, or none where there is none."""
     found = []
@@ -266,6 +283,23 @@ def _is_zero(file: BinaryIO, begin: int, end: int) -> bool:
 def _at(file: BinaryIO, place: int, count: int) -> bytes:
     file.seek(place)
     return file.read(count)
+
+
+def riff_bodies(path: Path, kinds: Collection[bytes]) -> list[tuple[bytes, bytes]]:
+    """Return kind and body of each chunk of these kinds in a WAV or RF64; a body is cut at 64 KiB.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        if file.read(4) not in (b"RIFF", b"RF64"):
+            return []
+        end = file.seek(0, io.SEEK_END)
+        return [
+            (chunk.kind, _at(file, chunk.body, min(chunk.size, _MOST_BODY_BYTES)))
+            for chunk in _chunks(file, _RIFF.first, end, _RIFF)
+            if chunk.kind in kinds
+        ]
 
 
 def _u32(size: int, order: str = "<") -> bytes:

@@ -10,6 +10,8 @@ from typing import Self
 
 from streamer.audio import Samples
 from streamer.errors import SourceError
+from streamer.files.bwf import TimeStamp
+from streamer.files.marks import Mark
 from streamer.files.quantise import SampleFormat
 
 BLOCK_FRAMES = 65536
@@ -46,6 +48,14 @@ class Source(ABC):
         Raises:
             SourceError: reading failed before anything was decoded.
         """
+
+    def marks(self) -> Sequence[Mark]:
+        """Return the places that the file names: its chapters or cue points."""
+        return ()
+
+    def time_stamp(self) -> TimeStamp:
+        """Return when its sound begins, where the file tells it."""
+        return TimeStamp()
 
     @abstractmethod
     def reopen(self) -> None:

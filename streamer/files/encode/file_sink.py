@@ -10,6 +10,7 @@ from typing import Literal, Protocol, get_args
 
 from streamer.audio import Samples
 from streamer.errors import SettingsError
+from streamer.files.bwf import TimeStamp, bext_body
 from streamer.files.encode.sink import Encoder, FileOutput, Sink
 from streamer.files.encode.wav import PcmCoder, WavWriter
 from streamer.files.quantise import Quantiser, SampleFormat
@@ -28,6 +29,7 @@ class Encoding:
     ``sample_format`` is for wav and flac (flac has no floats: float32 becomes 24 bits).
     ``mp3_bitrate`` (kb/s) and ``mp3_preset`` (2 best to 7 fastest) are for mp3. Dither applies to
     16 and 24 bits. Its noise comes from ``seed`` and the file's name, so stems do not share it.
+    With a ``stamp`` a WAV is a Broadcast Wave that tells when its sound begins.
 
     Raises:
         SettingsError: a value cannot be used.
@@ -39,6 +41,7 @@ class Encoding:
     mp3_preset: int = 2
     dither: bool = True
     seed: int = 0
+    stamp: TimeStamp | None = None
 
     def __post_init__(self) -> None:
         for name, kind in (("format", Format), ("sample_format", SampleFormat)):
@@ -107,7 +110,11 @@ class FileSink(FileOutput, Sink):
         seed = [encoding.seed, zlib.crc32(self._part.target.name.encode(errors="surrogateescape"))]
         if encoding.format == "wav":
             coder = PcmCoder(encoding.sample_format, dither=encoding.dither, seed=seed)
-            return WavWriter(file, samplerate, channels, coder)
+            bext = b""
+            if encoding.stamp is not None:
+                name, depth = self._part.target.stem, encoding.sample_format
+                bext = bext_body(name, encoding.stamp, samplerate, channels, depth)
+            return WavWriter(file, samplerate, channels, coder, bext=bext)
         if encoding.format in ("flac", "ogg"):
             from streamer.files.encode.write_snd import SoundfileWriter
 
@@ -122,9 +129,8 @@ class FileSink(FileOutput, Sink):
         rate = nearest_rate(codec, samplerate)
         if rate != samplerate:
             self.note = f"{encoding.format} does not take {samplerate} Hz; written at {rate} Hz"
+        options = {"b": str(OPUS_BIT_RATE if encoding.format == "opus" else AAC_BIT_RATE)}
         if encoding.format == "mp3":
-            options = {"compression_level": str(encoding.mp3_preset)}
-            bit_rate = encoding.mp3_bitrate * 1000
-            return AvWriter(file, codec, samplerate, channels, bit_rate=bit_rate, options=options)
-        bit_rate = OPUS_BIT_RATE if encoding.format == "opus" else AAC_BIT_RATE
-        return AvWriter(file, codec, samplerate, channels, bit_rate=bit_rate)
+            bit_rate, level = 1000 * encoding.mp3_bitrate, encoding.mp3_preset
+            options = {"b": str(bit_rate), "compression_level": str(level)}
+        return AvWriter(file, codec, samplerate, channels, options=options)

@@ -12,16 +12,13 @@ from streamer.audio import Samples
 from streamer.errors import SinkError
 from streamer.files.encode.sink import Sink
 from streamer.files.encode.wav import PcmCoder, wav_header
-from streamer.files.quantise import SampleFormat
 
 
 class PipeSink(Sink):
     """A stream that cannot be taken back: ``abort`` only stops.
 
-    ``raw`` is interleaved little-endian samples with no header. ``wav`` states the right sizes if
-    ``frames`` is given; otherwise it marks them as unknown, as FFmpeg does.
-
-    Many parameters: each is a property of the sound that the bytes depend on.
+    ``coder`` makes the bytes of the samples. ``raw`` is these with no header. ``wav`` states the
+    right sizes if ``frames`` is given; otherwise it marks them as unknown, as FFmpeg does.
 
     Raises:
         SinkError: the reader has gone away.
@@ -32,20 +29,18 @@ class PipeSink(Sink):
         stream: BinaryIO,
         samplerate: int,
         channels: int,
+        coder: PcmCoder,
         container: Literal["wav", "raw"] = "wav",
-        sample_format: SampleFormat = "int16",
         *,
         frames: int | None = None,
-        dither: bool = True,
-        seed: int = 0,
     ) -> None:
         self._stream = stream
-        self._coder = PcmCoder(sample_format, dither=dither, seed=seed)
+        self._coder = coder
         self._padded = container == "wav"
         self._sent_bytes = 0
         if container == "wav":
             with self._guard():
-                stream.write(wav_header(samplerate, channels, sample_format, frames))
+                stream.write(wav_header(samplerate, channels, coder.sample_format, frames))
 
     def write(self, samples: Samples) -> None:
         """See `Sink.write`."""

@@ -14,11 +14,16 @@ from streamer.files.encode.sink import Sink
 from streamer.files.part import sink_errors
 
 
+def rescaling_gain(peak: float) -> float:
+    """Return the gain that keeps a peak under full scale, as demucs's ``--clip-mode rescale``."""
+    return 1 / max(1.01 * peak, 1)
+
+
 class RescaleSink(Sink):
     """Holds a stem back in an unnamed file of ``folder`` until `commit` sends it to ``sink``.
 
-    The gain is 1 / max(1.01 * peak, 1), as with demucs's ``--clip-mode rescale``. If ``gain`` was
-    set before the commit, that one counts (the same gain for all stems keeps their balance).
+    The gain is `rescaling_gain` of its peak. If ``gain`` was set before the commit, that one counts
+    (the same gain for all stems keeps their balance).
     ``peak`` is the largest sample so far. The unnamed file goes when the process ends.
 
     Raises:
@@ -54,14 +59,16 @@ class RescaleSink(Sink):
         """See `Output.seal`."""
         if self._spool.closed:
             return
-        gain = 1 / max(1.01 * self.peak, 1) if self.gain is None else self.gain
+        gain = rescaling_gain(self.peak) if self.gain is None else self.gain
         try:
             with sink_errors(self._spool_name):
                 self._spool.seek(0)
-                while data := self._spool.read(4 * self._channels * BLOCK_FRAMES):
+                block_bytes = 4 * self._channels * BLOCK_FRAMES
+                while not self.given_up and (data := self._spool.read(block_bytes)):
                     block = np.frombuffer(data, np.float32).reshape(-1, self._channels)
                     self._sink.write(block * np.float32(gain))
-            self._sink.seal()
+            if not self.given_up:
+                self._sink.seal()
         except BaseException:
             self.abort()
             raise

@@ -17,10 +17,15 @@ class Output(ABC):
     """Something that is written, then committed or aborted.
 
     As a context manager it leaves nothing behind unless it was committed. ``note`` is a sentence
-    if the result is not exactly as asked, else None.
+    if the result is not exactly as asked, else None. What takes long to seal looks at ``given_up``
+    again and again, and stops when another thread has set it: `abort` comes next.
     """
 
     note: str | None = None
+    given_up = False
+
+    def begin_seal(self) -> None:  # noqa: B027 (what has no thread of its own needs no head start)
+        """Say that no more will be written: what has a thread of its own begins to seal itself."""
 
     def seal(self) -> None:  # noqa: B027 (what has nothing to finish beforehand needs none)
         """Finish everything but the name, so that `commit` can hardly fail.
@@ -91,6 +96,8 @@ class FileOutput(Output):
     def __init__(self, path: Path, *, overwrite: bool) -> None:
         self._part = PartFile(path, overwrite=overwrite)
         self._sealed = False
+        with self._guard():
+            self._part.open()
 
     def seal(self) -> None:
         """See `Output.seal`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,14 +22,25 @@ if TYPE_CHECKING:
     from streamer.files.encode.write_av import AvWriter
 
 
+@dataclass(frozen=True, slots=True)
+class Lossless:
+    """ALAC of 16 or 24 bits, dithered from ``seed``."""
+
+    bits: Literal[16, 24]
+    dither: bool = True
+    seed: int = 0
+
+    @property
+    def dtype(self) -> str:
+        """The type of its samples; the upper bits count."""
+        return "int16" if self.bits == 16 else "int32"
+
+
 class StemMp4Sink(FileOutput):
     """Five streams in one file: the mix, then drums, bass, other and vocals.
 
-    ``names`` is the order in which the stems will come. The streams are AAC at 256 kb/s, or with
-    ``lossless`` ALAC of that format, dithered from ``seed``. The file appears under its name only
-    when it is whole.
-
-    Many parameters: each is a property of the file that is written, known at once.
+    ``names`` is the order in which the stems will come. The streams are ``lossless``, or without
+    it AAC at 256 kb/s. The file appears under its name only when it is whole.
 
     Raises:
         SettingsError: the stems are not those four.
@@ -45,9 +57,7 @@ class StemMp4Sink(FileOutput):
         channels: int,
         names: Sequence[str],
         *,
-        lossless: Literal["int16", "int24"] | None = None,
-        dither: bool = True,
-        seed: int = 0,
+        lossless: Lossless | None = None,
         tags: Mapping[str, str] | None = None,
         overwrite: bool = False,
     ) -> None:
@@ -61,9 +71,8 @@ class StemMp4Sink(FileOutput):
         self._tags = tags or {}
         self._quantisers: list[Quantiser] = []
         if lossless is not None:
-            bits = 16 if lossless == "int16" else 24
             self._quantisers = [
-                Quantiser(bits, dither=dither, seed=[seed, stream])
+                Quantiser(lossless.bits, dither=lossless.dither, seed=[lossless.seed, stream])
                 for stream in range(1 + len(STEM_NAMES))
             ]
         from streamer.files.encode.write_av import CODECS, AvWriter, nearest_rate
@@ -79,8 +88,8 @@ class StemMp4Sink(FileOutput):
                 samplerate,
                 channels,
                 streams=1 + len(STEM_NAMES),
-                dtype={None: "float32", "int16": "int16", "int24": "int32"}[lossless],
-                bit_rate=AAC_BIT_RATE if lossless is None else None,
+                dtype="float32" if lossless is None else lossless.dtype,
+                options={"b": str(AAC_BIT_RATE)} if lossless is None else {},
             )
 
     def write(self, mix: Samples, stems: Samples) -> None:

@@ -2,111 +2,55 @@
 
 from __future__ import annotations
 
-import os
+import math
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final, Literal
+from typing import BinaryIO
 
 import numpy as np
 
 from streamer.audio import Stems
-from streamer.errors import ModelError, OutputExistsError, SettingsError, SinkError
-from streamer.files.decode.opening import STANDARD_INPUT
+from streamer.errors import SettingsError, SinkError
 from streamer.files.decode.source import Source
+from streamer.files.encode.beside import Beside
 from streamer.files.encode.file_sink import Encoding, FileSink
+from streamer.files.encode.paths import PIPE, ProjectPlace
 from streamer.files.encode.pipe import PipeSink
-from streamer.files.encode.rescale import RescaleSink
+from streamer.files.encode.project_file import ProjectFile
+from streamer.files.encode.rescale import RescaleSink, rescaling_gain
 from streamer.files.encode.sink import Output, Sink
-from streamer.files.encode.stem_mp4 import StemMp4Sink
+from streamer.files.encode.stem_mp4 import Lossless, StemMp4Sink
+from streamer.files.encode.wav import PcmCoder
 from streamer.files.folder import track_lock
-from streamer.files.part import identity_of, sink_errors
+from streamer.files.marks import tempo_of
+from streamer.files.project.contents import Project
 from streamer.files.quantise import SampleFormat
-from streamer.naming import FILENAME, FileName, track_name
 from streamer.settings import Settings
-
-PIPE: Final = Path("-")
-
-
-def stem_paths(
-    settings: Settings, model: str, source: str | Path, names: Sequence[str]
-) -> dict[str, Path]:
-    """Return the file of each stem, laid out as by `demucs`: ``out/model/track/stem.ext``.
-
-    A stem.mp4 holds all stems. Standard output has no file.
-
-    Raises:
-        ModelError: the model's name cannot be the name of a folder.
-    """
-    if settings.out == PIPE:
-        return {}
-    folder = settings.out / _folder_name(model)
-    track = "stdin" if str(source) == STANDARD_INPUT else track_name(source)
-    trackext = Path(source).name.rpartition(".")[2]
-    fields = {"track": track, "trackext": trackext, "ext": settings.format}
-    if settings.format == "stem.mp4":
-        template = "{track}.{ext}" if settings.filename == FILENAME else settings.filename
-        return dict.fromkeys(names, folder / template.format(**fields))
-    return {
-        name: folder / settings.filename.format(stem=name, **fields)
-        for name in map(FileName, names)
-    }
-
-
-def refuse_inputs(inputs: Iterable[str | Path], outputs: Iterable[Path]) -> None:
-    """Make sure that no output is also an input, even under another name or through a link.
-
-    Raises:
-        OutputExistsError: writing it would replace the input.
-    """
-    sources: dict[tuple[int, int], str | Path] = {}
-    for source in inputs:
-        try:
-            status = os.fstat(0) if str(source) == STANDARD_INPUT else Path(source).stat()
-        except (OSError, ValueError):
-            continue  # it cannot be read either; that error comes later
-        sources[identity_of(status)] = source
-    for output in outputs:
-        try:
-            source = sources.get(identity_of(output.stat()), "")
-        except (OSError, ValueError):
-            continue  # nothing is there, or it cannot be written either
-        if source:
-            raise OutputExistsError(
-                f"{output} is the input {source} itself and would be replaced; choose another "
-                "folder with --out, or other names with --filename"
-            )
-
-
-def left_to_write(paths: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the missing files of a track, and clean up after killed runs.
-
-    Raises:
-        SinkError: another run is writing the track, or its folder cannot be read.
-    """
-    missing = {}
-    with track_lock(paths.values()):
-        for name, path in paths.items():
-            with sink_errors(path):
-                if not path.is_file():
-                    missing[name] = path
-    return missing
 
 
 class TrackSink(ABC):
     """Takes all stems of a track.
 
-    ``outputs`` are to be committed; ``notes`` tell which of them are not exactly as asked.
+    ``outputs`` are to be committed; ``notes`` tell which of them are not exactly as asked. ``gain``
+    is the factor that all stems have got in the end.
     """
 
     outputs: Sequence[Output]
     notes: Sequence[str]
+    gain: float = 1.0
 
     @abstractmethod
     def write(self, stems: Stems) -> None:
         """Write the next stretch."""
+
+    def end(self) -> None:
+        """Say that there are no more: the outputs begin to seal themselves, side by side."""
+        for output in self.outputs:
+            output.begin_seal()
 
 
 @contextmanager
@@ -116,22 +60,25 @@ def open_track(
     channels: int,
     paths: Mapping[str, Path],
     names: Sequence[str],
+    project: ProjectPlace | None = None,
 ) -> Iterator[TrackSink]:
     """Open the outputs of a track; at the end all get their names, after an exception none.
 
-    ``paths`` may be of some stems alone: the others are not written.
+    ``paths`` may be of some stems alone: the others are not written. A ``project`` is written where
+    it is given.
 
     Raises:
         SettingsError: the output cannot hold what the settings ask for.
         OutputExistsError: a file stands there that is not to be replaced.
         SinkError: an output cannot be written, or another run is writing it.
     """
-    lock = track_lock(paths.values()) if paths else nullcontext()
-    with lock:
-        track = _open(settings, source, channels, paths, names)
+    targets = [*paths.values(), *([project.path] if project else [])]
+    with track_lock(targets) if targets else nullcontext():
+        track = _open(settings, source, channels, paths, names, project)
         outputs = track.outputs
         try:
             yield track
+            track.end()
             # all files are whole before the first takes its name
             for output in outputs:
                 output.seal()
@@ -150,32 +97,33 @@ def _open(
     channels: int,
     paths: Mapping[str, Path],
     names: Sequence[str],
+    project: ProjectPlace | None,
 ) -> TrackSink:
     if settings.out == PIPE:
         return _Pipe(settings, source, channels, len(names))
     if settings.format == "stem.mp4":
         return _StemFile(settings, source, channels, paths)
-    return _Files(settings, source, channels, paths)
+    return _Files(settings, source, channels, paths, project)
 
 
 class _Files(TrackSink):
-    """A file for each stem."""
+    """A file for each stem, encoded beside each other; and a project that opens them all.
+
+    With a project all stems get one gain, so that their balance stays and their sum is the mix.
+    """
 
     def __init__(
-        self, settings: Settings, source: Source, channels: int, paths: Mapping[str, Path]
+        self,
+        settings: Settings,
+        source: Source,
+        channels: int,
+        paths: Mapping[str, Path],
+        project: ProjectPlace | None,
     ) -> None:
-        if settings.format == "raw":
-            raise SettingsError("format=raw goes to standard output alone; give --out -")
-        assert settings.format != "stem.mp4"
-        encoding = Encoding(
-            format=settings.format,
-            sample_format=_depth(settings, source),
-            mp3_bitrate=settings.mp3_bitrate,
-            mp3_preset=settings.mp3_preset,
-            dither=settings.dither,
-            seed=settings.seed,
-        )
         self._sinks: dict[str, Sink] = {}
+        self._encoders: dict[str, Beside] = {}
+        self._project: ProjectFile | None = None
+        encoding = _encoding(settings, source)
         try:
             for name, path in paths.items():
                 sink: Sink = FileSink(
@@ -189,18 +137,74 @@ class _Files(TrackSink):
                 self._sinks[name] = sink
                 if settings.clip_mode == "rescale":
                     self._sinks[name] = RescaleSink(sink, path.parent, channels)
+            if project is not None:
+                self._project = _project_file(settings, source, channels, project)
+            for name, sink in self._sinks.items():
+                self._encoders[name] = Beside(sink)
         except BaseException:
-            for sink in self._sinks.values():
-                sink.abort()
+            for output in (*self._encoders.values(), *self._sinks.values(), self._project):
+                if output is not None:
+                    output.abort()
             raise
-        self.outputs = list(self._sinks.values())
+        self.outputs = [*self._encoders.values(), *([self._project] if self._project else [])]
         self.notes = sorted({sink.note for sink in self.outputs if sink.note})
         if settings.format in ("wav", "flac"):
             self.notes += _lost_bits(settings, source)
+        self._one_gain = settings.project is not None
+        self._frames, self._peak = 0, 0.0
 
     def write(self, stems: Stems) -> None:
-        for name, sink in self._sinks.items():
-            sink.write(stems[name])
+        self._frames += stems.frames
+        if self._one_gain:
+            self._peak = max(self._peak, float(np.abs(stems.data).max(initial=0)))
+        for name, encoder in self._encoders.items():
+            encoder.do(partial(self._sinks[name].write, stems[name]))
+
+    def end(self) -> None:
+        if self._one_gain:
+            self.gain = rescaling_gain(self._peak)
+            for sink in self._sinks.values():
+                assert isinstance(sink, RescaleSink)
+                sink.gain = self.gain
+        if self._project is not None:
+            self._project.complete(self._frames, self.gain)
+        if self.gain < 1:
+            lower_db = -20 * math.log10(self.gain)
+            self.notes = [
+                *self.notes,
+                f"all stems are {lower_db:.2f} dB lower, so that none clips; the faders of the "
+                "project make up for it",
+            ]
+        super().end()
+
+
+def _encoding(settings: Settings, source: Source) -> Encoding:
+    if settings.format == "raw":
+        raise SettingsError("format=raw goes to standard output alone; give --out -")
+    assert settings.format != "stem.mp4"
+    return Encoding(
+        format=settings.format,
+        sample_format=_depth(settings, source),
+        mp3_bitrate=settings.mp3_bitrate,
+        mp3_preset=settings.mp3_preset,
+        dither=settings.dither,
+        seed=settings.seed,
+        stamp=None if settings.project is None else source.time_stamp(),
+    )
+
+
+def _project_file(
+    settings: Settings, source: Source, channels: int, place: ProjectPlace
+) -> ProjectFile:
+    assert settings.project is not None
+    project = Project(
+        tracks=place.tracks,
+        samplerate=source.samplerate,
+        channels=channels,
+        tempo=tempo_of(source.tags),
+        marks=source.marks(),
+    )
+    return ProjectFile(place.path, settings.project, project, overwrite=settings.overwrite)
 
 
 class _StemFile(TrackSink):
@@ -216,16 +220,15 @@ class _StemFile(TrackSink):
             channels,
             list(paths),
             lossless=_lossless(settings, source),
-            dither=settings.dither,
-            seed=settings.seed,
             tags=source.tags,
             overwrite=settings.overwrite,
         )
-        self.outputs = [self._sink]
+        self._encoder = Beside(self._sink)
+        self.outputs = [self._encoder]
         self.notes = [self._sink.note] if self._sink.note else []
 
     def write(self, stems: Stems) -> None:
-        self._sink.write(stems.mix, stems.data)
+        self._encoder.do(partial(self._sink.write, stems.mix, stems.data))
 
 
 class _Pipe(TrackSink):
@@ -242,11 +245,9 @@ class _Pipe(TrackSink):
             _standard_output(),
             source.samplerate,
             channels * stems,
+            PcmCoder(_depth(settings, source), dither=settings.dither, seed=settings.seed),
             settings.format,
-            _depth(settings, source),
             frames=source.frames,
-            dither=settings.dither,
-            seed=settings.seed,
         )
         self.outputs = [self._sink]
         self.notes = _lost_bits(settings, source)
@@ -261,9 +262,11 @@ def _depth(settings: Settings, source: Source) -> SampleFormat:
     return source.sample_format if wanted == "source" else wanted
 
 
-def _lossless(settings: Settings, source: Source) -> Literal["int16", "int24"] | None:
+def _lossless(settings: Settings, source: Source) -> Lossless | None:
     """What ALAC a stem.mp4 holds; None: AAC, which is what 16 bits are there."""
-    return None if _depth(settings, source) == "int16" else "int24"
+    if _depth(settings, source) == "int16":
+        return None
+    return Lossless(24, dither=settings.dither, seed=settings.seed)
 
 
 def _lost_bits(settings: Settings, source: Source) -> list[str]:
@@ -285,14 +288,3 @@ def _refuse_rescale(settings: Settings) -> None:
             "clip_mode=rescale scales each stem by its own peak, which a pipe or a stem.mp4 "
             "cannot wait for; try clip_mode=soft"
         )
-
-
-def _folder_name(model: str) -> FileName:
-    """As demucs: the model's name, less what a folder cannot be called."""
-    path = Path(model)
-    file = path.suffix in (".safetensors", ".th")
-    name = path.stem if file else model.removeprefix("hf://").replace("/", "_")
-    try:
-        return FileName(name)
-    except ValueError as error:
-        raise ModelError(f"the stems go to a folder named as the model: {error}") from None

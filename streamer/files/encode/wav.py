@@ -41,17 +41,22 @@ def wav_header(
     frames: int | None,
     *,
     riff_limit: int = RIFF_LIMIT,
+    bext: bytes = b"",
 ) -> bytes:
     """Return everything before the samples; ``frames`` is None if the length is unknown.
 
-    Always the same length for one format. A file of more than ``riff_limit`` bytes is RF64.
+    ``bext`` is the body of such a chunk (`streamer.files.bwf`), empty for none.
+
+    Always the same length for one format and length of ``bext``. A file of more than ``riff_limit``
+    bytes is RF64.
     """
     kind = _IEEE_FLOAT if sample_format == "float32" else _PCM
     block = frame_bytes(channels, sample_format)
     bits = 8 * _SAMPLE_BYTES[sample_format]
     layout = struct.pack("<HHIIHH", kind, channels, samplerate, samplerate * block, block, bits)
     count = frames or 0
-    chunks = _chunk(b"fmt ", layout + b"\0\0" if kind == _IEEE_FLOAT else layout)
+    chunks = _chunk(b"bext", bext) if bext else b""
+    chunks += _chunk(b"fmt ", layout + b"\0\0" if kind == _IEEE_FLOAT else layout)
     if kind == _IEEE_FLOAT:
         chunks += _chunk(b"fact", struct.pack("<I", min(count, _UNKNOWN)))
     data_bytes = count * block
@@ -109,6 +114,7 @@ class WavWriter:
         coder: PcmCoder,
         *,
         riff_limit: int = RIFF_LIMIT,
+        bext: bytes = b"",
     ) -> None:
         self._file = file
         self._layout = samplerate, channels, coder.sample_format
@@ -116,7 +122,8 @@ class WavWriter:
         self._riff_limit = riff_limit
         self._frame_bytes = frame_bytes(channels, coder.sample_format)
         self._data_bytes = 0
-        header = wav_header(*self._layout, 0)
+        self._bext = bext
+        header = wav_header(*self._layout, 0, bext=bext)
         self._header_bytes = len(header)
         file.write(header)
 
@@ -124,6 +131,11 @@ class WavWriter:
     def frames(self) -> int:
         """Whole frames that the file has taken."""
         return self._data_bytes // self._frame_bytes
+
+    def stamp(self, bext: bytes) -> None:
+        """Have another bext chunk, as long as the first, from the next header on."""
+        assert len(bext) == len(self._bext)
+        self._bext = bext
 
     def write(self, samples: Samples) -> None:
         """Append float32 ``(frames, channels)``."""
@@ -177,7 +189,9 @@ class WavWriter:
     def _put_sizes(self, frames: int) -> None:
         self._file.flush()
         self._file.seek(0)
-        self._file.write(wav_header(*self._layout, frames, riff_limit=self._riff_limit))
+        self._file.write(
+            wav_header(*self._layout, frames, riff_limit=self._riff_limit, bext=self._bext)
+        )
         self._file.flush()
 
     def drop(self) -> None:

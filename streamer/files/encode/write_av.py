@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import BinaryIO, NamedTuple
 
 import av
 import numpy as np
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
@@ -83,9 +85,7 @@ class AvWriter:
     """Encodes ``streams`` streams of audio into an open file.
 
     Arrays are ``(frames, channels)`` of ``dtype``: float32, or for ALAC int16, or int32 whose upper
-    24 bits count.
-
-    Many parameters: FFmpeg wants all of them before the first sample.
+    24 bits count. ``options`` are FFmpeg's for the encoder, such as the bit rate ``b``.
 
     Raises:
         SinkError: the codec does not take that many channels.
@@ -100,8 +100,7 @@ class AvWriter:
         *,
         streams: int = 1,
         dtype: str = "float32",
-        bit_rate: int | None = None,
-        options: dict[str, str] | None = None,
+        options: dict[str, str],
     ) -> None:
         if channels > codec.most_channels:
             raise SinkError(
@@ -118,16 +117,16 @@ class AvWriter:
         exact = {"movie_timescale": str(samplerate)} if codec.container == "ipod" else {}
         self._container = av.open(self._drain, "w", format=codec.container, options=exact)
         self._streams: list[AudioStream] = []
+        # codecs let other threads run, so the streams of one file are encoded beside each other
+        self._pool = ThreadPoolExecutor(streams, "stemstream-encoder") if streams > 1 else None
         for index in range(streams):
             stream = self._container.add_stream(
-                codec.encoder, rate=nearest_rate(codec, samplerate), options=options or {}
+                codec.encoder, rate=nearest_rate(codec, samplerate), options=options
             )
             assert isinstance(stream, AudioStream)
             stream.codec_context.layout = self._layout
             if codec.encoder == "alac":
                 stream.codec_context.format = _FORMATS[dtype]
-            if bit_rate is not None:
-                stream.codec_context.bit_rate = bit_rate
             stream.disposition = av.stream.Disposition(0 if index else 1)
             self._streams.append(stream)
         self._run(self._container.start_encoding)
@@ -139,13 +138,21 @@ class AvWriter:
     def _encode(self, streams: tuple[NDArray[np.generic], ...]) -> None:
         if len(streams[0]) == 0:
             return
-        for stream, samples in zip(self._streams, streams, strict=True):
+        frames = []
+        for samples in streams:
             frame = from_planar(samples, _FORMATS[self._dtype], self._layout)
             frame.sample_rate = self._samplerate
             frame.pts = self._position
             frame.time_base = Fraction(1, self._samplerate)
-            self._container.mux(stream.encode(frame))
+            frames.append(frame)
+        self._mux(frames)
         self._position += len(streams[0])
+
+    def _mux(self, frames: Sequence[AudioFrame | None]) -> None:
+        """Encode a frame of each stream, or its rest (None); write what comes in their order."""
+        side_by_side = map if self._pool is None else self._pool.map
+        for packets in side_by_side(AudioStream.encode, self._streams, frames):
+            self._container.mux(packets)
 
     def close(self) -> None:
         """Encode the rest and finish the container."""
@@ -153,6 +160,7 @@ class AvWriter:
 
     def drop(self) -> None:
         """Close the encoders; the file's content is worthless."""
+        self._end_threads()
         with contextlib.suppress(Exception):
             self._container.close()
 
@@ -160,9 +168,14 @@ class AvWriter:
         if self._position < _LEAST_FRAMES:
             silence = np.zeros((_LEAST_FRAMES - self._position, self._channels), self._dtype)
             self._encode((silence,) * len(self._streams))
-        for stream in self._streams:
-            self._container.mux(stream.encode(None))
+        self._mux([None] * len(self._streams))
+        self._end_threads()
         self._container.close()
+
+    def _end_threads(self) -> None:
+        """Wait for those that still encode: what they work on must not be closed."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, step: Callable[[], object]) -> None:
         try:
