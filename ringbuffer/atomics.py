@@ -71,7 +71,7 @@ copy_bytes: Callable[[int, int, int], None] = _numba.extending.intrinsic(_copy_b
 _pointer: Callable[[int], Any] = _numba.extending.intrinsic(_as_pointer)
 
 
-@compiled(types.int64[::1](types.int64, types.int64))
+@compiled(types.int64[::1](types.int64, types.int64), inside=True)
 def int64_at(address: int, count: int) -> npt.NDArray[np.int64]:
     """The `count` int64 at an address, as an array `(count,)` that does not own them.
 
@@ -81,7 +81,7 @@ def int64_at(address: int, count: int) -> npt.NDArray[np.int64]:
     return view
 
 
-@compiled(types.float32[:, ::1](types.int64, types.int64, types.int64))
+@compiled(types.float32[:, ::1](types.int64, types.int64, types.int64), inside=True)
 def float32_at(address: int, frames: int, channels: int) -> npt.NDArray[np.float32]:
     """Interleaved float32 samples at an address, as `(frames, channels)` that does not own them.
 

@@ -20,6 +20,7 @@ import numpy as np
 from numba.core import sigutils
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
+from numba.core.runtime.nrt import rtsys
 
 from ringbuffer.kept import read_sealed, write_sealed
 
@@ -29,6 +30,7 @@ _FunctionCache: Any = FunctionCache
 _IndexDataCacheFile: Any = IndexDataCacheFile
 _CFunc: Any = CFunc
 _sigutils: Any = sigutils
+_runtime: Any = rtsys
 
 _LOG = logging.getLogger(__name__)
 _ANY_ORDER = {"contract", "reassoc", "nsz", "arcp"}  # what is no number stays none
@@ -39,22 +41,26 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 def compiled(
-    signature: Any = None, *, any_order: bool = False, inlined: bool = False
+    signature: Any = None, *, any_order: bool = False, inlined: bool = False, inside: bool = False
 ) -> Callable[[_Function], _Function]:
     """Compile for one Numba signature at import, or for any when it is first called.
 
     Compiled code releases the GIL and divides by zero as numpy does. ``any_order``: it may add and
     multiply in another order than the source says, so that several numbers are computed at a time.
-    ``inlined``: it becomes a part of the functions that call it. Where that is one, this takes half
-    the time to compile.
+    Such code makes no arrays, and returns none: it counts no references to them. ``inlined``: it
+    becomes a part of the functions that call it. Where that is one, this takes half the time to
+    compile. Where it is large and they are several, see `ringbuffer.pointers`.
 
     An explicit signature means that nothing is compiled later, when audio runs, and that a wrong
-    dtype or memory layout is refused instead of read as something else.
+    dtype or memory layout is refused instead of read as something else. ``inside``: only compiled
+    functions call it, so it is part of those that are kept on disk. It is neither compiled nor
+    read from there before it is needed, which is what most starts never do.
     """
 
     def decorate(function: _Function) -> _Function:
         made = _numba.njit(
             nogil=True,
+            _nrt=not any_order,
             error_model="numpy",
             fastmath=_ANY_ORDER if any_order else False,
             inline="always" if inlined else "never",
@@ -62,12 +68,25 @@ def compiled(
         )(function)
         made._cache = _Cache(function)
         if signature is not None:
-            made.compile(signature)
-            made.disable_compile()
+            _compile_when_called(made, signature) if inside else _compile_now(made, signature)
         compiled_function: _Function = made
         return compiled_function
 
     return decorate
+
+
+def _compile_now(made: Any, signature: Any) -> Any:
+    entry = made.compile(signature)
+    made.disable_compile()
+    return entry
+
+
+def _compile_when_called(made: Any, signature: Any) -> None:
+    def compile_for(_types: Any) -> Any:
+        del made.compile  # the class's own from now on
+        return _compile_now(made, signature)
+
+    made.compile = compile_for
 
 
 def c_function(signature: Any) -> Callable[[Any], Any]:
@@ -125,8 +144,16 @@ class _Cache:
         return self._kept.cache_path if self._kept is not None else None
 
     def load_overload(self, signature: Any, context: Any) -> Any:
-        """See Numba's cache."""
-        return self._kept and self._kept.load_overload(signature, context)
+        """See Numba's cache.
+
+        That gets ready to compile first: it imports all that Numba can compile, which takes a fifth
+        of a second. Code that is compiled needs the runtime alone.
+        """
+        if self._kept is None:
+            return None
+        _runtime.initialize(context)
+        with self._kept._guard_against_spurious_io_errors():  # on Windows, of two processes at once
+            return self._kept._load_overload(signature, context)
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """See Numba's cache."""

@@ -44,19 +44,19 @@ Header = npt.NDArray[np.int64]
 Samples = npt.NDArray[np.float32]
 
 
-@compiled(_INT(_INT))
+@compiled(_INT(_INT), inside=True)
 def ring_start_at(header_address: int) -> int:
     """The first frame held, absolute. Any thread."""
     return load_acquire(header_address + _READ * _WORD_BYTES)
 
 
-@compiled(_INT(_INT))
+@compiled(_INT(_INT), inside=True)
 def ring_end_at(header_address: int) -> int:
     """One past the last frame written, absolute. Any thread."""
     return load_acquire(header_address + _WRITE * _WORD_BYTES)
 
 
-@compiled(_INT(_INT))
+@compiled(_INT(_INT), inside=True)
 def ring_readable_at(header_address: int) -> int:
     """Frames held: the reader can read them now. Any thread."""
     capacity: int = int64_at(header_address, HEADER_WORDS)[_CAPACITY]
@@ -66,14 +66,14 @@ def ring_readable_at(header_address: int) -> int:
     return min(capacity, ring_end_at(header_address) - start)
 
 
-@compiled(_INT(_INT))
+@compiled(_INT(_INT), inside=True)
 def ring_writable_at(header_address: int) -> int:
     """Room: the frames that the writer can write now. Any thread."""
     capacity: int = int64_at(header_address, HEADER_WORDS)[_CAPACITY]
     return capacity - ring_readable_at(header_address)
 
 
-@compiled(_INT(_INT, _INT, _INT, _INT))
+@compiled(_INT(_INT, _INT, _INT, _INT), inside=True)
 def ring_write_at(header_address: int, data_address: int, samples_address: int, frames: int) -> int:
     """Write up to `frames` interleaved float32 frames; return how many fitted. Writer only."""
     header = int64_at(header_address, HEADER_WORDS)
@@ -95,7 +95,7 @@ def ring_write_at(header_address: int, data_address: int, samples_address: int, 
     return int(count)
 
 
-@compiled(_INT(_INT, _INT, _INT, _INT, _INT))
+@compiled(_INT(_INT, _INT, _INT, _INT, _INT), inside=True)
 def ring_peek_at(
     header_address: int, data_address: int, start_frame: int, out_address: int, frames: int
 ) -> int:
@@ -122,7 +122,7 @@ def ring_peek_at(
     return count
 
 
-@compiled(types.void(_INT, _INT))
+@compiled(types.void(_INT, _INT), inside=True)
 def ring_release_at(header_address: int, until_frame: int) -> None:
     """Free everything before the absolute `until_frame`. Reader only.
 
@@ -133,7 +133,7 @@ def ring_release_at(header_address: int, until_frame: int) -> None:
         store_release(header_address + _READ * _WORD_BYTES, until)
 
 
-@compiled(_INT(_INT, _INT, _INT, _INT))
+@compiled(_INT(_INT, _INT, _INT, _INT), inside=True)
 def ring_read_at(header_address: int, data_address: int, out_address: int, frames: int) -> int:
     """Copy up to `frames` frames out and release them; return how many there were. Reader only."""
     start = int64_at(header_address, HEADER_WORDS)[_READ]

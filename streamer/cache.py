@@ -6,6 +6,7 @@ through here, so all of it has checksums (`ringbuffer.kept`)::
 
     JsonStore         a value of JSON for each subject
     keep, is_intact   a folder with files that a library reads by their paths
+    remove_unused     takes away those that nobody used for long, and those that are too much
     digest            the checksum of a large file
 """
 
@@ -15,28 +16,26 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from ringbuffer.kept import is_own, open_own, read_sealed, write_sealed
+from streamer.user_folders import cache_folder
 
 SUMS: Final = "checksums"
-"""The file in a kept folder with the checksums of the other files."""
-
-
-def cache_folder(kind: str) -> Path | None:
-    """Return the folder for one kind of kept files; None if the user has no home folder."""
-    try:
-        return _cache_home() / "stemstream" / kind
-    except RuntimeError:  # as in some containers
-        return None
+"""The file in a kept folder with the checksums of the other files; its date is that of the last
+use."""
+OLD_SECONDS: Final = 30 * 24 * 3600.0
+RECENT_SECONDS: Final = 24 * 3600.0
 
 
 def private_folder(kind: str) -> Path:
@@ -168,6 +167,47 @@ def is_intact(folder: Path, identity: str) -> bool:
         return False
 
 
+def note_use(folder: Path) -> None:
+    """Note that a kept folder is used now, so that `remove_unused` spares it."""
+    with contextlib.suppress(OSError):
+        os.utime(folder / SUMS)
+
+
+def remove_unused(folders: Iterable[Path], most_bytes: int, now: float) -> None:
+    """Remove those of these folders that nobody has used for long, or that are too much.
+
+    A folder that was not used for `OLD_SECONDS` goes. Then go the ones that were used longest ago,
+    until at most ``most_bytes`` are left. What was used within `RECENT_SECONDS` stays in any case.
+    Files and links among them stay, too. ``now`` is in seconds since 1970.
+    """
+    uses = [_Use.of(folder) for folder in folders if folder.is_dir() and not folder.is_symlink()]
+    total = sum(use.bytes for use in uses)
+    for use in sorted(uses):
+        age = now - use.used_at
+        if age > OLD_SECONDS or (total > most_bytes and age > RECENT_SECONDS):
+            remove(use.folder)
+            total -= use.bytes
+
+
+@dataclass(frozen=True, order=True)
+class _Use:
+    """When a folder was used last, in seconds since 1970, and how much it holds."""
+
+    used_at: float
+    bytes: int
+    folder: Path
+
+    @classmethod
+    def of(cls, folder: Path) -> _Use:
+        # one without checksums is being made, or an older version of this program made it
+        dated = folder / SUMS if (folder / SUMS).exists() else folder
+        try:
+            size = sum(one.lstat().st_size for one in folder.rglob("*"))
+            return cls(dated.lstat().st_mtime, size, folder)
+        except OSError:
+            return cls(math.inf, 0, folder)  # another process is at work there
+
+
 def digest(path: Path) -> str:
     """Return the SHA-256 of a regular file of this user; it reads 1.6 GB a second.
 
@@ -200,14 +240,3 @@ def _processor() -> str:
             if name.strip() == "model name":
                 return value.strip()
     return platform.processor()
-
-
-def _cache_home() -> Path:
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return Path(local) if local else Path.home() / "AppData" / "Local"
-    # the specification wants relative paths to be ignored
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return named if named.is_absolute() else Path.home() / ".cache"

@@ -10,13 +10,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -30,6 +31,7 @@ from streamer.sentences import RefusedError
 MOST_THREADS: Final = 1024
 MOST_COUNT: Final = 10**15
 """The limit of numbers without another one: libraries take whole numbers of 64 bits at most."""
+MOST_AUDIO_STREAMS: Final = 64
 MOST_CHARACTERS: Final = 4096
 """The longest text, as long as the longest path on Linux."""
 
@@ -44,12 +46,47 @@ def not_empty(name: str | None) -> str | None:
 Name: TypeAlias = Annotated[str, AfterValidator(not_empty)]
 
 
+def _split(value: object) -> object:
+    """Make a list from "vocals, bass"."""
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
+def _distinct(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    if not names or not all(names):
+        raise ValueError("must be one or more stems, with commas between")
+    return tuple(dict.fromkeys(names))
+
+
+StemNames: TypeAlias = Annotated[
+    tuple[str, ...] | None, BeforeValidator(_split), AfterValidator(_distinct)
+]
+
+
+StreamNumber: TypeAlias = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        le=MOST_AUDIO_STREAMS,
+        description="which of a file's several streams of audio to read, from 1 [default: the one "
+        "that the file calls its default]",
+        examples=[2],
+    ),
+]
+
+
+def stream_index(number: int | None) -> int | None:
+    """Return a `StreamNumber` counted from 0."""
+    return None if number is None else number - 1
+
+
 def harmless(default: Any, *, panel: str, unit: str = "", **rules: Any) -> Any:
     """Make a field that a settings file may set which nobody named, but was found in the folder.
 
     Such fields say how stems sound and how they are computed. All others are made by `guarded`.
     ``panel`` is the part of the help that shows the flag. ``unit`` is what the help calls its
-    value, where that is not the last word of the flag. ``rules`` are those of ``pydantic.Field``.
+    value, where that is not the last word of the flag. ``rules`` go to ``pydantic.Field``.
     """
     extra: JsonDict = {"harmless": True, "panel": panel, "unit": unit}
     return Field(default, json_schema_extra=extra, **rules)
@@ -59,7 +96,7 @@ def guarded(default: Any, *, panel: str, unit: str = "", **rules: Any) -> Any:
     """Make a field that only a flag, a variable or a file that its user named may set.
 
     Such fields name paths, hosts, ports, devices or models, replace files, or say what is trusted.
-    The arguments are those of `harmless`.
+    It takes the arguments of `harmless`.
     """
     extra: JsonDict = {"harmless": False, "panel": panel, "unit": unit}
     return Field(default, json_schema_extra=extra, **rules)
@@ -102,6 +139,14 @@ class Checked(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise RefusedError(type(self), error) from None
+
+    def idle(self, asked: Container[str]) -> str | None:  # noqa: ARG002 (for kinds to extend)
+        """Return what is wrong where a setting that was asked for does nothing beside the others.
+
+        It is a sentence for a `ConflictError`. ``asked`` has the names of flags or arguments: a
+        settings file may also hold what other runs need.
+        """
+        return None
 
     @field_validator("*", mode="before")
     @classmethod

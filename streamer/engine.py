@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Unpack
@@ -13,6 +13,7 @@ import numpy as np
 
 from streamer.arguments import check_kind, check_path
 from streamer.audio import Samples, Stems
+from streamer.checked import panel_of, stream_index
 from streamer.errors import SettingsError, SourceError
 from streamer.files import (
     LoudnessMeter,
@@ -20,15 +21,17 @@ from streamer.files import (
     left_to_write,
     open_source,
     open_track,
+    output_paths,
+    project_place,
     refuse_inputs,
     stem_paths,
 )
-from streamer.files.encode.track import PIPE
+from streamer.files.encode.paths import PIPE, ProjectPlace
 from streamer.files.loudness import SILENCE_LUFS
 from streamer.measure import StemMeasure, TrackMeasure
 from streamer.models.separator import Bag, Load
 from streamer.naming import FILENAME
-from streamer.options import FileOptions
+from streamer.options import FileOptions, SongOptions
 from streamer.pipeline.channels import downmix_note, repair, to_mix
 from streamer.pipeline.fifo import Fifo
 from streamer.pipeline.level import TrackStatistics
@@ -36,7 +39,7 @@ from streamer.pipeline.passes import Plan
 from streamer.pipeline.separation import Front, TrackSurvey
 from streamer.processor import Processor, load_bag
 from streamer.resolve import resolve
-from streamer.settings import Settings, stream_index
+from streamer.settings import Settings
 from streamer.words import counted
 
 BLOCK_FRAMES = 65536
@@ -51,7 +54,9 @@ class TrackReport:
 
     ``stems`` and ``paths`` are by name; a track that `--resume` skipped has no ``stems``.
     ``residual_db`` is the level of the residual, which is the mix minus the sum of the stems,
-    against the mix. It is None unless all stems of the model were made.
+    against the mix. It is None unless all stems of the model were made. ``project`` is the file
+    that opens them in a DAW, where one was asked for. ``gain`` is the factor that all stems have
+    got for it; None where there is none, and for a track that was skipped.
     """
 
     source: str
@@ -63,6 +68,8 @@ class TrackReport:
     elapsed_seconds: float = 0.0
     residual_db: float | None = None
     notes: Sequence[str] = ()
+    project: Path | None = None
+    gain: float | None = None
 
     @property
     def skipped(self) -> bool:
@@ -80,7 +87,7 @@ class TrackReport:
         return self.seconds / self.elapsed_seconds if self.elapsed_seconds else 0.0
 
 
-def stream(path: str | Path, **options: Unpack[FileOptions]) -> Iterator[Stems]:
+def stream(path: str | Path, **options: Unpack[SongOptions]) -> Iterator[Stems]:
     """Separate a file and yield its stems as soon as they are ready, without a gap.
 
     ::
@@ -88,13 +95,17 @@ def stream(path: str | Path, **options: Unpack[FileOptions]) -> Iterator[Stems]:
         for stems in streamer.stream("song.flac", model="htdemucs_mini"):
             stems["vocals"]  # (frames, channels), float32, at the file's sample rate
 
-    The options are the fields of `streamer.settings.Settings`.
+    The options are the fields of `streamer.settings.Settings`, but for those of the files that
+    `separate` writes.
 
     Raises:
         StemstreamError: see `streamer.errors`.
     """
     check_path("path", path)
     settings = resolve(options, called=str).settings
+    for name, value in options.items():
+        if value is not None and panel_of(Settings.model_fields[name]) == "Files":
+            raise SettingsError(f"{name} is for files, and stream writes none; try separate")
     with (
         open_source(path, stream_index(settings.stream)) as source,
         make_processor(settings, load_bag(settings)) as processor,
@@ -139,7 +150,7 @@ def check_outputs(paths: Sequence[str | Path], settings: Settings, bag: Bag) -> 
     names = Plan.make(bag, settings).derivation.names
     writers: dict[Path, str | Path] = {}
     for path in paths:
-        files = stem_paths(settings, bag.name, path, names).values()
+        files = output_paths(settings, bag.name, path, names)
         if settings.format != "stem.mp4" and len(set(files)) < len(files):
             raise SettingsError(
                 f"with --filename '{settings.filename}' several stems would go to one file; "
@@ -228,18 +239,13 @@ def separate_track(
         open_source(path, stream_index(settings.stream)) as source,
         make_processor(settings, bag) as p,
     ):
-        paths = missing = stem_paths(settings, bag.name, path, p.names)
-        if settings.resume:
-            missing = left_to_write(paths)
-            if paths and not missing:
-                return TrackReport(str(path), bag.name, paths)
-        else:
-            refuse_inputs([path], set(paths.values()))
+        files = _files(path, settings, bag.name, p.names)
+        if files.finished:
+            return TrackReport(str(path), bag.name, files.paths, project=files.project)
         measure = TrackMeasure(p.names, bag.names)
         known = {name: _Truth(stem) for name, stem in (truth or {}).items() if name in p.names}
-        with open_track(
-            settings, source, p.plan.mix_channels(source.channels), missing, p.names
-        ) as sink:
+        channels = p.plan.mix_channels(source.channels)
+        with open_track(settings, source, channels, files.missing, p.names, files.place) as sink:
             for stems in run(source, p):
                 measure.feed(stems, {name: one.take(stems.frames) for name, one in known.items()})
                 sink.write(stems)
@@ -249,14 +255,44 @@ def separate_track(
         return TrackReport(
             source=str(path),
             model=bag.name,
-            paths=paths,
+            paths=files.paths,
             stems=measure.stems,
             samplerate=source.samplerate,
             frames=p.emitted_frames,
             elapsed_seconds=time.perf_counter() - began,
             residual_db=measure.residual_db if set(p.names) >= set(bag.names) else None,
-            notes=[*_notes(source, p, sink.notes), *_kept(paths.keys() - missing.keys())],
+            notes=[*_notes(source, p, sink.notes), *_kept(files)],
+            project=files.project,
+            gain=sink.gain if files.project else None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The files of a track, and which of them are to be written."""
+
+    paths: Mapping[str, Path]
+    missing: Mapping[str, Path]
+    project: Path | None
+    place: ProjectPlace | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether all of them are there."""
+        return bool(self.paths) and not self.missing and self.place is None
+
+
+def _files(path: str | Path, settings: Settings, model: str, names: Sequence[str]) -> _Files:
+    paths = missing = stem_paths(settings, model, path, names)
+    place = project_place(settings, model, path, paths)
+    project = place.path if place else None
+    if settings.resume:
+        missing = left_to_write(paths)
+        if project and not left_to_write({"": project}):
+            place = None
+    else:
+        refuse_inputs([path], output_paths(settings, model, path, names))
+    return _Files(paths, missing, project, place)
 
 
 def _notes(source: Source, processor: Processor, notes: Sequence[str]) -> list[str]:
@@ -270,8 +306,8 @@ def _notes(source: Source, processor: Processor, notes: Sequence[str]) -> list[s
     return told
 
 
-def _kept(stems: Collection[str]) -> Iterator[str]:
-    if stems:
+def _kept(files: _Files) -> Iterator[str]:
+    if stems := files.paths.keys() - files.missing.keys():
         yield f"{', '.join(sorted(stems))}: left as found, since --resume replaces nothing"
 
 

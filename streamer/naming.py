@@ -28,6 +28,7 @@ MOST_NAMES: Final = 64
 """The most stems of a model."""
 _FORBIDDEN: Final = frozenset("/\\:")
 """Characters that lead out of a folder, here or on Windows."""
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 class FileName(str):
@@ -64,6 +65,11 @@ class FileName(str):
         if Path(name).name != name or not name.strip("."):
             raise ValueError(f"{_quoted(name)} must be the name of one file; rename it")
         return str.__new__(cls, name)
+
+
+def is_address(word: str) -> bool:
+    """Return whether a word is the address of a store, as ``s3://bucket/key``, and no path."""
+    return _ADDRESS.match(word) is not None
 
 
 def distinct_names(names: Iterable[object]) -> tuple[FileName, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from streamer.presets import Preset
-from streamer.settings import Library, Precision, ResamplingEngine, SampleFormat
+from streamer.settings import Library, Precision, ProjectKind, ResamplingEngine, SampleFormat
 
 
 class StreamOptions(TypedDict, total=False):
@@ -25,7 +25,7 @@ class StreamOptions(TypedDict, total=False):
     precision: Precision | None
     overlap: float
     shifts: int
-    segment: float | None
+    window: float | None
     hop: float | None
     lookahead: float | None
     crossfade: float | None
@@ -44,12 +44,17 @@ class StreamOptions(TypedDict, total=False):
     resampler: ResamplingEngine
 
 
-class FileOptions(StreamOptions, total=False):
-    """The fields of `streamer.settings.Settings`."""
+class SongOptions(StreamOptions, total=False):
+    """The fields of `streamer.settings.Settings` that are not of files that are written."""
 
     stream: int | None
     jobs: int
     batch: int
+
+
+class FileOptions(SongOptions, total=False):
+    """The fields of `streamer.settings.Settings`."""
+
     out: str | Path
     format: Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem.mp4", "raw"]
     filename: str
@@ -57,3 +62,4 @@ class FileOptions(StreamOptions, total=False):
     mp3_preset: int
     overwrite: bool
     resume: bool
+    project: ProjectKind | None

@@ -356,7 +356,7 @@ def load_bag(settings: StreamSettings) -> Bag:
         trust_checkpoint=settings.trust_checkpoint,
         device=settings.device,
         threads=settings.torch_num_threads,
-        segment=settings.segment,
+        window=settings.window,
         exact_window=settings.live_windows,
         backend=settings.backend,
         precision=settings.precision,

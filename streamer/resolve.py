@@ -24,7 +24,7 @@ from pydantic import AfterValidator, Field
 from streamer.checked import MOST_THREADS, Checked, is_harmless
 from streamer.errors import SettingsError
 from streamer.presets import preset_values
-from streamer.sentences import RefusedError, no_setting, shown
+from streamer.sentences import ConflictError, RefusedError, no_setting, shown
 from streamer.settings import (
     SampleFormat,
     Settings,
@@ -133,21 +133,26 @@ def resolve(
     may set only harmless fields (`streamer.checked.harmless`).
 
     Raises:
-        SettingsError: a value or a name is wrong, the settings file cannot be read, or a file that
-            nobody named sets a field that is not harmless.
+        SettingsError: a value or a name is wrong, a flag would do nothing beside the others, the
+            settings file cannot be read, or a file that nobody named sets a field that is not
+            harmless.
     """
     given = {
         **_from_file(config, kind),
         **_from_environment(environ, kind),
         **_from_flags(flags, kind, called),
     }
+
+    def written(name: str) -> str:
+        return given[name].written if name in given else called(name)
+
     try:
         settings = kind(**{name: one.value for name, one in given.items()})
     except RefusedError as refused:
-        written = {name: one.written for name, one in given.items()}
-        raise SettingsError(
-            refused.said(lambda name: written.get(name, called(name)), kind.model_fields)
-        ) from None
+        raise SettingsError(refused.said(written, kind.model_fields)) from None
+    idle = settings.idle([name for name, value in flags.items() if value is not None])
+    if idle is not None:
+        raise SettingsError(ConflictError(idle).said(written))
     origins = dict.fromkeys(kind.model_fields, "default")
     preset = getattr(settings, "preset", None)
     origins.update(dict.fromkeys(preset_values(preset), f"preset {preset}"))

@@ -12,8 +12,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from streamer.errors import SettingsError
+from streamer.words import nearest
 
 _LONGEST_SHOWN: Final = 80
+_NAMES_IN_DEMUCS: Final = {"segment": "window"}
 
 
 class ConflictError(ValueError):
@@ -65,10 +67,8 @@ class RefusedError(SettingsError):
 
 def no_setting(name: str, known: Iterable[str]) -> str:
     """Return the sentence for a name that no setting has."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    way_out = f"try {close[0]}" if close else f"there are {', '.join(known)}"
-    return f"{name} is no setting; {way_out}"
+    meant = _NAMES_IN_DEMUCS.get(name, name)
+    return f"{name} is no setting; {nearest(meant, known)}"
 
 
 def allowed(field: FieldInfo) -> str:

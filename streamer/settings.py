@@ -7,28 +7,24 @@ gathers their values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo, model_validator
 
 from streamer.checked import (
     MOST_COUNT,
     MOST_THREADS,
     Checked,
     Name,
+    StemNames,
+    StreamNumber,
     guarded,
     harmless,
     not_empty,
 )
-from streamer.naming import FIELDS, FILENAME, check_template
+from streamer.naming import FIELDS, FILENAME, check_template, is_address
 from streamer.presets import Preset, in_capitals, preset_values
 from streamer.sentences import ConflictError
 
@@ -36,6 +32,7 @@ ResamplingEngine: TypeAlias = Literal["soxr", "torchaudio"]
 Library: TypeAlias = Literal["torch", "openvino", "native"]
 SampleFormat: TypeAlias = Literal["int16", "int24", "float32"]
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
+ProjectKind: TypeAlias = Literal["reaper"]
 
 HOP_SECONDS: Final = 0.25
 LOOKAHEAD_SECONDS: Final = 0.1
@@ -43,24 +40,12 @@ CROSSFADE_SECONDS: Final = 0.05
 """The defaults of live windows. The crossfade is never longer than hop and lookahead."""
 
 MOST_BATCH: Final = 256
-MOST_AUDIO_STREAMS: Final = 64
-
-
-def _names(value: object) -> object:
-    """Make a list from "vocals, bass"."""
-    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
-
-
-def _distinct(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    if names is None:
-        return None
-    if not names or not all(names):
-        raise ValueError("must be one or more stems, with commas between")
-    return tuple(dict.fromkeys(names))
 
 
 def _folder(value: object) -> object:
     """Keep a folder named "-", written "./-", apart from standard output."""
+    if isinstance(value, str) and is_address(value):
+        raise ValueError("must be a folder of this machine; batch alone writes to a store")
     is_folder = isinstance(value, str) and value != "-" and Path(value) == Path("-")
     return Path.cwd() / "-" if is_folder else value
 
@@ -147,7 +132,7 @@ class StreamSettings(Checked):
         le=100,
         description="separate this many randomly shifted copies and average them",
     )
-    segment: float | None = harmless(
+    window: float | None = harmless(
         None,
         panel="Quality",
         unit="SECONDS",
@@ -201,8 +186,8 @@ class StreamSettings(Checked):
         description="threads that a model may use",
         examples=[4],
     )
-    stems: Annotated[tuple[str, ...] | None, BeforeValidator(_names), AfterValidator(_distinct)] = (
-        harmless(None, panel="Stems", description="make only these stems", examples=["vocals,bass"])
+    stems: StemNames = harmless(
+        None, panel="Stems", description="make only these stems", examples=["vocals,bass"]
     )
     two_stems: Annotated[str | None, AfterValidator(not_empty)] = harmless(
         None,
@@ -274,9 +259,17 @@ class StreamSettings(Checked):
             )
         return self
 
+    def idle(self, asked: Container[str]) -> str | None:
+        """See `Checked.idle`."""
+        if "overlap" in asked and self.live_windows:
+            names = ("hop", "lookahead", "crossfade")
+            live = next(name for name in names if getattr(self, name) is not None)
+            return f"{{overlap}} and {{{live}}} are for windows of two kinds; give one of them"
+        return super().idle(asked)
+
     @property
     def live_windows(self) -> bool:
-        """Whether windows are live (with hop and lookahead), or overlap as those of demucs."""
+        """Whether windows are live (with hop and lookahead), or overlap like Demucs's."""
         return any(one is not None for one in (self.hop, self.lookahead, self.crossfade))
 
     @property
@@ -295,23 +288,6 @@ class StreamSettings(Checked):
     def needs_survey(self) -> bool:
         """Whether the whole track must be read once before it can be separated."""
         return self.normalize == "track" or self.loudness is not None
-
-
-StreamNumber: TypeAlias = Annotated[
-    int | None,
-    Field(
-        ge=1,
-        le=MOST_AUDIO_STREAMS,
-        description="which of a file's several streams of audio to read, from 1 [default: the one "
-        "that the file calls its default]",
-        examples=[2],
-    ),
-]
-
-
-def stream_index(number: int | None) -> int | None:
-    """Return a `StreamNumber` counted from 0."""
-    return None if number is None else number - 1
 
 
 class Settings(StreamSettings):
@@ -367,15 +343,34 @@ class Settings(StreamSettings):
         panel="Files",
         description="go on: keep the files that are there, make those that are missing",
     )
+    project: ProjectKind | None = guarded(
+        None,
+        panel="Files",
+        unit="DAW",
+        description="also write a project that opens the stems side by side; they are 24-bit "
+        "Broadcast Waves then, with one gain for all",
+        examples=["reaper"],
+    )
 
     @model_validator(mode="before")
     @classmethod
-    def _keep_the_mix_of_a_stem_mp4(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """DJ software plays the four stems, never the mix beside them."""
+    def _suit_what_opens_it(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """DJ software plays the stems of a stem.mp4 alone; in a DAW they keep their balance."""
         splits = any(given.get(name) for name in ("stems", "two_stems", "residual"))
-        if splits or given.get("format") != "stem.mp4":
-            return given
-        return {"conserve": True, **given}
+        if given.get("format") == "stem.mp4" and not splits:
+            given = {"conserve": True, **given}
+        if given.get("project") is not None:
+            given = {"sample_format": "int24", "clip_mode": "rescale", **given}
+        return given
+
+    @model_validator(mode="after")
+    def _fit_project(self) -> Self:
+        for name, value in {"format": "wav", "clip_mode": "rescale"}.items():
+            if self.project is not None and getattr(self, name) != value:
+                raise ConflictError(f"{{project}} needs {{{name}}}={value}; leave out {{{name}}}")
+        if self.project is not None and self.out == Path("-"):
+            raise ConflictError("{project} opens files; give {out} a folder instead of -")
+        return self
 
     @model_validator(mode="after")
     def _fit_files(self) -> Self:
@@ -386,3 +381,10 @@ class Settings(StreamSettings):
                 f"{' and '.join(f'{{{name}}}' for name in given)}, or try {{format}}=wav"
             )
         return self
+
+    def idle(self, asked: Container[str]) -> str | None:
+        """See `Checked.idle`."""
+        for name in ("filename", "overwrite", "resume"):
+            if name in asked and getattr(self, name) and self.out == Path("-"):
+                return f"{{{name}}} is for files, and {{out}}=- writes none; leave out {{{name}}}"
+        return super().idle(asked)

@@ -105,7 +105,7 @@ class _Steps:
 def _grid(window: float, settings: EvalSettings) -> list[EvalSettings]:
     """Return the settings of each schedule that fits into a window."""
     return [
-        settings.model_copy(update={"segment": window, "hop": hop, "lookahead": lookahead})
+        settings.model_copy(update={"window": window, "hop": hop, "lookahead": lookahead})
         for hop, lookahead in itertools.product(settings.hops, settings.lookaheads)
         if hop + lookahead <= window
     ]
@@ -114,7 +114,7 @@ def _grid(window: float, settings: EvalSettings) -> list[EvalSettings]:
 def _along_the_stream(stride: Stride, samplerate: int, settings: EvalSettings) -> EvalSettings:
     """Return the settings with the least delay; longer hops would give the same stems."""
     frames = {
-        "segment": stride.window_frames(1),
+        "window": stride.window_frames(1),
         "hop": stride.hop_frames,
         "lookahead": stride.lookahead_frames,
     }
@@ -132,9 +132,9 @@ def _points(songs: Sequence[Song], grid: Sequence[EvalSettings], steps: _Steps) 
         scores = _score_all(songs, bag, grid, steps)
         compute_seconds = time_bag(bag).p50_seconds
     return [
-        Point(one.segment, one.hop, one.lookahead, compute_seconds, summarize(songs_scored))
+        Point(one.window, one.hop, one.lookahead, compute_seconds, summarize(songs_scored))
         for one, songs_scored in zip(grid, scores, strict=True)
-        if one.segment is not None and one.hop is not None and one.lookahead is not None
+        if one.window is not None and one.hop is not None and one.lookahead is not None
     ]
 
 

@@ -31,7 +31,7 @@ Decibels = NDArray[np.float64]
 MDX_EPSILON: Final = 1e-7
 """The challenge adds this to both energies."""
 NOISE_DB: Final = -90.0
-"""The level of white noise in BSS Eval's references, relative to each: about that of 16 bits."""
+"""The level of white noise in BSS Eval's references, relative to each: about 16 bits."""
 BSS_WINDOW_SECONDS: Final = 1.0
 """The windows of BSS Eval follow each other, as in SiSEC and in later papers."""
 

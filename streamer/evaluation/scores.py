@@ -80,7 +80,7 @@ def score(
 
 
 def summarize(songs: Sequence[SongScore]) -> dict[str, Summary]:
-    """Return the summary of each stem over all songs, and last under "mean" that of all stems."""
+    """Return the summary of each stem over all songs, and last, under "mean", of all stems."""
     summaries = {stem: _over_songs([song.stems[stem] for song in songs]) for stem in songs[0].stems}
     every = list(summaries.values())
     ratios = [field.name for field in fields(Summary) if field.name.endswith("_db")]

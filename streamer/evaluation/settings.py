@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, model_validator
@@ -93,3 +94,13 @@ class EvalSettings(StreamSettings):
         if self.live and not (all(self.windows) and all(self.hops)):
             raise ConflictError("{windows} and {hops} must be over 0; try 0.1")
         return self
+
+    def idle(self, asked: Container[str]) -> str | None:
+        """See `Checked.idle`."""
+        if self.live:
+            called = "bss_eval" in asked and self.bss_eval
+            return "{live} never gives {bss_eval}; leave out one of them" if called else None
+        for name in ("windows", "hops", "lookaheads"):
+            if name in asked:
+                return f"{{{name}}} is for the curve of SDR against delay; give {{live}} too"
+        return super().idle(asked)

@@ -58,7 +58,8 @@ def bound(
 ) -> socket.socket:
     """Return a socket on that host and port.
 
-    ``options`` are of ``SOL_SOCKET``; with a ``backlog`` it takes connections.
+    ``options`` are of ``SOL_SOCKET``. With a ``backlog`` it takes connections; then the port of a
+    run that has just ended is free again at once.
 
     Raises:
         SettingsError: it cannot listen there.
@@ -67,6 +68,8 @@ def bound(
     try:
         made = socket.socket(family, kind)
         try:
+            if backlog:
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             for option, value in options.items():
                 made.setsockopt(socket.SOL_SOCKET, option, value)
             made.bind(place)

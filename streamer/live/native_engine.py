@@ -61,7 +61,7 @@ class NativeEngine:
             0,
         )
         self._degrader = Degrader(prepared, self)
-        self._deadlines = DeadlineMonitor(rate, parts.observer, self._degrader, parts.log)
+        self._deadlines = DeadlineMonitor(parts.observer, self._degrader, parts.log)
 
     def open(self) -> None:
         """See `Engine.open`."""
@@ -72,10 +72,9 @@ class NativeEngine:
     def step(self) -> None:
         """See `Engine.step`: take note of what the loop has done."""
         self._hops.step()
-        captured_frames = self._capture.counters().captured_frames
         jobs = [self._job(note) for note in self._hops.notes()]
         self._record()
-        self._deadlines.feed(jobs, captured_frames, self._clock())
+        self._deadlines.feed(jobs, self._clock())
 
     @property
     def room_frames(self) -> int:
@@ -96,7 +95,7 @@ class NativeEngine:
         self._hops.stop()
 
     def _job(self, note: Record) -> WindowJob:
-        """Return what became of a hop as that of a window, which is how all is counted."""
+        """Return what became of a hop, as for a window: all is counted so."""
         outcome, begun = int(note["outcome"]), note["outcome"] != SKIPPED
         return WindowJob(
             Window(0, int(note["frame"]), self._schedule.hop_frames, 0, _NO_FRAMES, self._schedule),
@@ -108,6 +107,8 @@ class NativeEngine:
             error=ModelError(_NO_NUMBERS) if outcome == FAILED else None,
             done=True,
             played_to=float(note["played_to"]),
+            ahead_seconds=float(note["ahead_seconds"]),
+            caught_up_seconds=float(note["caught_up_seconds"]),
         )
 
     def _record(self) -> None:

@@ -62,7 +62,7 @@ def open_session(
     """Prepare a run and open its devices.
 
     A device tells its latency only when it is open: where a promise does not hold with that, it is
-    planned anew.
+    planned again.
 
     Raises:
         StemstreamError: something that is asked for cannot be had.

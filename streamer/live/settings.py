@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
-from streamer.checked import MOST_COUNT, Name, guarded, harmless
+from streamer.checked import MOST_COUNT, Name, StreamNumber, guarded, harmless
 from streamer.pipeline.delay import Fallback
 from streamer.sentences import ConflictError
-from streamer.settings import StreamNumber, StreamSettings
+from streamer.settings import ProjectKind, StreamSettings
 
 _CLOCK: Final = re.compile(r"(?:([0-9]{1,3}):)?([0-9]{1,4}):([0-5]?[0-9](?:\.[0-9]*)?)")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{12,128}")
@@ -112,8 +113,15 @@ class LiveSettings(StreamSettings):
         description="rate of the devices in Hz",
         examples=[48000],
     )
-    blocksize: int = harmless(
-        512, panel="Devices", unit="FRAMES", ge=16, le=16384, description="frames of a device block"
+    blocksize: int | None = harmless(
+        None,
+        panel="Devices",
+        unit="FRAMES",
+        ge=16,
+        le=16384,
+        description="frames of a device block; without it 512, and on a card with --buffer low "
+        "what a model that goes along the stream is soonest with",
+        examples=[256],
     )
     buffer: Literal["low", "high"] = harmless(
         "high",
@@ -206,6 +214,13 @@ class LiveSettings(StreamSettings):
         unit="FOLDER",
         description="folder for recordings that are begun during the run [default: takes]",
     )
+    project: ProjectKind | None = guarded(
+        None,
+        panel="Run",
+        unit="DAW",
+        description="beside each recording, also write a project that opens its stems side by side",
+        examples=["reaper"],
+    )
     report: Path | None = guarded(
         None,
         panel="Run",
@@ -290,3 +305,12 @@ class LiveSettings(StreamSettings):
                 f"try {{end}}={self.start + 30:g}"
             )
         return self
+
+    def idle(self, asked: Container[str]) -> str | None:
+        """See `Checked.idle`."""
+        for name in ("token", "announce"):
+            if name in asked and getattr(self, name) and self.page is None:
+                return f"{{{name}}} is for the page; name its port with {{page}}"
+        if "host" in asked and self.page is None and self.osc is None and self.metrics is None:
+            return "{host} is for open ports; name one with {page}, {osc} or {metrics}"
+        return super().idle(asked)

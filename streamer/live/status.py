@@ -44,6 +44,31 @@ class Meter:
     rms: float = 0.0
 
 
+class DeviceState(StrEnum):
+    """How a sound device of a run is."""
+
+    RUNNING = "running"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """A sound device of a run, at the last look.
+
+    ``name`` is its port's, where it plays. The channels are those that are opened; 0 where it
+    does not take in, or does not play. ``trouble`` is why the last try to open it again failed, and
+    ``losses`` count how often it went.
+    """
+
+    name: str
+    hostapi: str = ""
+    input_channels: int = 0
+    output_channels: int = 0
+    state: DeviceState = DeviceState.RUNNING
+    trouble: str = ""
+    losses: int = 0
+
+
 WAVE_RATE: Final = 20
 """How many peaks a second there are in `Waves`."""
 
@@ -80,14 +105,14 @@ class Status:
     between the input and the output callback;
     ``delay_seconds`` adds what the devices say of their own buffers. ``dry_frames`` were played
     without stems, ``deadline_misses`` are the windows that were late, skipped or failed. ``load``
-    is the model's time over that of the sound in the last seconds, ``rtf`` in the whole run, as
+    is the model's time over the sound's length in the last seconds, ``rtf`` in the whole run, as
     long as it was asked. ``rung`` is the step of the
     overload ladder that holds (0: as planned). ``song_seconds`` is the second of the song that is
     heard now, where a file is played, else None; ``song_length_seconds`` the length of the song,
     None where that is not known. ``stems`` are meters by stem, ``outputs`` by port and channel.
     ``clips`` counts by port and channel the looks in which it was bent to stay under full scale
     (a lamp that latches compares it with the count when it was last put out). ``waves`` are the
-    last seconds of the stems.
+    last seconds of the stems. ``devices`` are the run's sound devices, the input's first.
     ``recording`` tells of a take in words, ``recording_seconds`` how long it is so
     far, ``recording_left_seconds`` how long the disk will last, None where nothing is recorded.
     """
@@ -106,6 +131,7 @@ class Status:
     dropped_frames: int = 0
     deadline_misses: int = 0
     device_losses: int = 0
+    devices: Sequence[DeviceStatus] = ()
     load: float = 0.0
     rtf: float = 0.0
     rung: int = 0

@@ -36,7 +36,9 @@ class Supervisor:
         """Return whether it is time for another look: every `LOOK_SECONDS`."""
         if now < self._next_look:
             return False
-        self._next_look = now + LOOK_SECONDS
+        # a look that comes late makes the next ones no later: meters keep their rate
+        late_seconds = min(now - self._next_look, LOOK_SECONDS / 2)
+        self._next_look = now + LOOK_SECONDS - late_seconds
         return True
 
     def look(self, now: float) -> Reason:
@@ -67,6 +69,7 @@ class Supervisor:
         """Return a look at the run; ``stopped`` is why it was ended, or `Reason.NONE`."""
         parts, observer, player = self._parts, self._parts.observer, self._parts.player
         engine = self._engine.status()
+        devices = parts.streams.devices()
         take = parts.recording.status
         state, reason, detail = (State.STOPPED, stopped, "") if stopped else self._state(engine)
         return Status(
@@ -83,7 +86,8 @@ class Supervisor:
             xruns=observer.xruns,
             dropped_frames=observer.dropped_frames,
             deadline_misses=observer.deadline_misses,
-            device_losses=sum(stream.losses for stream in parts.streams.all),
+            device_losses=sum(one.losses for one in devices),
+            devices=devices,
             load=observer.load,
             rtf=observer.rtf,
             rung=engine.rung,
@@ -116,6 +120,8 @@ class Supervisor:
             return State.DEGRADED, Reason.RECORDER_FAILED, take.failure
         if parts.observer.position < 0 or parts.observer.tryout is not None:
             return State.STARTING, Reason.NONE, ""
+        if parts.observer.mostly_dry:
+            return State.DEGRADED, Reason.OVERLOAD, "dry most of the time"
         return State.RUNNING, Reason.NONE, ""
 
     def report(self, status: Status, elapsed_seconds: float) -> LiveReport:
@@ -139,7 +145,7 @@ class Supervisor:
             promised_delay_seconds=settings.latency,
             hop_seconds=plan.hop_seconds,
             planned_parts=delays,
-            settings={"model": settings.model, "window_seconds": settings.segment or 0.0},
+            settings={"model": settings.model, "window_seconds": settings.window or 0.0},
             events=self._parts.log.events(),
         )
 

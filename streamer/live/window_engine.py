@@ -40,9 +40,7 @@ class WindowEngine:
         self._jobs: list[WindowJob] = []
         self.processor = _make_processor(parts.prepared, worker, self._jobs.append)
         self._degrader = Degrader(parts.prepared, self.processor)
-        self._deadlines = DeadlineMonitor(
-            self._capture.samplerate, parts.observer, self._degrader, parts.log
-        )
+        self._deadlines = DeadlineMonitor(parts.observer, self._degrader, parts.log)
         self._feeds = [StemFeed(port) for port in parts.streams.ports.values()]
         self._recording = parts.recording
         self._block = np.zeros((READ_FRAMES, 2), np.float32)
@@ -67,8 +65,7 @@ class WindowEngine:
                 self._insert(self._block[:frames])
             for stems in self.processor.feed(self._block[:frames]):
                 self._deliver(stems)
-            captured_frames = self._capture.counters().captured_frames
-            self._deadlines.feed(self._jobs, captured_frames, self._clock())
+            self._deadlines.feed(self._jobs, self._clock())
             if self._jobs:
                 for note in self.processor.plan.bag.take_notes():
                     self._log.note(note)

@@ -1,4 +1,4 @@
-"""From the channels of the source to those of the model, and back. Plain functions, no state.
+"""From the source's channels to the model's, and back. Plain functions, no state.
 
 Blocks are float32 ``(frames, channels)``, stems ``(stems, frames, channels)``. A source of one
 channel gets stems of one channel; any other gets stems with the channels of the model.

@@ -7,7 +7,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ringbuffer.compiled import compiled
 from streamer.audio import Samples
 from streamer.pipeline.fifo import Fifo
 
@@ -19,6 +18,8 @@ SLOW_SECONDS = 3.0
 FAST_SECONDS = 0.5
 """The level is the larger of two averages. Thanks to the fast one, music after silence does not
 start with the gain of the silence."""
+STRETCH_FRAMES = 4096
+"""The most frames whose average is computed at a time: weights then rise by less than a half."""
 KNEE = 10 ** (-1 / 20)
 """The soft clip leaves everything below -1 dB full scale as it is, to the bit."""
 
@@ -77,17 +78,16 @@ class RunningLevel:
 
     def __init__(self, samplerate: int, target_rms: float = TARGET_RMS) -> None:
         self._target_rms = np.float32(target_rms)
-        self._averaging_frames = np.array([SLOW_SECONDS, FAST_SECONDS]) * samplerate
-        self._mean_squares = np.zeros(2)
-        self._fed_frames = 0
+        self._slow = _MeanSquare(SLOW_SECONDS * samplerate)
+        self._fast = _MeanSquare(FAST_SECONDS * samplerate)
         self._gains = Fifo()
 
     def feed(self, block: Samples) -> Samples:
         """Return the block times the running gain."""
-        gains = np.empty((len(block), 1), np.float32)
-        running_gain(block, gains, self._mean_squares, self._averaging_frames, self._fed_frames)
+        powers = np.square(block.astype(np.float64)).mean(axis=1)  # squares may exceed float32
+        mean_square = np.maximum(self._slow.feed(powers), self._fast.feed(powers))
+        gains = (1 / np.sqrt(mean_square + FLOOR_RMS**2)).astype(np.float32)[:, np.newaxis]
         gains *= self._target_rms
-        self._fed_frames += len(block)
         self._gains.push(gains)
         return block * gains
 
@@ -96,25 +96,50 @@ class RunningLevel:
         return stems / self._gains.pop(stems.shape[1]) if stems.shape[1] else stems
 
 
-@compiled()
-def running_gain(
-    block: Samples,
-    gains: Samples,
-    mean_squares: NDArray[np.float64],
-    averaging_frames: NDArray[np.float64],
-    fed_frames: int,
-) -> None:
-    """Write the gain of each frame, ``(frames, 1)``; see `RunningLevel`. For compiled code too."""
-    frames, channels = block.shape
-    for frame in range(frames):
-        power = 0.0
-        for channel in range(channels):
-            sample = np.float64(block[frame, channel])  # in double: the square may exceed float32
-            power += sample * sample
-        for average in range(2):
-            memory = min(fed_frames + frame + 1.0, averaging_frames[average])
-            mean_squares[average] += (power / channels - mean_squares[average]) / memory
-        gains[frame, 0] = 1 / np.sqrt(mean_squares.max() + FLOOR_RMS * FLOOR_RMS)
+class _MeanSquare:
+    """Averages powers over a time: ``m += (power - m) / memory_frames`` for each frame.
+
+    At the start it is the mean of the stream so far. In a stretch of frames, m is a sum of powers
+    with weights that rise, times a factor that falls: numpy can add these up. The stretches lie on
+    an absolute grid: any split of the stream into blocks gives the same, to the bit.
+    """
+
+    def __init__(self, memory_frames: float) -> None:
+        self._even_frames = int(memory_frames)
+        self._stretch_frames = min(self._even_frames // 4, STRETCH_FRAMES)
+        rise = (1 - 1 / memory_frames) ** -np.arange(1.0, self._stretch_frames + 1)
+        self._weights = rise / memory_frames
+        self._factors = 1 / rise
+        self._fed_frames = 0
+        self._sum = 0.0
+        self._mean = 0.0
+
+    def feed(self, powers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the average at each frame."""
+        means = [np.empty(0)]
+        while len(powers):
+            later_frames = self._fed_frames - self._even_frames
+            if later_frames < 0:
+                part = powers[:-later_frames]
+                count = np.arange(self._fed_frames + 1.0, self._fed_frames + len(part) + 1)
+                means.append(self._add(part) / count)
+            else:
+                begin = later_frames % self._stretch_frames
+                part = powers[: self._stretch_frames - begin]
+                at = slice(begin, begin + len(part))
+                if begin == 0:
+                    self._sum = self._mean
+                means.append(self._add(part * self._weights[at]) * self._factors[at])
+            self._mean = means[-1][-1]
+            self._fed_frames += len(part)
+            powers = powers[len(part) :]
+        return np.concatenate(means)
+
+    def _add(self, terms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sum so far at each term, in their order."""
+        sums = np.add.accumulate(np.concatenate([[self._sum], terms]))[1:]
+        self._sum = sums[-1]
+        return sums
 
 
 def make_leveler(

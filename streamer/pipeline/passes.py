@@ -86,8 +86,9 @@ class StatelessModel:
         return self
 
     def _kept(self, stems: Samples, start: int, frames: int) -> Samples:
-        kept: Samples = stems[list(self.kept), start : start + frames]
-        return kept
+        part = stems[:, start : start + frames]
+        # a choice of stems is a copy, which takes memory
+        return part if self.kept == tuple(range(len(stems))) else part[list(self.kept)]
 
 
 class StatefulModel:
@@ -339,12 +340,12 @@ def check_stream(model: str, stride: Stride, samplerate: int, settings: StreamSe
     lookahead, crossfade, own = settings.lookahead, settings.crossfade, stride.lookahead_frames
     if lookahead is not None and round(lookahead * samplerate) != own:
         raise SettingsError(
-            f"lookahead={lookahead:g} is not to be had: that of {model} is always "
+            f"lookahead={lookahead:g} cannot be chosen: {model} always has "
             f"{own / samplerate:.4g} seconds; leave it out"
         )
     if crossfade:
         raise SettingsError(
-            f"crossfade={crossfade:g} is not to be had: {model} has no windows that could blend; "
+            f"crossfade={crossfade:g} cannot be chosen: {model} has no windows that could blend; "
             "leave it out"
         )
 

@@ -2,7 +2,7 @@
 
 ::
 
-    block -> channels -> resample -> level -> ring -> windows -> worker (model)
+    block -> channels -> resample -> level -> history -> windows -> worker (model)
           -> stitch -> mean of passes -> level back -> resample -> channels -> derive, gain, clip
 """
 
@@ -15,11 +15,11 @@ from typing import Final
 
 import numpy as np
 
-from ringbuffer import Ring
 from streamer.audio import Samples, Stems
 from streamer.pipeline.channels import from_model, repair, to_mix, to_model
 from streamer.pipeline.fifo import Fifo
 from streamer.pipeline.gaps import GapStem, GapTrack, NoGaps
+from streamer.pipeline.history import History
 from streamer.pipeline.level import clamp, make_leveler, soft_clip
 from streamer.pipeline.passes import Plan
 from streamer.pipeline.resample import make_resampler
@@ -29,7 +29,7 @@ from streamer.pipeline.worker import WindowJob, WindowWorker, leave_out
 from streamer.settings import ResamplingEngine
 
 BACKLOG_FRAMES = 16384
-"""Room in the ring beyond the frames that the windows need."""
+"""Room in the history beyond the frames that the windows need."""
 EMIT_FRAMES = 16384
 """How much leaves the stitcher at a time. A whole window would be copied at every stage, would take
 memory that the model needs at that moment, and would not stay in the processor's cache."""
@@ -138,7 +138,7 @@ class Separation:
             ],
             history_frames,
         )
-        self._ring = Ring(self._windower.capacity_frames + BACKLOG_FRAMES, bag.channels)
+        self._history = History(self._windower.capacity_frames + BACKLOG_FRAMES, bag.channels)
         self._worker = worker
         self._on_job = on_job
         self._stitchers = [Stitcher(one.share.shape[1], bag.channels) for one in plan.passes]
@@ -176,7 +176,7 @@ class Separation:
     def flush(self) -> Iterator[Stems]:
         """End the stream; yield the rest of the stems, exactly as many frames as were fed."""
         yield from self._advance(self._front.flush())
-        for window in self._windower.finish(self._ring):
+        for window in self._windower.finish(self._history):
             self._submit(window)
             # a live worker would drop it for the next one
             yield from self._collect(wait=self._gaps.may_drop)
@@ -220,8 +220,8 @@ class Separation:
     def _advance(self, audio: Samples) -> Iterator[Stems]:
         audio = self._level.feed(audio)
         while len(audio):
-            audio = audio[self._ring.write(audio) :]
-            for window in self._windower.take(self._ring):
+            audio = audio[self._history.write(audio) :]
+            for window in self._windower.take(self._history):
                 self._submit(window)
                 yield from self._collect()
 

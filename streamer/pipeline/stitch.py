@@ -37,7 +37,8 @@ class Stitcher:
         frames, hop = data.shape[1], schedule.hop_frames
         self._make_room(schedule.window_frames)
         weight = schedule.weight[:frames, np.newaxis]
-        self._sum[:, :frames] += weight * data
+        for total, stem in zip(self._sum, data, strict=True):  # one product at a time in memory
+            total[:frames] += weight * stem
         self._weight[:frames] += weight
         self._filled = max(self._filled, frames)
         self._end = start_frame + self._filled
@@ -79,6 +80,9 @@ class PassMean:
 
     def __init__(self, shares: Sequence[Samples]) -> None:
         self._shares = shares
+        rows, columns = shares[0].shape
+        alike = rows == columns and bool((shares[0] == np.eye(rows)).all())
+        self._changes_nothing = len(shares) == 1 and alike
         self.reset()
 
     def reset(self) -> None:
@@ -89,6 +93,8 @@ class PassMean:
         """Take a block of one pass, ``(kept, frames, channels)``; return what is now complete."""
         self._queues[pass_index].push(block)
         frames = min(queue.frames for queue in self._queues)
+        if self._changes_nothing and frames:
+            return self._queues[0].pop(frames)
         mean = np.zeros((self._shares[0].shape[0], frames, block.shape[2]), np.float32)
         if frames:
             for share, queue in zip(self._shares, self._queues, strict=True):

@@ -1,4 +1,4 @@
-"""Cut the audio in a ring into the windows that a schedule asks for."""
+"""Cut the newest audio of a stream into the windows that a schedule asks for."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ringbuffer import Ring
 from streamer.audio import Samples
+from streamer.pipeline.history import History
 from streamer.pipeline.schedule import Schedule
 
 
@@ -56,17 +56,17 @@ class PassWindows:
         """Return whether a window starts before the end of the stream."""
         return self.next_start < end_frame
 
-    def cut(self, ring: Ring, end_frame: int | None = None) -> Window:
+    def cut(self, history: History, end_frame: int | None = None) -> Window:
         """Return the next window; ``end_frame`` is the end of the stream once that is known."""
         start = self.next_start
         kept = self._schedule.window_frames
         if end_frame is not None:
             kept = min(kept, end_frame - start)
         frames, left = self._input(kept)
-        data = np.zeros((frames, ring.channels), np.float32)
+        data = np.zeros((frames, history.channels), np.float32)
         before = max(0, left - start)
         if before < frames:
-            ring.peek(start - left + before, data[before:])
+            history.peek(start - left + before, data[before:])
         self.next_start += self._schedule.hop_frames
         return Window(self._index, start, kept, left, data, self._schedule)
 
@@ -93,21 +93,21 @@ class Windower:
             c.delay_frames + max(c.history_frames, history_frames) for c in passes
         )
 
-    def take(self, ring: Ring) -> Iterator[Window]:
-        """Yield each window that is complete in the ring; release frames that no window needs."""
+    def take(self, history: History) -> Iterator[Window]:
+        """Yield each window that is complete; release frames that no window needs."""
         while True:
             cutter = min(self._passes, key=lambda cutter: cutter.ready_at)
-            if cutter.ready_at > ring.end_frame:
+            if cutter.ready_at > history.end_frame:
                 break
-            yield cutter.cut(ring)
-            self._release(ring)
+            yield cutter.cut(history)
+            self._release(history)
 
-    def finish(self, ring: Ring) -> Iterator[Window]:
-        """Yield the windows that the end of the stream (the end of the ring) cuts short."""
-        end_frame = ring.end_frame
+    def finish(self, history: History) -> Iterator[Window]:
+        """Yield the windows that the end of the stream cuts short."""
+        end_frame = history.end_frame
         while open_passes := [c for c in self._passes if c.has_tail(end_frame)]:
-            yield min(open_passes, key=lambda cutter: cutter.ready_at).cut(ring, end_frame)
-            self._release(ring)
+            yield min(open_passes, key=lambda cutter: cutter.ready_at).cut(history, end_frame)
+            self._release(history)
 
     def switch(self, following: PassWindows) -> None:
         """Replace the only pass by ``following``, from the start of its next window on."""
@@ -115,9 +115,9 @@ class Windower:
         following.next_start = before.next_start
         self._passes = (following,)
 
-    def _release(self, ring: Ring) -> None:
+    def _release(self, history: History) -> None:
         needed = min(
             min(cutter.oldest_needed, cutter.next_start - self._history_frames)
             for cutter in self._passes
         )
-        ring.release(min(max(needed, ring.start_frame), ring.end_frame))
+        history.release(min(max(needed, history.start_frame), history.end_frame))

@@ -39,7 +39,8 @@ class WindowJob:
     took this one's place (`dropped`), or if it was left out. The times are seconds of the worker's
     clock; 0: that moment has not come. ``together`` is how many windows were computed in one go.
     ``played_to`` is the frame up to which the output had come when the stems were ready for it;
-    None: they are ready now.
+    None: they are ready now. Before it the model took ``ahead_seconds`` for what later windows
+    need, and ``caught_up_seconds`` for sound that it had missed.
     """
 
     window: Window
@@ -52,6 +53,8 @@ class WindowJob:
     error: Exception | None = None
     done: bool = False
     played_to: float | None = None
+    ahead_seconds: float = 0.0
+    caught_up_seconds: float = 0.0
 
     @property
     def compute_seconds(self) -> float:
@@ -131,6 +134,8 @@ class Worker:
             except Exception as error:  # `finished` raises it, as it raises the errors of threads
                 batch.stems.set_exception(error)
             return
+        while self._queued and self._queued[0].done():
+            self._queued.popleft()  # which would hold its stems
         if len(self._queued) == self._queued.maxlen:
             self._queued[0].exception()
         batch.stems = self._pool.submit(separate, batch.windows)

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from live.support import pipewire as desktop
 from live.support import servers
 from live.support.command import LiveRun, caches
 from live.support.servers import Server
@@ -46,6 +47,13 @@ def pulse() -> Iterator[Server]:
 def jack() -> Iterator[Server]:
     """JACK for the tests of a module, see `servers.jack`. Name it before ``portaudio``."""
     with found(servers.jack()) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def pipewire() -> Iterator[Server]:
+    """PipeWire for the tests of a module, see `pipewire.pipewire`. Name it before ``portaudio``."""
+    with found(desktop.pipewire()) as server:
         yield server
 
 

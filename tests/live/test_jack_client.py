@@ -6,91 +6,39 @@ records what comes out.
 
 from __future__ import annotations
 
-import re
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from live.support import servers
+from live.support.causal import small_causal
 from live.support.command import LiveRun, read_report
+from live.support.heard import lag
 from live.support.iodelay import iodelay
+from live.support.jack_run import (
+    DELAY,
+    OUT,
+    PERIOD,
+    connections,
+    heard_through,
+    latencies,
+    running,
+)
 from live.support.servers import RATE, Server, wait_until
+from live.support.staging import known_timing
 from support.doubles import noise
 
-from streamer.audio import Samples
 from streamer.errors import DeviceError
-from streamer.live.devices.device import PortName, StreamRequest
-from streamer.live.devices.jack import JackBackend
 from streamer.live.devices.jack_connections import LOOKS_TO_FORGET
 from streamer.live.devices.machine import backend_for
-from streamer.live.devices.streams import DeviceStreams
-from streamer.live.planning.outputs import name_outputs
-from streamer.live.planning.prepare import wire
-from streamer.live.realtime.ports import CapturePort, DuplexPort, PlaybackPort
-from streamer.live.realtime.run_clock import SYSTEM_CLOCK
+from streamer.live.session import open_session
 from streamer.live.settings import LiveSettings
+from streamer.live.status import State
+from streamer.live.telemetry.report import write_report
 
-PERIOD, DELAY = 256, 1000
-STEMS = ("drums", "vocals")
 JACK = ("--input", "jack", "--output", "jack")
-OUT = ["mix_L", "mix_R", "drums_L", "drums_R", "vocals_L", "vocals_R"]
-
-
-class Run:
-    """The streams of a run whose outputs play the mix on every pair."""
-
-    def __init__(self, **settings: object) -> None:
-        wish = LiveSettings(input="jack", output="jack", **settings)
-        backend = backend_for(wish)
-        assert isinstance(backend, JackBackend)
-        wiring = name_outputs(wire(wish, backend)[0], wish, STEMS)
-        self.streams = DeviceStreams(backend, wiring, len(STEMS), DELAY)
-        (self.port,) = self.streams.ports.values()
-        gains = np.zeros((6, self.port.outputs), np.float32)
-        gains[4, ::2] = gains[5, 1::2] = 1
-        self.port.set_gains(gains, 0 * gains[:2])
-        self.streams.open()
-        (self.stream,) = self.streams.all
-
-    def watch(self) -> None:
-        self.streams.watch(SYSTEM_CLOCK())
-
-    def until(self, holds: Callable[[], bool]) -> None:
-        def looked() -> bool:
-            self.watch()
-            return holds()
-
-        wait_until(looked)
-
-    def back(self) -> bool:
-        return self.stream.losses > 0 and not self.stream.away
-
-
-@contextmanager
-def running(**settings: object) -> Iterator[Run]:
-    run = Run(**settings)
-    try:
-        run.until(lambda: run.port.counters().position > 0)
-        yield run
-    finally:
-        run.streams.close()
-
-
-def connections(jack: Server) -> set[tuple[str, str]]:
-    """All connections, the source first."""
-    found, port = set(), ""
-    flags = {}
-    for line in (jack.call("jack_lsp", "-c", "-p") or "").splitlines():
-        if not line[:1].isspace():
-            port = line
-        elif "properties:" in line:
-            flags[port] = line
-        else:
-            found.add((port, line.strip()))
-    return {(one, other) for one, other in found if "output" in flags[one]}
 
 
 def to_card(client: str, outputs: int) -> set[tuple[str, str]]:
@@ -100,57 +48,6 @@ def to_card(client: str, outputs: int) -> set[tuple[str, str]]:
     return taken | {
         (f"{client}:{name}", f"system:playback_{number + 1}") for number, name in enumerate(names)
     }
-
-
-def latencies(jack: Server, port: str) -> tuple[int, ...]:
-    """The capture and the playback latency of a port, if they are no ranges."""
-    told = jack.call("jack_lsp", "-l", port) or ""
-    spans = [set(map(int, span)) for span in re.findall(r"\[ (\d+) (\d+) \]", told)]
-    assert len(spans) == 2
-    assert all(len(span) == 1 for span in spans), told
-    # "playback" stands in the line of each port first
-    order = re.findall(r"port (playback|capture) latency", told)
-    return tuple(spans[order.index(kind)].pop() for kind in ("capture", "playback"))
-
-
-def heard_through(jack: Server, sound: Samples, target: str, source: str) -> Samples:
-    """Play a sound into a client's inputs; return what its outputs gave from then on."""
-    frames = 2 * len(sound)
-    played = PlaybackPort(0, 2, RATE, 0, capacity_frames=4 * frames)
-    played.set_gains(np.eye(2, dtype="f4"), np.zeros((2, 2), "f4"))
-    feeder = CapturePort(2, RATE, [played], capacity_frames=4 * frames)
-    recorded = CapturePort(2, RATE, [], capacity_frames=4 * frames)
-    duplex = DuplexPort(recorded, played)
-    backend = JackBackend("tester", connect=False)
-    (device,) = backend.devices()
-    ports = [tuple(PortName(f"{way}_{side}", 1) for side in "LR") for way in ("in", "out")]
-    request = StreamRequest(
-        *(device, device, 2, 2, RATE, PERIOD, "low", duplex.callback_address, duplex.address),
-        owner=duplex,
-        input_ports=ports[0],
-        output_ports=ports[1],
-    )
-    stream = backend.open(request)
-    try:
-        stream.start()
-        for side in "LR":
-            for ends in (
-                (f"tester:out_{side}", f"{target}_{side}"),
-                (
-                    f"{source}_{side}",
-                    f"tester:in_{side}",
-                ),
-            ):
-                assert jack.call("jack_connect", *ends) is not None
-        begin = recorded.counters().captured_frames + RATE // 2
-        silence = begin - feeder.counters().captured_frames
-        feeder.feed(np.concatenate([np.zeros((silence, 2), "f4"), sound]))
-        wait_until(lambda: recorded.counters().captured_frames > begin + frames)
-    finally:
-        stream.close()
-    got = np.zeros((4 * frames, 2), "f4")
-    count = recorded.ring.read(got)
-    return got[begin:count]
 
 
 def test_sound_goes_through_to_the_bit_after_the_announced_delay_and_latencies_are_told(
@@ -273,6 +170,31 @@ def test_jack_iodelay_measures_the_announced_delay_of_a_run(
     told = read_report(report)
     assert told["announced_delay_frames"] == frames
     assert told["announced_delay_seconds"] == pytest.approx((taken + frames + given) / RATE)
+
+
+def test_the_delay_that_a_native_run_reports_is_the_measured_one_to_the_frame(
+    jack: Server, timings: None, tmp_path: Path
+) -> None:
+    """Of the mix, and of the stems, which go through the model and both resamplers."""
+    bag, report = small_causal(tmp_path), tmp_path / "report.json"
+    wish = LiveSettings(model="small", input="jack", output="jack", connect=False)
+    sound = 0.5 * noise(RATE // 4)
+    with (
+        known_timing(0.001, bag.samplerate),
+        open_session(wish, backend_for(wish), lambda _: bag) as session,
+    ):
+        assert session.status().engine == "native"
+        session.start()
+        wait_until(lambda: session.status().state is State.RUNNING)
+        measured = {
+            port: lag(sound, heard_through(jack, sound, "stemstream:in", f"stemstream:{port}"))
+            for port in ("mix", "drums")
+        }
+        write_report(report, session.report())
+    told = read_report(report)
+    frames = told["announced_delay_frames"]
+    assert measured == {"mix": frames + PERIOD, "drums": frames + PERIOD}
+    assert told["announced_delay_seconds"] == pytest.approx(frames / RATE, abs=0.5 / RATE)
 
 
 def test_blocks_and_rates_that_the_server_has_not_are_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 import pytest
@@ -47,7 +48,7 @@ def test_without_flags_the_settings_are_the_defaults():
         (["--input", "USB"], "input", "USB"),
         (["--output", "a", "--output", "b"], "output", ("a", "b")),
         (["--route", "vocals=1,2", "--route", "mix=3"], "route", ("vocals=1,2", "mix=3")),
-        (["--window", "2"], "segment", 2.0),
+        (["--window", "2"], "window", 2.0),
         (["--latency", "0.5"], "latency", 0.5),
         (["--no-adapt"], "adapt", False),
         (["--input-channels", "3,4"], "input_channels", (3, 4)),
@@ -96,6 +97,25 @@ def test_the_table_goes_before_what_holds_for_all(tmp_path):
 def test_what_a_file_has_wrong_is_said(tmp_path, text, sentence):
     with pytest.raises(SettingsError, match=sentence):
         from_file(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("given", "ports", "sentence"),
+    [
+        ({"token": "our-rehearsal-room"}, ["page"], "--token is for the page; name its port"),
+        ({"announce": True}, ["page"], "--announce is for the page; name its port"),
+        ({"host": "::"}, ["page", "osc", "metrics"], "--host is for open ports; name one"),
+    ],
+)
+def test_a_flag_that_would_do_nothing_without_a_port_is_refused(tmp_path, given, ports, sentence):
+    for port in ports:
+        assert resolve({**given, port: "0"}, environ={}, kind=LiveSettings)
+    with pytest.raises(SettingsError) as refused:
+        resolve(given, environ={}, kind=LiveSettings)
+    assert str(refused.value).startswith(f"{sentence} with --{ports[0]}")
+    # a settings file may hold what other runs need
+    ((name, value),) = given.items()
+    assert getattr(from_file(tmp_path, f"[live]\n{name} = {json.dumps(value)}\n"), name) == value
 
 
 @pytest.mark.parametrize(

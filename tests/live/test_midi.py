@@ -13,7 +13,7 @@ import pytest
 from live.support.desk import Desk
 from live.support.servers import Server, wait_until
 
-from streamer.live.control.midi.link import MidiLink, open_link
+from streamer.live.control.midi.link import MidiLink, find_controller, open_link
 from streamer.live.status import Status
 
 rtmidi = pytest.importorskip("rtmidi", reason="python-rtmidi is that of the extra midi")
@@ -48,7 +48,7 @@ def test_a_real_port_moves_values_lights_lamps_and_may_go_and_come_back(
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     desk, told = Desk(tmp_path), list[str]()
     with controller() as (sends, takes):
-        link = open_link(desk, Status, query="nano", tell=told.append)
+        link = open_link(desk, Status, find_controller("nano"), told.append)
         sweep(link, sends, lambda: desk.mixer.state.stems["drums"].pan == 1)
         sends.send_message([0xB0, 48, 127])
         until(link, lambda: desk.mixer.state.stems["drums"].mute)
@@ -72,7 +72,7 @@ def test_a_jack_server_that_ends_takes_nothing_with_it(jack: Server, tmp_path: P
     desk, told = Desk(tmp_path), list[str]()
     for side in plugged():  # freed without their server, JACK's clients crash
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(side))
-    link = open_link(desk, Status, query="nano", path=tmp_path / "map", tell=told.append)
+    link = open_link(desk, Status, find_controller("nano", tmp_path / "map"), told.append)
     jack.kill()
     until(link, lambda: told[-1].endswith("is gone; it is used again when it is back"))
     jack.start()

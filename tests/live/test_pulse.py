@@ -27,6 +27,7 @@ import soundfile
 from live.conftest import found
 from live.support import servers
 from live.support.command import LiveRun, free_port, once, read_report, words
+from live.support.heard import lag
 from live.support.loop import Loop, pass_through
 from live.support.servers import PATIENCE_SECONDS, WIDE_CHANNELS, Server, wait_until
 from support.doubles import noise
@@ -82,14 +83,6 @@ def let_out(file: Path, channels: int, seconds: float) -> None:
     """Wait until so much more has been recorded."""
     size = file.stat().st_size + round(seconds * RATE) * channels * 4
     wait_until(lambda: file.stat().st_size >= size)
-
-
-def lag(early: Samples, late: Samples) -> int:
-    """By how many frames the first channel of one comes later than that of the other."""
-    size = 1 << (len(early) + len(late)).bit_length()
-    spectrum = np.fft.rfft(late[:, 0], size) * np.fft.rfft(early[:, 0], size).conj()
-    found = int(np.fft.irfft(spectrum, size).argmax())
-    return found if found < len(late) else found - size
 
 
 def loud_pieces(early: Samples, late: Samples) -> list[tuple[Samples, Samples]]:
@@ -167,10 +160,22 @@ def music() -> Samples:
 def test_the_models_stems_are_those_of_the_file_run(
     pulse: Server, live: Start, tmp_path: Path
 ) -> None:
+    tries = []
+    for number in range(2):  # where a machine is slow, the server's recorder loses a piece unsaid
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        clean, ratios = against_the_file_run(pulse, live, folder)
+        tries.append(ratios)
+        if np.mean(np.array(ratios) > 80) > (0.9 if clean else 0.3):
+            return
+    pytest.fail(f"decibels of the pieces: {tries}")
+
+
+def against_the_file_run(pulse: Server, live: Start, tmp_path: Path) -> tuple[bool, list[float]]:
+    """Run once; return whether it lost nothing, and how near each piece heard is, in decibels."""
     report, takes = tmp_path / "report.json", tmp_path / "takes"
-    windows = {"hop": 0.5, "lookahead": 0.25, "segment": 1.0, "crossfade": 0.05}
+    windows = {"hop": 0.5, "lookahead": 0.25, "window": 1.0, "crossfade": 0.05}
     shape = [word for name, value in windows.items() for word in (f"--{name}", value)]
-    shape[shape.index("--segment")] = "--window"
     run = live(
         *("-n", "htdemucs_mini", *shape, "--latency", 1.6, "--no-adapt", "--report", report),
         *("--input", "both", "--output", "both", "--record", takes, "--float32", *ROUTED),
@@ -203,8 +208,7 @@ def test_the_models_stems_are_those_of_the_file_run(
             ratios.append(decibels(wide[at : at + PIECE], wide[at : at + PIECE] - there))
     assert len(ratios) > 20
     told = read_report(report)
-    clean = not (told["xruns"] or told["deadline_misses"] or told["dropped_frames"])
-    assert np.mean(np.array(ratios) > 80) > (0.9 if clean else 0.3), (told, ratios)
+    return not (told["xruns"] or told["deadline_misses"] or told["dropped_frames"]), ratios
 
 
 @pytest.mark.parametrize(

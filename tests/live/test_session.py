@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import re
 import threading
 import weakref
@@ -57,7 +58,7 @@ def faded_in(signal: Samples) -> Samples:
 
 
 def passthrough(settings: LiveSettings) -> Bag:
-    return load("passthrough", segment=settings.segment)
+    return load("passthrough", window=settings.window)
 
 
 def wav(path: Path, signal: Samples, rate: int = RATE) -> str:
@@ -201,7 +202,7 @@ def test_live_equals_file_to_the_bit(tmp_path: Path, blocksize: int) -> None:
 
 def file_stems(bag: Bag, chosen: LiveSettings, signal: Samples, rate: int) -> Samples:
     """What the same schedule gives for a file."""
-    wish = chosen.model_dump(include={"segment", "hop", "lookahead", "normalize"})
+    wish = chosen.model_dump(include={"window", "hop", "lookahead", "normalize"})
     with Processor(Settings(**wish), bag=bag) as processor:
         processor.prepare(rate, 4096, 2)
         parts = processor.feed(signal) + processor.flush()
@@ -431,3 +432,16 @@ def test_what_callbacks_work_on_lives_as_long_as_a_stream_that_calls_them() -> N
     gc.collect()
     assert len(requests) == len(ports) == 2
     assert None not in [port() for port in ports]
+
+
+def test_meters_come_20_times_a_second_though_each_look_is_a_little_late() -> None:
+    seen = []
+    with running([card(noise_source(seconds=6))], route=["drums=1,2"]) as run:
+
+        def turn() -> None:
+            run.session.step()
+            seen.append(run.session.status())
+
+        run.backend.advance(4.0, every=(0.007, turn))
+    looks = [now for before, now in itertools.pairwise(seen) if now is not before]
+    assert len(looks) == pytest.approx(80, abs=2)

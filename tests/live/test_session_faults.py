@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from support.doubles import RATE, bag_of, noise, tiny
 from streamer.audio import Samples
 from streamer.errors import ModelError
 from streamer.live.realtime.callbacks import FADE_FRAMES
-from streamer.live.status import Reason, State
+from streamer.live.status import DeviceState, Reason, State
 from streamer.models.separator import WHOLE
 from streamer.testing.virtual import VirtualBackend
 from streamer.testing.virtual_device import VirtualDevice
@@ -230,6 +231,28 @@ def test_one_of_two_outputs_goes_away_and_the_other_does_not_notice(fault: Fault
     out = heard(device)
     first = announced + RATE // 2
     np.testing.assert_allclose(out[first:], signal[RATE // 2 : len(out) - announced], atol=1e-6)
+
+
+def test_the_status_has_each_device_and_how_it_is() -> None:
+    signal = noise_source(seconds=6)
+    devices = [microphone(signal), speakers("one"), speakers("two", hostapi="Another")]
+    with running(devices, input="mic", output=["one", "two"], reopens=True, **ROUTE) as run:
+        unplugged(run.backend, devices[2])
+        advance_to(run, LEAVES - 0.01)
+        before = run.session.status().devices
+        advance_to(run, LEAVES + FOUND_SECONDS)
+        away = run.session.status().devices
+        advance_to(run, RETURNS + BACK_SECONDS)
+        back = run.session.status().devices
+    mic, first, second = before
+    assert (mic.name, mic.input_channels, mic.output_channels) == ("mic", 2, 0)
+    assert (first.name, first.input_channels, first.output_channels) == ("one", 0, 2)
+    assert (second.name, second.hostapi, second.losses) == ("two", "Another", 0)
+    assert [one.state for one in before] == [DeviceState.RUNNING] * 3
+    assert away[:2] == before[:2]
+    assert (away[2].state, away[2].losses) == (DeviceState.GONE, 1)
+    assert "'two' is gone" in away[2].trouble
+    assert back == (mic, first, replace(second, losses=1))
 
 
 def test_an_output_that_needs_a_new_list_waits_for_silence() -> None:

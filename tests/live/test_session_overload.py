@@ -206,15 +206,39 @@ def test_what_plays_where_the_stems_are_missing(fallback: str) -> None:
     np.testing.assert_allclose(out[announced + RATE :, 2:], played, atol=1e-6)
 
 
-def test_a_model_that_hangs_counts_as_late_each_hop() -> None:
+@pytest.mark.parametrize("hop", [0.1, 0.6])
+@pytest.mark.parametrize("first", [1, 7])
+def test_a_window_that_takes_5_s_costs_no_more_than_that_and_no_step(
+    hop: float, first: int
+) -> None:
+    """Its misses were counted twice, so the run went dry when the model was there again."""
+    device = card(noise_source(seconds=24))
+    told = {"hop": hop, "lookahead": 0.2, "window_seconds": 0.6 * hop, "route": ["bass=1,2"]}
+    with running(
+        [device],
+        lambda wish: one(Scaled(round((wish.window or 2.0) * RATE))),
+        compute=lambda n: 5.0 if n == first else 0.62 * hop,
+        **told,
+    ) as run:
+        run.advance(16)
+        status = run.session.status()
+        assert run.told == []
+    assert 3.5 * RATE < status.dry_frames < (5 + hop) * RATE
+    assert status.state is State.RUNNING
+
+
+def test_a_model_that_hangs_takes_no_step_and_the_run_says_that_it_is_dry() -> None:
     device = card(noise_source(seconds=20))
     with running(
         [device], compute=lambda n: 30.0 if n == 8 else 0.01, lookahead=0.15, route=["bass=1,2"]
     ) as run:
-        run.advance(8)
+        run.advance(5)
         status = run.session.status()
         assert (status.state, status.reason) == (State.DEGRADED, Reason.OVERLOAD)
-        assert status.rung_name == "dry"
+        assert (status.rung, status.detail) == (0, "dry most of the time")
+        run.advance(3)
+        status = run.session.status()
+        assert (status.state, status.reason) == (State.DEGRADED, Reason.MODEL_FAILED)
     assert status.played_frames > 7.8 * RATE
     assert np.abs(device.heard(5 * RATE, RATE)[:, :2]).max() > 0.01, "the mix plays on"
 
@@ -225,7 +249,7 @@ def test_a_model_that_hangs_is_not_tried_again_before_it_answers() -> None:
         [device], compute=lambda n: 60.0 if n == 8 else 0.01, lookahead=0.15, route=["bass=1,2"]
     ) as run:
         run.advance(55)
-        assert rungs_of(run) == ["wider hop", "dry", "the model hangs"]
+        assert rungs_of(run) == ["the model hangs", "wider hop", "dry"]
         assert run.session.status().rung_name == "dry"
         # what comes after the window that hung is let go, and kept nowhere
         assert run.session.engine.processor.emitted_frames > 54 * RATE

@@ -1,4 +1,4 @@
-"""`stemstream live --system` on PulseAudio: what plays comes out as stems; all is put back."""
+"""`stemstream live --system`: what plays comes out as stems; all is put back."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,15 +17,16 @@ import soundfile
 from live.conftest import found
 from live.support import servers
 from live.support.command import LiveRun
+from live.support.pipewire import pipewire
 from live.support.servers import Server, wait_until
 from support.doubles import noise
 
 from streamer.errors import DeviceError, SettingsError
-from streamer.live.devices.system_sound import SINK, SystemSound, system_sound
+from streamer.live.devices.system_sound import SINK, PulseServer, SystemSound, system_sound
 from streamer.live.settings import LiveSettings
 
 RATE = 44100
-FORMER = "source"
+FORMER = "speaker"
 """The default of the test's server before anybody takes over."""
 HOLD = """
 from streamer.live.devices.system_sound import SystemSound
@@ -33,11 +35,20 @@ input()
 """
 
 
-@pytest.fixture(scope="module")
-def pulse() -> Iterator[Server]:
-    pytest.importorskip("pulsectl", reason="pulsectl is that of the extra system")
-    with found(servers.pulse(RATE)) as server:
+@contextmanager
+def pulseaudio() -> Iterator[Server]:
+    with servers.pulse(RATE) as server:
+        sink = f"norewinds=1 rate={RATE} sink_name={FORMER}"
+        server.call("pactl", "load-module", "module-null-sink", *sink.split())
         server.call("pactl", "set-default-sink", FORMER)
+        yield server
+
+
+@pytest.fixture(scope="module", params=[pulseaudio, pipewire], ids=["pulseaudio", "pipewire"])
+def pulse(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """PulseAudio, and PipeWire in its place."""
+    pytest.importorskip("pulsectl", reason="pulsectl is that of the extra system")
+    with found(request.param()) as server:
         yield server
 
 
@@ -95,14 +106,20 @@ def test_what_plays_comes_out_as_stems_and_a_sigterm_puts_all_back(
         data = np.fromfile(heard, "<f4")[RATE:]
         # once, not twice: neither beside its own stems, nor in a circle
         assert np.sqrt((data**2).mean()) == pytest.approx(
-            0.1 * np.sqrt((noise(RATE) ** 2).mean()), rel=0.1
+            0.1 * np.sqrt((noise(RATE) ** 2).mean()), rel=0.3
         )
 
         # our own sound never stays in our own sink
         (index,) = ours
-        pulse.call("pactl", "move-sink-input", str(index), SINK)
-        run.until(f"the stems play on {FORMER}, since their output went away")
-        assert set(places(pulse, run.process.pid).values()) == {FORMER}
+
+        def is_rescued() -> bool:
+            # PipeWire's session manager overlooks some moves
+            for place in (FORMER, SINK):
+                pulse.call("pactl", "move-sink-input", str(index), place)
+            return run.has_told(f"the stems play on {FORMER}, since their output went away", 1)
+
+        wait_until(is_rescued)
+        wait_until(lambda: set(places(pulse, run.process.pid).values()) == {FORMER})
 
         second = SystemSound(RATE, print)
         with pytest.raises(DeviceError, match="another stemstream has taken all that plays; end"):
@@ -146,6 +163,35 @@ def test_a_sink_that_is_lost_with_its_server_is_made_again(pulse: Server) -> Non
     assert SINK in sinks(pulse).values()
     sound.close()
     assert SINK not in sinks(pulse).values()
+
+
+class Listed:
+    """What a server lists: a default, perhaps a sink of ours, and the clients that are there."""
+
+    def __init__(self, default: str, *, taken: bool = False, clients: tuple[str, ...] = ()) -> None:
+        self.default, self.clients = default, clients
+        ours = SimpleNamespace(name=SINK, proplist={"stemstream.owner": "stemstream 1"})
+        self.sinks = [SimpleNamespace(name="speaker", proplist={}), *([ours] if taken else [])]
+
+    def server_info(self) -> SimpleNamespace:
+        return SimpleNamespace(default_sink_name=self.default)
+
+    def sink_list(self) -> list[SimpleNamespace]:
+        return self.sinks
+
+    def client_list(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name=name) for name in self.clients]
+
+
+def test_a_look_tells_what_a_run_would_find_and_changes_nothing() -> None:
+    ready = PulseServer(Listed("speaker")).look()
+    assert ready == "ready; the stems would play on speaker"
+    held = PulseServer(Listed(SINK, taken=True, clients=("a browser", "stemstream 1"))).look()
+    assert held == "a run has taken all that plays"
+    with pytest.raises(DeviceError, match="a run that was killed has left its sink stemstream; "):
+        PulseServer(Listed(SINK, taken=True, clients=("a browser",))).look()
+    with pytest.raises(DeviceError, match="has no output; plug one in"):
+        PulseServer(Listed("")).look()
 
 
 def test_without_a_server_one_sentence_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,6 @@ pattern begins a recording, moves a song or ends a run.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import fields
 from math import log10
@@ -32,6 +31,7 @@ from streamer.live.control.osc import Message, is_pattern, matches
 from streamer.live.control.values import ControlTree, Reading
 from streamer.live.mixing.levels import printable
 from streamer.live.status import OUTSIDE_NAMES, Meter, Status
+from streamer.words import nearest
 
 _SILENCE_DBFS: Final = -120.0
 _ERROR: Final = "/error"
@@ -124,8 +124,8 @@ class Commands:
 
     def _unknown(self, address: str) -> UnknownAddressError:
         values = self._tree.values()
-        close = difflib.get_close_matches(address, [*values, *_ACTS], n=1)
-        way_out = f"try {close[0]}" if close else f"try one like {next(iter(values))}, or /status"
+        like = f"try one like {next(iter(values))}, or /status"
+        way_out = nearest(address, [*values, *_ACTS], like)
         return UnknownAddressError(f"{printable(address)} is no address here; {way_out}")
 
 

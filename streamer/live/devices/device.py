@@ -49,6 +49,15 @@ class Device:
         """Whether it is a plugin of ALSA's, as for a sound server, and no card."""
         return self.hostapi == "ALSA" and "(hw:" not in self.name
 
+    @property
+    def keeps_blocks(self) -> bool:
+        """Whether it calls once for each block that is asked for, however short: an ALSA card.
+
+        JACK has blocks of its own, and so may other systems: PortAudio cuts them, and calls for
+        several shorter ones at once.
+        """
+        return self.hostapi == "ALSA" and not self.through_plugin
+
     def __str__(self) -> str:
         return f"{self.index} {self.hostapi}:{self.name}"
 
@@ -65,7 +74,7 @@ class PortName:
 class StreamRequest:
     """What to open: a device for input, output or both, and the native function to call.
 
-    ``callback_address`` is that of a C function with PortAudio's ``PaStreamCallback`` signature;
+    ``callback_address`` is where a C function with PortAudio's ``PaStreamCallback`` signature is;
     ``state_address`` is handed to it as user data; the stream keeps their ``owner`` alive. A
     ``blocksize`` of 0 lets the device choose, and change, the frames of a call. Samples are
     float32, interleaved. The ports are for devices that make them, one for each channel, and they

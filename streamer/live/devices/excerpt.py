@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from streamer.checked import stream_index
 from streamer.errors import SettingsError
 from streamer.files import Source, open_source
 from streamer.live.settings import LiveSettings
 from streamer.sentences import shown
-from streamer.settings import stream_index
 
 
 def open_song(settings: LiveSettings) -> Source | None:

@@ -7,12 +7,19 @@ A JACK client has as many ports as it makes, and one clock for all of them. So t
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from streamer.errors import DeviceError
 from streamer.live.devices.device import KINDS, Device, Kind, StreamRequest, check_channels
 from streamer.live.devices.jack_connections import Connections
-from streamer.live.devices.jack_library import NO_SERVER, JackClient, JackLibrary
+from streamer.live.devices.jack_library import (
+    NO_LIBRARY,
+    JackClient,
+    JackLibrary,
+    NoServerError,
+    library_names,
+)
 
 if TYPE_CHECKING:
     from streamer.live.devices.jack_stream import JackStream
@@ -27,7 +34,7 @@ class JackBackend:
     """The JACK server that runs. See `AudioBackend`.
 
     Its stream is a client called ``name``, or nearly so if there is such a client already. With
-    ``connect`` new ports are connected to those of the sound card. The name, and what the ports
+    ``connect`` new ports are connected to the sound card's. The name, and what the ports
     were connected to, is kept from one stream to the next.
 
     Raises:
@@ -35,14 +42,28 @@ class JackBackend:
     """
 
     def __init__(self, name: str = CLIENT_NAME, *, connect: bool = True) -> None:
-        self._library = JackLibrary()
         self._name, self._settled, self._connect = name, False, connect
         self._connections = Connections()
         self._streams: list[JackStream] = []
-        self._devices: list[Device] = []
-        self.refresh()
-        if not self._devices:
-            raise DeviceError(NO_SERVER)
+        self._library, self._devices = self._find()
+
+    def _find(self) -> tuple[JackLibrary, list[Device]]:
+        """Return the library that finds a server, and the device."""
+        refusal = None
+        for name in library_names():
+            try:
+                library = JackLibrary(name)
+                return library, [library.call(partial(self._look, library))]
+            except NoServerError as error:
+                if refusal is None or str(error) != NO_LIBRARY:
+                    refusal = error  # of a library that is installed, if any is
+        assert refusal is not None
+        raise refusal
+
+    @property
+    def server(self) -> str:
+        """What the server is called."""
+        return "PipeWire" if self._library.of_pipewire else "jackd"
 
     def devices(self) -> list[Device]:
         """The one device, as it was when a `refresh` last found the server."""
@@ -53,15 +74,15 @@ class JackBackend:
         if self._is_open():
             return False
         with suppress(DeviceError):  # it is away, and so says who opens the device
-            self._devices = [self._library.call(self._look)]
+            self._devices = [self._library.call(partial(self._look, self._library))]
         return True
 
     def _is_open(self) -> bool:
         self._streams = [stream for stream in self._streams if not stream.closed]
         return bool(self._streams)
 
-    def _look(self) -> Device:
-        client = JackClient(self._library, self._name)
+    def _look(self, library: JackLibrary) -> Device:
+        client = JackClient(library, self._name)
         try:
             frames = [
                 max(
@@ -122,5 +143,5 @@ class JackBackend:
                 f"try {client.samplerate}"
             )
         for kind, port in request.ports():
-            card = client.system_ports(kind)[port.number - 1 : port.number]
+            card = client.card_ports(kind)[port.number - 1 : port.number]
             self._connections.begin(port.name, card if self._connect else [])

@@ -1,7 +1,8 @@
 """What our JACK ports are connected to, remembered: a server that comes back knows nothing of it.
 
 When the server is back, each connection is made again as soon as the other port is there. What ends
-while the server runs, by hand or with the other program, is forgotten.
+while the server runs, by hand or with the other program, is forgotten; but a port that is back in a
+moment is connected again, since PipeWire makes the ports of its devices anew when it begins.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Connections:
         self._known: set[str] = set()
         self._waiting: set[Connection] = set()
         self._made: dict[Connection, int] = {}  # for how many looks it was not there
+        self._away: set[Connection] = set()  # those whose other port went, a moment ago
 
     def begin(self, port: str, others: Iterable[str]) -> None:
         """Say what a port is connected to at first; nothing changes if it was there before."""
@@ -57,6 +59,7 @@ class Connections:
     def look(self, graph: Graph, ports: Mapping[str, Kind]) -> bool:
         """Learn what our ports are connected to now, and connect what waits for it.
 
+        A port that went and came between two looks was not seen away, and counts as parted by hand.
         Returns whether to look again soon.
         """
         found = {(own, other) for own in ports for other in graph.connected_to(own)}
@@ -64,6 +67,12 @@ class Connections:
             if own in ports and graph.is_there(other) and graph.connect(own, ports[own], other):
                 found.add((own, other))
         self._waiting -= found
+        for own, other in self._made.keys() - found:
+            if not graph.is_there(other):
+                self._away.add((own, other))
+            elif (own, other) in self._away and graph.connect(own, ports[own], other):
+                found.add((own, other))
+        self._away &= self._made.keys() - found
         absent = {one: looks + 1 for one, looks in self._made.items() if one not in found}
         doubtful = {one: looks for one, looks in absent.items() if looks < LOOKS_TO_FORGET}
         self._made = dict.fromkeys(found, 0) | doubtful

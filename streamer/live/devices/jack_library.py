@@ -1,20 +1,25 @@
 """JACK's library, and a client of a JACK server: thin, and by ctypes.
 
-`jackd` and PipeWire each have a library of this name with the same functions. Ours is a copy of it,
-so that we share nothing with PortAudio's client in this process: of a library that still has a
-client of a server that ended, no new one comes.
+`jackd` and PipeWire each have a library of this name with the same functions, and each library
+finds only its own server. Debian and Fedora have both: PipeWire's is in a folder of its own, which
+only `pw-jack` knows. So there may be several to try.
 
-The functions are those of `jack/jack.h`. A call can take as long as the server does:
+Ours is a copy, so that we share nothing with PortAudio's client in this process: of a library that
+still has a client of a server that ended, no new one comes.
+
+`jack/jack.h` describes the functions. A call can take as long as the server does:
 `JackLibrary.call` waits for it, but not forever.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from ctypes import POINTER, c_char_p, c_int, c_uint32, c_ulong, c_void_p
 from pathlib import Path
@@ -25,23 +30,31 @@ from streamer.live.devices.device import Kind
 from streamer.live.devices.loaded import path_of
 from streamer.live.devices.patience import NoAnswerError, in_time
 
-NAMES: Final = {"linux": "libjack.so.0", "darwin": "libjack.dylib"}
+_NAMES: Final = {"linux": "libjack.so.0", "darwin": "libjack.dylib"}
+_OF_PIPEWIRE: Final = ("usr/lib*/pipewire-*/jack", "usr/lib/*/pipewire-*/jack")
+"""Where a system that has another JACK, too, keeps the library of PipeWire."""
 NO_LIBRARY: Final = "JACK is not installed; try apt install jackd2, or pipewire-jack"
-NO_SERVER: Final = "JACK is not running; start jackd or PipeWire, and try again"
+NO_SERVER: Final = "JACK is not running; start jackd, or PipeWire with pipewire-jack, and try again"
 
 AUDIO: Final = b"32 bit float mono audio"
 NO_START, EXACT_NAME = 1, 2  # JackOptions
 NAME_TAKEN = 4  # JackStatus
 IS_INPUT, IS_OUTPUT, IS_PHYSICAL = 1, 2, 4  # JackPortFlags, as JACK sees them
 _ALREADY: Final = 17  # EEXIST
+_SETTLE_CYCLES: Final = 4
+_SETTLE_SECONDS: Final = 1.0
+"""A card that sleeps takes its time to wake."""
 
 _FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "jack_client_open": (c_void_p, (c_char_p, c_int, POINTER(c_int))),
     "jack_client_close": (c_int, (c_void_p,)),
+    "jack_get_version_string": (c_char_p, ()),
     "jack_get_client_name": (c_char_p, (c_void_p,)),
     "jack_get_sample_rate": (c_uint32, (c_void_p,)),
     "jack_get_buffer_size": (c_uint32, (c_void_p,)),
     "jack_activate": (c_int, (c_void_p,)),
+    "jack_deactivate": (c_int, (c_void_p,)),
+    "jack_last_frame_time": (c_uint32, (c_void_p,)),
     "jack_set_process_callback": (c_int, (c_void_p, c_void_p, c_void_p)),
     "jack_set_latency_callback": (c_int, (c_void_p, c_void_p, c_void_p)),
     "jack_set_xrun_callback": (c_int, (c_void_p, c_void_p, c_void_p)),
@@ -65,19 +78,30 @@ _LATENCY_MODES: Final[dict[Kind, int]] = {"input": 0, "output": 1}  # capture, p
 _Result = TypeVar("_Result")
 
 
+class NoServerError(DeviceError):
+    """A library of JACK is not installed, or finds no server."""
+
+
+def library_names(root: Path = Path("/")) -> list[str]:
+    """Return what can be loaded as a library of JACK: the usual one, then those of PipeWire."""
+    name = _NAMES.get(sys.platform, "libjack.so")
+    return [name, *(str(file) for place in _OF_PIPEWIRE for file in root.glob(f"{place}/{name}"))]
+
+
 class JackLibrary:
-    """A copy of the library.
+    """A copy of a library. Its name is one of `library_names`.
 
     Raises:
-        DeviceError: it is not installed.
+        NoServerError: it is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._left: list[object] = []
         self._load()
 
     def _load(self) -> None:
-        self._loaded = loaded = _load()
+        self._loaded = loaded = _load(self._name)
         self._functions = {
             name: ctypes.CFUNCTYPE(returns, *takes)((name, loaded))
             for name, (returns, takes) in _FUNCTIONS.items()
@@ -89,6 +113,11 @@ class JackLibrary:
 
     def __getattr__(self, name: str) -> Any:
         return self._functions[name]
+
+    @property
+    def of_pipewire(self) -> bool:
+        """Whether its server is PipeWire, and no `jackd`."""
+        return b"PipeWire" in self.jack_get_version_string()
 
     def address(self, name: str) -> int:
         """Where one of its functions is, for compiled code."""
@@ -111,12 +140,12 @@ class JackLibrary:
             raise
 
 
-def _load() -> Any:
+def _load(name: str) -> Any:
     try:
-        shared = ctypes.CDLL(NAMES.get(sys.platform, "libjack.so"))
+        shared = ctypes.CDLL(name)
     except OSError as error:
-        raise DeviceError(NO_LIBRARY) from error
-    path = path_of("libjack")
+        raise NoServerError(NO_LIBRARY) from error
+    path = Path(name) if os.sep in name else path_of("libjack")
     if path is None:
         return shared
     with tempfile.TemporaryDirectory() as folder, suppress(OSError):
@@ -130,20 +159,61 @@ class JackClient:
     """A client of the server that runs; it does nothing before `activate`.
 
     Raises:
-        DeviceError: there is no server, or the name is taken and has to be the ``exact`` one.
+        NoServerError: there is no server.
+        DeviceError: the name is taken, and has to be the ``exact`` one.
     """
 
     def __init__(self, library: JackLibrary, name: str, *, exact: bool = False) -> None:
         self._library = library
+        self._open(name, exact)
+        if library.of_pipewire:
+            self._settle()
+            self._take_a_free_name(name, exact)
+        else:
+            self.samplerate, self.block_frames = self._clock()
+
+    def _open(self, name: str, exact: bool) -> None:
         status = c_int()
         options = NO_START | (EXACT_NAME if exact else 0)
+        library = self._library
         self._client = library.jack_client_open(name.encode(), options, ctypes.byref(status))
         if not self._client:
-            taken = f"another JACK client is named {name!r}; end it, or try another --jack-name"
-            raise DeviceError(taken if status.value & NAME_TAKEN else NO_SERVER)
+            raise _taken(name) if status.value & NAME_TAKEN else NoServerError(NO_SERVER)
         self.name = library.jack_get_client_name(self._client).decode()
-        self.samplerate = int(library.jack_get_sample_rate(self._client))
-        self.block_frames = int(library.jack_get_buffer_size(self._client))
+
+    def _take_a_free_name(self, name: str, exact: bool) -> None:
+        """Add a number, as `jackd` does. PipeWire tells both clients that they have the name."""
+        ports = self._names(self._library.jack_get_ports(self._client, None, AUDIO, 0))
+        taken = set(map(program_of, ports))
+        if name not in taken:
+            return
+        self.close()
+        free = next((one for one in _numbered(name) if one not in taken), None)
+        if exact or free is None:
+            raise _taken(name)
+        self._open(free, exact)
+
+    def _clock(self) -> tuple[int, int]:
+        """Return the rate, and the frames of a block."""
+        library, client = self._library, self._client
+        return int(library.jack_get_sample_rate(client)), int(library.jack_get_buffer_size(client))
+
+    def _settle(self) -> None:
+        """Learn rate and blocks on PipeWire: it agrees on them with all clients that run.
+
+        A client that does not run is told the usual ones, or those that it asks for.
+        """
+        library, client = self._library, self._client
+        if library.jack_activate(client):
+            self.close()
+            raise NoServerError(NO_SERVER)
+        end, cycles, seen = time.monotonic() + _SETTLE_SECONDS, 0, 0
+        while cycles < _SETTLE_CYCLES and time.monotonic() < end:
+            time.sleep(0.001)
+            now = library.jack_last_frame_time(client)
+            cycles, seen = cycles + (now != seen), now
+        self.samplerate, self.block_frames = self._clock()
+        library.jack_deactivate(client)
 
     def register(self, name: str, kind: Kind) -> int:
         """Make a port that takes in or plays; return its handle.
@@ -177,9 +247,14 @@ class JackClient:
     # The graph
 
     def system_ports(self, kind: Kind) -> list[str]:
-        """The ports of the sound card: where an input comes from, or an output goes to."""
+        """The ports of sound cards: where inputs come from, or outputs go to."""
         flags = IS_PHYSICAL | (IS_OUTPUT if kind == "input" else IS_INPUT)
         return self._names(self._library.jack_get_ports(self._client, None, AUDIO, flags))
+
+    def card_ports(self, kind: Kind) -> list[str]:
+        """Those of one card: PipeWire has the ports of all cards, the default one's first."""
+        ports = self.system_ports(kind)
+        return [port for port in ports if program_of(port) == program_of(ports[0])]
 
     def is_there(self, port: str) -> bool:
         """Whether there is a port of this name, with its client's name before it."""
@@ -217,3 +292,16 @@ class JackClient:
                 names.append(listed[len(names)].decode(errors="replace"))
             self._library.jack_free(listed)
         return names
+
+
+def program_of(port: str) -> str:
+    """Return the name of the client that a port belongs to."""
+    return port.partition(":")[0]
+
+
+def _numbered(name: str) -> Iterator[str]:
+    return (f"{name}-{number:02d}" for number in range(1, 100))
+
+
+def _taken(name: str) -> DeviceError:
+    return DeviceError(f"another JACK client is named {name!r}; end it, or try another --jack-name")

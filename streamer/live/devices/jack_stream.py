@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamer.errors import DeviceError
 from streamer.live.devices.device import KINDS, Kind, StreamRequest
 from streamer.live.devices.jack_connections import Connections
-from streamer.live.devices.jack_library import JackClient, JackLibrary
+from streamer.live.devices.jack_library import JackClient, JackLibrary, program_of
 from streamer.live.realtime import jack_callbacks as rt
 from streamer.live.realtime.port import address_of
 
@@ -83,6 +83,7 @@ class JackStream:
             "block_frames": frames,
             "samplerate": request.samplerate,
             "delay_frames": request.delay_frames,
+            "waits": self._library.of_pipewire,
         }
         values |= {name: self._library.address(of) for name, of in _C_FUNCTIONS.items()}
         for name, value in values.items():
@@ -129,9 +130,17 @@ class JackStream:
         callbacks = {name: one.address for name, one in _CALLBACKS.items()}
         self._client.activate(callbacks, address_of(self._state))
         self._connections.look(self._client, self._ports)
-        self._client.announce_latencies()
+        self._announce()
         self._tell_times()
         self._state["running"] = 1
+
+    def _announce(self) -> None:
+        """Tell the server what our delay adds to the latencies."""
+        if self._library.of_pipewire:  # see `rt.latency_callback`
+            for mode in (rt.CAPTURE_LATENCY, rt.PLAYBACK_LATENCY):
+                rt.pass_latencies_on(address_of(self._state), mode)
+        else:
+            self._client.announce_latencies()
 
     def look(self) -> None:
         """Follow the graph, where it changed: its connections and latencies. Never raises."""
@@ -147,6 +156,8 @@ class JackStream:
 
     def _follow(self) -> bool:
         again = self._connections.look(self._client, self._ports)
+        if self._library.of_pipewire:
+            self._announce()
         self._tell_times()
         return again
 
@@ -162,13 +173,13 @@ class JackStream:
         delay, and more of it each time that JACK asks.
         """
         others = {one: self._others(one) for one in KINDS}
-        programs = [set(map(_program, others[one])) for one in KINDS]
+        programs = [set(map(program_of, others[one])) for one in KINDS]
         looped = programs[0] & programs[1]
         card = self._client.system_ports(kind)
         frames = [
             self._client.latency_frames(other, kind)
             for other in others[kind]
-            if other in card or _program(other) not in looped
+            if other in card or program_of(other) not in looped
         ]
         return max(frames, default=0) / self._samplerate
 
@@ -190,7 +201,3 @@ class JackStream:
         if not self._left:
             with suppress(DeviceError):
                 self._library.call(self._client.close, self)
-
-
-def _program(port: str) -> str:
-    return port.partition(":")[0]

@@ -169,7 +169,7 @@ class Player:
             self._tail.push(self._faded_in(self._queue.pop(frames)) * ramp[:, np.newaxis])
 
     def _next(self, frames: int) -> Samples:
-        """Return the next frames, at most so many."""
+        """Return the next frames, at most ``frames``."""
         if self._tail.frames:
             return self._tail.pop(min(frames, self._tail.frames))
         if not self._playing or self._search is not None or not self._has_more():

@@ -115,7 +115,10 @@ class PortAudioBackend:
             DeviceError: it cannot be had as asked.
         """
         check_channels(request)
-        if _through_jack(request) and self._library.jack_is_gone():
+        # an entry of an older list has an index that may be another device's now
+        listed = {(one.index, one.hostapi, one.name) for one in self.devices()}
+        wanted = {(one.index, one.hostapi, one.name) for _, one, _ in request.sides()}
+        if not wanted <= listed or (_through_jack(request) and self._library.jack_is_gone()):
             raise is_gone(request)
         with _refusals(self._library, request):
             stream = self._library.call(lambda: PortAudioStream(self._library, request))

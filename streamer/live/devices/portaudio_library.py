@@ -18,6 +18,7 @@ import atexit
 import functools
 import importlib
 import os
+import re
 import select
 import shutil
 import socket
@@ -35,6 +36,8 @@ from streamer.live.devices.loaded import path_of
 from streamer.live.devices.patience import PATIENCE_SECONDS, NoAnswerError, in_time
 
 JACK = "JACK Audio Connection Kit"
+_JACK = re.compile("jack|pipewire")
+"""In the names of the sockets of JACK servers."""
 
 _Result = TypeVar("_Result")
 
@@ -188,7 +191,7 @@ def _is_jack(descriptor: int) -> bool:
     with suppress(OSError):  # it has been closed since, or is no connection
         if stat.S_ISSOCK(os.stat(descriptor).st_mode):
             with socket.socket(fileno=os.dup(descriptor)) as copy:
-                return copy.family == socket.AF_UNIX and "jack" in str(copy.getpeername())
+                return copy.family == socket.AF_UNIX and bool(_JACK.search(str(copy.getpeername())))
     return False
 
 

@@ -1,4 +1,4 @@
-"""The streams of this process on a sound server: PulseAudio, or PipeWire in its place.
+"""A sound server, PulseAudio or PipeWire in its place, and the streams of this process on it.
 
 PortAudio reaches the server through ALSA's plugin. The plugin tells neither how many channels are
 behind it, nor where a stream was moved to. The server's own program `pactl` tells both. If it is
@@ -10,10 +10,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Any, Final
 
+from streamer.errors import DeviceError
 from streamer.live.devices.device import Kind
 
 PATIENCE_SECONDS: Final = 2.0
@@ -31,6 +34,23 @@ class ServerStream:
     index: int
     place: str
     channels: int
+
+
+def running_server() -> str:
+    """Return the name and the version of the server that runs.
+
+    Raises:
+        DeviceError: none answers, or `pactl` is not installed.
+    """
+    if sys.platform == "darwin":
+        return "Core Audio"
+    if shutil.which("pactl") is None:
+        raise DeviceError("pactl is not installed; try apt install pulseaudio-utils")
+    told = _asked("info")
+    if not isinstance(told, dict):
+        raise DeviceError("none answers; start PipeWire with pipewire-pulse, or PulseAudio")
+    of_pipewire = re.search(r"PipeWire [0-9.]+", str(told.get("server_name")))
+    return of_pipewire[0] if of_pipewire else f"PulseAudio {told.get('server_version')}"
 
 
 def own_streams(kind: Kind) -> list[ServerStream]:
@@ -53,9 +73,15 @@ def _owner(stream: dict[str, Any]) -> object:
 
 
 def _listed(what: str) -> list[dict[str, Any]]:
+    told = _asked("list", what)
+    return [one for one in told if "index" in one] if isinstance(told, list) else []
+
+
+def _asked(*words: str) -> Any:
+    """Return what `pactl` answers; None if it does not."""
     try:
         answer = subprocess.run(  # noqa: S603 (nothing in it comes from outside)
-            ("pactl", "--format=json", "list", what),  # noqa: S607 (wherever the system has it)
+            ("pactl", "--format=json", *words),  # noqa: S607 (wherever the system has it)
             env={**os.environ, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -63,7 +89,6 @@ def _listed(what: str) -> list[dict[str, Any]]:
             timeout=PATIENCE_SECONDS,
             check=True,
         )
-        listed = json.loads(answer.stdout)
+        return json.loads(answer.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
-        return []
-    return [one for one in listed if "index" in one] if isinstance(listed, list) else []
+        return None

@@ -19,7 +19,7 @@ from streamer.live.devices.wiring import Wiring
 from streamer.live.realtime.callbacks import FADE_FRAMES
 from streamer.live.realtime.ports import CapturePort, DuplexPort, PlaybackPort
 from streamer.live.realtime.run_clock import SYSTEM_CLOCK, RunClock
-from streamer.live.status import Reason
+from streamer.live.status import DeviceState, DeviceStatus, Reason
 
 RING_SECONDS = 4.0
 """Room in the rings beyond the delay: the engine may be held up this long without a loss."""
@@ -55,7 +55,7 @@ class DeviceStreams:
                 delay_frames,
                 capacity_frames=capacity,
                 fade_frames=fade_frames,
-                # the input's clock is that of the first output, or the first output leads a file
+                # the input shares the first output's clock, or the first output leads a file
                 drift=index > 0 or not (wiring.duplex or wiring.input is None),
             )
             for index, (name, device) in enumerate(
@@ -193,6 +193,23 @@ class DeviceStreams:
         first_output, _ = next(self._outputs())
         return self.all[0].exact, first_output.exact
 
+    def devices(self) -> tuple[DeviceStatus, ...]:
+        """Return how each device is, the input's first."""
+        separate = self.all[: len(self.all) - len(self.ports)]
+        names = [*(one.device.name for one in separate), *self.ports]
+        return tuple(
+            DeviceStatus(
+                name=name,
+                hostapi=stream.device.hostapi,
+                input_channels=stream.request.input_channels,
+                output_channels=stream.request.output_channels,
+                state=DeviceState.GONE if stream.away else DeviceState.RUNNING,
+                trouble=stream.trouble,
+                losses=stream.losses,
+            )
+            for name, stream in zip(names, self.all, strict=True)
+        )
+
     @property
     def lost(self) -> list[ReconnectingStream]:
         """The streams whose device is away."""
@@ -278,13 +295,13 @@ class DeviceStreams:
                 stream.refused(error)
         else:
             for stream in self.all:
-                self._reopen(stream, anew=True)
+                self._reopen(stream, listed_again=True)
         for stream in standing:
             if stream.device_stream is None:
                 stream.lose(now)
 
-    def _reopen(self, stream: ReconnectingStream, *, anew: bool = False) -> None:
-        """Try to open a stream again; with ``anew`` from a new list of devices."""
+    def _reopen(self, stream: ReconnectingStream, *, listed_again: bool = False) -> None:
+        """Try to open a stream again; with ``listed_again`` from a new list of devices."""
 
         def starting() -> float:
             now = self._starting(stream)
@@ -292,7 +309,7 @@ class DeviceStreams:
             return now
 
         try:
-            if anew:
+            if listed_again:
                 stream.find_again()
             stream.open(starting)
         except DeviceError as error:

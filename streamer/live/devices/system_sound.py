@@ -19,14 +19,16 @@ import os
 import secrets
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
 
 from streamer.errors import DeviceError, SettingsError
 from streamer.live.devices.alsa_config import alsa_devices
+from streamer.live.devices.patience import in_time
 from streamer.live.devices.portaudio import PortAudioBackend
 from streamer.live.settings import LiveSettings
 
@@ -39,6 +41,8 @@ _FORMER: Final = "stemstream.former"
 _LOOK_SECONDS: Final = 0.2
 _AGAIN_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 5.0
+_SETTLE_SECONDS: Final = 0.5
+_POLL_SECONDS: Final = 0.01
 _CABLES: Final = {
     "darwin": "install BlackHole (brew install blackhole-2ch), make it the output in the system's "
     "settings, and try --input BlackHole",
@@ -46,12 +50,14 @@ _CABLES: Final = {
     'and try --input "CABLE Output"',
 }
 
+_Found = TypeVar("_Found")
+
 
 class PulseServer:
     """A PulseAudio server, or PipeWire in its place, as one client of it.
 
     Args:
-        pulse: a `pulsectl.Pulse`; its name is that of no other client.
+        pulse: a `pulsectl.Pulse`; no other client has its name.
     """
 
     def __init__(self, pulse: Any) -> None:
@@ -65,13 +71,10 @@ class PulseServer:
         """
         left = self._sink(SINK)
         if left is not None:
-            owner = left.proplist.get(_OWNER)
-            if any(client.name == owner for client in self._pulse.client_list()):
+            if self._is_held(left):
                 raise DeviceError("another stemstream has taken all that plays; end that one first")
             self._take_down(left)
-        former = self._sink(self._pulse.server_info().default_sink_name)
-        if former is None:
-            raise DeviceError("the sound server has no output; plug one in, and try again")
+        former = self._default()
         properties = {
             "device.description": SINK,
             _OWNER: self._pulse.name,
@@ -82,11 +85,28 @@ class PulseServer:
             "module-null-sink",
             f"sink_name={SINK} rate={rate} format=float32le channels=2 sink_properties='{written}'",
         )
-        made = self._sink(SINK)
+        made = self._wait(lambda: self._sink(SINK))
+        if made is None:
+            raise DeviceError(f"the sound server does not make the sink {SINK}; restart it")
         self._pulse.sink_default_set(SINK)
-        # the server moves those that follow its default
         self._move(former, made)
         return str(former.name)
+
+    def look(self) -> str:
+        """Return what `take` would do. Nothing is changed.
+
+        Raises:
+            DeviceError: a run that was killed has left its sink, or there is no sound device.
+        """
+        made = self._sink(SINK)
+        if made is None:
+            return f"ready; the stems would play on {self._default().name}"
+        if self._is_held(made):
+            return "a run has taken all that plays"
+        raise DeviceError(
+            f"a run that was killed has left its sink {SINK}; "
+            "stemstream live --system puts all back, or pactl unload-module module-null-sink"
+        )
 
     def put_back(self) -> None:
         """Undo what `take` did, as far as it got."""
@@ -118,6 +138,17 @@ class PulseServer:
                     self._pulse.sink_input_mute(stream.index, True)
         return str(others[0].name) if others else "nowhere"
 
+    def _default(self) -> Any:
+        sink = self._wait(lambda: self._sink(self._pulse.server_info().default_sink_name))
+        if sink is None:
+            raise DeviceError("the sound server has no output; plug one in, and try again")
+        return sink
+
+    def _is_held(self, made: Any) -> bool:
+        """Return whether the client that made a sink of ours is there."""
+        owner = made.proplist.get(_OWNER)
+        return any(client.name == owner for client in self._pulse.client_list())
+
     def _take_down(self, made: Any) -> None:
         former = self._sink(unquote(made.proplist.get(_FORMER, "")))
         if former is not None:
@@ -125,12 +156,28 @@ class PulseServer:
                 self._pulse.sink_default_set(former.name)
             self._move(made, former)
         self._pulse.module_unload(made.owner_module)
+        self._wait(lambda: self._sink(SINK) is None)
 
     def _move(self, here: Any, there: Any) -> None:
-        for stream in self._pulse.sink_input_list():
-            if stream.sink == here.index and not _is_own(stream):
-                with suppress(_pulsectl().PulseError):  # it has ended, or may not be moved
-                    self._pulse.sink_input_move(stream.index, there.index)
+        """Move all others' streams, once the server has moved those that follow its default.
+
+        A stream that we move stays there, as if a person had moved it, whatever the default is.
+        """
+        self._wait(lambda: not self._others(here))
+        for stream in self._others(here):
+            with suppress(_pulsectl().PulseError):  # it has ended, or may not be moved
+                self._pulse.sink_input_move(stream.index, there.index)
+
+    def _wait(self, find: Callable[[], _Found]) -> _Found:
+        """Return what is found in the end: PipeWire does a moment later what it is told."""
+        end = time.monotonic() + _SETTLE_SECONDS
+        while not (found := find()) and time.monotonic() < end:
+            time.sleep(_POLL_SECONDS)
+        return found
+
+    def _others(self, sink: Any) -> list[Any]:
+        streams = self._pulse.sink_input_list()
+        return [one for one in streams if one.sink == sink.index and not _is_own(one)]
 
     def _own(self, sink: Any) -> list[Any]:
         streams = self._pulse.sink_input_list()
@@ -235,9 +282,7 @@ def system_sound(settings: LiveSettings, tell: Callable[[str], None]) -> Iterato
         SettingsError: pulsectl is not installed.
         DeviceError: there is no sound server, or PortAudio does not reach it.
     """
-    if sys.platform in _CABLES:
-        raise DeviceError(f"system needs PulseAudio or PipeWire; {_CABLES[sys.platform]}")
-    _pulsectl()
+    _check_system()
     sound = SystemSound(settings.samplerate or MODEL_RATE, tell)
     try:
         former = sound.open()
@@ -248,6 +293,32 @@ def system_sound(settings: LiveSettings, tell: Callable[[str], None]) -> Iterato
             yield settings.model_copy(update=devices)
     finally:
         sound.close()
+
+
+def look_at_system_sound() -> str:
+    """Return what a run with `--system` would do now. Nothing is changed.
+
+    Raises:
+        SettingsError: pulsectl is not installed.
+        DeviceError: there is no sound server, or a run that was killed is to be cleared away.
+    """
+    _check_system()
+
+    def look() -> str:
+        with _pulsectl().Pulse(f"{SINK} doctor", connect=False) as pulse:
+            try:
+                pulse.connect()
+            except Exception:  # see `SystemSound`
+                raise _no_server() from None
+            return PulseServer(pulse).look()
+
+    return in_time(look, "system look")
+
+
+def _check_system() -> None:
+    if sys.platform in _CABLES:
+        raise DeviceError(f"system needs PulseAudio or PipeWire; {_CABLES[sys.platform]}")
+    _pulsectl()
 
 
 def _check_plugin() -> None:

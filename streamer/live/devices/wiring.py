@@ -19,8 +19,8 @@ MOST_CHANNELS = 32
 class Wiring:
     """The devices that take part; ``input`` is None if a file is played.
 
-    ``input_channels`` are the recorded channels, from 1. ``channel_names`` are those of each output
-    that makes its ports.
+    ``input_channels`` are the recorded channels, from 1. ``channel_names`` name the channels
+    of each output that makes its ports.
     """
 
     input: Device | None

@@ -8,7 +8,7 @@
 
 Where each control acts:
 
-- gain, mute, solo and pan of a stem act on the routes of that stem, except those of a listener. A
+- gain, mute, solo and pan of a stem act on the routes of that stem, but not on a listener's. A
   stem is heard if it is not muted, and if it is on solo or no stem is. Mute wins over solo.
 - a listener's gains and mutes act on that listener's routes and on nobody else's: as a desk's sends
   before its faders. "more" makes the stem that is "me" louder than its fader says.
@@ -24,7 +24,6 @@ the old or the new one, never half a change. Setting the same value again change
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -43,6 +42,7 @@ from streamer.live.mixing.matrices import Matrices, matrices
 from streamer.live.mixing.routes import Route, default_routes, settle
 from streamer.live.mixing.state import Listener, MixState, Scene, Send, StemState
 from streamer.pipeline.delay import Fallback
+from streamer.words import nearest
 
 _LISTENER: Mapping[str, Callable[[str, object], Any]] = {
     "gain_db": checked_gain,
@@ -241,7 +241,5 @@ class Mixer:
 
 
 def _missing(what: str, name: str, known: Collection[str]) -> SettingsError:
-    close = difflib.get_close_matches(name, known, n=1)
     there_are = f"it has {', '.join(known)}" if known else "give it one first"
-    way_out = f"try {close[0]}" if close else there_are
-    return SettingsError(f"{what} {printable(name)}; {way_out}")
+    return SettingsError(f"{what} {printable(name)}; {nearest(name, known, there_are)}")

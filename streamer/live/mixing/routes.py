@@ -14,7 +14,6 @@ Channels count from 1. An output's name may hold colons: the last one ends it.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from typing import Final
 
 from streamer.errors import SettingsError
 from streamer.live.mixing.levels import checked_gain, printable
+from streamer.words import nearest
 
 MIX: Final = "mix"
 MINUS: Final = "mix-"
@@ -185,10 +185,9 @@ def _gain(text: str, written: str) -> float:
 def _check_source(route: Route, stems: Sequence[str]) -> None:
     sources = [*stems, MIX, *(MINUS + stem for stem in stems)]
     if route.source not in sources:
-        close = difflib.get_close_matches(route.source, sources, n=1)
-        way_out = f"try {close[0]}" if close else f"there are {', '.join(sources)}"
         raise SettingsError(
-            f"route {printable(route)}: there is no source {printable(route.source)}; {way_out}"
+            f"route {printable(route)}: there is no source {printable(route.source)}; "
+            f"{nearest(route.source, sources)}"
         )
 
 

@@ -27,7 +27,6 @@ Every value may be left out; then it has its default. ``routes`` may also be a p
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import stat
@@ -38,7 +37,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias, get_args
 
 from streamer.errors import SettingsError, StemstreamError
-from streamer.files.part import PartFile, sink_errors
+from streamer.files.part import write_whole
 from streamer.live.mixing.levels import (
     checked_gain,
     checked_me,
@@ -52,6 +51,7 @@ from streamer.live.mixing.routes import Route, parse_place, parse_route
 from streamer.live.mixing.state import Listener, Scene, Send, StemState
 from streamer.naming import FileName
 from streamer.pipeline.delay import Fallback
+from streamer.words import nearest
 
 _LARGEST_BYTES: Final = 1 << 20
 _CONTROLS: Final = {
@@ -175,13 +175,7 @@ def save_scene(path: Path, scene: Scene) -> None:
     Raises:
         SinkError: it cannot be written.
     """
-    part = PartFile(path, overwrite=True)
-    try:
-        with sink_errors(path):
-            part.file.write(dump_scene(scene).encode("utf-8", "replace"))
-            part.publish()
-    finally:
-        part.discard()
+    write_whole(path, dump_scene(scene))
 
 
 def dump_scene(scene: Scene) -> str:
@@ -277,9 +271,9 @@ def _table(name: str, value: Any) -> Mapping[str, Any]:
 def _refuse_unknown(place: str, values: Mapping[str, Any], known: Collection[str]) -> None:
     for name in values:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            way_out = f"try {close[0]}" if close else f"there are {', '.join(known)}"
-            raise SettingsError(f"{place}{printable(name)} is nothing a scene knows; {way_out}")
+            raise SettingsError(
+                f"{place}{printable(name)} is nothing a scene knows; {nearest(name, known)}"
+            )
 
 
 def _text(path: Path) -> str:

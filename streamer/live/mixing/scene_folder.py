@@ -1,4 +1,4 @@
-"""The scenes of a run: those of one folder, by name, and the one that is followed while it plays.
+"""The scenes of a run: one folder of them, by name, and the one that is followed while it plays.
 
 A name is a `streamer.naming.FileName`, never a path: nothing outside the folder can be reached by
 it. A scene is one file, ``NAME.toml``, written whole or not at all.
@@ -6,7 +6,6 @@ it. A scene is one file, ``NAME.toml``, written whole or not at all.
 
 from __future__ import annotations
 
-import difflib
 import threading
 import time
 from pathlib import Path
@@ -18,7 +17,8 @@ from streamer.live.mixing.levels import printable
 from streamer.live.mixing.mixer import Mixer
 from streamer.live.mixing.scene import SceneFile, save_scene
 from streamer.naming import FileName
-from streamer.own_files import own_folder
+from streamer.user_folders import own_folder
+from streamer.words import nearest
 
 ENDING: Final = ".toml"
 MOST_SCENES: Final = 256
@@ -37,6 +37,7 @@ class SceneFolder:
         self._mixer = mixer
         self._followed: SceneFile | None = None
         self._names: tuple[str, ...] = ()
+        self._trouble = ""
         self._listed: int | None = None
         # one at a time: a disk may be slow, and two saves of one name must not mix
         self._busy = threading.Lock()
@@ -139,9 +140,13 @@ class SceneFolder:
 
     def _check_there(self, name: FileName) -> None:
         if name not in self._names:
-            close = difflib.get_close_matches(name, self._names, n=1)
+            if self._trouble:
+                raise SettingsError(
+                    f"the scenes in {self.folder} cannot be read ({self._trouble}); "
+                    "make the folder readable again"
+                )
             there_are = f"it has {', '.join(self._names[:8])}" if self._names else "save one first"
-            way_out = f"try {close[0]}" if close else there_are
+            way_out = nearest(name, self._names, there_are)
             raise SettingsError(f"the folder has no scene {printable(name)}; {way_out}")
 
     def _list_if_changed(self) -> None:
@@ -157,12 +162,32 @@ class SceneFolder:
             self._listed = changed if now - changed > _COARSE_NS else None
 
     def _list(self) -> None:
-        try:
-            found = [path.stem for path in self.folder.iterdir() if path.suffix == ENDING]
-        except OSError:  # there is none yet, or it may not be read: then there are no scenes
-            found = []
+        found, self._trouble = _scenes_in(self.folder)
         names = sorted(filter(_is_name, found), key=lambda name: (name.casefold(), name))
         self._names = tuple(names[:MOST_SCENES])
+
+
+def refuse_unreadable(folder: Path) -> None:
+    """Refuse a folder whose scenes cannot be read; it need not exist yet.
+
+    Raises:
+        SettingsError: it is none, or may not be read.
+    """
+    _, trouble = _scenes_in(folder)
+    if trouble:
+        raise SettingsError(
+            f"scenes={folder} must be a folder that can be read ({trouble}); try another"
+        )
+
+
+def _scenes_in(folder: Path) -> tuple[list[str], str]:
+    """Return the names of the scenes in a folder, and why it cannot be read, if so."""
+    try:
+        return [path.stem for path in folder.iterdir() if path.suffix == ENDING], ""
+    except FileNotFoundError:  # there is none yet
+        return [], ""
+    except (OSError, ValueError) as error:
+        return [], getattr(error, "strerror", None) or str(error)
 
 
 def user_folder() -> Path:

@@ -178,10 +178,13 @@ class _Watch:
 
     @property
     def load(self) -> float:
-        """The mean load of the last seconds; 0 while they are not over."""
-        hops = [one for one, _ in self.recent if one is not None]
+        """The mean load of the last seconds; 0 while they are not over.
+
+        Without the slowest window: if one takes seconds, hardly another is computed meanwhile.
+        """
+        hops = sorted(one for one, _ in self.recent if one is not None)
         whole = len(self.recent) == self.recent.maxlen and len(hops) >= FEWEST_WINDOWS
-        return math.fsum(hops) / len(hops) if whole else 0.0
+        return math.fsum(hops[:-1]) / (len(hops) - 1) if whole else 0.0
 
     @property
     def missed_seconds(self) -> float:
@@ -192,9 +195,9 @@ class _Watch:
 class Ladder:
     """Steps down if windows are missed for seconds, and up again after a quiet time.
 
-    Down: the mean load of the last seconds is over 100%, or misses have gone on for that long. A
-    slow window that is still in time, or a hiccup, causes no step. The last step, to the dry rung,
-    comes only if most windows are missed anyway.
+    Down: the mean load of the last seconds is over 100%, without their slowest window, or misses
+    have gone on for that long. A slow window that is still in time, or a hiccup, causes no step.
+    The last step, to the dry rung, comes only if most windows are missed anyway.
 
     Up: for ``quiet_seconds`` hardly any window was missed, or would have been on the rung above. A
     dry run tries again after ``dry_seconds``. If the rung above then holds for less than the wait,
@@ -229,7 +232,7 @@ class Ladder:
     def feed(self, now_seconds: float, compute_seconds: float, missed: bool) -> Change | None:
         """Take the time of a window (all passes), and whether its stems were missed.
 
-        Call it once a hop: on the dry rung too (with 0 seconds), and also for failed and overdue
+        Call it once a hop: on the dry rung too (with 0 seconds), and also for failed
         windows. ``now_seconds`` is of any clock that never goes back.
         """
         watch = self._watch

@@ -20,6 +20,7 @@ from typing import Final
 from streamer.live.planning.plan import (
     FILTER_FRAMES,
     DelayBudget,
+    DevicePath,
     LivePlan,
     PlanRequest,
     fade_frames_of,
@@ -27,12 +28,35 @@ from streamer.live.planning.plan import (
 )
 from streamer.live.realtime.hop_resampler import frames_ahead
 from streamer.models.calibration import WindowTiming
-from streamer.models.separator import Stride
+from streamer.models.separator import Bag, Stride
 
 MOST_LOAD: Final = 0.8
 """The most of a hop that computing may usually take, and of a budget that it may ever take."""
 WAKE_SECONDS: Final = 0.0003
 """What passes at most, mostly, before a hop that is full is seen."""
+LEAST_BUDGET: Final = 0.45
+"""The least of a hop that the model has: it computes slower between other programs than when it was
+timed, and now and then a system is away for a millisecond or two."""
+
+BLOCKS: Final = (64, 128, 256, 512, 1024)
+"""The frames of a device block that a run chooses among."""
+
+
+def soonest_block(bag: Bag, samplerate: int) -> int:
+    """Return the block with which stems come soonest; of several, the longest.
+
+    So it is at one device for both directions, where the model has all the time that it needs.
+    """
+    assert bag.stride is not None
+    timing = WindowTiming(bag.stride.window_frames(1), 0.0, 0.0)
+
+    def delay(block_frames: int) -> int:
+        request = PlanRequest(
+            bag.name, samplerate, bag.samplerate, stride=bag.stride, path=DevicePath(block_frames)
+        )
+        return native_draft(request, timing).delay.frames
+
+    return min(reversed(BLOCKS), key=delay)
 
 
 def keeps_up(request: PlanRequest, timing: WindowTiming) -> bool:
@@ -44,7 +68,8 @@ def keeps_up(request: PlanRequest, timing: WindowTiming) -> bool:
 def native_draft(request: PlanRequest, timing: WindowTiming) -> LivePlan:
     """Return the plan with the least delay for windows that bring one hop.
 
-    The budget is what the slowest hops take, but at most a hop: then the next is due.
+    The budget is what the slowest hops take, and at least a part of a hop. It is at most a hop:
+    then the next is due.
     """
     stride, path, rate = _stride(request), request.path, request.samplerate
     block_frames, model_rate = path.block_frames, request.model_samplerate
@@ -54,7 +79,8 @@ def native_draft(request: PlanRequest, timing: WindowTiming) -> LivePlan:
     resampling_frames += -(-frames_ahead(model_rate, rate) * rate // model_rate)
     waiting_frames = most_behind(request, hop_frames) - lookahead_frames - resampling_frames
     compute_frames = frames_up((timing.p99_seconds / MOST_LOAD + WAKE_SECONDS) * rate)
-    compute_frames = min(compute_frames, hop_frames * rate // model_rate)
+    whole_frames = hop_frames * rate // model_rate
+    compute_frames = min(max(compute_frames, frames_up(LEAST_BUDGET * whole_frames)), whole_frames)
     overhead_frames = fade_frames_of(request, hop_frames)
     overhead_frames += path.burst_blocks * block_frames
     if path.streams == "one":

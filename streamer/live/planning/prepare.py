@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from streamer.errors import DeviceError, SettingsError, SourceError
@@ -18,7 +19,7 @@ from streamer.live.devices.streams import DeviceStreams
 from streamer.live.devices.wiring import MOST_CHANNELS, Wiring
 from streamer.live.mixing.routes import Place, Route, parse_route
 from streamer.live.mixing.scene import load_scene
-from streamer.live.planning.native import keeps_up
+from streamer.live.planning.native import keeps_up, soonest_block
 from streamer.live.planning.plan import DevicePath, LivePlan, PlanRequest
 from streamer.live.planning.solver import candidate_windows, solve, stream_windows
 from streamer.live.realtime.hop_engine import can_run
@@ -33,6 +34,7 @@ from streamer.words import counted
 
 POLL_SECONDS = 0.002
 """How often the engine looks for new audio and finished windows."""
+USUAL_BLOCK_FRAMES = 512
 BURST_BLOCKS = 2
 """How many blocks through a sound server may come at once, beyond the first. On PulseAudio 9 of 10
 came less than one block too early or late, and all but 1 in 100 less than two."""
@@ -94,8 +96,12 @@ def prepare(
     with ExitStack() as undo:
         if source is not None:
             undo.callback(source.close)
+        whole = whole_bag(settings, make_bag)
+        if native:
+            wiring = with_soonest_block(wiring, settings, whole)
         path = device_path(wiring, backend, device_seconds)
-        chosen, bag, plan = make_plan(settings, wiring.samplerate, path, make_bag, native=native)
+        rate = wiring.samplerate
+        chosen, bag, plan = make_plan(settings, whole, rate, path, make_bag, native=native)
         smaller = stand_in(chosen, bag, plan, make_bag) if settings.adapt else None
         undo.pop_all()
     return Prepared(chosen, wiring, source, bag, plan, smaller)
@@ -164,16 +170,29 @@ def wire(settings: LiveSettings, backend: AudioBackend) -> tuple[Wiring, Source 
 
 
 def _blocksize(settings: LiveSettings, devices: Sequence[Device]) -> int:
-    """Return the frames of a block: those of a server that alone chooses them, or as asked."""
+    """Return the frames of a block: as asked, or what a server that alone chooses them has."""
     served = next((one.block_frames for one in devices if one.block_frames is not None), None)
     if served is None:
-        return settings.blocksize
-    if "blocksize" in settings.model_fields_set and settings.blocksize != served:
+        return settings.blocksize or USUAL_BLOCK_FRAMES
+    if settings.blocksize not in (None, served):
         raise SettingsError(
             f"blocksize={settings.blocksize} must be JACK's, which has blocks of {served} frames; "
-            f"leave it out, or try jack_bufsize {settings.blocksize} first"
+            f"leave it out, or try jack_bufsize {settings.blocksize} first (on PipeWire set "
+            f"PIPEWIRE_LATENCY={settings.blocksize}/{devices[0].samplerate})"
         )
     return served
+
+
+def with_soonest_block(wiring: Wiring, settings: LiveSettings, bag: Bag) -> Wiring:
+    """Return the wiring with the block that the native engine's stems come soonest with.
+
+    That is where a low delay is asked for, no block is, and all devices keep to short ones.
+    """
+    native = bag.stride is not None and can_run(bag, wiring.samplerate)
+    keeps = settings.buffer == "low" and all(one.keeps_blocks for one in wiring.devices)
+    if settings.blocksize is not None or not (native and keeps):
+        return wiring
+    return replace(wiring, blocksize=soonest_block(bag, wiring.samplerate))
 
 
 def _input_device(devices: Sequence[Device], wanted: str | None) -> Device:
@@ -224,8 +243,15 @@ def _opened_for_output(device: Device, settings: LiveSettings, backend: AudioBac
     return replace(device, output_channels=wanted)
 
 
+def whole_bag(settings: LiveSettings, make_bag: MakeBag = load_bag) -> Bag:
+    """Load the model with the longest live windows that it can have."""
+    # any hop makes them live windows
+    return make_bag(settings.model_copy(update={"window": None, "hop": 1.0}))
+
+
 def make_plan(
     settings: LiveSettings,
+    whole: Bag,
     samplerate: int,
     path: DevicePath,
     make_bag: MakeBag = load_bag,
@@ -234,29 +260,30 @@ def make_plan(
 ) -> tuple[LiveSettings, Bag, LivePlan]:
     """Time the model here, and choose engine, window, hop and lookahead.
 
-    Without ``native`` the engine is the one in Python.
+    ``whole`` is the model of `whole_bag`. Without ``native`` the engine is the one in Python.
 
     Raises:
         SettingsError: the promise cannot be kept, or a value that is given does not fit.
         ModelError: the model cannot be had, or is too slow.
     """
-    # only to ask how long its windows may be: any hop makes them live windows
-    whole = make_bag(settings.model_copy(update={"segment": None, "hop": 1.0}))
     lengths = _windows_to_try(settings, whole)
 
     def bag_for(window_seconds: float) -> Bag:
-        return make_bag(settings.model_copy(update={"segment": window_seconds, "hop": 1.0}))
+        return make_bag(settings.model_copy(update={"window": window_seconds, "hop": 1.0}))
 
     store = CalibrationStore(max_age_seconds=0.0) if settings.calibrate else CalibrationStore()
-    timings = calibrate(bag_for, lengths, subject(settings, whole), store=store).timings
+    time_windows = partial(calibrate, bag_for, subject=subject(settings, whole), store=store)
     request = _plan_request(settings, samplerate, path, whole)
+    timings = time_windows(lengths[:1]).timings
     if native and _goes_native(request, whole, timings[0]):
-        request, timings = replace(request, engine="native"), timings[:1]
+        request = replace(request, engine="native")  # which has no other windows
+    elif lengths[1:]:
+        timings += time_windows(lengths[1:]).timings
     plan = solve(request, timings)
     rate = whole.samplerate
     chosen = settings.model_copy(
         update={
-            "segment": plan.window_frames / rate,
+            "window": plan.window_frames / rate,
             "hop": plan.hop_frames / rate,
             "lookahead": plan.lookahead_frames / rate,
             "crossfade": plan.crossfade_frames / rate,
@@ -299,11 +326,11 @@ def _windows_to_try(settings: LiveSettings, bag: Bag) -> list[float]:
     """Return the lengths of the windows to time, in seconds."""
     if bag.stride is None:
         longest_frames = min(m.separator.window_frames for m in bag.members if m is not None)
-        return candidate_windows(longest_frames / bag.samplerate, settings.segment)
+        return candidate_windows(longest_frames / bag.samplerate, settings.window)
     check_stream(bag.name, bag.stride, bag.samplerate, settings)
-    if settings.segment is not None:
+    if settings.window is not None:
         raise SettingsError(
-            f"window={settings.segment:g} is not to be had: {bag.name} goes along the stream and "
+            f"window={settings.window:g} cannot be chosen: {bag.name} goes along the stream and "
             "has no windows; leave it out"
         )
     return stream_windows(bag.stride, bag.samplerate, settings.hop)
@@ -323,7 +350,7 @@ def stand_in(
     if info(EMBEDDED).stems != bag.names or bag.samplerate != EMBEDDED_RATE:
         return None
     seconds = plan.window_frames / bag.samplerate
-    wish = settings.model_copy(update={"model": EMBEDDED, "segment": _seconds_of(plan)})
+    wish = settings.model_copy(update={"model": EMBEDDED, "window": _seconds_of(plan)})
     smaller = make_bag(wish)
     timings = calibrate(
         lambda _: smaller, [seconds], subject(wish, smaller), store=CalibrationStore()
@@ -335,7 +362,7 @@ def subject(settings: LiveSettings, bag: Bag) -> Subject:
     """Return what is timed: the model, and everything that its speed depends on."""
     return Subject(
         model=bag.name if settings.repo is None else f"{settings.repo.resolve()}: {bag.name}",
-        backend=bag.backend,
+        backend=f"{bag.backend} {bag.device}".strip(),
         threads=settings.torch_num_threads or 0,
         stems=settings.needed_stems or (),
     )

@@ -221,7 +221,7 @@ def _draft(request: PlanRequest, timing: WindowTiming, point: OperatingPoint) ->
 
 
 def _stream_draft(request: PlanRequest, stride: Stride, timing: WindowTiming) -> LivePlan | None:
-    """Return the plan for windows that bring a streaming model so many hops, if it keeps up."""
+    """Return the plan for windows that bring a streaming model some hops at a time, if it can."""
     hop_frames = stride.new_frames(timing.window_frames)
     if hop_frames < _least_hop_frames(request, timing):
         return None

@@ -4,7 +4,8 @@
 # │ A sound device calls these functions on a thread of its own, and each must be done before  │
 # │ the device's next block is due. So in here:                                                │
 # │   - nothing is allocated or freed: every buffer was made, and touched, by `ports`;         │
-# │   - no lock is taken and nobody is waited for, woken or signalled: who wants to know polls;│
+# │   - no lock is taken and nobody is waited for: who wants to know polls, but for the thread │
+# │     of the hops, which `sem_post` wakes, since that never waits;                           │
 # │   - no Python object is touched: all is compiled ahead, and runs without the GIL;          │
 # │   - no file, no log, no print, no exception: what goes wrong is a counter;                 │
 # │   - work for a block depends on its frames alone, not on how late somebody is;             │
@@ -155,6 +156,7 @@ CAPTURE = np.dtype(
         ("bad_samples", _WORD),  # counter: samples that were no numbers
         ("fade_left", _WORD),  # how many frames are still to fade in
         ("uncounted_seconds", _NUMBER),  # what the host's times say too much of the converter
+        ("semaphore", _WORD),  # address of what is posted after each block; 0: nothing is
     ]
 )
 TARGET_WORDS = 3
@@ -249,6 +251,7 @@ _SHOWN_WORDS = 4
 _INT, _REAL, _VOID = types.int64, types.float64, types.void
 _SAMPLES = types.float32[:, ::1]
 _clock_gettime: Any = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
+_sem_post: Any = types.ExternalFunction("sem_post", types.int32(types.intp))
 
 Samples = npt.NDArray[np.float32]
 
@@ -256,25 +259,25 @@ Samples = npt.NDArray[np.float32]
 # Records, clock and log
 
 
-@compiled(_DLL(_INT))
+@compiled(_DLL(_INT), inside=True)
 def dll_at(address: int) -> Any:
     """The `DLL` at an address, as an array of one."""
     return int64_at(address, _DLL_WORDS).view(DLL)
 
 
-@compiled(_CAPTURE(_INT))
+@compiled(_CAPTURE(_INT), inside=True)
 def capture_at(address: int) -> Any:
     """The `CAPTURE` at an address, as an array of one."""
     return int64_at(address, _CAPTURE_WORDS).view(CAPTURE)
 
 
-@compiled(_PLAYBACK(_INT))
+@compiled(_PLAYBACK(_INT), inside=True)
 def playback_at(address: int) -> Any:
     """The `PLAYBACK` at an address, as an array of one."""
     return int64_at(address, _PLAYBACK_WORDS).view(PLAYBACK)
 
 
-@compiled(_REAL(_INT, _INT, _INT))
+@compiled(_REAL(_INT, _INT, _INT), inside=True)
 def seconds_now(clock: int, clock_id: int, virtual_time: int) -> float:
     """The run's clock: the virtual time at an address, or else the system's clock of that number.
 
@@ -288,7 +291,7 @@ def seconds_now(clock: int, clock_id: int, virtual_time: int) -> float:
     return float(now[0] + 1e-9 * now[1])
 
 
-@compiled(_REAL(_REAL, _REAL, _REAL))
+@compiled(_REAL(_REAL, _REAL, _REAL), inside=True)
 def _from_converter(early: float, late: float, uncounted: float) -> float:
     """The seconds between a call and its block's converter, both on the stream's own clock.
 
@@ -299,7 +302,7 @@ def _from_converter(early: float, late: float, uncounted: float) -> float:
     return seconds - uncounted if told else np.nan
 
 
-@compiled(_VOID(_INT, _INT, _REAL, _REAL, _REAL, _REAL, _REAL))
+@compiled(_VOID(_INT, _INT, _REAL, _REAL, _REAL, _REAL, _REAL), inside=True)
 def _log(
     log: int,
     frame: int,
@@ -327,7 +330,7 @@ def _log(
 # The clock of a device: a delay-locked loop over the times of its blocks
 
 
-@compiled(_VOID(_INT, _REAL, _REAL, _REAL))
+@compiled(_VOID(_INT, _REAL, _REAL, _REAL), inside=True)
 def _dll_correct(address: int, step: float, expected: float, error: float) -> None:
     dll = dll_at(address)[0]
     dll.time_variance += step * (2 * dll.covariance + step * dll.period_variance)
@@ -343,7 +346,7 @@ def _dll_correct(address: int, step: float, expected: float, error: float) -> No
     dll.covariance *= 1 - time_gain
 
 
-@compiled(_VOID(_INT))
+@compiled(_VOID(_INT), inside=True)
 def _dll_show(address: int) -> None:
     dll = dll_at(address)[0]
     sequence = dll.sequence + 1
@@ -356,7 +359,7 @@ def _dll_show(address: int) -> None:
     store_release(address + _SEQUENCE, sequence)
 
 
-@compiled(_VOID(_INT, _REAL, _INT, _INT))
+@compiled(_VOID(_INT, _REAL, _INT, _INT), inside=True)
 def dll_update(address: int, now: float, frame: int, frames: int) -> None:
     """Take in that the block of `frames` frames that begins with `frame` was called at `now`."""
     dll = dll_at(address)[0]
@@ -410,7 +413,7 @@ def dll_look(address: int, into: int) -> bool:
 # Capture
 
 
-@compiled(_VOID(_INT, _INT, _INT, _INT))
+@compiled(_VOID(_INT, _INT, _INT, _INT), inside=True)
 def _push(target: int, position: int, samples: int, frames: int) -> None:
     """Write the frames from `position` on to a ring; silence first where some were lost."""
     ring = int64_at(target, TARGET_WORDS)
@@ -441,7 +444,7 @@ def capture_skip(address: int, frames: int) -> None:
     capture_fill(address, frames // CHUNK_FRAMES + 2)
 
 
-@compiled(_INT(_SAMPLES, _SAMPLES, _SAMPLES))
+@compiled(_INT(_SAMPLES, _SAMPLES, _SAMPLES), inside=True)
 def _to_stereo(device: Samples, gains: Samples, stereo: Samples) -> int:
     """Bring device channels to two; return how many samples were no numbers."""
     bad = 0
@@ -459,7 +462,7 @@ def _to_stereo(device: Samples, gains: Samples, stereo: Samples) -> int:
     return bad
 
 
-@compiled(_VOID(_INT, _SAMPLES))
+@compiled(_VOID(_INT, _SAMPLES), inside=True)
 def _fade_in(address: int, stereo: Samples) -> None:
     """Behind frames that were skipped: a device comes back in the middle of something."""
     state = capture_at(address)[0]
@@ -503,6 +506,8 @@ def capture(
             _push(target, state.position, samples, count)
         state.position += count
         done += count
+    if state.semaphore != 0:
+        _sem_post(state.semaphore)
     end = seconds_now(state.clock, state.clock_id, state.virtual_time)
     converter = _from_converter(adc_seconds, stream_seconds, state.uncounted_seconds)
     _log(state.log, first, now, converter, end, float(first), 1.0)
@@ -511,7 +516,7 @@ def capture(
 # Playback: mix
 
 
-@compiled(types.boolean(_INT, _INT, _INT, _INT))
+@compiled(types.boolean(_INT, _INT, _INT, _INT), inside=True)
 def _all_there(address: int, until: int, stem_end: int, dry_end: int) -> bool:
     """Whether nothing fades or has to until a position."""
     state = playback_at(address)[0]
@@ -522,7 +527,7 @@ def _all_there(address: int, until: int, stem_end: int, dry_end: int) -> bool:
     return bool(full and state.jump_frames == 0 and left >= state.fade_frames)
 
 
-@compiled(_VOID(_INT, _INT, _INT, _INT, _INT))
+@compiled(_VOID(_INT, _INT, _INT, _INT, _INT), inside=True)
 def _levels(address: int, first: int, frames: int, stem_end: int, dry_end: int) -> None:
     """Work out, per frame, how loud the stems, the mix and the mix instead of stems are.
 
@@ -555,7 +560,7 @@ def _levels(address: int, first: int, frames: int, stem_end: int, dry_end: int) 
         state.dry_frames += heard and state.ramp * stems[frame, wet] < 0.5 and position >= 0
 
 
-@compiled(_VOID(_INT, _INT))
+@compiled(_VOID(_INT, _INT), inside=True)
 def _meter_stems(address: int, frames: int) -> None:
     """Meter the stems before their gains, and silence what is no number."""
     state = playback_at(address)[0]
@@ -577,7 +582,7 @@ def _meter_stems(address: int, frames: int) -> None:
         row[1 + count + stem] += squares
 
 
-@compiled(_VOID(_INT, _INT, _SAMPLES, _INT, _INT, _INT, _INT))
+@compiled(_VOID(_INT, _INT, _SAMPLES, _INT, _INT, _INT, _INT), inside=True)
 def _add_source(
     address: int, row: int, source: Samples, channel: int, level: int, into: int, frames: int
 ) -> None:
@@ -603,7 +608,7 @@ def _add_source(
                 mixed[output, into + frame] += gain * (source[frame, channel] * levels[frame])
 
 
-@compiled(_VOID(_INT, _INT, _INT, _INT))
+@compiled(_VOID(_INT, _INT, _INT, _INT), inside=True)
 def _mix(address: int, first: int, frames: int, into: int) -> None:
     """Mix the input frames from `first` on, all past `silent_until`, to the column `into`."""
     state = playback_at(address)[0]
@@ -630,7 +635,7 @@ def _mix(address: int, first: int, frames: int, into: int) -> None:
     ring_release_at(state.dry_header, first + frames)
 
 
-@compiled(_VOID(_INT))
+@compiled(_VOID(_INT), inside=True)
 def _settle_gains(address: int) -> None:
     """Take the gains over at once, where nothing is heard."""
     state = playback_at(address)[0]
@@ -642,7 +647,7 @@ def _settle_gains(address: int) -> None:
             gains[row, output] = targets[row, output]
 
 
-@compiled(_VOID(_INT, _INT))
+@compiled(_VOID(_INT, _INT), inside=True)
 def _mix_on(address: int, until: int) -> None:
     """Mix from `mixed_until` to `until`, at most `CHUNK_FRAMES` frames, at the end of the row."""
     state = playback_at(address)[0]
@@ -661,7 +666,7 @@ def _mix_on(address: int, until: int) -> None:
 # Playback: out
 
 
-@compiled(types.float32(types.float32, types.float32))
+@compiled(types.float32(types.float32, types.float32), inside=True)
 def soft_clip(sample: Any, knee: Any) -> Any:
     """A sample, bent under full scale above the knee; see `streamer.pipeline.level`."""
     magnitude = abs(sample)
@@ -673,7 +678,7 @@ def soft_clip(sample: Any, knee: Any) -> Any:
     return np.copysign(knee + room * np.tanh((magnitude - knee) / room), sample)
 
 
-@compiled(_VOID(_INT, _SAMPLES))
+@compiled(_VOID(_INT, _SAMPLES), inside=True)
 def _meter_outputs(address: int, device: Samples) -> None:
     """Bend a block for the device under full scale, and meter what comes out."""
     state = playback_at(address)[0]
@@ -692,7 +697,7 @@ def _meter_outputs(address: int, device: Samples) -> None:
         row[skip + outputs + output] = squares
 
 
-@compiled(_VOID(_INT, _SAMPLES))
+@compiled(_VOID(_INT, _SAMPLES), inside=True)
 def _play_straight(address: int, device: Samples) -> None:
     """Fill a block with the next input frames, as they are."""
     state = playback_at(address)[0]
@@ -712,7 +717,7 @@ def _play_straight(address: int, device: Samples) -> None:
 # Playback on a clock of its own: which input frame is due, and the frames between the frames
 
 
-@compiled(_VOID(_INT, _INT))
+@compiled(_VOID(_INT, _INT), inside=True)
 def _start_row(address: int, position: int) -> None:
     """Go to a position: nothing is mixed yet, and what was mixed once is silence now."""
     state = playback_at(address)[0]
@@ -721,7 +726,7 @@ def _start_row(address: int, position: int) -> None:
     state.mixed_from = state.mixed_until = position - HALF_TAPS + 1
 
 
-@compiled(_REAL(_INT, _REAL, _INT))
+@compiled(_REAL(_INT, _REAL, _INT), inside=True)
 def _most_error(address: int, age: float, frames: int) -> float:
     """How many frames the position may be off without a jump.
 
@@ -739,7 +744,7 @@ def _most_error(address: int, age: float, frames: int) -> float:
     return float(state.early_error_frames)
 
 
-@compiled(types.boolean(_INT, _REAL, _INT))
+@compiled(types.boolean(_INT, _REAL, _INT), inside=True)
 def _follow(address: int, now: float, frames: int) -> bool:
     """Set `ratio` so that the delay stays what it should be. False: the input's clock is unknown.
 
@@ -782,7 +787,7 @@ def _follow(address: int, now: float, frames: int) -> bool:
     return True
 
 
-@compiled(_VOID(_INT))
+@compiled(_VOID(_INT), inside=True)
 def _jump(address: int) -> None:
     """Jump where the ear hears nothing, if a jump is due."""
     state = playback_at(address)[0]
@@ -791,7 +796,7 @@ def _jump(address: int) -> None:
         state.jump_frames = 0
 
 
-@compiled(_VOID(_INT))
+@compiled(_VOID(_INT), inside=True)
 def _take_delay(address: int) -> None:
     """Take over another delay, before anything was heard: what was passed over stays silent."""
     state = playback_at(address)[0]
@@ -807,7 +812,7 @@ def _take_delay(address: int) -> None:
         state.aligned = 0
 
 
-@compiled(_VOID(_INT))
+@compiled(_VOID(_INT), inside=True)
 def _shift_row(address: int) -> None:
     """Forget the mixed frames that no output frame needs any more."""
     state = playback_at(address)[0]
@@ -857,7 +862,7 @@ def _interpolation(_typing: Any, _table: Any, _weight: Any, _samples: Any) -> An
 _interpolate: Any = _numba.extending.intrinsic(_interpolation)
 
 
-@compiled(_REAL(_INT, _INT, _REAL, _REAL))
+@compiled(_REAL(_INT, _INT, _REAL, _REAL), inside=True)
 def _step_on(address: int, frames: int, ratio: float, change: float) -> float:
     """Write down the columns of the row at which the next output frames lie, and go past them.
 
@@ -879,7 +884,7 @@ def _step_on(address: int, frames: int, ratio: float, change: float) -> float:
     return ratio
 
 
-@compiled(_VOID(_INT, _SAMPLES, _REAL))
+@compiled(_VOID(_INT, _SAMPLES, _REAL), inside=True)
 def _play_resampled(address: int, device: Samples, ratio: float) -> None:
     """Fill a block, going from `ratio` to the ratio that is set now."""
     state = playback_at(address)[0]
@@ -949,7 +954,7 @@ _PORTAUDIO = types.int32(_INT, _INT, _INT, _INT, _INT, _INT)
 _ADC, _NOW, _DAC = 0, 1, 2
 
 
-@compiled(_REAL(_INT, _INT))
+@compiled(_REAL(_INT, _INT), inside=True)
 def _time(time_info: int, which: int) -> float:
     """One of PaStreamCallbackTimeInfo's three times; 0 where the host gives none."""
     return float(int64_at(time_info, 3).view(np.float64)[which]) if time_info != 0 else 0.0

@@ -1,7 +1,7 @@
 """Two devices, two clocks: the constants of the loops and the filter that make them play as one.
 
 Each device's block times go through a delay-locked loop (F. Adriaensen, "Using a DLL to filter
-time", 2005), whose two gains are those of a Kalman filter: they begin as a least-squares line
+time", 2005), with the two gains of a Kalman filter: they begin as a least-squares line
 through the first blocks and settle where the clock's own wander is as large as what a block tells.
 From the two lines follows which input frame is due when the output's block is called; a
 proportional-integral controller makes the playback callback read there. Its integral part are the

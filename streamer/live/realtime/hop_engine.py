@@ -23,14 +23,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringbuffer import Ring
+from ringbuffer.pointers import code_address
 from streamer.audio import Samples
-from streamer.live.realtime import hop_loop, priority
+from streamer.live.realtime import hop_loop, memory_lock, priority
 from streamer.live.realtime.callbacks import LOG_RING
 from streamer.live.realtime.hop_resampler import can_convert, conversion, frames_ahead
 from streamer.live.realtime.port import Record
 from streamer.live.realtime.ports import CapturePort, PlaybackPort
 from streamer.live.realtime.run_clock import SYSTEM_CLOCK, RunClock
-from streamer.models.backends.native_network import begin, forget, hop, workspace
+from streamer.models.backends.native_network import (
+    begin,
+    finish_hop,
+    forget,
+    give_hop,
+    hop,
+    workspace,
+)
 from streamer.models.backends.native_stream import NativeStreamSeparator
 from streamer.models.separator import Bag
 from streamer.pipeline.derive import Derivation
@@ -38,8 +46,8 @@ from streamer.pipeline.gaps import EDGE_FRAMES
 from streamer.pipeline.level import FAST_SECONDS, KNEE, SLOW_SECONDS
 from streamer.settings import StreamSettings
 
-LOG_HOPS: Final = 4096
-"""How many hops are remembered until somebody looks: half a minute and more."""
+LOG_HOPS: Final = 1 << 15
+"""How many hops are remembered until somebody looks: 47 s of the shortest, of 64 frames."""
 CHANNELS: Final = 2
 
 _CLIPS: Final = {"soft": hop_loop.CLIP_SOFT, "clamp": hop_loop.CLIP_CLAMP}
@@ -125,13 +133,16 @@ class HopEngine:
             "capture_data": capture.ring.data_address,
             "playback": ports[0].address,
             "log": self._log.ctypes.data,
+            "semaphore": capture.semaphore.address,
             "clock": self._keep_clock(),
             "clock_id": time.CLOCK_MONOTONIC,
             "virtual_time": clock.address,
         }
         for name, value in values.items():
             self._state[name] = value
+        self._semaphore = capture.semaphore
         self._thread: threading.Thread | None = None
+        self._locked = False
 
     def _keep_clock(self) -> int:
         self._clock_words = np.zeros(2, np.int64)
@@ -144,10 +155,12 @@ class HopEngine:
         return back.ahead - (-there.ahead * there.up // there.down)
 
     def warm_up(self) -> None:
-        """Have the code compiled that is not yet, and touch all memory; only before the start."""
-        b = self._buffers
+        """Have the code compiled that is not yet, and touch all memory; before anything else."""
+        b, parts = self._buffers, (self._network, self._memory, self._room)
+        self._state["give"] = code_address(give_hop, *parts, b.frames, b.stems)
+        self._state["finish"] = code_address(finish_hop, *parts, b.frames)
         self.step()
-        hop(self._network, self._memory, self._room, b.frames, b.stems)
+        hop(*parts, b.frames, b.stems)
         b.stems[:] = 0
         forget(self._memory)
 
@@ -163,7 +176,11 @@ class HopEngine:
         return 0 if self._thread is not None else self._do_hops(most)
 
     def start(self) -> None:
-        """Do them from now on, each as soon as it is due, in a thread of its own."""
+        """Do them from now on, each as soon as it is due, in a thread of its own.
+
+        Until the end what the process touches stays in memory, where that is granted.
+        """
+        self._locked = memory_lock.lock()
         self._thread = threading.Thread(target=self._run, name="stemstream-hops", daemon=True)
         self._thread.start()
 
@@ -174,8 +191,12 @@ class HopEngine:
     def stop(self) -> None:
         """End the thread, within the hop that it is at. Twice is fine."""
         self._buffers.orders[hop_loop.STOP] = 1
+        self._semaphore.post()
         if self._thread is not None:
             self._thread.join()
+        if self._locked:
+            self._locked = False
+            memory_lock.unlock()
 
     def idle(self, *, idle: bool) -> None:
         """Have the hops from the next one on be gaps, or stems again. Any thread."""
@@ -202,7 +223,7 @@ def _make_buffers(model: HopModel, samplerate: int, rings: Sequence[Ring]) -> ho
         captured=_room(most, CHANNELS),
         fresh=_room(size, CHANNELS),
         gains=_room(kept, 1) + 1,
-        past=_room(hop_loop.CONTEXT_HOPS + 1, size, CHANNELS),
+        past=_room(stride.context_hops + 1, size, CHANNELS),
         frames=_room(size, CHANNELS),
         stems=_room(stems, size, CHANNELS),
         mirrored=_room(stems, min(EDGE_FRAMES, size), CHANNELS),

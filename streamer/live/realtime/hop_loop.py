@@ -1,14 +1,14 @@
 """The compiled loop of a model that goes along the stream: capture ring -> stems -> stem rings.
 
-`do_hops` does what is due and returns, or goes on, with a short sleep where nothing is due, until
-it is told to stop. It touches no Python object, allocates nothing, takes no lock and raises
-nothing, so it runs without the GIL, and nothing that Python does holds it up. `hop_engine` makes
-what it works on. Unlike `callbacks` this is called by no device, so it may sleep.
+`do_hops` does what is due and returns, or goes on, and waits for the next block where nothing is
+due, until it is told to stop. It touches no Python object, allocates nothing, takes no lock and
+raises nothing, so it runs without the GIL, and nothing that Python does holds it up. `hop_engine`
+makes what it works on. Unlike `callbacks` this is called by no device, so it may wait.
 
 ::
 
     frames -> model's rate -> level -> hop of the network -> edges of gaps -> level back
-           -> devices' rate -> recipe -> clip -> rings
+           -> devices' rate -> recipe -> clip -> rings; then what only later hops need
 
 Its own positions are at the model's rate; those of the rings are at the devices', as those of the
 arrays whose first length is n.
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ringbuffer import ring_end_at, ring_peek_at, ring_release_at, ring_write_at
 from ringbuffer.atomics import int64_at, load_acquire, store_release
 from ringbuffer.compiled import compiled
+from ringbuffer.pointers import call_at
 from streamer.audio import Samples
 from streamer.live.realtime.callbacks import (
     LOG_RING,
@@ -40,18 +41,16 @@ from streamer.live.realtime.hop_resampler import (
     make,
     take,
 )
-from streamer.models.backends.native_network import State, Workspace, forget, hop
+from streamer.live.realtime.running_gain import running_gain
+from streamer.models.backends.native_network import State, Workspace, finish_hop, forget, give_hop
 from streamer.models.backends.native_weights import NativeNetwork
-from streamer.pipeline.level import running_gain
 
 _numba: Any = numba
+_sem_wait: Any = types.ExternalFunction("sem_wait", types.int32(types.intp))
 _usleep: Any = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 SLEEP_MICROSECONDS: Final = 100
-"""How long it sleeps where nothing is due."""
-CONTEXT_HOPS: Final = 20
-"""How much of the past is heard again where the network lost its place, and how many hops that are
-late it may be behind before it gives them up: more takes as long as to begin anew."""
+"""How long it sleeps where nothing is due, and no semaphore wakes it."""
 ON_AND_ON: Final = -1
 
 MADE, FAILED, SKIPPED, IDLE = range(4)
@@ -71,11 +70,16 @@ HOPS = np.dtype(
         ("capture_data", np.int64),
         ("playback", np.int64),  # the first output's record
         ("log", np.int64),
+        ("semaphore", np.int64),  # each block posts it; 0: there is none
         ("clock", np.int64),
         ("clock_id", np.int64),
         ("virtual_time", np.int64),
+        ("give", np.int64),  # where the code of `give_hop` and `finish_hop` is
+        ("finish", np.int64),
         ("target_rms", np.float64),
         ("knee", np.float64),
+        ("ahead_seconds", np.float64),  # since the last note, see there
+        ("caught_up_seconds", np.float64),
     ]
 )
 """Where the loop is, and where it finds what it works on. Nobody else writes it while it runs."""
@@ -88,6 +92,8 @@ HOP_LOG = np.dtype(
         ("began_seconds", np.float64),
         ("ended_seconds", np.float64),  # its stems are in the rings
         ("played_to", np.float64),  # the frame that the first output would play next, at that time
+        ("ahead_seconds", np.float64),  # spent on later hops since the note before
+        ("caught_up_seconds", np.float64),  # and on hops that were missed
     ]
 )
 """A hop. The loop writes, one thread reads; times are on the run's clock."""
@@ -100,7 +106,9 @@ class Buffers(NamedTuple):
     """What the loop works in; made, and touched, by `hop_engine`.
 
     The hop is h frames, the lookahead l, a multiple of it; of the network's s stems g are given. A
-    hop is at most n frames at the devices' rate.
+    hop is at most n frames at the devices' rate. Where the network lost its place, c hops of the
+    past are heard again; and it may be as many behind with hops that are late before it gives them
+    up: more takes as long as a new beginning.
     """
 
     there: Conversion  # from the devices' rate, 2 channels
@@ -108,7 +116,7 @@ class Buffers(NamedTuple):
     captured: Samples  # (n, 2): what is new for the hop
     fresh: Samples  # (h, 2): the hop as it was captured
     gains: Samples  # (l + h, 1): the level that went on these frames
-    past: Samples  # (CONTEXT_HOPS + 1, h, 2): hops with the level on, by their numbers
+    past: Samples  # (c + 1, h, 2): hops with the level on, by their numbers
     frames: Samples  # (h, 2): what the network is given
     stems: Samples  # (s, h, 2): what it gives
     mirrored: Samples  # (s, edge, 2): the last of that, backwards
@@ -138,7 +146,7 @@ def do_hops(
     s: NDArray[np.void],
     most: int,
 ) -> int:
-    """Do the hops that are due, and have the network hear at most so many; return how many it did.
+    """Do the hops that are due, at most a given number through the network; return how many it did.
 
     `ON_AND_ON`: each as soon as it is due, until `STOP` is ordered. Where the network has lost its
     place, since hops were given up or not wanted, it hears what came before, hop by hop, as long as
@@ -153,17 +161,21 @@ def do_hops(
         behind = state.heard_hop < state.position // size
         late = state.position // size < _next_in_time(b, s)
         if waiting > 0 and (idle or late or not behind):
-            given_up = behind or (late and waiting > CONTEXT_HOPS)
+            given_up = behind or (late and waiting > b.past.shape[0] - 1)
             outcome = IDLE if idle else SKIPPED if given_up else MADE
             heard += outcome == MADE
             _do_hop(network, memory, room, b, s, outcome)
+            if outcome == MADE:
+                _get_ahead(network, memory, room, b, s)
         elif behind and not idle:
             _catch_up(network, memory, room, b, s)
             heard += 1
-        elif most == ON_AND_ON:
-            _usleep(np.uint32(SLEEP_MICROSECONDS))
-        else:
+        elif most != ON_AND_ON:
             break
+        elif state.semaphore != 0:
+            _sem_wait(state.semaphore)
+        else:
+            _usleep(np.uint32(SLEEP_MICROSECONDS))
     return heard
 
 
@@ -202,7 +214,7 @@ def _do_hop(
 
 @compiled(inlined=True)
 def _next_in_time(b: Buffers, s: NDArray[np.void]) -> int:
-    """Return the first hop of which the first output has played nothing yet."""
+    """Return the first hop that the first output has not begun to play."""
     size = b.fresh.shape[0]
     lookahead = b.gains.shape[0] - size
     played = frames_made(b.there, playback_at(s[0].playback)[0].position)
@@ -251,11 +263,23 @@ def _hear(
     for frame in range(size):
         for channel in range(2):
             b.frames[frame, channel] = b.past[number % b.past.shape[0], frame, channel]
-    finite = hop(network, memory, room, b.frames, b.stems)
-    if not finite:  # it begins anew
+    finite: bool = call_at(give_hop, state.give, (network, memory, room, b.frames, b.stems))
+    if not finite:  # it begins again
         state.valid_frame = (number + 1) * size
     state.heard_hop = number + 1
     return finite
+
+
+@compiled(inlined=True)
+def _get_ahead(
+    network: NativeNetwork, memory: State, room: Workspace, b: Buffers, s: NDArray[np.void]
+) -> None:
+    """Do what only later hops need of the hop that was heard."""
+    state = s[0]
+    began = seconds_now(state.clock, state.clock_id, state.virtual_time)
+    call_at(finish_hop, state.finish, (network, memory, room, b.frames))
+    ended = seconds_now(state.clock, state.clock_id, state.virtual_time)
+    state.ahead_seconds += ended - began
 
 
 @compiled(inlined=True)
@@ -264,11 +288,15 @@ def _catch_up(
 ) -> None:
     """Have the network hear one of the hops that it missed; of too many, it forgets all before."""
     state, size = s[0], b.fresh.shape[0]
-    oldest = state.position // size - CONTEXT_HOPS
+    began = seconds_now(state.clock, state.clock_id, state.virtual_time)
+    oldest = state.position // size - (b.past.shape[0] - 1)
     if state.heard_hop < oldest:
         forget(memory)
         state.heard_hop, state.valid_frame = oldest, oldest * size
     _hear(network, memory, room, b, s, state.heard_hop)
+    call_at(finish_hop, state.finish, (network, memory, room, b.frames))
+    ended = seconds_now(state.clock, state.clock_id, state.virtual_time)
+    state.caught_up_seconds += ended - began
 
 
 @compiled(inlined=True)
@@ -366,4 +394,6 @@ def _log(s: NDArray[np.void], frame: int, outcome: int, seen: float, began: floa
     note.seen_seconds, note.began_seconds = seen, began
     note.ended_seconds = seconds_now(state.clock, state.clock_id, state.virtual_time)
     note.played_to = output.position + output.phase
+    note.ahead_seconds, note.caught_up_seconds = state.ahead_seconds, state.caught_up_seconds
+    state.ahead_seconds = state.caught_up_seconds = 0.0
     store_release(state.log + _WRITTEN, ring.written + 1)

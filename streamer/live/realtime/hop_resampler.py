@@ -35,7 +35,7 @@ PASS_SHARE: Final = 20000 / 22050
 LEAST_RATE: Final = 32000
 """Filters so short reject too little between the bands of lower rates; here it is 77 dB."""
 MOST_PHASES: Final = 640
-"""How many rows a filter may have: 192 kHz from 44.1 kHz takes so many."""
+"""How many rows a filter may have: as many as 192 kHz from 44.1 kHz takes."""
 _LANES: Final = 16
 """Rows are filled up to a multiple of this, which compiled code takes in strides."""
 
@@ -65,7 +65,7 @@ def frames_ahead(from_rate: int, to_rate: int) -> int:
 
 
 def conversion(from_rate: int, to_rate: int, channels: int, most_frames: int) -> Conversion:
-    """Make a filter between two rates in Hz; at most so many frames will go in at a time."""
+    """Make a filter between two rates in Hz, and room for the most frames that go in at a time."""
     common = math.gcd(from_rate, to_rate)
     up, down = to_rate // common, from_rate // common
     rows = filter_rows(from_rate, to_rate)
@@ -103,13 +103,13 @@ def _kaiser(at: NDArray[np.float64], beta: float) -> NDArray[np.float64]:
 
 @compiled()
 def frames_made(c: Conversion, frames: int) -> int:
-    """How many frames can be made of the first so many that go in."""
+    """How many frames can be made of what has gone in."""
     return max(-((c.ahead - frames) * c.up // c.down), 0)
 
 
 @compiled()
 def frames_needed(c: Conversion, frames: int) -> int:
-    """How many must have gone in before the first so many can be made."""
+    """How many must have gone in before this many can be made."""
     return (frames - 1) * c.down // c.up + c.ahead + 1 if frames > 0 else 0
 
 

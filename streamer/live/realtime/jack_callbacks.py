@@ -51,6 +51,7 @@ JACK = np.dtype(
         ("get_range", _WORD),  # jack_port_get_latency_range,
         ("set_range", _WORD),  # jack_port_set_latency_range
         ("is_connected", _WORD),  # and jack_port_connected
+        ("waits", _WORD),  # 1 where latencies are passed on later, see `latency_callback`
         # told by Python
         ("running", _WORD),  # 1 where the callback is to be called; silence else
         # told by the thread of the cycles
@@ -103,13 +104,13 @@ _with_range = _c_call(_C_NOTHING, _C_LONG, _C_INT, _C_LONG)
 _is_connected = _c_call(_C_INT, _C_LONG)
 
 
-@compiled(_JACK(_INT))
+@compiled(_JACK(_INT), inside=True)
 def jack_at(address: int) -> Any:
     """The `JACK` at an address, as an array of one."""
     return int64_at(address, _WORDS).view(JACK)
 
 
-@compiled(_VOID(_INT, _INT))
+@compiled(_VOID(_INT, _INT), inside=True)
 def _take_in(address: int, frames: int) -> None:
     state = jack_at(address)[0]
     ports = int64_at(state.input_ports, state.inputs)
@@ -120,7 +121,7 @@ def _take_in(address: int, frames: int) -> None:
             block[frame, number] = samples[frame, 0]
 
 
-@compiled(_VOID(_INT, _INT, types.boolean))
+@compiled(_VOID(_INT, _INT, types.boolean), inside=True)
 def _play(address: int, frames: int, made: bool) -> None:
     """Give the block that was made to the ports, or else silence."""
     state = jack_at(address)[0]
@@ -137,7 +138,7 @@ def _play(address: int, frames: int, made: bool) -> None:
 
 @compiled(_VOID(_INT, _INT))
 def process(address: int, frames: int) -> None:
-    """Take in and play one cycle of so many frames."""
+    """Take in and play one cycle of ``frames``."""
     state = jack_at(address)[0]
     fits = frames == state.block_frames
     state.misfits += not fits
@@ -153,7 +154,7 @@ def process(address: int, frames: int) -> None:
     _play(address, frames, made)
 
 
-@compiled(_VOID(_INT, _INT))
+@compiled(_VOID(_INT, _INT), inside=True)
 def pass_latencies_on(address: int, mode: int) -> None:
     """Tell JACK how late the sound of one side's ports is, from what it tells of the other side's.
 
@@ -194,9 +195,15 @@ def process_callback(frames: int, address: int) -> int:
 
 @c_function(_VOID(_FLAG, _INT))
 def latency_callback(mode: int, address: int) -> None:
-    """JackLatencyCallback."""
-    pass_latencies_on(address, int(mode))
-    jack_at(address)[0].graph_changes += 1
+    """JackLatencyCallback.
+
+    On PipeWire whoever looks at the changes passes them on. Its library has let go of its own lock
+    here, and what is sent from here meets what other threads send (0.3.65: it aborts, or hangs).
+    """
+    state = jack_at(address)[0]
+    if state.waits == 0:
+        pass_latencies_on(address, int(mode))
+    state.graph_changes += 1
 
 
 @c_function(_FLAG(_INT))

@@ -28,6 +28,7 @@ from streamer.live.realtime import callbacks as rt
 from streamer.live.realtime import drift as clocks
 from streamer.live.realtime.counters import CaptureCounters, Levels, PlaybackCounters
 from streamer.live.realtime.port import Port, Record, address_of
+from streamer.live.realtime.wake import Semaphore
 from streamer.pipeline.level import KNEE
 
 RAMP_SECONDS = 0.005
@@ -245,7 +246,10 @@ class PlaybackPort(Port):
 
 
 class CapturePort(Port):
-    """What one input device records, brought to stereo, for the engine and for each output port."""
+    """What one input device records, brought to stereo, for the engine and for each output port.
+
+    Its ``semaphore`` is posted after each block. One thread may wait for it.
+    """
 
     def __init__(
         self,
@@ -272,6 +276,7 @@ class CapturePort(Port):
             np.array([[ring.header_address, ring.data_address, 0] for ring in rings], np.int64)
         )
         self._outputs = tuple(outputs)  # their rings are written here, so they must live
+        self.semaphore = Semaphore()
         self._dll = self._keep(np.zeros(1, rt.DLL))
         clocks.start_dll(self._dll, samplerate)
         for port in outputs:
@@ -285,6 +290,7 @@ class CapturePort(Port):
             "scratch": address_of(self._floats(rt.CHUNK_FRAMES, 2)),
             "silence": address_of(self._floats(rt.CHUNK_FRAMES, 2)),
             "dll": address_of(self._dll),
+            "semaphore": self.semaphore.address,
         }
         self._set(values)
 

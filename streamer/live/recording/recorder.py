@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
@@ -26,10 +27,12 @@ import numpy as np
 from ringbuffer import Ring
 from streamer.audio import Samples
 from streamer.errors import SettingsError, SinkError
+from streamer.files.bwf import TimeStamp
 from streamer.files.encode.wav import RIFF_LIMIT
 from streamer.files.part import sink_errors
 from streamer.files.quantise import SampleFormat
 from streamer.live.recording.take import Take
+from streamer.settings import ProjectKind
 from streamer.words import counted
 
 RING_SECONDS = 8
@@ -75,7 +78,8 @@ class Recorder:
 
     The files begin at the stream's frame ``start_frame``. They are valid at every moment. They lack
     at most the last ``flush_seconds`` (and the time to write them). Above ``riff_limit`` bytes they
-    become RF64, which Python's `wave` module does not read.
+    become RF64, which Python's `wave` module does not read. With a ``project`` the stems tell at
+    what time of day, by ``clock``, they began, and a project opens them in a DAW.
 
     Many parameters: each is a property of the files, which begin at once.
 
@@ -95,15 +99,10 @@ class Recorder:
         start_frame: int = 0,
         flush_seconds: float = 0.5,
         riff_limit: int = RIFF_LIMIT,
+        project: ProjectKind | None = None,
+        clock: Callable[[], datetime] = datetime.now,
     ) -> None:
-        if sample_format not in get_args(SampleFormat):
-            formats = ", ".join(get_args(SampleFormat))
-            raise SettingsError(f"sample_format={sample_format} must be one of {formats}")
-        if not 0 < flush_seconds <= RING_SECONDS / 2:
-            raise SettingsError(
-                f"flush_seconds={flush_seconds} must be above 0 and at most {RING_SECONDS / 2:g}; "
-                "try 0.5"
-            )
+        _check(sample_format, flush_seconds)
         self._samplerate = samplerate
         self._shape = len(names), channels
         self._flush_seconds = flush_seconds
@@ -114,7 +113,10 @@ class Recorder:
             channels,
             sample_format=sample_format,
             riff_limit=riff_limit,
+            project=project,
         )
+        self._clock = clock
+        self._began: datetime | None = None  # when the first samples came
         # The writer is the thread that calls `write`, the reader the recorder thread.
         self._ring = Ring(RING_SECONDS * samplerate, len(names) * channels)
         self._block = np.zeros((_BLOCK_FRAMES, len(names) * channels), np.float32)
@@ -142,6 +144,7 @@ class Recorder:
         if (len(stems), *stems.shape[2:]) != self._shape or stems.ndim != 3:
             self._fail(f"stems of shape {stems.shape} came where {self._shape} was announced")
         kept = 0
+        self._began = self._began or self._clock()
         if not self._stop.is_set():
             late = min(frames, max(0, self._next_frame - start_frame))
             kept = self._keep(start_frame + late, stems[:, late:])
@@ -215,6 +218,8 @@ class Recorder:
     def _drain(self) -> None:
         """Move the content of the ring to the files, with silence in its gaps."""
         end = self._ring.end_frame
+        if self._began is not None and self._ring.start_frame == 0 < end:
+            self._take.begins_at(TimeStamp.of(self._began, self._samplerate))
         while (position := self._ring.start_frame) < end:
             if self._gaps and self._gaps[0][0] == position:
                 silent = self._gaps.popleft()[1]
@@ -238,6 +243,17 @@ class Recorder:
     def _fail(self, sentence: str) -> None:
         self._failure = self._failure or sentence
         self._stop.set()
+
+
+def _check(sample_format: SampleFormat, flush_seconds: float) -> None:
+    if sample_format not in get_args(SampleFormat):
+        formats = ", ".join(get_args(SampleFormat))
+        raise SettingsError(f"sample_format={sample_format} must be one of {formats}")
+    if not 0 < flush_seconds <= RING_SECONDS / 2:
+        raise SettingsError(
+            f"flush_seconds={flush_seconds} must be above 0 and at most {RING_SECONDS / 2:g}; "
+            "try 0.5"
+        )
 
 
 def _clock(seconds: float) -> str:

@@ -132,6 +132,7 @@ class Recording:
             2,
             sample_format=self._settings.sample_format,
             start_frame=start_frame,
+            project=self._settings.project,
         )
 
     def _end(self) -> None:

@@ -7,6 +7,7 @@ run ever writes over an existing take.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -20,10 +21,13 @@ from pathlib import Path
 
 from streamer.audio import Samples
 from streamer.errors import SettingsError
+from streamer.files.bwf import TimeStamp, bext_body
 from streamer.files.encode.wav import RIFF_LIMIT, PcmCoder, WavWriter, frame_bytes
 from streamer.files.part import sink_errors
 from streamer.files.quantise import SampleFormat
+from streamer.live.recording.take_project import TakeProject
 from streamer.naming import FileName, distinct_names
+from streamer.settings import ProjectKind
 
 _TAKE = re.compile(r"take-([0-9]+)")
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
@@ -56,34 +60,60 @@ class Take:
         *,
         sample_format: SampleFormat = "int24",
         riff_limit: int = RIFF_LIMIT,
+        project: ProjectKind | None = None,
     ) -> None:
         files = _checked(names)
         self.frames = 0
         self.second_bytes = len(names) * samplerate * frame_bytes(channels, sample_format)
         self._channels = channels
+        self._bext = partial(
+            bext_body, samplerate=samplerate, channels=channels, sample_format=sample_format
+        )
+        self._names = files
+        self._project: TakeProject | None = None
         self._files: list[FileIO] = []
         self._writers: list[WavWriter] = []
         with sink_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            part = folder / f".take-{secrets.token_hex(4)}.part"
-            part.mkdir()
+            part = self.folder = folder / f".take-{secrets.token_hex(4)}.part"
             try:
+                part.mkdir()
                 for name in files:
                     # Unbuffered, so that bytes reach the system in the order of the writes.
                     file = (part / f"{name}.wav").open("x+b", buffering=0)
                     self._files.append(file)
                     coder = PcmCoder(sample_format, dither=True, seed=_seed(name))
+                    bext = b"" if project is None else self._bext(name, TimeStamp())
                     self._writers.append(
-                        WavWriter(file, samplerate, channels, coder, riff_limit=riff_limit)
+                        WavWriter(
+                            file, samplerate, channels, coder, riff_limit=riff_limit, bext=bext
+                        )
                     )
                 self.folder = _give_number(part)
+                if project is not None:
+                    self._project = TakeProject(self.folder, project, files, samplerate, channels)
                 _sync_names(self.folder)
                 _sync_names(folder)
             except BaseException:
-                for file in self._files:
-                    file.close()
-                shutil.rmtree(part, ignore_errors=True)
+                self._take_back()
                 raise
+
+    def _take_back(self) -> None:
+        if self._project is not None:
+            with contextlib.suppress(OSError):
+                self._project.close(0)
+        for file in self._files:
+            file.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def begins_at(self, stamp: TimeStamp) -> None:
+        """Tell when the take began; it is in the files from the next `append` on.
+
+        Only files that have a project tell it.
+        """
+        if self._project is not None:
+            for name, writer in zip(self._names, self._writers, strict=True):
+                writer.stamp(self._bext(name, stamp))
 
     def append(self, samples: Samples) -> None:
         """Write ``(frames, stems * channels)``, the channels of stem after stem.
@@ -120,6 +150,8 @@ class Take:
             _sync_data(file.fileno())
             if os.fstat(file.fileno()).st_nlink == 0:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if self._project is not None:
+            self._project.update(self.frames)
 
     def free_bytes(self) -> int:
         """Return how many bytes the disk still takes."""
@@ -147,6 +179,11 @@ class Take:
                     step()
                 except OSError as error:
                     errors.append(error)
+        if self._project is not None:
+            try:
+                self._project.close(self.frames)
+            except OSError as error:
+                errors.append(error)
         if errors:
             raise errors[0]
 
@@ -155,7 +192,7 @@ def _checked(names: Sequence[str]) -> tuple[FileName, ...]:
     try:
         return distinct_names(names)
     except ValueError as error:
-        raise SettingsError(f"names= must be those of files: {error}") from None
+        raise SettingsError(f"names= must be names of files: {error}") from None
 
 
 def _seed(name: str) -> int:

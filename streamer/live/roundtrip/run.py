@@ -7,7 +7,7 @@
     trip.total.frames        # and through the separator: from the input's converter to the output's
 
 A train of noise bursts (`loopback`) is put in where captured audio is read, and what is captured is
-kept instead of it. So all streams, ports and clocks are those of a real run, positions are counted
+kept instead of it. So it has the streams, ports and clocks of a real run, positions are counted
 by the input alone, and nothing goes round and round. First the output plays the train at once, then
 a run separates it; the difference is the separator's delay, to the frame where one device does both
 and its own delay stays the same. Two devices, or two streams of a sound server, have two clocks,
@@ -121,7 +121,7 @@ def measure(
 ) -> RoundTrip:
     """Measure the devices alone, then a live run of the settings' model on them.
 
-    ``channels`` are those of the output that the train is played on, from 1; 1 and 2 unless told.
+    ``channels``: the output channels that the train is played on, from 1; 1 and 2 unless told.
 
     Raises:
         DeviceError: the train does not come back, or a device cannot be had.

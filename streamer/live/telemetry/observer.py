@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -25,6 +26,9 @@ CLIPPED = KNEE + (1 - KNEE) * math.tanh(1)
 """What full scale is bent to (`streamer.pipeline.level`)."""
 LOAD_SECONDS = 2.0
 """The load is a running mean over about this time."""
+DRY_SECONDS = 2.0
+MOSTLY = 0.5
+"""A run is mostly dry if it was so for more than this share of the last `DRY_SECONDS`."""
 
 
 class Observer:
@@ -51,6 +55,7 @@ class Observer:
         self._counts_from = -sys.maxsize
         self.failure = ""
         self._dry_at_end = -1
+        self._looks: deque[tuple[int, int]] = deque([(0, 0)])  # frames played, of them dry
         self.load = 0.0
         self._compute_seconds = self._sound_seconds = 0.0
         self.stems: Mapping[str, Meter] = {}
@@ -105,9 +110,10 @@ class Observer:
     def _count_load(self, job: WindowJob) -> None:
         hop_seconds = job.window.schedule.hop_frames / self._rates[1]
         weight = min(1.0, hop_seconds / LOAD_SECONDS) if self.load else 1.0
-        self.load += weight * (job.compute_seconds / hop_seconds - self.load)
+        busy_seconds = job.compute_seconds + job.ahead_seconds + job.caught_up_seconds
+        self.load += weight * (busy_seconds / hop_seconds - self.load)
         if job.began_at and job.separate is not leave_out:
-            self._compute_seconds += job.compute_seconds
+            self._compute_seconds += job.compute_seconds + job.ahead_seconds
             self._sound_seconds += hop_seconds
 
     @property
@@ -123,6 +129,7 @@ class Observer:
     def look(self) -> None:
         """Take in what the callbacks have noted since the last look."""
         self._take_notes()
+        self._look_at_dry()
         self._stamps.settle(self.device_seconds[1])
         levels = {name: port.meters() for name, port in self._streams.ports.items()}
         first = next(iter(levels.values()))
@@ -137,6 +144,21 @@ class Observer:
             for name, one in levels.items()
         }
         self.waves.feed(first.block_frames, first.block_peaks)
+
+    def _look_at_dry(self) -> None:
+        looks, least_frames = self._looks, DRY_SECONDS * self._rates[0]
+        if self.played_frames == looks[-1][0]:
+            return  # the output's device is away
+        looks.append((self.played_frames, self.dry_frames))
+        while looks[-1][0] - looks[1][0] >= least_frames:
+            looks.popleft()
+
+    @property
+    def mostly_dry(self) -> bool:
+        """Whether the stems were missing for most of the last seconds, whatever is the reason."""
+        (played_before, dry_before), (played, dry) = self._looks[0], self._looks[-1]
+        long = played - played_before >= DRY_SECONDS * self._rates[0]
+        return long and dry - dry_before > MOSTLY * (played - played_before)
 
     def _take_notes(self) -> None:
         taken = self._streams.capture.log()

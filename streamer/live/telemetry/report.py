@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from streamer.errors import SettingsError
-from streamer.files.part import PartFile, refuse_unwritable, sink_errors
+from streamer.files.part import refuse_unwritable, write_whole
 from streamer.live.telemetry.histogram import Histogram
 from streamer.live.telemetry.latency import TimelinePoint
 from streamer.live.telemetry.verdict import Event, LiveReport, Outcome, Verdict, judge
@@ -70,13 +70,7 @@ def write_report(path: Path, report: LiveReport) -> None:
         text = page(report)
     else:
         text = _json(report) if suffix == ".json" else _csv(report)
-    part = PartFile(path, overwrite=True)
-    try:
-        with sink_errors(path):
-            part.file.write(text.encode("utf-8", "replace"))
-            part.publish()
-    finally:
-        part.discard()
+    write_whole(path, text)
 
 
 def plain(report: LiveReport) -> Mapping[str, Json]:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,16 @@ def test_doctor_tells_of_the_sound(pulse: Server, portaudio: PortAudioBackend) -
     assert "ok PortAudio PortAudio V19" in told
     assert re.search(r"ok sound devices \d+ with inputs, \d+ with outputs", told)
     assert "real-time priority" in told
+
+
+def test_an_entry_of_an_older_list_opens_no_other_device(
+    pulse: Server, portaudio: PortAudioBackend
+) -> None:
+    """While a server is away PortAudio lists less, and an index is that of another device."""
+    there = find_device(portaudio.devices(), "source", "input")
+    gone = replace(there, name="what had this index")
+    with pytest.raises(DeviceError, match="'what had this index' is gone; plug it in"):
+        portaudio.open(Counter(2).request(gone))
 
 
 def test_c_libraries_are_kept_off_the_terminal_and_python_is_not() -> None:

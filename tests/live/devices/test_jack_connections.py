@@ -96,3 +96,18 @@ def test_what_went_just_before_the_server_is_remembered(connections: Connections
     graph.ports.add("system:playback_1")
     connections.look(graph, PORTS)
     assert graph.made == {("out", "system:playback_1")}
+
+
+def test_a_port_that_is_made_anew_is_connected_again_and_what_a_hand_parts_is_not(
+    connections: Connections,
+) -> None:
+    graph = Sets("system:playback_1")
+    connections.look(graph, PORTS)
+    graph.leave("system:playback_1")
+    assert connections.look(graph, PORTS)
+    graph.ports.add("system:playback_1")
+    connections.look(graph, PORTS)
+    assert graph.made == {("out", "system:playback_1")}
+    graph.made.clear()
+    connections.look(graph, PORTS)
+    assert graph.made == set()

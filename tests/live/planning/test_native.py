@@ -17,7 +17,7 @@ from streamer.models.separator import Stride
 
 RATE = 44100
 STRIDE = Stride(512, 512)
-FADE_FRAMES = 256
+FADE_FRAMES = 64
 
 
 def timing(p50_seconds=0.001, p99_seconds=0.002):
@@ -32,18 +32,18 @@ def request(latency_seconds=None, samplerate=RATE, **path):
         latency_seconds,
         stride=STRIDE,
         engine="native",
-        path=DevicePath(fade_frames=FADE_FRAMES, **path),
+        path=DevicePath(**path),
     )
 
 
 @pytest.mark.parametrize(
     ("block_frames", "hop_frames", "compute_frames"),
     [
-        (64, 448, 128),  # 2 ms, a quarter and what waking takes are 125 frames: two blocks
-        (128, 384, 128),
+        (64, 448, 256),  # 45% of a hop are 231 frames: four blocks
+        (128, 384, 256),
         (512, 0, 512),
         (1024, 0, 1024),
-        (100, 508, 200),  # hops and blocks begin together only every 12800 frames
+        (100, 508, 300),  # hops and blocks begin together only every 12800 frames
     ],
 )
 def test_on_one_stream_a_hop_waits_for_blocks_and_computing_takes_blocks(
@@ -54,15 +54,15 @@ def test_on_one_stream_a_hop_waits_for_blocks_and_computing_takes_blocks(
     assert delay.frames == hop_frames + 512 + compute_frames + FADE_FRAMES
 
 
-def test_a_short_hop_has_a_short_fade_so_that_all_is_256_frames():
+def test_a_short_hop_has_a_short_fade_so_that_all_is_224_frames():
     stride = Stride(64, 128)
     wanted = replace(request(block_frames=64), stride=stride)
     timed = [WindowTiming(stride.window_frames(1), 0.0004, 0.002)]
     plan = solve(wanted, timed)
-    assert plan.fade_frames == plan.delay.overhead_frames == 64
+    assert plan.fade_frames == plan.delay.overhead_frames == 32
     assert (plan.delay.hop_frames, plan.delay.lookahead_frames) == (0, 128)
-    assert (plan.delay.compute_frames, plan.delay.frames) == (64, 256)
-    assert solve(replace(wanted, samplerate=96000), timed).fade_frames == 140
+    assert (plan.delay.compute_frames, plan.delay.frames) == (64, 224)
+    assert solve(replace(wanted, samplerate=96000), timed).fade_frames == FADE_FRAMES
 
 
 def test_the_budget_is_at_most_a_hop_however_busy_the_machine_was_when_it_was_timed():
@@ -92,7 +92,15 @@ def test_the_delay_is_no_frame_longer_or_shorter_than_blocks_hops_and_filters_ma
 def test_at_another_rate_both_filters_cost_1600_us_in_all():
     plan = solve(request(block_frames=64, samplerate=48000), [timing()])
     assert plan.delay.resampling_frames == 38 + 39
-    assert plan.delay.frames == 554 + 558 + 77 + 192 + FADE_FRAMES
+    assert plan.delay.frames == 554 + 558 + 77 + 256 + FADE_FRAMES
+
+
+@pytest.mark.parametrize("block_frames", [64, 128, 256])
+def test_at_48_khz_too_it_is_at_most_32_ms(block_frames):
+    """With a model of which a hop in a hundred takes 2.9 ms."""
+    timed = timing(p99_seconds=0.0029)
+    delay = solve(request(block_frames=block_frames, samplerate=48000), [timed]).delay
+    assert delay.frames <= 0.032 * 48000
 
 
 def test_two_streams_cost_a_block_and_what_the_filter_looks_ahead():
@@ -115,7 +123,7 @@ def test_all_that_a_promise_leaves_is_budget():
 
 
 def test_a_promise_that_cannot_be_kept_is_refused():
-    with pytest.raises(SettingsError, match=r"latency=0.02 must be at least 0.03 seconds"):
+    with pytest.raises(SettingsError, match=r"latency=0.02 must be at least 0.025 seconds"):
         solve(request(0.02), [timing()])
 
 

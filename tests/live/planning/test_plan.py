@@ -357,7 +357,7 @@ def test_a_stand_in_has_the_same_windows_to_the_frame():
     plan = solve(replace(USUAL, model="big"), [WindowTiming(frames, 0.01, 0.012)])
     big = Bag("big", load("passthrough").members, load("passthrough").names, RATE, 2)
     smaller = stand_in(
-        LiveSettings(), big, plan, lambda wish: load("passthrough", segment=wish.segment)
+        LiveSettings(), big, plan, lambda wish: load("passthrough", window=wish.window)
     )
     assert smaller.timing.window_frames == frames
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from live.support.blocks import VIRTUAL
@@ -10,18 +13,23 @@ from support.doubles import noise
 
 from ringbuffer import Ring
 from streamer import Processor, Settings
+from streamer.live.realtime import memory_lock, wake
 from streamer.live.realtime.callbacks import playback
 from streamer.live.realtime.hop_engine import HopEngine, HopModel, can_run
-from streamer.live.realtime.hop_loop import CONTEXT_HOPS, FAILED, IDLE, MADE, SKIPPED
+from streamer.live.realtime.hop_loop import FAILED, IDLE, MADE, SKIPPED
 from streamer.live.realtime.port import address_of
 from streamer.live.realtime.ports import CapturePort, PlaybackPort
+from streamer.live.realtime.run_clock import SYSTEM_CLOCK, RunClock
+from streamer.models.networks.causal import CausalBandSplit
 from streamer.models.networks.causal_shape import HOP
+from streamer.models.networks.filters import CausalFilters
 from streamer.models.separator import Bag
 from streamer.pipeline.derive import derive
 from streamer.pipeline.gaps import EDGE_FRAMES, GapEdges
 
 RATE = 44100
 CAPACITY = 4 * RATE
+CONTEXT_HOPS = CausalBandSplit.stride.context_hops
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +40,14 @@ def bag(tmp_path_factory) -> Bag:
 class Staged:
     """An engine between a capture port and the ring of an output."""
 
-    def __init__(self, bag: Bag, capacity: int = CAPACITY, tap: Ring | None = None, **wish) -> None:
+    def __init__(
+        self,
+        bag: Bag,
+        capacity: int = CAPACITY,
+        tap: Ring | None = None,
+        clock: RunClock = VIRTUAL,
+        **wish,
+    ) -> None:
         self.bag, self.settings = bag, Settings(**wish)
         derivation = derive(bag.name, bag.names, self.settings)
         self.names = derivation.names
@@ -41,7 +56,7 @@ class Staged:
         )
         self.capture = CapturePort(2, RATE, [self.port], capacity_frames=CAPACITY)
         model = HopModel.of(bag, derivation, self.settings)
-        self.engine = HopEngine(model, self.capture, [self.port], clock=VIRTUAL, tap=tap)
+        self.engine = HopEngine(model, self.capture, [self.port], clock=clock, tap=tap)
         self.engine.warm_up()
 
     def play(self, signal, block: int = HOP) -> None:
@@ -275,10 +290,14 @@ def test_no_memory_is_taken_while_it_runs(bag):
     assert taken(60) == taken(20) == taken(1) == taken(0), "to begin a call takes some"
 
 
-def test_on_a_thread_it_makes_the_same_and_ends_when_it_is_told_to(bag):
+@pytest.mark.parametrize("woken", [True, False], ids=["by-semaphore", "by-itself"])
+def test_on_a_thread_it_makes_the_same_and_ends_when_it_is_told_to(bag, woken, monkeypatch):
+    if not woken:  # as on macOS
+        monkeypatch.setattr(wake, "_begin", lambda _address: False)
     staged, signal = Staged(bag), noise(12 * HOP)
-    staged.capture.feed(signal)
     staged.engine.start()
+    for block in np.split(signal, 24):
+        staged.capture.feed(block)
     notes: list[int] = []
     while len(notes) < 11:
         notes += list(staged.engine.notes()["frame"])
@@ -286,6 +305,41 @@ def test_on_a_thread_it_makes_the_same_and_ends_when_it_is_told_to(bag):
     staged.engine.stop()
     stems, _ = staged.given()
     np.testing.assert_allclose(stems, staged.of_a_file(signal)[:, : stems.shape[1]], atol=1e-5)
+
+
+@pytest.mark.skipif(not memory_lock.is_granted(), reason="this user may not lock memory")
+def test_while_its_thread_runs_what_the_process_touches_stays_in_memory(bag):
+    def locked() -> int:
+        return int(re.search(r"VmLck:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+
+    staged = Staged(bag)
+    staged.engine.start()
+    during = locked()
+    staged.engine.stop()
+    staged.engine.stop()
+    assert during > 0
+    assert locked() == 0
+
+
+def test_the_time_for_what_later_hops_need_is_told(tmp_path):
+    staged = Staged(small_causal(tmp_path, CausalFilters), clock=SYSTEM_CLOCK)
+    begun = SYSTEM_CLOCK()
+    staged.play(noise(40 * HOP))
+    assert 0 < staged.engine.notes()["ahead_seconds"].sum() < SYSTEM_CLOCK() - begun
+
+
+def test_the_time_to_hear_again_what_was_missed_is_told(bag):
+    staged, signal = Staged(bag, clock=SYSTEM_CLOCK), noise(40 * HOP)
+    staged.play(signal[: 5 * HOP])
+    staged.engine.idle(idle=True)
+    staged.play(signal[5 * HOP : 30 * HOP])
+    staged.engine.idle(idle=False)
+    assert not staged.engine.notes()["caught_up_seconds"].any()
+    begun = SYSTEM_CLOCK()
+    staged.play(signal[30 * HOP :])
+    first, *later = staged.engine.notes()["caught_up_seconds"]
+    assert 0 < first < SYSTEM_CLOCK() - begun
+    assert not any(later)
 
 
 def test_it_runs_one_network_on_the_native_backend_at_rates_with_a_filter(bag, tiny_bag):

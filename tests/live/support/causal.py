@@ -13,10 +13,10 @@ from streamer.models.networks.checkpoint import write_network
 from streamer.models.separator import Bag
 
 
-def small_causal(folder: Path) -> Bag:
-    """Return a random network, whose every weight matters."""
+def small_causal(folder: Path, kind: type[CausalBandSplit] = CausalBandSplit) -> Bag:
+    """Return a random network, whose every weight matters; `CausalFilters` has hops of 64."""
     torch.manual_seed(0)
-    network = CausalBandSplit(SOURCES, width=16, depth=2, hidden=16)
+    network = kind(SOURCES, width=16, depth=2, hidden=16)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for one in network.parameters():

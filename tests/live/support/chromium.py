@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 PHONE, TABLET, DESKTOP = (360, 740), (820, 1180), (1280, 800)
 """Widths and heights of screens, in CSS pixels."""
@@ -27,7 +27,7 @@ class Chromium:
         width, height = size
         # less motion is less to draw
         options = {"viewport": {"width": width, "height": height}, "reduced_motion": "reduce"}
-        context = self._browser.new_context(**options, **more)
+        context = self._browser.new_context(**{**options, **more})
         page = context.new_page()
         page.set_default_timeout(WAIT_MS)
         home = "/".join(url.split("/")[:3]) + "/"
@@ -52,3 +52,28 @@ def chromium() -> Iterator[Chromium]:
         browser = started.chromium.launch(executable_path=path, args=flags)
         yield Chromium(browser)
         browser.close()
+
+
+def level(page: Page, name: str) -> Locator:
+    """Return a strip's fader."""
+    return page.get_by_role("slider", name=f"{name} level", exact=True)
+
+
+def button(page: Page, name: str) -> Locator:
+    """Return the button that a screen reader calls so."""
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def says(slider: Locator, text: str) -> None:
+    """Wait until a slider has a value, as a screen reader says it."""
+    expect(slider).to_have_attribute("aria-valuetext", text)
+
+
+def is_on(page: Page, name: str, on: bool = True) -> None:
+    """Wait until a button is on, or off."""
+    expect(button(page, name)).to_have_attribute("aria-pressed", str(on).lower())
+
+
+def is_told(page: Page, sentence: str) -> None:
+    """Wait until the page tells a sentence that a screen reader reads at once."""
+    expect(page.get_by_role("alert")).to_contain_text(sentence)

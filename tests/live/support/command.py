@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,17 @@ class LiveRun:
 
     def until(self, told: str) -> None:
         """Wait until a line begins so."""
-        wait_until(
-            lambda: any(line.startswith(told) for line in list(self.told)) or self._ended(),
-            START_SECONDS,
-        )
-        assert any(line.startswith(told) for line in self.told), self.told
+        assert self.has_told(told, START_SECONDS), self.told
+
+    def has_told(self, told: str, within_seconds: float) -> bool:
+        """Return whether a line begins so, within a time."""
+
+        def is_told() -> bool:
+            return any(line.startswith(told) for line in list(self.told))
+
+        with suppress(TimeoutError):
+            wait_until(lambda: is_told() or self._ended(), within_seconds)
+        return is_told()
 
     def _ended(self) -> bool:
         return self.process.poll() is not None and not self._reader.is_alive()

@@ -5,21 +5,21 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from live.support.desk import DRUMMER, Desk
+from live.support.desk import DRUMMER, STEMS, Desk
 from websockets.sync.client import ClientConnection, connect
 
 from streamer.live.control.page.roles import Role
 from streamer.live.control.page.server import PageServer, PageSettings
 from streamer.live.mixing.routes import Place
 from streamer.live.mixing.state import Listener
-from streamer.live.status import Meter, State, Status, Waves
+from streamer.live.status import DeviceStatus, Meter, State, Status, Waves
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "control.schema.json").read_text())
 TO_PAGE = Draft202012Validator({**SCHEMA, "$ref": "#/$defs/ToPage"})
@@ -31,9 +31,15 @@ TIMEOUT_SECONDS = 20.0
 class Band(Desk):
     """A run whose meters move with each look."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, listeners=LISTENERS, song=True)
+    def __init__(
+        self,
+        folder: Path,
+        stems: Sequence[str] = STEMS,
+        listeners: Mapping[str, Listener] = LISTENERS,
+    ) -> None:
+        super().__init__(folder, stems=stems, listeners=dict(listeners), song=True)
         self.told: list[str] = []
+        self.devices = (DeviceStatus("PA", "ALSA", input_channels=2, output_channels=8),)
         self._looks = itertools.count()
 
     def status(self) -> Status:
@@ -42,6 +48,7 @@ class Band(Desk):
         return Status(
             state=State.RUNNING,
             samplerate=48000,
+            devices=self.devices,
             stems={stem: Meter(peak, peak / 2) for stem in self.mixer.stems},
             outputs={"PA": [Meter(0.5, 0.1)] * 8},
             clips={"PA": [0] * 8},

@@ -1,4 +1,4 @@
-"""PulseAudio and JACK servers of our own: private folders, no sound card, ended with the test."""
+"""Sound servers of our own: private folders, no sound card, ended with the test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,13 +26,14 @@ class UnavailableError(Exception):
 
 @dataclass
 class Server:
-    """A server, and the environment in which programs find it."""
+    """A server, and the environment in which programs find it; its own run behind a ``prefix``."""
 
     name: str
     environment: Mapping[str, str]
     command: Sequence[str]
     ready: Sequence[str]
     rate: int = RATE
+    prefix: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -52,14 +53,15 @@ class Server:
     def kill(self, sent: signal.Signals = signal.SIGKILL) -> None:
         """End it, at once as a crash would unless told otherwise."""
         if self.process is not None:
-            self.process.send_signal(sent)
+            with suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(self.process.pid, sent)  # with what it has started
             self.process.wait(PATIENCE_SECONDS)
             self.process = None
 
     def call(self, *command: str) -> str | None:
         """What one of the server's own programs prints; None where it fails."""
         done = subprocess.run(
-            command,
+            (*self.prefix, *command),
             env=os.environ | self.environment,
             capture_output=True,
             text=True,
@@ -145,8 +147,13 @@ def pulse(rate: int = RATE) -> Iterator[Server]:
 
 
 @contextmanager
-def jack(period_frames: int = 256, rate: int = RATE) -> Iterator[Server]:
-    """JACK without a sound card; its ports ``system:capture_1``, ... are silent."""
+def jack(
+    period_frames: int = 256, rate: int = RATE, *, real_time: bool = False
+) -> Iterator[Server]:
+    """JACK without a sound card; its ports ``system:capture_1``, ... are silent.
+
+    With ``real_time`` its threads and those of its clients have real-time priority.
+    """
     needs("jackd", "jack_lsp", "jack_connect")
     with folder() as place:
         name = place.name
@@ -156,7 +163,8 @@ def jack(period_frames: int = 256, rate: int = RATE) -> Iterator[Server]:
             "JACK_NO_AUDIO_RESERVATION": "1",
         }
         dummy = ("-d", "dummy", "-r", str(rate), "-p", str(period_frames), "-C", "2", "-P", "8")
-        command = ("jackd", "-n", name, "--no-realtime", "--no-mlock", *dummy)
+        priority = ("--realtime", "--realtime-priority=10") if real_time else ("--no-realtime",)
+        command = ("jackd", "-n", name, *priority, "--no-mlock", *dummy)
         try:
             yield from running(Server("jackd", environment, command, ("jack_lsp",), rate))
         finally:  # of clients whose server was killed

@@ -61,8 +61,8 @@ def one(separator: Separator) -> Bag:
 def along(settings: LiveSettings) -> Bag:
     """A model that goes along the stream."""
     stride, hops = Stride(32, 32), 8
-    if settings.segment is not None:
-        hops = stride.new_frames(round(settings.segment * RATE)) // stride.hop_frames
+    if settings.window is not None:
+        hops = stride.new_frames(round(settings.window * RATE)) // stride.hop_frames
     return AlongTheStream(stride, hops).bag()
 
 

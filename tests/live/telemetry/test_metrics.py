@@ -16,7 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from streamer.errors import SettingsError
 from streamer.live.status import Meter, State, Status
 from streamer.live.telemetry.latency import LatencyLog, Stage, WindowTimes
-from streamer.live.telemetry.metrics import MOST_CONNECTIONS, MetricsServer
+from streamer.live.telemetry.metrics import RunCollector
+from streamer.live.telemetry.metrics_server import MOST_CONNECTIONS, MetricsServer
 
 RATE = 48000
 
@@ -63,14 +64,14 @@ def scrape(server):
 
 def test_where_a_file_is_played_the_song_has_a_position_and_a_length():
     song = status(song_seconds=83.5, song_length_seconds=245.0)
-    with MetricsServer(lambda: song, log(), port=0) as server:
+    with MetricsServer(RunCollector(lambda: song, log()), port=0) as server:
         values = scrape(server)
     assert values["song_position_seconds",] == 83.5
     assert values["song_length_seconds",] == 245.0
 
 
 def test_counters_gauges_state_and_meters():
-    with MetricsServer(status, log(), port=0) as server:
+    with MetricsServer(RunCollector(status, log()), port=0) as server:
         values = scrape(server)
     assert values["xruns_total",] == 2
     assert values["dropped_frames_total",] == 96
@@ -92,7 +93,7 @@ def test_counters_gauges_state_and_meters():
 
 
 def test_histograms_of_delay_and_stages():
-    with MetricsServer(status, log(), port=0) as server:
+    with MetricsServer(RunCollector(status, log()), port=0) as server:
         values = scrape(server)
     assert values["delay_seconds_count",] == 10
     assert values["delay_seconds_sum",] == pytest.approx(3.002)
@@ -120,7 +121,7 @@ def test_each_scrape_looks_anew_and_before_the_first_window_too():
         looks.append(1)
         return status(xruns=len(looks))
 
-    with MetricsServer(look, latency, port=0) as server:
+    with MetricsServer(RunCollector(look, latency), port=0) as server:
         first = scrape(server)
         latency.feed(WindowTimes(0, 0, 0, 0, 0, 0, 0, 0, 0.3))
         second = scrape(server)
@@ -129,7 +130,7 @@ def test_each_scrape_looks_anew_and_before_the_first_window_too():
 
 
 def test_it_listens_on_this_machine_alone():
-    with MetricsServer(status, log(), port=0) as server:
+    with MetricsServer(RunCollector(status, log()), port=0) as server:
         assert server.url.startswith("http://127.0.0.1:")
         assert server._server.socket.getsockname()[0] == "127.0.0.1"
 
@@ -138,7 +139,7 @@ def test_a_look_that_fails_is_status_500_and_nothing_on_the_terminal(capfd):
     def look():
         raise RuntimeError("no")
 
-    with MetricsServer(look, log(), port=0) as server:
+    with MetricsServer(RunCollector(look, log()), port=0) as server:
         with pytest.raises(urllib.error.HTTPError) as error:
             scrape(server)
         error.value.close()
@@ -147,7 +148,7 @@ def test_a_look_that_fails_is_status_500_and_nothing_on_the_terminal(capfd):
 
 
 def test_clients_that_hang_or_talk_rubbish_hold_up_nobody(capfd):
-    with MetricsServer(status, log(), port=0) as server:
+    with MetricsServer(RunCollector(status, log()), port=0) as server:
         address = ("127.0.0.1", server.port)
         with socket.create_connection(address), socket.create_connection(address) as rubbish:
             rubbish.sendall(b"\x00\xff rubbish \r\n\r\n")
@@ -158,34 +159,34 @@ def test_clients_that_hang_or_talk_rubbish_hold_up_nobody(capfd):
 
 
 def test_closing_frees_the_port():
-    with MetricsServer(status, log(), port=0) as server:
+    with MetricsServer(RunCollector(status, log()), port=0) as server:
         port = server.port
     server.close()
-    with MetricsServer(status, log(), port=port) as server:
+    with MetricsServer(RunCollector(status, log()), port=port) as server:
         assert server.port == port
         scrape(server)
 
 
 def test_a_port_that_is_taken_is_one_sentence():
-    with MetricsServer(status, log(), port=0) as server:
+    with MetricsServer(RunCollector(status, log()), port=0) as server:
         told = rf"^metrics={server.port} must be a port that no other program has on .*; try 0"
         with pytest.raises(SettingsError, match=told):
-            MetricsServer(status, log(), port=server.port)
+            MetricsServer(RunCollector(status, log()), port=server.port)
 
 
 def test_a_host_of_another_machine_is_one_sentence():
     with pytest.raises(SettingsError, match=r"^host=203\.0\.113\.1 must be .*; try 127\.0\.0\.1"):
-        MetricsServer(status, log(), port=0, host="203.0.113.1")
+        MetricsServer(RunCollector(status, log()), port=0, host="203.0.113.1")
 
 
 def test_a_number_that_is_no_port():
     with pytest.raises(SettingsError, match=r"^metrics=70000 must be between 0 and 65535; try 0"):
-        MetricsServer(status, log(), port=70000)
+        MetricsServer(RunCollector(status, log()), port=70000)
 
 
 def test_metrics_on_ipv6():
     try:
-        server = MetricsServer(status, log(), port=0, host="::1")
+        server = MetricsServer(RunCollector(status, log()), port=0, host="::1")
     except SettingsError:
         pytest.skip("no IPv6 loopback here")
     with server:
@@ -196,7 +197,7 @@ def test_metrics_on_ipv6():
 def test_buckets_begin_at_a_millisecond():
     latency = LatencyLog(RATE, 0.3)
     latency.feed(WindowTimes(0, 0, 0.0005, 0.1, 0.1, 0.1, 0.2, 0.25, 0.3))
-    with MetricsServer(status, latency, port=0) as server:
+    with MetricsServer(RunCollector(status, latency), port=0) as server:
         values = scrape(server)
     bounds = {float(labels[0]) for (name, *labels) in values if name == "delay_seconds_bucket"}
     assert min(bounds) == 0.001
@@ -204,7 +205,7 @@ def test_buckets_begin_at_a_millisecond():
 
 
 def test_more_connections_than_there_is_room_for_are_let_go():
-    with MetricsServer(status, log(), port=0) as server, ExitStack() as stack:
+    with MetricsServer(RunCollector(status, log()), port=0) as server, ExitStack() as stack:
         idle = [
             stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60))
             for _ in range(MOST_CONNECTIONS + 1)
@@ -222,7 +223,8 @@ def test_more_connections_than_there_is_room_for_are_let_go():
 LITTLE = """
 import resource, socket, sys, time
 from streamer.live.telemetry.latency import LatencyLog
-from streamer.live.telemetry.metrics import MetricsServer
+from streamer.live.telemetry.metrics import RunCollector
+from streamer.live.telemetry.metrics_server import MetricsServer
 from streamer.live.status import Status
 refused = []
 def accept(self, take=socket.socket.accept):
@@ -232,7 +234,7 @@ def accept(self, take=socket.socket.accept):
         refused.append(time.monotonic())
         raise
 socket.socket.accept = accept
-with MetricsServer(Status, LatencyLog(48000, 0.3), port=0) as server:
+with MetricsServer(RunCollector(Status, LatencyLog(48000, 0.3)), port=0) as server:
     client = socket.socket()
     clients = [client.dup() for _ in range(8)]
     last = max(one.fileno() for one in clients)
@@ -258,7 +260,7 @@ def test_connections_without_descriptors_do_not_spin_the_server():
 
 def test_a_scrape_is_as_large_after_hours():
     latency = log(20)
-    with MetricsServer(status, latency, port=0) as server:
+    with MetricsServer(RunCollector(status, latency), port=0) as server:
         series = len(scrape(server))
         for index in range(3000):
             latency.feed(WindowTimes(index * RATE, 0, 0, 0, 0, 0, index / 300, 10, 10.3))

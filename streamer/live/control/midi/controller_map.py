@@ -13,7 +13,6 @@ maps lie in the folder `ready`, chosen by the port's name.
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
@@ -27,9 +26,10 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from streamer.errors import SettingsError
-from streamer.files.part import PartFile, sink_errors
+from streamer.files.part import write_whole
 from streamer.live.control.midi.signals import FULL, Signal, parse_signal
 from streamer.live.mixing.levels import printable
+from streamer.words import nearest
 
 Press = Literal["latched", "held"]
 Turn = Literal["absolute", "offset", "twos-complement", "sign-bit"]
@@ -88,7 +88,7 @@ class ControllerMap:
 
 
 def resolved(address: str, known: Iterable[str]) -> str | None:
-    """Return an address with the name that ``#2`` stands for; None: there are not so many."""
+    """Return an address with the name that ``#2`` stands for; None: there are fewer."""
     found = _PLACE.fullmatch(address)
     if found is None:
         return address
@@ -164,13 +164,7 @@ def save_map(path: Path, controller: ControllerMap) -> None:
     Raises:
         SinkError: it cannot be written.
     """
-    part = PartFile(path, overwrite=True)
-    try:
-        with sink_errors(path):
-            part.file.write(dump_map(controller).encode())
-            part.publish()
-    finally:
-        part.discard()
+    write_whole(path, dump_map(controller))
 
 
 def dump_map(controller: ControllerMap) -> str:
@@ -261,9 +255,9 @@ def _refuse_unknown(place: str, values: Mapping[str, Any], known: Iterable[str])
     names = list(known)
     for name in values:
         if name not in names:
-            close = difflib.get_close_matches(name, names, n=1)
-            way_out = f"try {close[0]}" if close else f"there are {', '.join(names)}"
-            raise SettingsError(f"{place}{printable(name)} is nothing a map knows; {way_out}")
+            raise SettingsError(
+                f"{place}{printable(name)} is nothing a map knows; {nearest(name, names)}"
+            )
 
 
 def _written(value: object) -> str:

@@ -2,7 +2,8 @@
 
 ::
 
-    with open_link(session, session.status, query="nano", tell=print) as link: ...
+    found = find_controller("nano")
+    with open_link(session, session.status, found, print) as link: ...
 
 The port is asked every `POLL_SECONDS`, the values every `NEWS_SECONDS`. A controller that goes is
 looked for every `LOOK_SECONDS`; the sound never waits for it.
@@ -15,6 +16,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +36,7 @@ from streamer.live.control.osc import Message
 from streamer.live.control.values import ControlTree
 from streamer.live.service import Service
 from streamer.live.status import Status
-from streamer.own_files import own_folder
+from streamer.user_folders import own_folder
 from streamer.words import counted
 
 POLL_SECONDS: Final = 0.005
@@ -61,7 +63,7 @@ class MidiLink(Service):
         self._surface, self._ports, self._tell = surface, ports, tell
         self.port = port
         self._connection = ports.open(port)
-        self._lost = False
+        self._lost, self._failure = False, ""
         self._next_news = self._next_look = -math.inf
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stemstream-midi", daemon=True)
@@ -78,7 +80,16 @@ class MidiLink(Service):
         self._surface.learn(address)
 
     def step(self, now: float) -> None:
-        """Do what there is to do now; the thread calls it every `POLL_SECONDS`."""
+        """Do what there is to do now; the thread calls it every `POLL_SECONDS`. Never raises."""
+        try:
+            self._turn(now)
+        except Exception as error:  # the controller outlives a mistake of ours
+            sentence = f"MIDI: this failed ({error!r}); please report it"
+            if sentence != self._failure:
+                self._failure = sentence
+                self._tell(sentence)
+
+    def _turn(self, now: float) -> None:
         if not self._lost:
             for message in self._connection.received():
                 event = read(message)
@@ -132,23 +143,31 @@ class MidiLink(Service):
         self._tell(f"MIDI: {port.name} is back")
 
 
-def open_link(
-    controls: Controls,
-    status: Callable[[], Status],
-    *,
-    query: str,
-    path: Path | None = None,
-    ports: MidiPorts | None = None,
-    tell: Callable[[str], None],
-) -> MidiLink:
-    """Open the controller that ``query`` names, with the map for it.
+@dataclass(frozen=True, slots=True)
+class FoundController:
+    """A controller that is there, and its map: all that can be known before a run.
+
+    ``file`` keeps what is learned, where there is a place for it; ``named`` is the map in words.
+    """
+
+    ports: MidiPorts
+    port: MidiPort
+    map: ControllerMap
+    named: str
+    file: Path | None
+
+
+def find_controller(
+    query: str, path: Path | None = None, ports: MidiPorts | None = None
+) -> FoundController:
+    """Return the controller that ``query`` names, with the map for it; nothing is opened.
 
     ``path`` is the map's file; None: the one in the user's folder, where there is one, else the
     ready map for the port. What is learned is kept in that file.
 
     Raises:
         SettingsError: the map is wrong, or python-rtmidi is not installed.
-        DeviceError: there is no such port, or it cannot be opened.
+        DeviceError: there is no such port.
     """
     ports = RtMidiPorts() if ports is None else ports
     port = find_port(ports.ports(), query)
@@ -158,25 +177,40 @@ def open_link(
     named = str(file) if found else "the ready map"
     if controller is None:
         controller, named = ControllerMap(), "no map yet: learn its controls with key l"
+    return FoundController(ports, port, controller, named, file)
+
+
+def open_link(
+    controls: Controls,
+    status: Callable[[], Status],
+    found: FoundController,
+    tell: Callable[[str], None],
+) -> MidiLink:
+    """Open a controller that was found.
+
+    Raises:
+        DeviceError: it cannot be opened, or is gone meanwhile.
+    """
     commands = Commands(controls, status)
 
     def keep(learned: ControllerMap) -> None:
         try:
-            if file is None:
+            if found.file is None:
                 raise DeviceError("the user has no home folder; try --midi-map")
-            save_map(file, learned)
+            save_map(found.file, learned)
         except StemstreamError as error:
             tell(f"MIDI: what was learned is not kept: {error}")
 
     surface = Surface(
         lambda address, args: commands.act(Message(address, args)),
         ControlTree(controls, status),
-        controller,
+        found.map,
         tell=tell,
         keep=keep,
     )
-    link = MidiLink(surface, ports, port, tell)
-    tell(f"MIDI: {port.name}, {counted(len(controller.controls), 'control')} ({named})")
+    link = MidiLink(surface, found.ports, found.port, tell)
+    controls_there = counted(len(found.map.controls), "control")
+    tell(f"MIDI: {found.port.name}, {controls_there} ({found.named})")
     return link
 
 

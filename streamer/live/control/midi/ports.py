@@ -1,8 +1,7 @@
 """The MIDI ports of this machine, through python-rtmidi.
 
 A port is named by a part of its name, with the API before it where that is needed: ``JACK:nano``.
-ALSA numbers ports anew each time one comes, so those numbers do not count when one is looked for
-again.
+ALSA gives a port another number each time it comes, so a port is looked for without its number.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class MidiPort:
 
     @property
     def lasting(self) -> str:
-        """What stays of its name when it goes and comes, and is that of its way back as well."""
+        """What stays of its name when it goes and comes; its way back has the same."""
         return _DIRECTION.sub("", _NUMBERS.sub("", self.name))
 
 

@@ -22,7 +22,7 @@ FULL: Final = 127
 FINE_FULL: Final = 16383
 """The largest value of a pitch wheel, or of a control change with a second byte."""
 FINE_OFFSET: Final = 32
-"""How far the number of a control change's second byte lies above that of its first."""
+"""How far the number of a control change's second byte lies above the first byte's."""
 _NOTE_OFF, _NOTE_ON, _CONTROL, _PITCH = 0x8, 0x9, 0xB, 0xE
 _KINDS: Final[Mapping[str | None, Kind]] = {"cc": "cc", "note": "note", None: "pitch"}
 _WRITTEN: Final = re.compile(

@@ -1,12 +1,11 @@
 """A controller's surface: moves in, values changed; lamps out. Pure: no port, no thread, no clock.
 
 Whoever changes a value, its lamp follows with the next look (`news`), and its knob has to take it
-over anew (`takeover`).
+over again (`takeover`).
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
@@ -18,6 +17,7 @@ from streamer.live.control.midi.scale import SCALES, Scale
 from streamer.live.control.midi.signals import FINE_OFFSET, FULL, Event, Signal, write
 from streamer.live.control.values import Kind, Reading
 from streamer.live.mixing.levels import printable
+from streamer.words import nearest
 
 _MOST_TOLD: Final = 32
 
@@ -74,8 +74,7 @@ class Surface:
         kind = None if found is None else found[0]
         if kind != "switch" and kind not in SCALES:
             known = [one for one in self._tree.readings() if one != address]
-            close = difflib.get_close_matches(address, known, n=1)
-            way_out = f"try {close[0]}" if close else f"try one like {known[0]}"
+            way_out = nearest(address, known, f"try one like {known[0]}")
             raise SettingsError(f"{printable(address)} is no value to learn; {way_out}")
         self._learning = Learning(address, is_switch=kind == "switch")
 

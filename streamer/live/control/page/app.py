@@ -8,7 +8,7 @@
     /qr/desk, /qr/mix/NAME, ...     QR codes, for the desk
     /static/FILE                    the page's own files
 
-Every request passes the gate first. The files are those of the package, read at the start: no
+Every request passes the gate first. The files belong to the package and are read at the start: no
 request leads to a path.
 """
 
@@ -122,6 +122,7 @@ class PageApp:
         path = html.escape(quote(role.path))
         entered = HTMLResponse(
             f'<!doctype html><meta http-equiv="refresh" content="0;url={path}">'
+            '<link rel="icon" href="/static/icon.svg" type="image/svg+xml">'
             f'<title>stemstream</title><a href="{path}">stemstream</a>'
         )
         entered.set_cookie(

@@ -23,10 +23,10 @@ from streamer.live.control.page.messages import (
     parse,
     plain,
 )
-from streamer.live.control.page.outbox import Outbox
+from streamer.live.control.page.outbox import Change, Outbox
 from streamer.live.control.page.pace import Pace
 from streamer.live.control.page.roles import Role
-from streamer.live.control.page.view import RunView, meters_message, peaks_message
+from streamer.live.control.page.view import News, RunView, meters_message, peaks_message
 from streamer.live.status import Waves
 
 MOST_CLIENTS: Final = 64
@@ -137,11 +137,14 @@ class Clients:
         Raises:
             TimeoutError: it does not read.
         """
+        loop = asyncio.get_running_loop()
         while True:
             await client.news.wait()
             client.news.clear()
-            for text in [*client.outbox.take(), *self._new_peaks(client)]:
-                await asyncio.wait_for(socket.send_text(text), self._patience_seconds)
+            async with asyncio.timeout(None) as patience:
+                for text in [*client.outbox.take(), *self._new_peaks(client)]:
+                    patience.reschedule(loop.time() + self._patience_seconds)
+                    await socket.send_text(text)
 
     async def watch(self) -> None:
         """Look at the run again and again, and put the news into all outboxes."""
@@ -167,18 +170,24 @@ class Clients:
         if news.status is not None:
             self._waves, self._peaks = news.status.waves, {}
             meters = plain(meters_message(news.status)) if self._clients else ""
+        changes = {role: self._change(role, news) for role in {one.role for one in self._clients}}
         for client in self._clients:
-            values = self._view.seen_by(client.role, news.values)
-            if values:
-                client.outbox.change(
-                    values, {one: news.by[one] for one in values if one in news.by}
-                )
+            change = changes[client.role]
+            if change is not None:
+                client.outbox.change(change)
             if meters:
                 client.outbox.latest("meters", meters)
             if status:
                 client.outbox.latest("status", status)
-            if values or meters or status:
+            if change is not None or meters or status:
                 client.news.set()
+
+    def _change(self, role: Role, news: News) -> Change | None:
+        """Return what has changed of that which a role sees; None where nothing has."""
+        values = self._view.seen_by(role, news.values)
+        if not values:
+            return None
+        return Change(values, {one: news.by[one] for one in values if one in news.by})
 
     def _new_peaks(self, client: Client) -> list[str]:
         """Return the message with the peaks that a page was not sent yet.

@@ -27,7 +27,7 @@ _POLICY: Final = (
 def headers(host: str = "") -> dict[str, str]:
     """Return what every answer says: no code but our own, kept nowhere, in no frame.
 
-    ``host`` is that of the request, if it is right: some browsers do not count a WebSocket as
+    ``host`` is the request's, if it is right: some browsers do not count a WebSocket as
     ``'self'``.
     """
     return {
@@ -49,7 +49,13 @@ class Gate:
     """
 
     def __init__(self, names: Collection[str] = ()) -> None:
-        self._names = {name.lower().rstrip(".") for name in names}
+        self._names: set[str] = set()
+        for name in names:
+            self.know(name)
+
+    def know(self, name: str) -> None:
+        """Let requests in that come by this host name, from now on."""
+        self._names.add(name.lower().rstrip("."))
 
     def host_is_right(self, hosts: Iterable[str], address: str, port: int) -> bool:
         """Return whether the one ``Host`` of a request is where it came to.

@@ -71,6 +71,18 @@ class Link(_Message):
     qr: str = Field(description="where the QR code is, as SVG; its address holds the token")
 
 
+class Device(_Message):
+    """A sound device of the run, and how it is."""
+
+    name: str = Field(description="as in ``outputs`` of the meters, where it plays")
+    hostapi: str = Field(description='"ALSA", "JACK", ...')
+    input_channels: int = Field(description="how many it takes in; 0: it does not")
+    output_channels: int = Field(description="how many it plays; 0: it does not")
+    state: str = Field(description='"running", or "gone": then it is tried again and again')
+    trouble: str = Field(description="why the last try failed, in words; may be empty")
+    losses: int = Field(description="how often it went")
+
+
 class Status(_Message):
     """How the run is, when it changes, at most 4 times a second."""
 
@@ -81,12 +93,15 @@ class Status(_Message):
     model: str
     samplerate: int
     delay_seconds: Number = Field(description="the announced delay, devices included")
-    load: Number = Field(description="the model's time over that of the sound")
+    load: Number = Field(description="the model's time over the length of the sound")
     dry_share: Annotated[float, Field(ge=0)] = Field(description="played without stems, 0 to 1")
     xruns: int
     dropped_frames: int
     deadline_misses: int
     device_losses: int
+    devices: tuple[Device, ...] = Field(
+        description="the sound devices of the run, the input's first"
+    )
     clips: dict[str, tuple[int, ...]] = Field(
         description="by output and channel: in how many looks it was bent under full scale"
     )

@@ -4,7 +4,7 @@ The desk may do everything that a page can. A listener may set the addresses of 
 A viewer sees the desk and sets nothing.
 
 All tokens follow from the desk's, so they stay the same as long as that one does. No other token
-leads back to it, or to that of another role.
+leads back to it, or to another role's.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
     with PageServer(session, session.status, PageSettings(port=8080)) as page: ...
 
 uvicorn serves `app` on a loop of its own, in a thread of its own. Nothing here waits for a browser:
-a connection has so much time to say what it wants, so much room for it, and there are only so many.
+a connection has little time to say what it wants and little room for it, and there are few of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from streamer.live.control.controls import Controls
-from streamer.live.control.page.announce import announce, announced_name
+from streamer.live.control.page.announce import announce
 from streamer.live.control.page.app import PageApp
 from streamer.live.control.page.clients import Clients
 from streamer.live.control.page.gate import Gate
@@ -95,11 +95,10 @@ class PageServer(Service):
         self.links = Links(view, tokens, lambda: (reachable(host)[0], port))
         """Where its pages are."""
         app = PageApp(view, Clients(view, self.links.shown_to, tell), tokens, self.links)
-        beside, names = [], _names(settings.host)
+        beside, gate = [], Gate(_names(settings.host))
         if settings.announce:
-            beside.append(lambda: announce(reachable(host), port, tell))
-            names.append(announced_name())
-        self._server = _Server(_config(app.application(Gate(names), beside)))
+            beside.append(lambda: announce(reachable(host), port, gate.know, tell))
+        self._server = _Server(_config(app.application(gate, beside)))
         self._tell = tell
         self._thread = threading.Thread(target=self._run, name="stemstream-page", daemon=True)
 
@@ -131,7 +130,7 @@ class _Server(Server):
 
 
 class _Http(H11Protocol):
-    """uvicorn's HTTP, for so many connections, each for so long; the oldest makes room."""
+    """uvicorn's HTTP, for a number of connections and a time; the oldest makes room."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -181,11 +180,7 @@ def _config(app: Any) -> Config:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    options = {
-        socket.SO_REUSEADDR: 1,  # the port of a run that has just ended is free again at once
-        socket.SO_SNDBUF: _BUFFER_BYTES,
-        socket.SO_RCVBUF: _BUFFER_BYTES,
-    }
+    options = {socket.SO_SNDBUF: _BUFFER_BYTES, socket.SO_RCVBUF: _BUFFER_BYTES}
     return bound("page", host, port, socket.SOCK_STREAM, options, _BACKLOG)
 
 

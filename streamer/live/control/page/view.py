@@ -20,7 +20,7 @@ from streamer.live.control.page.messages import Act, Link, Meters, Peaks, Set, S
 from streamer.live.control.page.roles import Role
 from streamer.live.control.values import Reading
 from streamer.live.mixing.levels import printable
-from streamer.live.status import WAVE_RATE, Status, Waves
+from streamer.live.status import WAVE_RATE, DeviceStatus, Status, Waves
 
 ACTS: Final = ("/scene/save", "/scene/rename", "/midi/learn")
 """What the desk may do that is no value."""
@@ -83,7 +83,7 @@ class RunView:
         )
 
     def seen_by(self, role: Role, values: Mapping[str, Reading]) -> Mapping[str, Reading]:
-        """Return those of some values that a role sees."""
+        """Return which of some values a role sees."""
         if role.kind != "listener":
             return values
         return {one: value for one, value in values.items() if _belongs_to(role, one)}
@@ -140,6 +140,7 @@ class RunView:
             dropped_frames=status.dropped_frames,
             deadline_misses=status.deadline_misses,
             device_losses=status.device_losses,
+            devices=tuple(map(_device, status.devices)),
             clips={port: tuple(counts) for port, counts in status.clips.items()},
             song_seconds=status.song_seconds,
             song_length_seconds=status.song_length_seconds,
@@ -174,6 +175,18 @@ def peaks_message(waves: Waves) -> Peaks:
     """Return peaks as pages get them."""
     stems = {stem: tuple(round(peak, 3) for peak in peaks) for stem, peaks in waves.peaks.items()}
     return Peaks(start=waves.first, rate=WAVE_RATE, stems=stems)
+
+
+def _device(one: DeviceStatus) -> messages.Device:
+    return messages.Device(
+        name=one.name,
+        hostapi=one.hostapi,
+        input_channels=one.input_channels,
+        output_channels=one.output_channels,
+        state=one.state.value,
+        trouble=one.trouble,
+        losses=one.losses,
+    )
 
 
 def _rounded(levels: tuple[float, float]) -> tuple[float, float]:

@@ -5,57 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from live.support.desk import Desk
+from live.support.midi import NANO, Ports
 from live.support.staging import card, running, tone
 from support.doubles import RATE
 
 from streamer.errors import DeviceError, SettingsError
 from streamer.live.control.commands import Commands
 from streamer.live.control.midi.controller_map import Binding, ControllerMap, load_map
-from streamer.live.control.midi.link import LOOK_SECONDS, MidiLink, open_link
+from streamer.live.control.midi.link import LOOK_SECONDS, MidiLink, find_controller, open_link
 from streamer.live.control.midi.ports import MidiPort, find_port
 from streamer.live.control.midi.signals import Signal
 from streamer.live.control.midi.surface import Surface
 from streamer.live.control.osc import Message
 from streamer.live.status import Status
-
-NANO = MidiPort("ALSA", "nanoKONTROL2:nanoKONTROL2 _ CTRL 24:0")
-
-
-class Controller:
-    """An opened controller that remembers."""
-
-    def __init__(self):
-        self.waiting, self.sent = [], []
-        self.plugged, self.closed = True, False
-
-    def received(self):
-        found, self.waiting = self.waiting, []
-        return found
-
-    def there(self):
-        return self.plugged
-
-    def send(self, message):
-        self.sent.append(message)
-
-    def close(self):
-        self.closed = True
-
-
-class Ports:
-    """Ports whose controllers are plugged in and out by the test."""
-
-    def __init__(self, *ports):
-        self.named, self.opened, self.refuses = list(ports), [], False
-
-    def ports(self):
-        return self.named
-
-    def open(self, port):
-        if self.refuses:
-            raise DeviceError(f"MIDI port {port.name!r} cannot be opened")
-        self.opened.append(Controller())
-        return self.opened[-1]
 
 
 class Tree(dict):
@@ -131,6 +93,19 @@ def test_a_controller_that_goes_and_comes_is_told_once_each_and_lit_again(
     assert ports.opened[1].sent == [b"\xb0\x2e\x7f"]
 
 
+def test_a_mistake_is_told_once_and_the_controller_goes_on(link, ports, values, told):
+    (controller,) = ports.opened
+    controller.waiting = None
+    for look in range(3):
+        link.step(look * 0.1)
+        controller.waiting = None
+    assert len(told) == 1
+    assert told[0].startswith("MIDI: this failed (")
+    controller.waiting = [b"\xb0\x2e\x7f"]
+    link.step(1.0)
+    assert values["/dry"] == 1
+
+
 def test_the_lamps_are_out_when_the_run_is_over(link, ports, values):
     values["/dry"] = 1
     with link:
@@ -154,9 +129,8 @@ def test_a_fader_of_a_controller_moves_the_sound_and_what_it_learns_is_kept(port
         session = run.session
         with pytest.raises(SettingsError, match="name its port with --midi"):
             session.learn("/stem/drums/gain")
-        link = open_link(
-            session, session.status, query="nano", path=path, ports=ports, tell=told.append
-        )
+        found = find_controller("nano", path, ports)
+        link = open_link(session, session.status, found, told.append)
         session.learn_with(link.learn)
         (controller,) = ports.opened
         run.advance(1.5)
@@ -192,6 +166,14 @@ def test_a_wrong_port_lists_those_there_are():
         find_port(there, "keys")
     with pytest.raises(DeviceError, match="nor any; plug a controller in"):
         find_port([], "akai")
+
+
+def test_a_wrong_map_is_told_before_anything_is_opened(ports, tmp_path):
+    path = tmp_path / "map.toml"
+    path.write_text("controls = ")
+    with pytest.raises(SettingsError, match="no valid TOML"):
+        find_controller("nano", path, ports)
+    assert not ports.opened
 
 
 def test_a_port_that_two_apis_have_is_that_of_the_first():

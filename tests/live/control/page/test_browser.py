@@ -1,14 +1,12 @@
-"""The page in a real browser: what is done there is heard, and what it shows is true.
+"""The page in a real browser: fingers and keys, screen readers, and its way back.
 
-The run behind it is on virtual time: the sound goes on when a test says so. Where one desk acts,
-another one is asked: what that shows has been through the server.
+There is no sound here: the band's run is a double.
 """
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,163 +16,23 @@ import pytest
 pytest.importorskip("uvicorn", reason="the page is an extra: pip install 'stemstream[page]'")
 pytest.importorskip("playwright", reason="Playwright is in the extra dev")
 
-from live.support.chromium import DESKTOP, PHONE, TABLET, Chromium, chromium
+from live.support.chromium import button, is_on, level, says
+from live.support.crowd import DRY, EIGHT, REST, SIX, Crowd, Stage
 from live.support.page import page as band_page
-from live.support.staging import Run, card, running, tone
 from playwright.sync_api import expect
-from support.doubles import RATE
 
-from streamer.audio import Samples
 from streamer.live.control.page.server import PageServer, PageSettings
 from streamer.live.mixing import taper
-from streamer.testing.virtual_device import VirtualDevice
 
-STATIC = Path(__file__).parents[4] / "streamer" / "live" / "control" / "page" / "static"
-LARGEST_BYTES = 150_000
-BLOCK_FRAMES = 128
-SILENT_DB = -60
-DRY = "dry: the mix as it came in"
-SCENE = """
-[routes]
-front = ["drums=1,2", "bass=3,4"]
+pytestmark = pytest.mark.usefixtures("at_rest")
 
-[listeners.drummer]
-output = "5,6"
-"""
-
-
-class Stage:
-    """A run, its page, and the browser that looks at it."""
-
-    def __init__(self, run: Run, device: VirtualDevice, server: PageServer, one: Chromium) -> None:
-        self.run, self.device, self.server, self.chromium = run, device, server, one
-
-    def open(self, path: str = "/", size: tuple[int, int] = DESKTOP, **more: object) -> Any:
-        return self.chromium.open(f"http://127.0.0.1:{self.server.address[1]}{path}", size, **more)
-
-    def levels(self) -> Samples:
-        """The level of each output channel in dB, from one block after now on."""
-        # the block that is being filled, its converter, the ramp of a gain
-        self.run.advance((2 * BLOCK_FRAMES + 64) / RATE + 0.005)
-        start = self.device.heard_frames
-        self.run.advance(0.1)
-        return 10 * np.log10((self.device.heard(start, RATE // 20) ** 2).mean(0) + 1e-12)
-
-    def are_heard(self, channels: int = 6) -> list[bool]:
-        """Whether there is a sound on each of the first channels."""
-        return (self.levels()[:channels] > SILENT_DB).tolist()
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    scene = tmp_path_factory.mktemp("scenes") / "verse.toml"
-    scene.write_text(SCENE)
-    device = card(tone(60))
-    with chromium() as one, running([device], scene=scene, blocksize=BLOCK_FRAMES) as run:
-        run.advance(1.0)
-        server = PageServer(run.session, run.session.status, PageSettings(port=0))
-        server.start()
-        found = Stage(run, device, server, one)
-        yield found
-        found.server.close()
-
-
-@pytest.fixture(scope="module")
-def desk(stage: Stage) -> Any:
-    """The desk that is acted on."""
-    return stage.open()
+LOST = "Connection lost. What you see is old."
 
 
 @pytest.fixture(scope="module")
 def other(stage: Stage) -> Any:
     """The desk that is asked what it shows."""
     return stage.open()
-
-
-@pytest.fixture(scope="module")
-def mix(stage: Stage) -> Any:
-    """The drummer's page, on a phone."""
-    return stage.open("/mix/drummer", PHONE, has_touch=True)
-
-
-@pytest.fixture(autouse=True)
-def begin_and_end(stage: Stage) -> Iterator[None]:
-    """Every control is at rest before a test, and no page has complained after it."""
-    stage.run.session.scenes.recall("verse")
-    stage.run.session.mixer.set_dry(False)
-    yield
-    assert stage.chromium.wrong == []
-
-
-def level(page: Any, name: str) -> Any:
-    return page.get_by_role("slider", name=f"{name} level")
-
-
-def says(slider: Any, text: str) -> None:
-    expect(slider).to_have_attribute("aria-valuetext", text)
-
-
-def button(page: Any, name: str) -> Any:
-    return page.get_by_role("button", name=name, exact=True)
-
-
-def is_on(page: Any, name: str, on: bool = True) -> None:
-    expect(button(page, name)).to_have_attribute("aria-pressed", str(on).lower())
-
-
-def test_a_fader_is_heard_by_its_decibels_within_a_block(
-    stage: Stage, desk: Any, other: Any
-) -> None:
-    before = stage.levels()
-    level(desk, "drums").press("PageDown")
-    says(level(other, "drums"), "minus 6 decibels")
-    change = stage.levels() - before
-    np.testing.assert_allclose(change[:4], [-6, -6, 0, 0], atol=0.05)
-    level(desk, "master").press("ArrowDown")
-    says(level(other, "master"), "minus 1 decibel")
-    change = stage.levels() - before
-    np.testing.assert_allclose(change[:4], [-7, -7, -1, -1], atol=0.05)
-
-
-def test_mute_solo_pan_and_dry_are_heard(stage: Stage, desk: Any, other: Any) -> None:
-    button(desk, "mute drums").click()
-    is_on(other, "mute drums")
-    assert stage.are_heard(4) == [False, False, True, True]
-    button(desk, "solo drums").click()
-    is_on(other, "solo drums")
-    assert stage.are_heard(4) == [False] * 4
-    button(desk, DRY).click()
-    is_on(other, DRY)
-    assert stage.are_heard(4) == [True] * 4
-    button(desk, DRY).click()
-    button(desk, "mute drums").click()
-    is_on(other, "mute drums", False)
-    pan = "drums pan"
-    desk.get_by_role("slider", name=pan).press("End")
-    says(other.get_by_role("slider", name=pan), "100 percent right")
-    assert stage.are_heard(4) == [False, True, False, False]
-
-
-def test_a_listener_changes_what_that_listener_hears_and_nothing_else(
-    stage: Stage, mix: Any
-) -> None:
-    before = stage.levels()
-    same = stage.open("/mix/drummer", PHONE)
-    button(mix, "I am drums").tap()
-    is_on(same, "I am drums")
-    for db in (1, 2, 3):
-        button(mix, "more me").tap()
-        expect(same.locator("output")).to_have_text(f"+{db}.0dB")
-    assert stage.levels()[4] > before[4] + 0.5
-    level(mix, "everything").press("PageDown")
-    says(level(same, "everything"), "minus 6 decibels")
-    for stem in ("drums", "bass", "other", "vocals"):
-        button(mix, f"mute {stem}").tap()
-        is_on(same, f"mute {stem}")
-    after = stage.levels()
-    assert (after[4:6] < SILENT_DB).all()
-    np.testing.assert_allclose(after[:4], before[:4], atol=0.05)
-    same.context.close()
 
 
 def test_a_fader_that_is_held_does_not_move_when_another_moves_it(desk: Any, other: Any) -> None:
@@ -239,25 +97,6 @@ def test_a_finger_that_scrolls_leaves_a_fader_alone_and_a_slow_one_moves_it_fine
     assert gain("drums") < 3 * gain("bass") < 0
 
 
-@pytest.mark.parametrize("size", [PHONE, TABLET, DESKTOP])
-def test_nothing_is_wider_than_the_screen_and_thumbs_find_what_they_look_for(
-    desk: Any, mix: Any, size: tuple[int, int]
-) -> None:
-    for page, usual in ((desk, DESKTOP), (mix, PHONE)):
-        page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
-        tabs = page.get_by_role("navigation").get_by_role("button").all()
-        for tab in [*tabs[1:], *tabs[:1], None]:
-            if tab is not None:
-                tab.click()
-            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-            heights = [
-                one.bounding_box()["height"]
-                for one in page.locator("button:not(.clip):visible").all()
-            ]
-            assert size != PHONE or min(heights) >= 44
-        page.set_viewport_size(dict(zip(("width", "height"), usual, strict=True)))
-
-
 def test_keys_do_what_they_do_in_the_terminal(desk: Any, other: Any) -> None:
     level(desk, "drums").focus()
     for key in ("ArrowRight", "ArrowUp", "Shift+ArrowUp"):
@@ -274,49 +113,158 @@ def test_keys_do_what_they_do_in_the_terminal(desk: Any, other: Any) -> None:
     desk.keyboard.press("Escape")
 
 
-def test_scenes_record_and_song_act(stage: Stage, tmp_path: Path) -> None:
+# screen readers -------------------------------------------------------------------------------
+
+
+def controls(page: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    """What a screen reader reaches, in its order: by role and name, what it tells of each."""
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    nodes = {one["nodeId"]: one for one in tree}
+    found = {}
+
+    def walk(node: dict[str, Any]) -> None:
+        role, name = (node.get(one, {}).get("value") for one in ("role", "name"))
+        if role in ("button", "slider", "link", "textbox", "checkbox"):
+            told = {one["name"]: one["value"].get("value") for one in node.get("properties", ())}
+            assert (role, name) not in found
+            found[role, name] = told
+        for child in node.get("childIds", ()):
+            walk(nodes[child])
+
+    walk(tree[0])
+    return found
+
+
+def strip(stem: str) -> list[tuple[str, str]]:
+    return [
+        ("slider", f"{stem} pan"),
+        ("button", f"solo {stem}"),
+        ("button", f"mute {stem}"),
+        ("slider", f"{stem} level"),
+        ("button", f"{stem}: no clip"),
+    ]
+
+
+def test_a_screen_reader_and_the_tab_key_find_each_control_in_the_order_of_the_page(
+    stage: Stage, desk: Any
+) -> None:
+    expected = [
+        ("button", "keys and gestures"),
+        ("button", DRY),
+        *(one for stem in SIX for one in strip(stem)),
+        ("slider", "master level"),
+        ("button", "master: no clip"),
+        ("button", f"recall {REST}"),
+        ("button", f"rename {REST}"),
+        ("textbox", "name of the new scene"),
+        ("button", "Save as"),
+        *(
+            one
+            for name in ("The whole desk", *EIGHT)
+            for one in (("link", name), ("button", f"QR code for {name}"))
+        ),
+        ("button", "PA: no clip"),
+        ("button", "learn MIDI"),
+        ("button", "play"),
+        ("slider", "place in the song"),
+        ("button", "record"),
+    ]
+    assert list(controls(desk)) == expected
+    desk.locator("h1").click()  # from here on the tab key goes
+    for role, name in expected:
+        if name.endswith(": no clip"):
+            continue  # nothing to press
+        desk.keyboard.press("Tab")
+        focused = desk.get_by_role(role, name=name, exact=True)
+        expect(focused).to_be_focused()
+        ring = focused.locator("xpath=..").locator(".cap") if role == "slider" else focused
+        assert ring.evaluate("node => getComputedStyle(node).outlineStyle") == "solid", name
+
+
+def test_a_screen_reader_is_told_of_values_switches_and_the_parts_of_a_page(
+    stage: Stage, desk: Any, mix: Any
+) -> None:
+    level(desk, "drums").press("ArrowUp")
+    button(desk, "mute drums").click()
+    stage.band.mixer.set_pan("bass", -0.3)
+    says(desk.get_by_role("slider", name="bass pan"), "30 percent left")
+    told = controls(desk)
+    says(level(desk, "drums"), "plus 1 decibel")
+    fader = told["slider", "drums level"]
+    assert (fader["orientation"], fader["valuemin"], fader["valuemax"]) == ("vertical", -90, 12)
+    assert told["button", "mute drums"]["pressed"] == "true"
+    assert told["button", "solo drums"]["pressed"] == "false"
+    assert told["button", "drums: no clip"]["disabled"]
+    assert all(name for _, name in controls(mix))
+    for page in (desk, mix):
+        for landmark in ("banner", "main"):
+            expect(page.get_by_role(landmark)).to_have_count(1)
+        for stem in SIX:
+            expect(page.get_by_role("group", name=stem, exact=True)).to_have_count(1)
+            expect(page.get_by_role("heading", name=stem, exact=True)).to_have_count(1)
+    for region in ("Faders", "Scenes", "Pages for others", "Devices", "Recording and song"):
+        expect(desk.get_by_role("region", name=region)).to_have_count(1)
+
+
+# the way back ----------------------------------------------------------------------------------
+
+
+def hears(page: Any) -> Callable[[], list[str]]:
+    """Keep what a screen reader is told of the connection from now on."""
+    page.evaluate(
+        """() => {
+          const status = document.querySelector(".unseen[role=status]");
+          window.told = [];
+          const tell = () => told.push(status.textContent);
+          new MutationObserver(tell).observe(status, { childList: true });
+        }"""
+    )
+    return lambda: page.evaluate("told")
+
+
+def test_a_page_that_slept_says_so_and_comes_back_with_what_holds(
+    stage: Stage, tmp_path: Path
+) -> None:
     with band_page(tmp_path) as served:
         page = stage.chromium.open(f"http://{served.host}:{served.port}/")
-        band = served.band
-        page.get_by_label("name of the new scene").fill("verse")
-        button(page, "Save as").click()
-        button(page, "rename verse").click()
-        page.get_by_label("new name of verse").fill("chorus")
-        page.keyboard.press("Enter")
-        level(page, "bass").press("PageDown")
-        button(page, "recall chorus").click()
-        says(level(page, "bass"), "0 decibels")
-        assert list(band.scenes.names) == ["chorus"]
-        button(page, "record").click()
-        is_on(page, "record")
-        button(page, "QR code for drummer").click()
-        code = page.get_by_role("img", name="QR code of the page for drummer")
-        expect(code).to_have_js_property("complete", True)
-        assert code.evaluate("image => image.naturalWidth") > 0
+        page.clock.install()
+        page.reload()
+        says(level(page, "drums"), "0 decibels")
+        told = hears(page)
+        page.context.set_offline(True)
+        page.clock.fast_forward(600_000)  # the lid was closed for ten minutes
+        expect(page.locator(".notice")).to_contain_text(LOST)
+        served.band.mixer.set_gain("drums", -12)
+        says(level(page, "drums"), "0 decibels")
+        page.context.set_offline(False)
+        says(level(page, "drums"), "minus 12 decibels")
+        expect(page.locator(".notice")).to_be_hidden()
+        assert told() == [f"{LOST} It is tried again until it works.", "Connected."]
         page.context.close()
-        assert band.recorder.on
-
-
-def test_every_control_has_a_name_for_a_screen_reader(desk: Any, mix: Any) -> None:
-    for page in (desk, mix):
-        tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
-        roles = ("button", "slider", "link", "textbox", "checkbox")
-        controls = [node for node in tree if node.get("role", {}).get("value") in roles]
-        assert len(controls) > 10
-        assert [node for node in controls if not node.get("name", {}).get("value")] == []
-
-
-def test_the_page_comes_back_by_itself_and_says_so_meanwhile(stage: Stage, other: Any) -> None:
-    session, port = stage.run.session, stage.server.address[1]
-    stage.server.close()
-    expect(other.get_by_role("status").filter(has_text="Connection lost")).to_have_count(1)
-    expect(other.locator(".notice")).to_be_visible()
-    session.mixer.set_gain("drums", -12)
-    stage.server = PageServer(session, session.status, PageSettings(port=port))
-    stage.server.start()
-    says(level(other, "drums"), "minus 12 decibels")
-    expect(other.locator(".notice")).to_be_hidden()
     stage.chromium.wrong.clear()  # a browser reports each try that failed
+
+
+def test_a_page_comes_back_to_a_program_that_was_started_again_with_another_model(
+    stage: Stage, tmp_path: Path
+) -> None:
+    with band_page(tmp_path / "first") as served:
+        page = stage.chromium.open(f"http://{served.host}:{served.port}/")
+        told = hears(page)
+        served.server.close()
+        expect(page.locator(".notice")).to_contain_text(LOST)
+        expect(page.locator("body")).to_have_attribute("data-connection", "lost")
+        again = Crowd(tmp_path / "again")
+        again.mixer.set_gain("guitar", -12)
+        with PageServer(again, again.status, PageSettings(port=served.port)):
+            says(level(page, "guitar"), "minus 12 decibels")
+            expect(page.locator(".notice")).to_be_hidden()
+            assert told() == [f"{LOST} It is tried again until it works.", "Connected."]
+            page.wait_for_function(
+                """() => [...document.querySelectorAll(".wave")].every((one) => one.getContext("2d")
+                  .getImageData(0, 0, one.width, one.height).data.some(Boolean))"""
+            )
+            page.context.close()
+    stage.chromium.wrong.clear()
 
 
 def test_a_page_that_is_not_let_in_any_more_says_what_to_do(stage: Stage, tmp_path: Path) -> None:
@@ -329,19 +277,3 @@ def test_a_page_that_is_not_let_in_any_more_says_what_to_do(stage: Stage, tmp_pa
             expect(page.get_by_text("Scan its QR code again").first).to_be_visible()
             page.context.close()
     stage.chromium.wrong.clear()  # a browser reports each try that was refused
-
-
-def test_the_scale_of_a_fader_is_that_of_all_faders(desk: Any) -> None:
-    places = [step / 50 for step in range(51)]
-    gains = desk.evaluate(
-        "async (places) => places.map((await import('/static/scale.js')).faderDb)", places
-    )
-    assert gains == pytest.approx([taper.gain_at(place) for place in places])
-
-
-def test_the_page_is_small_and_asks_nobody_else_and_has_no_code_in_its_markup() -> None:
-    files = {one.name: one.read_text() for one in STATIC.iterdir()}
-    assert sum(map(len, files.values())) < LARGEST_BYTES
-    assert not re.findall(r"<style|style=|\son\w+=|<script(?![^>]*\ssrc=)", files["index.html"])
-    foreign = re.compile(r"https?://(?!www\.w3\.org/2000/svg)")
-    assert [name for name, text in files.items() if foreign.search(text)] == []

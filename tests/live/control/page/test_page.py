@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from streamer.errors import SettingsError
 from streamer.live.control.page.messages import schema
 from streamer.live.control.page.server import PageServer, PageSettings
 from streamer.live.mixing.state import Scene
+from streamer.live.status import DeviceState
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,16 @@ def test_the_first_message_is_the_whole_state(here: Page) -> None:
         assert browser.until("meters")["outputs"]["PA"][7] == [-6.0, -20.0]
         peaks = browser.until("peaks")
         assert len(peaks["stems"]["bass"]) >= 1
+
+
+def test_a_device_that_goes_is_told_to_every_page(tmp_path: Path) -> None:
+    with page(tmp_path) as there, there.browser("/control?mix=singer") as singer:
+        assert [one["state"] for one in singer.state["status"]["devices"]] == ["running"]
+        (device,) = there.band.devices
+        gone = replace(device, state=DeviceState.GONE, trouble="no such device", losses=1)
+        there.band.devices = (gone,)
+        status = singer.until("status", lambda one: one["devices"][0]["state"] == "gone")
+    assert status["devices"] == [asdict(gone)]
 
 
 def test_what_one_changes_all_see_with_who_it_was(here: Page) -> None:

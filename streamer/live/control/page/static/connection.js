@@ -3,10 +3,13 @@
 
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 5000;
-const SILENT_MS = 4000; // meters come 20 times a second: a silent connection is a dead one
+// meters come 20 times a second: a silent connection is a dead one. By the clock on the wall: the
+// others stand still while a machine sleeps.
+const SILENT_MS = 4000;
 
 /**
- * Events: "message" (detail: the object that came), "change" (`state` or `refusal` is a new one).
+ * Events: "open", "message" (detail: the object that came), "change" (`state` or `refusal` is a new
+ * one).
  * States: "connecting", "open", "waiting" (until `nextAt`). `refusal` is the HTTP status with which
  * the server refuses this page, 0 if it does not: 401 after it got another token.
  */
@@ -25,6 +28,7 @@ export class Connection extends EventTarget {
     this.#address = address;
     addEventListener("online", () => this.wake());
     addEventListener("pageshow", () => this.wake());
+    document.addEventListener("resume", () => this.wake());
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "visible") this.wake();
     });
@@ -38,12 +42,15 @@ export class Connection extends EventTarget {
     this.#tell("connecting");
     const socket = new WebSocket(this.#address);
     this.#socket = socket;
-    this.#heardAt = performance.now();
+    this.#heardAt = Date.now();
     socket.onmessage = (event) => {
-      this.#heardAt = performance.now();
+      this.#heardAt = Date.now();
       this.#wait = FIRST_WAIT_MS;
       this.refusal = 0;
-      if (this.state !== "open") this.#tell("open");
+      if (this.state !== "open") {
+        this.#tell("open");
+        this.dispatchEvent(new Event("open"));
+      }
       this.dispatchEvent(new CustomEvent("message", { detail: JSON.parse(event.data) }));
     };
     socket.onclose = () => this.#again();
@@ -63,7 +70,7 @@ export class Connection extends EventTarget {
   }
 
   #watch() {
-    if (this.state !== "waiting" && performance.now() - this.#heardAt > SILENT_MS) this.#again();
+    if (this.state !== "waiting" && Date.now() - this.#heardAt > SILENT_MS) this.#again();
   }
 
   #again() {

@@ -1,13 +1,16 @@
 // The whole desk: a strip a stem, the master, the last ten seconds, and the run around them.
 
-import { element, toggle } from "./dom.js";
+import { element } from "./dom.js";
 import { eachFrame } from "./frames.js";
 import { KEYS, Keys } from "./keys.js";
 import { Lanes } from "./lanes.js";
-import { Links, Outputs, Scenes, helpDialog } from "./panels.js";
+import { Learning, addressAt } from "./learning.js";
+import { Devices, Links, helpDialog } from "./panels.js";
 import { steppedDb } from "./scale.js";
+import { Scenes } from "./scenes.js";
 import { Figures, StateLine } from "./status.js";
 import { Strip, colourOf } from "./strip.js";
+import { valueSwitch } from "./switch.js";
 import { Transport } from "./transport.js";
 
 const TABS = [
@@ -20,31 +23,24 @@ const TABS = [
 export class Desk {
   #values;
   #act;
-  #say;
   #acts = new Set();
   #strips = [];
   #master = null;
   #chosen = 0;
   #stems = [];
   #shape = "";
-  #id = 0;
   #lanes = null;
   #main = element("main");
   #parts = null;
+  #dryPlace = element("div");
+  #learning;
 
   /** `act(address, value)` does what is no value, such as saving a scene; `say` shows a sentence. */
   constructor(values, act, say) {
     this.#values = values;
     this.#act = act;
-    this.#say = say;
     this.figures = new Figures();
     this.state = new StateLine();
-    this.dry = toggle(
-      "dry: the mix as it came in",
-      { class: "dry", title: "Panic switch: the mix as it came in (d)" },
-      (on) => values.set("/dry", on ? 1 : 0),
-      "Dry",
-    );
     this.dialog = helpDialog(KEYS, Keys.switch());
     const help = element(
       "button",
@@ -52,13 +48,20 @@ export class Desk {
       "?",
     );
     const title = element("h1", {}, "stemstream");
-    const header = element("header", { class: "bar" }, title, this.state.node, this.figures.node, help, this.dry);
+    const role = element("p", { class: "role" }, "view only");
+    const header = element("header", { class: "bar" }, title, this.state.node, role, this.figures.node, help, this.#dryPlace);
     this.node = element("div", { class: "desk" }, header, this.#main, tabs(), this.dialog);
+    this.#learning = new Learning(this.node, act, say);
     this.keys = new Keys(this);
     eachFrame((now) => {
       for (const strip of this.#strips) strip.meter.draw(now);
-      this.#parts?.outputs.draw(now);
+      this.#parts?.devices.draw(now);
     });
+  }
+
+  /** It may be another run that speaks from now on. */
+  begin() {
+    this.#lanes?.forget();
   }
 
   /** Take the whole state: first, after each reconnection, and where a scene has other listeners. */
@@ -69,12 +72,11 @@ export class Desk {
     if (shape !== this.#shape) {
       this.#shape = shape;
       this.#stems = state.stems;
-      this.#build(new Set(writable));
-    } else if (state.id !== this.#id) {
-      this.#lanes.forget();
+      this.#build();
     }
-    this.#id = state.id;
+    document.body.dataset.role = state.role;
     this.#acts = new Set(state.acts);
+    this.#learning.button.hidden = !this.#acts.has("/midi/learn");
     this.#values.replace(state.values);
     this.#parts.links.show(state.links ?? []);
     this.showStatus(state.status);
@@ -83,11 +85,11 @@ export class Desk {
   showStatus(status) {
     this.state.show(status);
     this.figures.show(status);
-    const { scenes, transport, outputs } = this.#parts;
+    const { scenes, transport, devices } = this.#parts;
     transport.showSong(status.song_seconds, status.song_length_seconds);
     transport.showRecording(status);
     scenes.show(status.scenes);
-    outputs.showStatus(status);
+    devices.showStatus(status);
     this.#master.meter.countClips(Object.values(status.clips)[0] ?? []);
   }
 
@@ -97,7 +99,7 @@ export class Desk {
       const levels = strip === this.#master ? Object.values(outputs)[0]?.slice(0, 2) : [stems[strip.name]];
       if (levels?.[0]) strip.meter.feed(levels, now);
     }
-    this.#parts.outputs.feed(outputs, now);
+    this.#parts.devices.feed(outputs, now);
   }
 
   showPeaks({ stems, start, rate }) {
@@ -107,7 +109,7 @@ export class Desk {
   restyle() {
     this.#lanes?.restyle();
     for (const strip of this.#strips) strip.meter.restyle();
-    this.#parts?.outputs.restyle();
+    this.#parts?.devices.restyle();
   }
 
   // what keys do; each returns whether there was something to do
@@ -140,28 +142,26 @@ export class Desk {
   }
 
   toggleDry() {
-    if (!this.dry.disabled) this.dry.click();
+    this.#parts.dry.click();
     return true;
   }
 
   toggleRecord() {
-    if (!this.#parts.transport.record.disabled) this.#parts.transport.record.click();
+    this.#parts.transport.record.click();
     return true;
   }
 
   togglePlay() {
     const { play } = this.#parts.transport;
-    if (!play.isConnected || play.disabled) return false;
+    if (!play.isConnected) return false;
     play.click();
     return true;
   }
 
-  /** Let a MIDI controller learn what has the focus; else the level that was moved last. */
+  /** Let a MIDI controller learn what has the focus; else the level of the strip that had it last. */
   learn() {
     if (!this.#acts.has("/midi/learn")) return false;
-    const address = document.activeElement.dataset.address ?? this.#strips[this.#chosen].addresses.gain;
-    this.#act("/midi/learn", address);
-    this.#say(`Now move a knob or press a button of the MIDI controller: it will move ${address}.`);
+    this.#learning.learn(addressAt(document.activeElement) ?? this.#strips[this.#chosen].addresses.gain);
     return true;
   }
 
@@ -171,9 +171,7 @@ export class Desk {
   }
 
   #nudge(strip, db) {
-    const { gain } = strip.addresses;
-    if (!strip.mayWrite(gain)) return false;
-    this.#values.set(gain, steppedDb(strip.fader.value, db));
+    this.#values.set(strip.addresses.gain, steppedDb(strip.fader.value, db));
     return true;
   }
 
@@ -182,13 +180,12 @@ export class Desk {
     this.#strips.forEach((strip, at) => strip.node.toggleAttribute("data-chosen", at === index));
   }
 
-  #build(writable) {
+  #build() {
     const values = this.#values;
-    const mayWrite = (address) => writable.has(address);
     values.unwatch();
     this.#lanes?.stop();
     this.#lanes = new Lanes(this.#stems);
-    const made = (name, colour, addresses) => new Strip({ name, colour, addresses, values, mayWrite });
+    const made = (name, colour, addresses) => new Strip({ name, colour, addresses, values });
     this.#strips = this.#stems.map((stem) => {
       const [gain, mute, solo, pan] = ["gain", "mute", "solo", "pan"].map((one) => `/stem/${stem}/${one}`);
       return made(stem, colourOf(stem), { gain, mute, solo, pan });
@@ -197,23 +194,21 @@ export class Desk {
     this.#master.node.classList.add("master");
     this.#strips.push(this.#master);
     this.#strips.forEach((strip, index) => strip.node.addEventListener("focusin", () => this.#choose(index)));
-    this.dry.disabled = !mayWrite("/dry");
-    values.watch("/dry", (on) => {
-      this.dry.show(on);
-      document.body.toggleAttribute("data-dry", Boolean(on));
-    });
+    const title = "Panic switch: the mix as it came in (d)";
+    const dry = valueSwitch(values, "/dry", "dry: the mix as it came in", { class: "dry", title }, "Dry");
+    this.#dryPlace.replaceChildren(dry);
+    values.watch("/dry", (on) => document.body.toggleAttribute("data-dry", Boolean(on)));
     for (const stem of this.#stems) {
       for (const which of ["mute", "solo"]) values.watch(`/stem/${stem}/${which}`, () => this.#dim());
     }
     const scenes = new Scenes(values, this.#act);
-    const transport = new Transport(values, mayWrite);
-    const [links, outputs] = [new Links(), new Outputs()];
-    this.#parts = { scenes, transport, links, outputs };
-    scenes.node.hidden = !mayWrite("/scene/recall");
+    const transport = new Transport(values);
+    const [links, devices] = [new Links(), new Devices(this.#learning.button)];
+    this.#parts = { dry, scenes, transport, links, devices };
     const strips = element("section", { class: "strips", "aria-label": "Faders" }, ...this.#strips.map((one) => one.node));
     this.#main.replaceChildren(
       element("div", { class: "mixing" }, this.#lanes.node, strips),
-      element("div", { class: "side" }, scenes.node, links.node, outputs.node),
+      element("div", { class: "side" }, scenes.node, links.node, devices.node),
       transport.node,
     );
     this.#choose(Math.min(this.#chosen, this.#strips.length - 1));

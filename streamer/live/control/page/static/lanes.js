@@ -16,7 +16,7 @@ export class Lanes {
       return element(
         "div",
         { class: "lane", "data-colour": colourOf(stem) },
-        element("span", { class: "lane-name" }, stem),
+        element("span", { class: "lane-name", title: stem }, stem),
         wave.node,
       );
     });

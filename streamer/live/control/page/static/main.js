@@ -14,13 +14,18 @@ address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 
 const toasts = new Toasts();
 const connection = new Connection(address);
-const values = new Values((where, value) => connection.send({ set: where, value }));
+const say = (sentence) => toasts.say(sentence);
+const values = new Values(
+  (where, value) => connection.send({ set: where, value }),
+  () => say("This page only shows the mix. The desk can change it."),
+);
 const act = (what, value = null) => connection.send({ act: what, value });
-const page = listener ? new Mix(values) : new Desk(values, act, (sentence) => toasts.say(sentence));
+const page = listener ? new Mix(values) : new Desk(values, act, say);
 
 const handlers = {
   state(message) {
     if (message.version !== PROTOCOL_VERSION) location.reload(); // the program is a newer one
+    values.allow(message.writable);
     page.show(message);
   },
   values: (message) => values.receive(message.values),
@@ -28,11 +33,12 @@ const handlers = {
   peaks: (message) => page.showPeaks(message),
   status: (message) => page.showStatus(message),
   error(message) {
-    toasts.say(message.sentence);
+    say(message.sentence);
     values.refuse(message.address);
   },
 };
 
+connection.addEventListener("open", () => page.begin());
 connection.addEventListener("message", ({ detail }) => handlers[detail.type]?.(detail));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.restyle());
 document.body.append(...connectionNotice(connection), page.node, toasts.node);

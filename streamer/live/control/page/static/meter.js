@@ -3,7 +3,7 @@
 import { element } from "./dom.js";
 import { meterPosition } from "./scale.js";
 
-const FALL_DB_PER_SECOND = 24;
+const FALL_DB_PER_SECOND = 20 / 1.7; // as in IEC 60268-18
 const HOLD_MS = 1500;
 const RMS_SECONDS = 0.08;
 const FLOOR_DB = -120;
@@ -104,7 +104,7 @@ export class Meter {
   restyle() {
     const style = getComputedStyle(this.#canvas);
     const read = (name) => style.getPropertyValue(name).trim();
-    this.#colours = { slot: read("--slot"), held: read("--meter-hold"), zones: ZONES.map(([name]) => read(name)) };
+    this.#colours = { slot: read("--meter-slot"), zones: ZONES.map(([name]) => read(name)) };
     const ratio = devicePixelRatio || 1;
     this.#size = [this.#canvas.clientWidth * ratio, this.#canvas.clientHeight * ratio].map(Math.round);
     [this.#canvas.width, this.#canvas.height] = this.#size;

@@ -41,8 +41,6 @@ export class Mix {
   #build(state) {
     const values = this.#values;
     values.unwatch();
-    const writable = new Set(state.writable);
-    const mayWrite = (address) => writable.has(address);
     const home = `/listener/${state.listener}`;
     write(this.title, state.listener);
     document.title = `${state.listener} \u00b7 stemstream`;
@@ -50,18 +48,17 @@ export class Mix {
       .filter((stem) => `${home}/stem/${stem}/gain` in state.values)
       .map((stem) => {
         const addresses = { gain: `${home}/stem/${stem}/gain`, mute: `${home}/stem/${stem}/mute` };
-        return new Strip({ name: stem, colour: colourOf(stem), addresses, values, mayWrite });
+        return new Strip({ name: stem, colour: colourOf(stem), addresses, values });
       });
     const whole = new Strip({
       name: "everything",
       addresses: { gain: `${home}/gain` },
       values,
-      mayWrite,
       withMeter: false,
     });
     whole.node.classList.add("master");
     const faders = element("section", { class: "strips", "aria-label": "Faders" }, ...this.#strips.map((one) => one.node), whole.node);
-    this.#main.replaceChildren(this.#moreMe(home, state.stems, mayWrite), faders);
+    this.#main.replaceChildren(this.#moreMe(home, state.stems), faders);
   }
 
   showStatus(status) {
@@ -74,13 +71,15 @@ export class Mix {
     }
   }
 
+  begin() {}
+
   showPeaks() {}
 
   restyle() {
     for (const strip of this.#strips) strip.meter.restyle();
   }
 
-  #moreMe(home, stems, mayWrite) {
+  #moreMe(home, stems) {
     const values = this.#values;
     const [me, more] = [`${home}/me`, `${home}/more`];
     const number = element("span", { class: "number" }, "0.0");
@@ -92,7 +91,7 @@ export class Mix {
     const button = (label, sign, by) =>
       element(
         "button",
-        { type: "button", class: "more-button", "aria-label": label, disabled: !mayWrite(more), click: () => step(by) },
+        { type: "button", class: "more-button", "aria-label": label, click: () => step(by) },
         sign,
       );
     values.watch(more, (db) => {
@@ -102,7 +101,7 @@ export class Mix {
     const choices = stems.map((stem) => {
       const choice = toggle(
         `I am ${stem}`,
-        { class: "choice", "data-colour": colourOf(stem), disabled: !mayWrite(me) },
+        { class: "choice", "data-colour": colourOf(stem) },
         (on) => values.set(me, on ? stem : ""),
         stem,
       );

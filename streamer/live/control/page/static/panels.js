@@ -1,4 +1,4 @@
-// The panels beside the faders: scenes, pages for listeners, outputs.
+// The panels beside the faders: pages for others, devices, help.
 
 import { element, write } from "./dom.js";
 import { Meter } from "./meter.js";
@@ -6,99 +6,6 @@ import { Meter } from "./meter.js";
 export function panel(title, name, ...content) {
   return element("section", { class: `panel ${name}`, "aria-labelledby": `${name}-title` },
     element("h2", { id: `${name}-title` }, title), ...content);
-}
-
-const RECALL = "/scene/recall";
-
-/** Scenes by name: recall, save as, rename. `act(address, value)` does what is no value. */
-export class Scenes {
-  #list = element("ul", { class: "rows" });
-  #empty = element("p", { class: "hint" }, "No scene yet. Save the mix as it is now:");
-  #values;
-  #act;
-  #names = [];
-  #current = "";
-  #renamed = "";
-
-  constructor(values, act) {
-    this.#values = values;
-    this.#act = act;
-    values.watch(RECALL, (name) => {
-      this.#current = name;
-      this.#draw();
-    });
-    const name = field("name of the new scene", "New scene");
-    const submit = (event) => {
-      event.preventDefault();
-      if (name.value.trim()) act("/scene/save", name.value.trim());
-      name.value = "";
-    };
-    const save = element("form", { class: "line", submit }, name, element("button", { type: "submit" }, "Save as"));
-    this.node = panel("Scenes", "scenes", this.#empty, this.#list, save);
-  }
-
-  show(names) {
-    if (JSON.stringify(names) === JSON.stringify(this.#names)) return;
-    this.#names = names;
-    this.#draw();
-  }
-
-  #draw() {
-    this.#empty.hidden = this.#names.length > 0;
-    const rows = this.#names.map((name) => (name === this.#renamed ? this.#form(name) : this.#row(name)));
-    this.#list.replaceChildren(...rows.map((row) => element("li", {}, row)));
-  }
-
-  #row(name) {
-    const recall = {
-      type: "button",
-      class: "wide",
-      "aria-label": `recall ${name}`,
-      "aria-current": name === this.#current ? "true" : null,
-      click: () => this.#values.set(RECALL, name),
-    };
-    const rename = {
-      type: "button",
-      class: "quiet",
-      "aria-label": `rename ${name}`,
-      click: () => this.#rename(name),
-    };
-    return element("div", { class: "line" }, element("button", recall, name), element("button", rename, "Rename"));
-  }
-
-  #rename(name) {
-    this.#renamed = name;
-    this.#draw();
-    this.#list.querySelector("input")?.select();
-  }
-
-  #form(name) {
-    const input = field(`new name of ${name}`, name);
-    input.value = name;
-    const given = {
-      class: "line",
-      submit: (event) => {
-        event.preventDefault();
-        const wanted = input.value.trim();
-        if (wanted && wanted !== name) this.#act("/scene/rename", [name, wanted]);
-        this.#rename("");
-      },
-      keydown: (event) => event.key === "Escape" && this.#rename(""),
-    };
-    return element("form", given, input, element("button", { type: "submit" }, "Rename"));
-  }
-}
-
-function field(label, placeholder) {
-  return element("input", {
-    type: "text",
-    "aria-label": label,
-    placeholder,
-    maxlength: 64,
-    autocomplete: "off",
-    spellcheck: "false",
-    enterkeyhint: "done",
-  });
 }
 
 /** Pages for others: a link and a QR code each. */
@@ -109,7 +16,8 @@ export class Links {
 
   constructor() {
     this.node = panel("Pages for others", "links", this.#list, this.#dialog);
-    this.#dialog.addEventListener("click", () => this.#dialog.close());
+    // beside it is its backdrop
+    this.#dialog.addEventListener("click", ({ target }) => target === this.#dialog && this.#dialog.close());
   }
 
   show(links) {
@@ -138,7 +46,7 @@ export class Links {
       element("h2", { id: "code-title" }, named(link)),
       element("img", { src: link.qr, alt: `QR code of the page for ${named(link)}`, width: 280, height: 280 }),
       element("p", {}, "Scan it with a phone that is in the same network, or type ", element("span", { class: "url" }, link.url)),
-      element("button", { type: "button" }, "Close"),
+      element("button", { type: "button", click: () => this.#dialog.close() }, "Close"),
     );
     this.#dialog.showModal();
   }
@@ -146,52 +54,66 @@ export class Links {
 
 const named = ({ name }) => ({ desk: "The whole desk", viewer: "To watch only" })[name] ?? name;
 
-/** The output devices: whether they are there, and the meters of their channels. */
-export class Outputs {
+/** The sound devices: whether each is there, and the meters of those that play. */
+export class Devices {
   #list = element("ul", { class: "rows" });
-  #rows = new Map();
+  #rows = [];
+  #shape = "";
 
-  constructor() {
-    this.node = panel("Outputs", "outputs", this.#list);
+  /** `learn` is the button for MIDI controllers: devices, too. */
+  constructor(learn) {
+    this.node = panel("Devices", "devices", this.#list, learn);
   }
 
   /** `outputs`: by name, a pair of peak and RMS for each channel. */
   feed(outputs, now) {
-    for (const [name, levels] of Object.entries(outputs)) {
-      if (!this.#rows.has(name)) this.#add(name);
-      this.#rows.get(name).meter.feed(levels, now);
-    }
+    for (const { name, meter } of this.#rows) if (outputs[name]) meter?.feed(outputs[name], now);
   }
 
-  showStatus({ reason, detail, clips }) {
-    for (const [name, { row, word, meter }] of this.#rows) {
-      const isLost = reason !== "" && detail.includes(name);
-      row.dataset.state = isLost ? "lost" : "running";
-      write(word, isLost ? "not there" : "");
-      meter.countClips(clips[name] ?? []);
+  showStatus({ devices, clips }) {
+    const shape = JSON.stringify(devices.map(({ name, output_channels: channels }) => [name, channels]));
+    if (shape !== this.#shape) {
+      this.#shape = shape;
+      this.#rows = devices.map(row);
+      this.#list.replaceChildren(...this.#rows.map(({ node }) => node));
     }
+    devices.forEach((device, index) => {
+      const { node, ways, why, meter } = this.#rows[index];
+      const isGone = device.state === "gone";
+      node.dataset.state = isGone ? "lost" : device.state;
+      write(ways, isGone ? "not there" : waysOf(device));
+      write(why, isGone ? device.trouble : "");
+      meter?.countClips(clips[device.name] ?? []);
+    });
   }
 
   draw(now) {
-    for (const { meter } of this.#rows.values()) meter.draw(now);
+    for (const { meter } of this.#rows) meter?.draw(now);
   }
 
   restyle() {
-    for (const { meter } of this.#rows.values()) meter.restyle();
+    for (const { meter } of this.#rows) meter?.restyle();
   }
+}
 
-  #add(name) {
-    const meter = new Meter(name);
-    const word = element("span", { class: "dim" });
-    const row = element(
-      "li",
-      { class: "output", "data-state": "running" },
-      element("span", { class: "line" }, element("span", { class: "lamp", "aria-hidden": "true" }), element("span", { class: "wide" }, name), word),
-      element("span", { class: "meter-box" }, meter.lamp, meter.node),
-    );
-    this.#rows.set(name, { row, word, meter });
-    this.#list.append(row);
-  }
+function row({ name, output_channels: channels }) {
+  const [ways, why] = [element("span", { class: "dim" }), element("p", { class: "dim why" })];
+  const meter = channels > 0 ? new Meter(name) : null;
+  const lamp = element("span", { class: "lamp", "aria-hidden": "true" });
+  const node = element(
+    "li",
+    { class: "device" },
+    element("div", { class: "line" }, lamp, element("span", { class: "wide", title: name }, name), ways),
+    why,
+    meter && element("div", { class: "meter-box" }, meter.lamp, meter.node),
+  );
+  meter?.node.style.setProperty("--channels", channels);
+  return { name, node, ways, why, meter };
+}
+
+/** "2 in, 8 out" */
+function waysOf({ input_channels: taken, output_channels: played }) {
+  return [taken && `${taken} in`, played && `${played} out`].filter(Boolean).join(", ");
 }
 
 /** The help for keys, and a switch for them. */

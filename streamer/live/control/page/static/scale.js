@@ -25,6 +25,7 @@ const METER = [
 ];
 
 export const FADER_MARKS = [MAX_DB, 5, 0, -5, -10, -20, -30, -40, -60, OFF_DB];
+export const METER_MARKS = [0, -10, -20, -30, -40, -60];
 
 export const faderPosition = (db) => along(FADER, db, 1, 0);
 export const faderDb = (position) => along(FADER, position, 0, 1);
@@ -88,7 +89,8 @@ export function clock(seconds) {
 
 export function spokenTime(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
-  return `${Math.floor(whole / 60)} minutes ${whole % 60} seconds`;
+  const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
+  return `${counted(Math.floor(whole / 60), "minute")} ${counted(whole % 60, "second")}`;
 }
 
 /** "3 h 20 min": about how long. */

@@ -89,6 +89,7 @@ export class Slider {
     this.node.addEventListener("pointermove", (event) => this.#dragged(event));
     this.node.addEventListener("pointerup", (event) => this.#up(event, true));
     this.node.addEventListener("pointercancel", (event) => this.#up(event, false));
+    this.node.addEventListener("click", () => this.#isLocked && this.#tell(this.value));
     this.node.addEventListener("contextmenu", (event) => event.preventDefault());
     new ResizeObserver(() => this.#lie()).observe(this.node);
     this.show(range.rest ?? range.min);
@@ -105,7 +106,7 @@ export class Slider {
     this.input.setAttribute("aria-valuetext", range.spoken(value));
   }
 
-  /** Where it may not be moved, it can still be read. */
+  /** Where it may not be moved it can still be read, and a try is told to `tell`. */
   lock(locked) {
     this.node.toggleAttribute("data-locked", locked);
     this.input.setAttribute("aria-disabled", String(locked));
@@ -121,18 +122,15 @@ export class Slider {
 
   #lie() {
     const vertical = this.node.clientHeight > this.node.clientWidth;
-    this.node.dataset.axis = vertical ? "y" : "x";
-    this.input.setAttribute("aria-orientation", vertical ? "vertical" : "horizontal");
+    this.node.dataset.axis = vertical ? "y" : "x"; // the style sheet turns the range, too
   }
 
   #move(wanted) {
     const value = this.#range.rounded(wanted);
-    if (this.#isLocked || value === this.value) {
-      this.input.value = this.value;
-      return;
-    }
-    this.show(value);
-    this.#tell(value);
+    const isNew = value !== this.value;
+    if (isNew && !this.#isLocked) this.show(value);
+    this.input.value = this.value; // the range has moved by itself
+    if (isNew) this.#tell(value);
   }
 
   #down(event) {

@@ -1,10 +1,11 @@
 // One channel strip: name, pan, solo and mute, fader and meter. The desk, the master and each
 // listener's page are made of these.
 
-import { element, toggle, write } from "./dom.js";
+import { element, write } from "./dom.js";
 import { Meter } from "./meter.js";
-import { FADER_MARKS, OFF_DB, faderPosition, shownDb, shownPan } from "./scale.js";
+import { FADER_MARKS, METER_MARKS, OFF_DB, faderPosition, meterPosition, shownDb, shownPan } from "./scale.js";
 import { LEVEL, PAN, Slider } from "./slider.js";
+import { valueSwitch } from "./switch.js";
 
 const COLOURS = ["vocals", "drums", "bass", "other", "guitar", "piano"];
 const ALL_COLOURS = 8;
@@ -21,14 +22,13 @@ export class Strip {
   meter = null;
 
   /**
-   * `addresses` say what it moves: `gain`, and where there are such: `pan`, `mute`, `solo`.
-   * `values` are the `Values`, `mayWrite(address)` tells whether this page may set one.
+   * `addresses` say which of the `values` it moves: `gain`, and where there are such: `pan`, `mute`,
+   * `solo`.
    */
-  constructor({ name, colour = null, addresses, values, mayWrite, withMeter = true }) {
+  constructor({ name, colour = null, addresses, values, withMeter = true }) {
     this.name = name;
     this.addresses = addresses;
     this.values = values;
-    this.mayWrite = mayWrite;
     this.node = element("section", {
       class: "strip",
       role: "group",
@@ -50,9 +50,7 @@ export class Strip {
   /** Turn a switch over, where there is one: "mute" or "solo". */
   flip(which) {
     const address = this.addresses[which];
-    if (address && this.mayWrite(address)) {
-      this.values.set(address, this.values.shown(address) ? 0 : 1);
-    }
+    if (address) this.values.set(address, this.values.shown(address) ? 0 : 1);
   }
 
   #slider(range, address, options) {
@@ -63,8 +61,8 @@ export class Strip {
       hold: () => values.hold(address),
       release: () => values.release(address),
     });
-    slider.input.dataset.address = address;
-    slider.lock(!this.mayWrite(address));
+    slider.node.dataset.address = address;
+    slider.lock(!values.mayWrite(address));
     values.watch(address, (value) => slider.show(value));
     return slider;
   }
@@ -84,19 +82,8 @@ export class Strip {
     for (const [which, letter] of [["solo", "S"], ["mute", "M"]]) {
       const address = this.addresses[which];
       if (!address) continue;
-      const button = toggle(
-        `${which} ${this.name}`,
-        {
-          class: `switch ${which}`,
-          title: `${which} (${which[0]})`,
-          disabled: !this.mayWrite(address),
-          "data-address": address,
-        },
-        (on) => this.values.set(address, on ? 1 : 0),
-        letter,
-      );
-      this.values.watch(address, (on) => button.show(on));
-      box.append(button);
+      const given = { class: `switch ${which}`, title: `${which} (${which[0]})` };
+      box.append(valueSwitch(this.values, address, `${which} ${this.name}`, given, letter));
     }
     return box;
   }
@@ -106,10 +93,10 @@ export class Strip {
       kind: "fader",
       label: `${this.name} level`,
     });
-    const box = element("div", { class: "channel" }, marks(), this.fader.node);
+    const box = element("div", { class: "channel" }, marks("marks", FADER_MARKS, faderPosition), this.fader.node);
     if (withMeter) {
       this.meter = new Meter(this.name);
-      box.append(element("div", { class: "meter-box" }, this.meter.lamp, this.meter.node));
+      box.append(element("div", { class: "meter-box" }, this.meter.lamp, this.meter.node, marks("scale", METER_MARKS, meterPosition)));
     }
     return box;
   }
@@ -121,12 +108,12 @@ export class Strip {
   }
 }
 
-function marks() {
-  const scale = element("div", { class: "marks", "aria-hidden": "true" });
-  for (const db of FADER_MARKS) {
+function marks(kind, levels, position) {
+  const scale = element("div", { class: kind, "aria-hidden": "true" });
+  for (const db of levels) {
     const text = db <= OFF_DB ? "\u221e" : String(Math.abs(db));
     const mark = element("span", { "data-rest": db === 0 }, text);
-    mark.style.setProperty("--at", faderPosition(db).toFixed(4));
+    mark.style.setProperty("--at", position(db).toFixed(4));
     scale.append(mark);
   }
   return scale;

@@ -1,32 +1,34 @@
 // Below the faders: for a file play, pause and the place in the song; record.
 
-import { element, toggle, write } from "./dom.js";
+import { element, write } from "./dom.js";
 import { clock, roughly, spokenTime } from "./scale.js";
 import { Slider } from "./slider.js";
+import { valueSwitch } from "./switch.js";
 
 const [PLAY, POSITION, RECORD] = ["/transport/play", "/transport/position", "/record"];
+const HEARD_MS = 1500; // after so long at the latest a new place is heard
+const NEAR_SECONDS = 0.8;
 
 export class Transport {
   #values;
-  #mayWrite;
   #seek = null;
   #length = null;
   #wanted = 0;
   #isTouched = false;
+  #waitsUntil = 0;
   #place = element("span", { class: "number place" }, "0:00");
   #song = element("div", { class: "song", hidden: true });
   #time = element("span", { class: "number take-time" });
   #left = element("span", { class: "dim" });
   #words = element("span", { class: "dim words" });
 
-  /** `values` are the `Values`, `mayWrite(address)` tells whether this page may set one. */
-  constructor(values, mayWrite) {
+  constructor(values) {
     this.#values = values;
-    this.#mayWrite = mayWrite;
     const dot = element("span", { class: "dot", "aria-hidden": "true" });
-    this.record = this.#switch(RECORD, "record", "record (r)", dot, element("span", {}, "Record"));
-    this.play = this.#switch(PLAY, "play", "play or pause (space)", element("span", { class: "play-sign", "aria-hidden": "true" }));
-    values.watch(PLAY, (on) => this.play.setAttribute("aria-label", on ? "pause" : "play"));
+    const record = { class: "record", title: "record (r)" };
+    this.record = valueSwitch(values, RECORD, "record", record, dot, element("span", {}, "Record"));
+    const sign = element("span", { class: "play-sign", "aria-hidden": "true" });
+    this.play = valueSwitch(values, PLAY, "play", { class: "play", title: "play or pause (space)" }, sign);
     this.node = element(
       "section",
       { class: "transport", "aria-label": "Recording and song" },
@@ -38,7 +40,7 @@ export class Transport {
   /** Show where in the song it is, and how long that is, in seconds; null where that is not known. */
   showSong(position, length) {
     this.#song.hidden = position === null;
-    if (position === null || this.#isTouched) return;
+    if (position === null || this.#isTouched || this.#isOld(position)) return;
     if (this.#seek === null || length !== this.#length) this.#build(length);
     write(this.#place, clock(position));
     if (length) this.#seek.show(Math.min(position, length));
@@ -52,15 +54,19 @@ export class Transport {
     write(this.#words, recording);
   }
 
-  #switch(address, name, title, ...content) {
-    const button = toggle(
-      name,
-      { class: name, title, disabled: !this.#mayWrite(address) },
-      (on) => this.#values.set(address, on ? 1 : 0),
-      ...content,
-    );
-    this.#values.watch(address, (on) => button.show(on));
-    return button;
+  #go() {
+    if (this.#values.mayWrite(POSITION)) {
+      this.#waitsUntil = performance.now() + HEARD_MS;
+      write(this.#place, clock(this.#wanted));
+    }
+    this.#values.set(POSITION, this.#wanted);
+  }
+
+  /** A new place is heard a moment later; until then the old one is no news. */
+  #isOld(position) {
+    const isThere = Math.abs(position - this.#wanted) < NEAR_SECONDS;
+    if (isThere) this.#waitsUntil = 0;
+    return performance.now() < this.#waitsUntil;
   }
 
   #build(length) {
@@ -71,8 +77,8 @@ export class Transport {
       isAbsolute: true,
       tell: (seconds) => {
         this.#wanted = seconds;
-        write(this.#place, clock(seconds));
-        if (!this.#isTouched) this.#values.set(POSITION, seconds);
+        if (this.#isTouched) write(this.#place, clock(seconds));
+        else this.#go();
       },
       hold: () => {
         this.#isTouched = true;
@@ -80,10 +86,11 @@ export class Transport {
       },
       release: () => {
         this.#isTouched = false;
-        this.#values.set(POSITION, this.#wanted);
+        this.#go();
       },
     });
-    this.#seek.lock(!length || !this.#mayWrite(POSITION));
+    this.#seek.lock(!this.#values.mayWrite(POSITION));
+    this.#seek.node.hidden = !length; // a stream: nobody knows where its end is
     const total = element("span", { class: "number total" }, length ? clock(length) : "");
     this.#song.replaceChildren(this.play, this.#place, this.#seek.node, total);
   }

@@ -8,6 +8,8 @@ const SETTLE_MS = 400;
 
 export class Values {
   #send;
+  #forbidden;
+  #writable = new Set();
   #server = new Map();
   #watchers = new Map();
   #held = new Map(); // address -> how many fingers
@@ -16,9 +18,22 @@ export class Values {
   #sentAt = new Map();
   #shown = new Map(); // what the page shows, which may run ahead of the server
 
-  /** `send(address, value)` returns whether it was sent. */
-  constructor(send) {
+  /**
+   * `send(address, value)` returns whether it was sent. `forbidden()` is called for each try to set
+   * what this page may not set.
+   */
+  constructor(send, forbidden) {
     this.#send = send;
+    this.#forbidden = forbidden;
+  }
+
+  /** These addresses may be set here, and no others. */
+  allow(addresses) {
+    this.#writable = new Set(addresses);
+  }
+
+  mayWrite(address) {
+    return this.#writable.has(address);
   }
 
   get(address) {
@@ -62,6 +77,7 @@ export class Values {
 
   /** Set a value: shown at once, sent at most every 33 ms, the last one always. */
   set(address, value) {
+    if (!this.mayWrite(address)) return void this.#forbidden();
     this.#show(address, value);
     this.#settle(address);
     const due = (this.#sentAt.get(address) ?? -Infinity) + SEND_EVERY_MS - performance.now();
