@@ -189,7 +189,7 @@ def before_others():
 
 
 def hog(stop, held_seconds):
-    """Keep the GIL, in one C call after another, each of which holds it from start to end."""
+    """Keep the GIL, in one C call after another; each holds it from start to end."""
     while not stop.is_set():
         began = time.perf_counter()
         sum(range(5_000_000))

@@ -100,7 +100,7 @@ def live(repo: Path, wish: argparse.Namespace) -> str:
     """Return the table of single windows: how long each took, and the delay that follows."""
     rows = []
     for length in wish.lengths:
-        bag = load_model(repo, wish, segment=length, exact_window=True)
+        bag = load_model(repo, wish, window=length, exact_window=True)
         (member,) = bag.members
         assert member is not None
         separator = member.separator

@@ -5,7 +5,7 @@
 The embedded model in torch, float32, on the song of the package stempeg. Of each window a hop and a
 crossfade of 0.05 s are wanted, which end a lookahead before its end. "Whole" computes all of it and
 cuts; "part" computes the decoder for what is wanted alone (`streamer.models.networks.hybrid`).
-Turn about; medians; the deviation is that of the wanted stems. Less than a minute.
+Turn about; medians; the deviation is told for the wanted stems. Less than a minute.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> None:
 
 def _row(song: Samples, seconds: float, wish: argparse.Namespace) -> list[str]:
     bag = models.load(
-        "htdemucs_mini", device="cpu", segment=seconds, exact_window=True, backend=BACKENDS[0]
+        "htdemucs_mini", device="cpu", window=seconds, exact_window=True, backend=BACKENDS[0]
     )
     (member,) = bag.members
     assert member is not None

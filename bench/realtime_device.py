@@ -1,6 +1,5 @@
-"""What `realtime.py` plays through: a song for one client, and a sound card made of a clock.
+"""What `realtime.py` plays through: a sound card made of a clock.
 
-`Player` is the other end of a cable: a compiled callback that plays a song and keeps what it hears.
 `PacedBackend` has one device that calls on time, block after block, as a sound card does: a thread
 that sleeps until a block is due and runs the stream's own compiled callback. No interpreter is in
 the way, so whatever comes late is late for another reason.
@@ -28,9 +27,18 @@ _ABSOLUTE = 1
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def _now(words):
+def now(words):
+    """Return the time on the monotonic clock in nanoseconds; ``words`` are two to work in."""
     _clock(np.int32(1), words.ctypes.data)
     return words[0] * 1_000_000_000 + words[1]
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def sleep_until(due, words):
+    """Sleep to a time; return the time after it."""
+    words[0], words[1] = due // 1_000_000_000, due % 1_000_000_000
+    _sleep_until(np.int32(1), np.int32(_ABSOLUTE), words.ctypes.data, 0)
+    return now(words)
 
 
 @numba.njit(nogil=True, error_model="numpy")
@@ -39,17 +47,15 @@ def _run(user_data, song, heard, block, rate, orders, lateness, spent):
 
     A block that is late is followed by the next at once: nothing is lost, as on JACK's dummy.
     """
-    words, until = np.zeros(2, np.int64), np.zeros(2, np.int64)
+    words = np.zeros(2, np.int64)
     both = int64_at(user_data, 2)
     captured = np.zeros((block, 2), np.float32)
-    began = _now(words)
+    orders[2] = began = now(words)
     for number in range(len(lateness)):
         if load_acquire(orders.ctypes.data) != 0:
             return number
         due = began + np.int64((number + 1) * block * 1e9 / rate)
-        until[0], until[1] = due // 1_000_000_000, due % 1_000_000_000
-        _sleep_until(np.int32(1), np.int32(_ABSOLUTE), until.ctypes.data, 0)
-        woke = _now(words)
+        woke = sleep_until(due, words)
         lateness[number] = (woke - due) * 1e-9
         for frame in range(block):
             at = (number * block + frame) % song.shape[0]
@@ -57,7 +63,7 @@ def _run(user_data, song, heard, block, rate, orders, lateness, spent):
         out = heard[number * block :]
         capture(both[0], captured.ctypes.data, block, 0.0, 0.0, 0)
         playback(both[1], out.ctypes.data, block, 0.0, 0.0, 0)
-        spent[number] = (_now(words) - woke) * 1e-9
+        spent[number] = (now(words) - woke) * 1e-9
         store_release(orders.ctypes.data + 8, number + 1)
     return len(lateness)
 
@@ -72,9 +78,9 @@ class PacedStream:
         block = self.block = request.blocksize
         self.input_latency_seconds = block / request.samplerate
         self.output_latency_seconds = 0.0
-        self.heard = np.zeros((callbacks * block, request.output_channels), np.float32)
-        self.lateness, self.spent = np.zeros(callbacks), np.zeros(callbacks)
-        self.orders = np.zeros(2, np.int64)  # stop; callbacks so far
+        self.heard = _touched((callbacks * block, request.output_channels), np.float32)
+        self.lateness, self.spent = (_touched(callbacks, np.float64) for _ in range(2))
+        self.orders = np.zeros(3, np.int64)  # stop; callbacks so far; when it began
         self._work = request.state_address, song, self.heard, block, request.samplerate
         self._owner = request.owner
         self._thread = threading.Thread(target=self._call, daemon=True)
@@ -88,6 +94,11 @@ class PacedStream:
     @property
     def done(self) -> int:
         return int(self.orders[1])
+
+    @property
+    def began_seconds(self) -> float:
+        """When it began, on the monotonic clock."""
+        return float(self.orders[2]) * 1e-9
 
     @property
     def active(self) -> bool:
@@ -112,6 +123,13 @@ class PacedStream:
             self._thread.join()
 
     close = stop
+
+
+def _touched(shape, dtype):
+    """Return zeros that have their memory already: a sound card's callback waits for none."""
+    made = np.empty(shape, dtype)
+    made.fill(0)
+    return made
 
 
 class PacedBackend:

@@ -5,7 +5,7 @@
 Every converter gets float32, as in the engine, and tones. Of those up to 20 kHz, ripple is the gain
 at the tone's own frequency (a least squares fit), and images are everything else that came out. Of
 those above the new Nyquist frequency all that comes out is alias; "heard" are those that land under
-20 kHz. Rejections are positive dB. Delay is what a stream waits for; that of both ways adds up.
+20 kHz. Rejections are positive dB. Delay is what a stream waits for; both ways add up.
 Speed is for stereo on one core, as a multiple of real time.
 """
 

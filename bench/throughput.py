@@ -3,7 +3,7 @@
     python bench/throughput.py [--model mini] [--rounds 3] [--seconds 60] [--song FILE]
 
 Both are started afresh for each run, turn about (A B B A A B ...), so that what else the machine
-does weighs on both. The ratio is that of the medians; a ratio over 1 means stemstream is faster.
+does weighs on both. The ratio is between the medians; a ratio over 1 means stemstream is faster.
 "CPU" is user and system time of all threads. Both get the same file of weights (the embedded model,
 or a random HTDemucs of 42 M parameters with ``--model full``), no shifts, track's normalization,
 clip mode clamp and float WAV, so the files differ in rounding and in the precision that ours

@@ -31,6 +31,9 @@ MODELS = ("mini", "full")
 RATE = 44100
 POLL_SECONDS = 0.02
 
+# What is started here keeps its compiled modules, as it does wherever nobody forbids it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A process's peak memory is never less than that of the one that started it, and a bench may hold
 # much; so this small one starts the command.
 STARTER = """
