@@ -43,7 +43,7 @@ screenshots: .venv/dev
 
 .venv/dev: .venv/demo
 	./.ci/system-packages $(TEST_PACKAGES)
-	$(PIP) --editable ".[demo,dev,openvino,page,train]"
+	$(PIP) --editable ".[demo,dev,openvino,page,store,train]"
 	touch $@
 
 clean:

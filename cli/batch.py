@@ -3,92 +3,77 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from cli.options import with_settings
 from cli.separate import Config
+from streamer.batch.settings import PANEL, BatchSettings
+from streamer.errors import SettingsError
+from streamer.naming import is_address
 from streamer.resolve import resolve
-from streamer.settings import Settings
 
 
-def _flag(*names: str, **rules: Any) -> Any:
-    return typer.Option(*names, rich_help_panel="Batch", **rules)
+def _flag(name: str, **rules: Any) -> Any:
+    return typer.Option(name, rich_help_panel=PANEL, metavar="", **rules)
 
 
 _Inputs = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="INPUT",
-        help="songs, folders with songs below them, patterns, or lists (.csv, .jsonl)",
+        help="songs, folders with songs below them, patterns, or lists (.csv, .jsonl); also in "
+        "object stores (s3://bucket/key)",
         show_default=False,
     ),
 ]
-_MOST_WORKERS = 1024
-_WORKERS = (
-    "songs at a time, each in a process of its own; by default as many as processors and memory "
-    "allow"
-)
-_Workers = Annotated[int | None, _flag(min=1, max=_MOST_WORKERS, metavar="N", help=_WORKERS)]
-_Engine = Annotated[
-    Literal["local", "ray"],
-    _flag("--engine", help="who does it: processes of this machine, or a Ray cluster"),
-]
-_ADDRESS = "the Ray cluster's, such as auto or ray://head:10001; without one it starts here"
-_Address = Annotated[str | None, _flag("--address", metavar="ADDRESS", help=_ADDRESS)]
-_KEEP = "lay the stems out in folders as the songs are"
-_Job = Annotated[
-    Path | None, _flag(metavar="FOLDER", help="where the job's table is kept [default: OUT/.job]")
-]
-_Keep = Annotated[bool, _flag("--keep-folders", help=_KEEP, metavar="")]
-_Retry = Annotated[
-    bool, _flag("--retry-failed", help="try the songs again that failed", metavar="")
-]
-_Status = Annotated[
-    bool, _flag("--status", help="show how far the job is; start nothing", metavar="")
-]
-_DryRun = Annotated[
-    bool, _flag("--dry-run", help="count songs, hours and disk; start nothing", metavar="")
-]
-_Json = Annotated[
-    bool, _flag("--json", help="print a line of JSON for each song, and one at the end", metavar="")
-]
+_Status = Annotated[bool, _flag("--status", help="show how far the job is; start nothing")]
+_DryRun = Annotated[bool, _flag("--dry-run", help="count songs, hours and disk; start nothing")]
+_JSON = "print a line of JSON for each song, and one at the end"
+_Json = Annotated[bool, _flag("--json", help=_JSON)]
 
 
-@with_settings(Settings, ("resume",))
+@with_settings(BatchSettings, ("resume",))
 def batch(
     *,
     inputs: _Inputs = None,
     config: Config = None,
-    engine: _Engine = "local",
-    workers: _Workers = None,
-    address: _Address = None,
-    job: _Job = None,
-    keep_folders: _Keep = False,
-    retry_failed: _Retry = False,
     status: _Status = False,
     dry_run: _DryRun = False,
     as_json: _Json = False,
     flags: dict[str, object],
 ) -> None:
     """Separate many songs. Run it again and it goes on: what is done is not done again."""
-    settings = resolve(flags, config=config).settings
+    out = address_of(flags)
+    settings = resolve(flags, config=config, kind=BatchSettings).settings
     # imported here, since the engine takes a second that help and wrong flags need not wait for
     from cli import batch_run
 
-    folder = settings.out / ".job" if job is None else job
+    folder = job_folder(settings, out)
     if status:
         raise typer.Exit(batch_run.show_status(folder, as_json=as_json))
-    wish = batch_run.Wish(
-        inputs=tuple(inputs or ()),
-        settings=settings,
-        folder=folder,
-        engine=engine,
-        workers=workers,
-        address=address,
-        keep_folders=keep_folders,
-        retry_failed=retry_failed,
-        as_json=as_json,
-    )
+    wish = batch_run.Wish(tuple(inputs or ()), settings, folder, out or str(settings.out), as_json)
     raise typer.Exit(batch_run.estimate_batch(wish) if dry_run else batch_run.run_batch(wish))
+
+
+def address_of(flags: dict[str, object]) -> str | None:
+    """Take the address of a store from ``--out``, if it is one: the settings know folders alone."""
+    out = flags.get("out")
+    if not isinstance(out, str) or not is_address(out):
+        return None
+    flags["out"] = None
+    return out.rstrip("/")
+
+
+def job_folder(settings: BatchSettings, address: str | None) -> Path:
+    """Return where the job's table is kept: on this machine, always.
+
+    Raises:
+        SettingsError: the stems go to a store, and no folder is named.
+    """
+    if settings.job is None and address is not None:
+        raise SettingsError(
+            "--out is in a store, and the job's table cannot be; name a folder for it with --job"
+        )
+    return settings.out / ".job" if settings.job is None else settings.job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -12,42 +13,41 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cli.terminal import complain, console, is_screen, output, tell
-from streamer.batch.engine import Engine, Made, Worker
+from streamer.batch.engine import WORKER_BYTES, Engine, Made, Worker
 from streamer.batch.estimate import estimate
-from streamer.batch.job import Job
+from streamer.batch.job import Job, made_before
 from streamer.batch.local import LocalEngine
 from streamer.batch.manifest import Manifest, Row, State, open_manifest, read_manifest
+from streamer.batch.places import Place, place_of
 from streamer.batch.ray_engine import RayEngine
+from streamer.batch.settings import BatchSettings
 from streamer.batch.songs import Song, find_songs
+from streamer.batch.tally import Tally
+from streamer.cache import processors
 from streamer.errors import SettingsError
-from streamer.files.encode.track import PIPE
+from streamer.files.encode.paths import PIPE
+from streamer.live.telemetry.metrics_server import MetricsServer
 from streamer.settings import Settings
 from streamer.words import counted
 
 MOST_SHOWN: Final = 20
 """How many failures the summary shows; the table has all."""
-WORKER_BYTES: Final = 2e9
-"""What a worker takes of memory, roughly: torch, a model and a window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked for: inputs, settings, the job's folder, and the flags of the command."""
+    """What is asked for. ``folder`` is the job's; ``out`` that of the settings, or an address."""
 
     inputs: tuple[str, ...]
-    settings: Settings
+    settings: BatchSettings
     folder: Path
-    engine: Literal["local", "ray"]
-    workers: int | None
-    address: str | None
-    keep_folders: bool
-    retry_failed: bool
+    out: str
     as_json: bool
 
 
@@ -57,17 +57,26 @@ def run_batch(wish: Wish) -> int:
     Raises:
         StemstreamError: it cannot begin.
     """
-    songs = find_songs(_inputs(wish))
+    gc.enable()  # see `cli.main`; over thousands of songs there is garbage
+    songs, place = find_songs(_inputs(wish)), place_of(wish.out)
     began, code = time.monotonic(), 0
     with ExitStack() as stack:
         manifest = stack.enter_context(open_manifest(wish.folder))
-        engine = _engine(wish, len(songs))
+        engine = _engine(wish.settings, len(songs))
         stack.callback(engine.close)
-        job = _job(wish, songs, manifest, engine.start())
+        job = _begin(wish, songs, manifest, engine, place)
         if job.kept:
             tell(f"{counted(job.kept, 'song')} of {len(job.rows):,} had their turn before")
+        tally = Tally(job.rows.values(), lambda: job.in_hand, engine.workers)
+        if wish.settings.metrics is not None:
+            server = MetricsServer(tally, port=wish.settings.metrics, host=wish.settings.host)
+            stack.enter_context(server)
+            tell(f"metrics are at {server.url}")
         try:
-            _show(job, engine, as_json=wish.as_json)
+            if job.waiting:
+                _show(job, engine, tally, as_json=wish.as_json)
+            else:
+                job.remember()
         except KeyboardInterrupt:
             complain("stopped; run the same command again to go on")
             code = 128 + signal.SIGINT
@@ -76,21 +85,38 @@ def run_batch(wish: Wish) -> int:
     return code or int(failed)
 
 
-def _job(wish: Wish, songs: Sequence[Song], manifest: Manifest, made: Made) -> Job:
-    keep, retry = wish.keep_folders, wish.retry_failed
-    return Job(songs, wish.settings, manifest, made=made, keep_folders=keep, retry_failed=retry)
+def _begin(
+    wish: Wish, songs: Sequence[Song], manifest: Manifest, engine: Engine, place: Place
+) -> Job:
+    """Return the job; the engine has started, unless nothing is to be done."""
+    known = made_before(manifest, wish.settings)
+    job = _job(wish, songs, manifest, known, place) if known is not None else None
+    if job is not None and not job.waiting:
+        return job
+    made = engine.start()
+    return job if job is not None and made == known else _job(wish, songs, manifest, made, place)
 
 
-def _engine(wish: Wish, songs: int) -> Engine:
-    if wish.engine == "ray":
-        return RayEngine(wish.settings, wish.workers, wish.address)
-    if wish.address is not None:
-        raise SettingsError("--address is a Ray cluster's; give --engine ray, too")
-    workers = min(wish.workers or _workers(wish.settings, songs), songs)
-    return LocalEngine(_share_processors(wish.settings, workers), workers)
+def _job(wish: Wish, songs: Sequence[Song], manifest: Manifest, made: Made, place: Place) -> Job:
+    return Job(
+        songs,
+        wish.settings,
+        manifest,
+        made=made,
+        keep_folders=wish.settings.keep_folders,
+        retry_failed=wish.settings.retry_failed,
+        place=place,
+    )
 
 
-def _show(job: Job, engine: Engine, *, as_json: bool) -> None:
+def _engine(settings: BatchSettings, songs: int) -> Engine:
+    if settings.engine == "ray":
+        return RayEngine(settings, settings.workers, settings.address)
+    workers = min(settings.workers or _workers(settings, songs), songs)
+    return LocalEngine(_share_processors(settings, workers), workers)
+
+
+def _show(job: Job, engine: Engine, tally: Tally, *, as_json: bool) -> None:
     """Do the songs, with a bar that counts them; tell each that fails."""
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -100,18 +126,16 @@ def _show(job: Job, engine: Engine, *, as_json: bool) -> None:
         TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=console, transient=True, disable=not is_screen()) as bar:
-        task = bar.add_task("songs", total=len(job.rows) - job.kept, music="")
-        seconds, failures, began = 0.0, 0, time.monotonic()
+        task = bar.add_task("songs", total=tally.left, music="")
         for row in job.run(engine):
-            seconds += row.seconds
+            tally.take(row)
             if row.state is State.FAILED:
-                failures += 1
                 complain(f"{row.source}: {row.error}")
             if as_json:
                 _print_json(_plain(row))
-            speed = seconds / (time.monotonic() - began)
-            music = f"{seconds / 3600:.1f} h of music, {speed:.1f}x real time"
-            bar.update(task, advance=1, music=f"{music}, {failures} failed" if failures else music)
+            hours, failed = tally.music_seconds / 3600, tally.failed
+            music = f"{hours:.1f} h of music, {tally.speed:.1f}x real time"
+            bar.update(task, advance=1, music=f"{music}, {failed} failed" if failed else music)
 
 
 def _summarize(rows: Iterable[Row], elapsed_seconds: float, *, as_json: bool) -> None:
@@ -161,12 +185,14 @@ def estimate_batch(wish: Wish) -> int:
     Raises:
         StemstreamError: it could not begin.
     """
-    songs = find_songs(_inputs(wish))
-    workers = wish.workers or _workers(wish.settings, len(songs))
-    made = Worker(wish.settings).made
+    songs, place = find_songs(_inputs(wish)), place_of(wish.out)
+    workers = wish.settings.workers or _workers(wish.settings, len(songs))
     with open_manifest(wish.folder) as manifest:
-        job = _job(wish, songs, manifest, made)
-    found = estimate(job.rows.values(), wish.settings, len(made.stems), workers)
+        made = made_before(manifest, wish.settings) or Worker(wish.settings).made
+        job = _job(wish, songs, manifest, made, place)
+    found = estimate(
+        job.rows.values(), wish.settings, place, stems=len(made.stems), workers=workers
+    )
     if wish.as_json:
         _print_json(asdict(found))
         return 0
@@ -176,7 +202,8 @@ def estimate_batch(wish: Wish) -> int:
     unknown = "not known before a song is done"
     time_needed = unknown if found.elapsed_seconds is None else _hours(found.elapsed_seconds)
     table.add_row("time", time_needed)
-    table.add_row("disk", f"{found.bytes / 1e9:.2f} GB, {found.free_bytes / 1e9:.0f} GB are free")
+    free = "" if found.free_bytes is None else f", {found.free_bytes / 1e9:.0f} GB are free"
+    table.add_row("disk", f"{found.bytes / 1e9:.2f} GB{free}")
     if found.unread:
         table.add_row("unread", f"{counted(found.unread, 'song')} of unknown length")
     output.print(table)
@@ -196,14 +223,14 @@ def _workers(settings: Settings, songs: int) -> int:
     if not settings.device.startswith(("auto", "cpu")):
         return 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(os.cpu_count() or 1, int(memory / WORKER_BYTES), songs))
+    return max(1, min(processors(), int(memory / WORKER_BYTES), songs))
 
 
 def _share_processors(settings: Settings, workers: int) -> Settings:
     """Return the settings of one worker: its share of the processors, unless they were given."""
     if settings.torch_num_threads is not None:
         return settings
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, processors() // workers)
     return settings.model_copy(update={"torch_num_threads": threads, "jobs": settings.jobs or 1})
 
 

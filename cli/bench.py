@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -58,6 +60,14 @@ Quick = Annotated[
     bool,
     typer.Option("--quick", help="windows of 2 s only, and no random network", metavar=""),
 ]
+Fix = Annotated[
+    bool,
+    typer.Option(
+        "--fix",
+        help="measure only which backend is the fastest for each model, and keep that for good",
+        metavar="",
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="print the result as JSON on standard output", metavar="")
 ]
@@ -79,8 +89,11 @@ def bench(
     Takes some minutes; leave the machine alone meanwhile. Without a command all parts are run, of
     which there is one: inference.
     """
-    if context.invoked_subcommand is None:
+    command = context.invoked_subcommand
+    if command is None:
         _run(models, backends, windows, out, quick=quick, as_json=as_json)
+    elif models or backends or windows or out or quick or as_json:
+        raise SettingsError(f"flags of bench {command} stand behind {command}; move them there")
 
 
 @app.command()
@@ -91,9 +104,19 @@ def inference(
     windows: Windows = None,
     out: Out = None,
     quick: Quick = False,
+    fix: Fix = False,
     as_json: AsJson = False,
 ) -> None:
     """Time each model on each backend, with windows of several lengths."""
+    if fix:
+        others = {
+            "--backends": backends,
+            "--windows": windows,
+            "--out": out,
+            "--quick": quick,
+        }
+        _fix(models, others, as_json=as_json)
+        return
     _run(models, backends, windows, out, quick=quick, as_json=as_json)
 
 
@@ -106,6 +129,8 @@ def _run(
     quick: bool,
     as_json: bool,
 ) -> None:
+    if quick and windows:
+        raise SettingsError("--quick has windows of its own; leave out --windows or --quick")
     # imported here, since help and wrong flags need not wait for it
     from streamer.benchmark import inference as benchmark
     from streamer.benchmark import report as benchmark_report
@@ -140,6 +165,30 @@ def _run(
     if out is not None:
         files = benchmark_report.write(out, results)
         tell(f"written to {out}: {', '.join(file.name for file in files)}")
+
+
+def _fix(models: str | None, others: Mapping[str, object], *, as_json: bool) -> None:
+    for name, value in others.items():
+        if value:
+            raise SettingsError(f"--fix and {name} exclude each other; give one of them")
+    # imported here, as in `_run`
+    from streamer.benchmark.fixing import FixedChoice, fix, models_to_fix
+
+    found: list[FixedChoice] = []
+    for model in _words(models) or models_to_fix():
+        tell(model)
+        found += fix(model)
+    if as_json:
+        json.dump([asdict(one) for one in found], sys.stdout, indent=2, allow_nan=False)
+        sys.stdout.write("\n")
+        return
+    table = Table("model", "windows", "at least", "runs on", "best window", box=None)
+    for one in found:
+        times = (f"{name} {1e3 * took:.0f} ms" for name, took in one.window_seconds.items())
+        kind = "live" if one.live else "of files"
+        table.add_row(one.model, kind, one.precision, one.backend, ", ".join(times))
+    print_whole(table)
+    tell("kept until this machine or a library changes; `--backend auto` goes by it")
 
 
 def _words(text: str | None) -> list[str]:

@@ -14,16 +14,18 @@ from pathlib import Path
 import typer
 from rich.table import Table
 
+from cli import doctor_live as live
 from cli.terminal import output
 from streamer import models
-from streamer.cache import cache_folder
 from streamer.live.devices.device import KINDS
-from streamer.live.devices.jack import JackBackend
 from streamer.live.devices.portaudio import PortAudioBackend
-from streamer.live.realtime import priority as realtime
+from streamer.live.devices.sound_server import running_server
+from streamer.live.devices.system_sound import look_at_system_sound
+from streamer.live.realtime import memory_lock, priority
+from streamer.user_folders import cache_folder
 
 _NO_SOUND = "plug one in, or start PipeWire, PulseAudio or JACK"
-_LIMITS = "'@audio - rtprio 95' in /etc/security/limits.d/audio.conf, and your user in group audio"
+_LIMITS = "'@audio - {}' in /etc/security/limits.d/audio.conf, and your user in group audio"
 _CACHES = "set NUMBA_CACHE_DIR and XDG_CACHE_HOME to folders of yours with room in them"
 _CACHE_BYTES = 10_000_000
 PACKAGES = ("torch", "demucs", "numba", "soundfile", "av", "soxr")
@@ -61,9 +63,14 @@ def examine() -> Iterator[tuple[Finding, bool]]:
     yield _attempt("torchaudio", _torchaudio, "pip install torchaudio"), False
     yield _attempt("devices", _devices, "pip install torch"), True
     yield _attempt("PortAudio", _portaudio, "apt install libportaudio2"), False
-    yield _attempt("JACK", _jack, "start jackd, or PipeWire with pipewire-jack"), False
+    yield _attempt("sound server", running_server), False
+    yield _attempt("JACK", live.jack), False
     yield _attempt("sound devices", _sound, _NO_SOUND), False
+    yield _attempt("live --system", look_at_system_sound), False
+    yield _attempt("live --midi", live.midi), False
+    yield _attempt("live --page", live.page), False
     yield _priority(), False
+    yield _memory(), False
     yield _embedded(), True
     yield _fetched(), False
     yield _attempt("kept between runs", _kept, _CACHES), False
@@ -79,13 +86,19 @@ def _package(name: str) -> Finding:
         return Finding(name, False, "not installed", f"pip install {name}")
 
 
-def _attempt(subject: str, look: Callable[[], str], remedy: str) -> Finding:
-    """Report what ``look`` returns, or the reason it gives for not working."""
+def _attempt(subject: str, look: Callable[[], str], remedy: str = "") -> Finding:
+    """Report what ``look`` returns, or the reason it gives for not working.
+
+    Without a ``remedy`` it is the end of the reason, as errors of ours have it.
+    """
     try:
         return Finding(subject, True, look())
     except Exception as error:  # each library has its own
-        told = str(error).strip().splitlines() or [type(error).__name__]
-        return Finding(subject, False, told[0].removesuffix("; see `stemstream doctor`"), remedy)
+        (told, *_) = str(error).strip().splitlines() or [type(error).__name__]
+        told = told.removesuffix("; see `stemstream doctor`")
+        if not remedy:
+            told, _, remedy = told.partition("; ")
+        return Finding(subject, False, told, remedy.removeprefix("try "))
 
 
 def _torchaudio() -> str:
@@ -105,11 +118,6 @@ def _portaudio() -> str:
     return f"{backend.version()}: {', '.join(backend.hostapis())}"
 
 
-def _jack() -> str:
-    (device,) = JackBackend().devices()
-    return f"runs at {device.samplerate} Hz, with blocks of {device.block_frames} frames"
-
-
 def _sound() -> str:
     found = PortAudioBackend().devices()
     inputs, outputs = (sum(1 for each in found if each.channels(kind)) for kind in KINDS)
@@ -120,9 +128,20 @@ def _sound() -> str:
 
 def _priority() -> Finding:
     # PortAudio asks for it itself; rtkit serves sound servers, which have threads of their own
-    if realtime.is_granted():
+    if priority.is_granted():
         return Finding("real-time priority", True, "granted")
-    return Finding("real-time priority", False, "not granted, so a busy machine clicks", _LIMITS)
+    told, remedy = "not granted, so a busy machine clicks", _LIMITS.format("rtprio 95")
+    return Finding("real-time priority", False, told, remedy)
+
+
+def _memory() -> Finding:
+    if memory_lock.is_granted():
+        return Finding("memory lock", True, "granted")
+    told, remedy = (
+        "not granted, so a machine that swaps clicks",
+        _LIMITS.format("memlock unlimited"),
+    )
+    return Finding("memory lock", False, told, remedy)
 
 
 def _embedded() -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from cli.options import with_settings
 from streamer.errors import SettingsError
 from streamer.evaluation.settings import EvalSettings
-from streamer.resolve import resolve
+from streamer.resolve import flag, resolve
 
 MEANINGLESS = (
     "two_stems",
@@ -22,6 +23,8 @@ MEANINGLESS = (
     "dither",
 )
 """Settings of what is written, not of what is judged."""
+JUDGING = ("stems", "songs", "seconds", "bss_eval")
+"""Settings of what is judged, whatever made it."""
 
 
 Data = Annotated[
@@ -54,7 +57,7 @@ Config = Annotated[
     typer.Option(
         "--config",
         help="settings file in TOML; without one stemstream.toml in the current "
-        "folder, of which only sound is taken",
+        "folder, which may set only how it sounds",
         metavar="FILE",
     ),
 ]
@@ -79,9 +82,14 @@ def evaluate(
     """
     settings = resolve(flags, config=config, kind=EvalSettings).settings
     _check(data, reference, estimate, plot, live=settings.live)
+    if estimate is not None:
+        _refuse_idle(flags, JUDGING, "--estimate holds what was separated")
     # imported here, since the engine takes a second that help and wrong flags need not wait for
     from cli.evaluate_run import show_curve, show_scores
+    from streamer.evaluation.bounds import BOUNDS
 
+    if settings.model in BOUNDS and not settings.live:
+        _refuse_idle(flags, ("model", *JUDGING), f"{settings.model} is no model that separates")
     if settings.live:
         assert data is not None
         show_curve(data, settings, json_file, plot)
@@ -109,3 +117,10 @@ def _check(
         raise SettingsError("--plot draws SDR against delay; give --live too")
     if plot is not None and plot.suffix not in (".svg", ".png"):
         raise SettingsError(f"plot={plot} must end in .svg or .png; try curve.svg")
+
+
+def _refuse_idle(flags: Mapping[str, object], used: Collection[str], why: str) -> None:
+    """Refuse a flag for separating, where nothing is separated."""
+    for name, value in flags.items():
+        if value is not None and name not in used:
+            raise SettingsError(f"{flag(name, value)} is for separating, and {why}; leave it out")

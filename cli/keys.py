@@ -7,8 +7,9 @@
     up down         its gain, by 1 dB               + = -        the master gain
     d               dry                             q            quit
     l               learn: the next key says which control, then a MIDI controller's is moved
+    p               the page's address as a QR code; again: the next page's; another key: back
 
-Shift with a number is another sign on every keyboard; those of the usual Latin layouts are known,
+Shift with a number is another sign on every keyboard; those of usual Latin layouts are known,
 and ``s`` works on all.
 """
 
@@ -22,7 +23,7 @@ import select
 import sys
 import termios
 import tty
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from types import TracebackType
@@ -47,6 +48,7 @@ class Act(Enum):
     MASTER = auto()
     DRY = auto()
     LEARN = auto()
+    PAGE = auto()
     QUIT = auto()
 
 
@@ -74,16 +76,23 @@ KEYS: Final[Mapping[str, Action]] = {
     **dict.fromkeys("-_", Action(Act.MASTER, step=-1)),
     "d": Action(Act.DRY),
     "l": Action(Act.LEARN),
+    "p": Action(Act.PAGE),
     "q": Action(Act.QUIT),
 }
 """What each key does, by the key as `KeyDecoder` names it."""
 
 
 class Keyboard:
-    """Plays keys on the controls; knows which stem is selected."""
+    """Plays keys on the controls; knows which stem is selected, and which page's code is shown.
 
-    def __init__(self, controls: Controls) -> None:
-        self._controls = controls
+    Args:
+        controls: what the keys act on.
+        pages: tells how many pages the run has now.
+    """
+
+    def __init__(self, controls: Controls, pages: Callable[[], int] = lambda: 0) -> None:
+        self._controls, self._pages = controls, pages
+        self._page: int | None = None
         self._place = 0
         self._learning = False
 
@@ -92,10 +101,18 @@ class Keyboard:
         """The stem that the arrows act on."""
         return self._controls.mixer.stems[self._place]
 
+    @property
+    def page(self) -> int | None:
+        """The place of the page whose QR code is to be shown; None: the mix is."""
+        return self._page if self._page is not None and self._page < self._pages() else None
+
     def press(self, key: str) -> str:
         """Do what a key says, and return what was done in words; "" where it means nothing."""
+        shown, self._page = self.page, None
         action = KEYS.get(key) or KEYS.get(key.lower())
-        if action is None:
+        if action is not None and action.act is Act.PAGE:
+            return self._show_page(0 if shown is None else shown + 1)
+        if action is None or shown is not None:  # any key leads back, and does nothing else
             return ""
         mixer = self._controls.mixer
         if self._learning and action.act is not Act.SELECT:
@@ -117,6 +134,12 @@ class Keyboard:
                 return f"master {shown_db(mixer.state.master_db)}"
             case _:
                 return self._press_stem(action)
+
+    def _show_page(self, place: int) -> str:
+        if not self._pages():
+            return "there is no page; --page 8080 serves one"
+        self._page = place
+        return ""
 
     def _learn(self, action: Action) -> str:
         """Have a MIDI controller learn what a key acts on."""

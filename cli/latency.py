@@ -15,7 +15,7 @@ from streamer.resolve import resolve
 
 USED = (
     *("model", "repo", "trust_checkpoint", "device", "torch_num_threads"),
-    *("segment", "hop", "lookahead", "crossfade", "normalize", "resampler", "shifts"),
+    *("window", "hop", "lookahead", "crossfade", "normalize", "resampler", "shifts"),
     *("input", "input_channels", "output", "samplerate", "blocksize", "buffer"),
     *("jack_name", "connect"),
     *("latency", "calibrate"),

@@ -12,26 +12,27 @@ from queue import SimpleQueue
 
 from rich.table import Table
 
-from cli.live_page import find_page, open_page
+from cli.live_ports import look_ahead, open_ports
 from cli.screen import line, show, tell_all
 from cli.terminal import console, output, tell
 from streamer.errors import DeviceError
-from streamer.live.control.midi.link import open_link
-from streamer.live.control.remote import Remote
 from streamer.live.devices.machine import backend_for
 from streamer.live.devices.moves import watching
 from streamer.live.devices.portaudio_library import quiet_libraries
 from streamer.live.devices.system_sound import system_sound
-from streamer.live.listen import shown
 from streamer.live.planning.plan import DevicePath, LivePlan
-from streamer.live.planning.prepare import device_path, make_plan, wire
-from streamer.live.session import LiveSession, open_session
+from streamer.live.planning.prepare import (
+    USUAL_BLOCK_FRAMES,
+    device_path,
+    make_plan,
+    whole_bag,
+    wire,
+    with_soonest_block,
+)
+from streamer.live.session import open_session
 from streamer.live.settings import LiveSettings
 from streamer.live.status import Reason
-from streamer.live.telemetry.metrics import MetricsServer
-from streamer.live.telemetry.report import check_report_path, plain, write_report
-
-FILE_RATE = 44100
+from streamer.live.telemetry.report import plain, write_report
 
 
 def run_live(settings: LiveSettings, *, as_json: bool) -> int:
@@ -40,15 +41,12 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
     Raises:
         StemstreamError: something that is asked for cannot be had.
     """
-    if settings.report is not None:
-        check_report_path(settings.report)
-    if settings.page is not None:
-        find_page()
     code, failure = 0, None
     said: SimpleQueue[str] = SimpleQueue()
-    if console.is_terminal:
-        tell(f"preparing {settings.model}; a model that is new here is timed for some seconds")
     with quiet_libraries(), ExitStack() as stack:
+        controller = look_ahead(settings)
+        if console.is_terminal:
+            tell(f"preparing {settings.model}; a model that is new here is timed for some seconds")
         if settings.system:
             settings = stack.enter_context(system_sound(settings, said.put))
         session = open_session(settings, backend_for(settings), tell=said.put)
@@ -57,12 +55,12 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
         gc.freeze()
         gc.enable()
         stack.callback(gc.unfreeze)  # soxr complains at the exit of what it finds then
-        _open_ports(session, stack, said)
+        pages = open_ports(session, controller, stack, said)
         devices = [stream.device for stream in session.streams.all]
         stack.enter_context(watching(devices, session.note))
         session.start()
         try:
-            show(session, said)
+            show(session, said, pages)
             session.wait()
         except KeyboardInterrupt:
             code = 128 + signal.SIGINT
@@ -85,53 +83,29 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
     return code
 
 
-def _open_ports(session: LiveSession, stack: ExitStack, said: SimpleQueue[str]) -> None:
-    settings = session.settings
-    if settings.osc is not None:
-        remote = Remote(
-            session, session.status, port=settings.osc, host=settings.host, tell=said.put
-        )
-        stack.enter_context(remote)
-        tell(f"OSC listens on {shown(*remote.address)}")
-    if settings.midi is not None:
-        link = open_link(
-            session,
-            session.status,
-            query=settings.midi,
-            path=settings.midi_map,
-            tell=said.put,
-        )
-        session.learn_with(link.learn)
-        stack.enter_context(link)
-        tell_all(said)
-    if settings.metrics is not None:
-        server = MetricsServer(
-            session.status, session.latency(), port=settings.metrics, host=settings.host
-        )
-        stack.enter_context(server)
-        tell(f"metrics are at {server.url}")
-    if settings.page is not None:
-        open_page(session, settings, stack, said.put)
-
-
 def show_plan(settings: LiveSettings, *, as_json: bool) -> None:
     """Print what a live run would choose.
 
     Raises:
         StemstreamError: the model cannot be had, or the promise cannot be kept.
     """
+    whole = whole_bag(settings)
     try:
         backend = backend_for(settings)
         wiring, source = wire(settings, backend)
         if source is not None:
             source.close()
+        wiring = with_soonest_block(wiring, settings, whole)
         rate, path = wiring.samplerate, device_path(wiring, backend)
     except DeviceError as error:
         if settings.input is not None or settings.output:
             raise
         tell(f"without sound devices: {error}")
-        rate, path = settings.samplerate or FILE_RATE, DevicePath(settings.blocksize)
-    _, _, plan = make_plan(settings, rate, path)
+        rate, path = (
+            settings.samplerate or whole.samplerate,
+            DevicePath(settings.blocksize or USUAL_BLOCK_FRAMES),
+        )
+    _, _, plan = make_plan(settings, whole, rate, path)
     if as_json:
         json.dump(_plain_plan(plan), sys.stdout, indent=2)
         sys.stdout.write("\n")

@@ -11,7 +11,7 @@
     6    a sound device is missing, busy or refuses
     130  stopped by Ctrl-C (143: by a termination signal, 129: its terminal was closed)
 
-Of several tracks all that can be separated are; the code is that of the first that could not.
+Of several tracks all that can be separated are; the code tells of the first that could not.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ def run() -> None:
     stops.heed()
     try:
         # imported here, since Ctrl-C during it should show no traceback either
-        from cli.commands import stemstream
+        from cli.commands import program
         from cli.terminal import relay_log
 
         relay_log()
         # without arguments the help is more use than an error
-        code = stemstream(sys.argv[1:] or ["--help"], prog_name="stemstream", standalone_mode=False)
+        words = sys.argv[1:] or ["--help"]
+        code = program(words)(words, prog_name="stemstream", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code)
     except KeyboardInterrupt:

@@ -20,9 +20,9 @@ SHORT: Final[Mapping[str, tuple[str, ...]]] = {
     "out": ("-o",),
     "device": ("-d",),
     "jobs": ("-j",),
-    "segment": ("--window",),
+    "window": ("--segment",),
 }
-"""Other names of flags, most of them those of `demucs`."""
+"""Other names of flags; most are `demucs`'s."""
 
 SHORTCUTS: Final[Mapping[str, tuple[str, str]]] = {
     "mp3": ("format", "mp3"),

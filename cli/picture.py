@@ -21,11 +21,14 @@ LEAST_CELLS, MOST_CELLS = 12, 48
 GAIN_CELLS: Final = 8
 MARKS: Final = "mute solo"
 MOST_TOLD: Final = 3
+TOO_SMALL: Final = "the QR code needs a larger window"
+CODE_STYLE: Final = "bright_white on black"
+"""Light on dark whatever the terminal's colours: not all cameras read the other way round."""
 _COLOURS: Final = {State.RUNNING: "green", State.DEGRADED: "yellow", State.WAITING: "red"}
 
 
 def facts(status: Status) -> list[str]:
-    """Return a run's state in words, each of which belongs on one line."""
+    """Return a run's state in words; each belongs on one line."""
     why = ": ".join(word for word in (status.reason.value, status.detail) if word)
     return [
         f"{status.state.value}{f' ({why})' if why else ''}: {status.model}",
@@ -47,11 +50,14 @@ def picture(
     done: str,
     told: Sequence[str],
     size: tuple[int, int],
+    *,
+    pages: int = 0,
 ) -> list[Text]:
     """Return the lines of the screen, at most as many as ``size`` (width, height) has.
 
     ``selected`` is the stem that the arrows act on, ``done`` what the last key did, ``told`` what
-    the run has said. Where there is no room for all, the outputs are cut before what was said last.
+    the run has said, ``pages`` how many pages it has. Where there is no room for all, the outputs
+    are cut before what was said last.
     """
     width, height = size
     names = [*mix.stems, *(name for name, _ in _outputs(status, mix))]
@@ -71,12 +77,31 @@ def picture(
     foot = [Text(f"master {shown_db(mix.master_db)}   {'DRY   ' if mix.dry else ''}{done}")]
     if status.recording:
         foot += map(Text, flowed(["recording", *status.recording.split(" ")], width, " "))
-    keys = [Text(line, style="dim") for line in flowed(_keys(len(mix.stems)), width, "   ")]
+    keys = [Text(line, style="dim") for line in flowed(_keys(len(mix.stems), pages), width, "   ")]
     room = max(0, height - len(head) - len(stems) - len(foot) - len(keys))
     lines = [line for one in told[-MOST_TOLD:] for line in flowed(one.split(" "), width, " ")]
     said = [Text(line, style="dim") for line in lines[-min(len(lines), room) :]] if room else []
     above = [*head, *stems, *outputs[: room - len(said)], *foot, *said]
     return [*above[: max(0, height - len(keys))], *keys][:height]
+
+
+def code_picture(told: str, code: str, size: tuple[int, int]) -> list[Text]:
+    """Return the lines of the screen that show a page's address: in words, and as a QR code.
+
+    ``size`` is width and height. Where the code does not fit, that is said; a ``code`` of one line
+    is a sentence.
+    """
+    width, height = size
+    head = flowed(told.split(" "), width, " ")
+    keys = flowed(["p next page", "any other key back"], width, "   ")
+    lines = code.splitlines()
+    room = height - len(head) - len(keys)
+    if len(lines) == 1:
+        lines = flowed(code.split(" "), width, " ")
+    elif len(lines) > room or max(map(cell_len, lines)) > width:
+        lines = flowed(TOO_SMALL.split(" "), width, " ")
+    shown = [*map(Text, head), *(Text(line, style=CODE_STYLE) for line in lines)]
+    return [*shown, *(Text(line, style="dim") for line in keys)][:height]
 
 
 def flowed(facts: Sequence[str], width: int, between: str) -> list[str]:
@@ -153,7 +178,7 @@ def _outputs(status: Status, mix: MixState) -> list[tuple[str, Meter]]:
     ]
 
 
-def _keys(stems: int) -> list[str]:
+def _keys(stems: int, pages: int) -> list[str]:
     return [
         f"1-{min(stems, 6)} mute",
         "shift solo",
@@ -161,6 +186,7 @@ def _keys(stems: int) -> list[str]:
         "+ - master",
         "d dry",
         "l learn",
+        *(["p page"] if pages else []),
         "q quit",
     ]
 

@@ -53,6 +53,8 @@ def print_table(report: TrackReport) -> None:
     if report.residual_db is not None:
         facts.append(f"residual {_db(report.residual_db)} dB against the mix")
     tell(", ".join(facts))
+    if report.project is not None:
+        tell(f"project {report.project}")
     for note in report.notes:
         tell(f"note: {note}")
 
@@ -77,6 +79,8 @@ def plain(report: TrackReport) -> Mapping[str, object]:
         "peak_memory_mb": peak_memory_mb(),
         "residual_db": _finite(report.residual_db),
         "notes": list(report.notes),
+        "project": str(report.project) if report.project is not None else None,
+        "gain": report.gain,
         "stems": {
             name: {
                 "path": str(report.paths[name]) if name in report.paths else None,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from queue import SimpleQueue
 
 from rich.console import Group
 from rich.live import Live
+from rich.text import Text
 
 from cli.keys import Keyboard, Terminal
-from cli.picture import facts, picture
+from cli.live_page import Pages
+from cli.picture import code_picture, facts, picture
 from cli.terminal import console, is_screen, tell
 from streamer.live.session import LiveSession
 from streamer.live.status import State, Status
@@ -16,10 +19,10 @@ from streamer.live.status import State, Status
 REFRESH_SECONDS = 0.1
 
 
-def show(session: LiveSession, said: SimpleQueue[str]) -> None:
+def show(session: LiveSession, said: SimpleQueue[str], pages: Pages) -> None:
     """Show a run until it ends, and what it has said meanwhile."""
     if is_screen():
-        _show_screen(session, said)
+        _show_screen(session, said, pages)
     else:
         _show_lines(session, said)
 
@@ -35,11 +38,11 @@ def line(status: Status) -> str:
     return ", ".join(facts(status))
 
 
-def _show_screen(session: LiveSession, said: SimpleQueue[str]) -> None:
+def _show_screen(session: LiveSession, said: SimpleQueue[str], pages: Pages) -> None:
     """Show it on the terminal's other screen, which is drawn again each time: nothing is left over
     when its size changes. What was said is told again on the first one, where it stays.
     """
-    keyboard, done, told = Keyboard(session), "", list[str]()
+    keyboard, done, told = Keyboard(session, lambda: len(pages.roles())), "", list[str]()
     # rich would write through standard error as others have it, which escapes what moves the cursor
     live = Live(
         console=console,
@@ -54,18 +57,30 @@ def _show_screen(session: LiveSession, said: SimpleQueue[str]) -> None:
                 for key in terminal.read(REFRESH_SECONDS):
                     done = keyboard.press(key) or done
                 told += _taken(said)
-                lines = picture(
-                    session.status(),
-                    session.mixer.state,
-                    keyboard.selected,
-                    done,
-                    told,
-                    console.size,
-                )
+                lines = _lines(session, keyboard, done, told, pages)
                 live.update(Group(*lines), refresh=True)
     finally:
         for sentence in told:
             tell(sentence)
+
+
+def _lines(
+    session: LiveSession, keyboard: Keyboard, done: str, told: Sequence[str], pages: Pages
+) -> list[Text]:
+    """Return what the screen shows now: the mix, or a page's QR code."""
+    place, roles = keyboard.page, pages.roles()
+    if place is not None and place < len(roles):
+        role = roles[place]
+        return code_picture(pages.told(role), pages.code(role), console.size)
+    return picture(
+        session.status(),
+        session.mixer.state,
+        keyboard.selected,
+        done,
+        told,
+        console.size,
+        pages=len(roles),
+    )
 
 
 def _show_lines(session: LiveSession, said: SimpleQueue[str]) -> None:

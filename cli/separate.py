@@ -16,7 +16,7 @@ Config = Annotated[
     typer.Option(
         "--config",
         help="settings file in TOML; without one stemstream.toml in the current "
-        "folder, of which only sound is taken",
+        "folder, which may set only how it sounds",
         metavar="FILE",
     ),
 ]

@@ -16,7 +16,7 @@ from cli.terminal import complain, progress_bar, tell
 from streamer.engine import TrackReport, check_outputs, separate_track
 from streamer.errors import SettingsError, StemstreamError
 from streamer.files import Source
-from streamer.files.encode.track import PIPE
+from streamer.files.encode.paths import PIPE
 from streamer.models.separator import Bag
 from streamer.processor import load_bag
 from streamer.settings import Settings, StreamSettings
@@ -45,7 +45,7 @@ def try_all(
 ) -> tuple[list[Mapping[str, object]], int]:
     """Do one after the other, whatever becomes of the others; return outcomes and the exit code.
 
-    The code is that of the first that failed; Ctrl-C ends the rest.
+    The code tells of the first that failed; Ctrl-C ends the rest.
     """
     outcomes: list[Mapping[str, object]] = []
     code = 0

@@ -139,6 +139,8 @@ def _show(outcome: Outcome) -> None:
     assert outcome.half_costs_db is not None
     stored = "half" if outcome.stored_half else "single"
     tell(f"half precision costs {outcome.half_costs_db:.3f} dB, so weights are in {stored}")
-    tell(
-        f"written to {outcome.model}, epoch {outcome.epoch}: stemstream separate -n {outcome.model}"
+    *some, last = outcome.averaged or (outcome.epoch,)
+    which = (
+        f"the mean of epochs {', '.join(map(str, some))} and {last}" if some else f"epoch {last}"
     )
+    tell(f"written to {outcome.model}, {which}: stemstream separate -n {outcome.model}")

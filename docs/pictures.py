@@ -42,7 +42,7 @@ def draw(folder: Path, seconds: float = 5.0) -> None:
         )
     backend = VirtualBackend([card])
     settings = LiveSettings(
-        model="rt_mini", samplerate=card.samplerate, latency=0.25, route=("mix-vocals=1,2",)
+        model="rt_mini", samplerate=card.samplerate, latency=0.04, route=("mix-vocals=1,2",)
     )
     with open_session(settings, backend) as session:
         session.mixer.set_gain("drums", -3)

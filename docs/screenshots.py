@@ -10,7 +10,10 @@ import io
 import os
 import shutil
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,17 +93,31 @@ def photograph(folder: Path) -> None:
                 view = {"viewport": {"width": width, "height": height}, "color_scheme": "dark"}
                 pages[name] = browser.new_context(**{**view, **more}).new_page()
                 pages[name].goto(home + path)
-            _play(backend, SONG_SECONDS)
-            for name, page in pages.items():
-                _write(page.screenshot(), folder / f"{name}.png")
+            with _playing(backend):
+                while backend.clock() < SONG_SECONDS:
+                    time.sleep(TICK_SECONDS)
+                for name, page in pages.items():
+                    _write(page.screenshot(), folder / f"{name}.png")
             browser.close()
 
 
-def _play(backend: VirtualBackend, seconds: float) -> None:
-    began = time.monotonic()
-    while (played := (time.monotonic() - began) * PACE) < seconds:
-        backend.advance(max(0.0, played - backend.clock()))
-        time.sleep(TICK_SECONDS)
+@contextmanager
+def _playing(backend: VirtualBackend) -> Iterator[None]:
+    """Let the song go on, also while the camera works."""
+    began, ended = time.monotonic(), threading.Event()
+
+    def play() -> None:
+        while not ended.wait(TICK_SECONDS):
+            wanted = (time.monotonic() - began) * PACE
+            backend.advance(max(0.0, wanted - backend.clock()))
+
+    thread = threading.Thread(target=play)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _write(png: bytes, path: Path) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.disks import mounted
 from support.doubles import bag_of, tiny
 
 from streamer.audio import Samples
 from streamer.models.separator import Bag
 
-SERVERS = {"pulse", "jack", "portaudio"}
+SERVERS = {"pulse", "jack", "pipewire", "portaudio"}
 """The fixtures that start a sound server, or use what is started."""
 
 # the networks here are so small that a second thread costs more than it brings
@@ -77,20 +78,12 @@ def decode(ffmpeg: Callable[..., bytes]) -> Callable[..., Samples]:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 256 KiB."""
-    yield from _mounted(tmp_path, "size=256k")
+    with mounted(tmp_path, "size=256k") as disk:
+        yield disk
 
 
 @pytest.fixture
 def read_only_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk that takes no files; not even root may write to it."""
-    yield from _mounted(tmp_path, "size=256k,ro")
-
-
-def _mounted(tmp_path: Path, options: str) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a tmpfs: run as root")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    with mounted(tmp_path, "size=256k,ro") as disk:
+        yield disk

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from ringbuffer.kept import seal
-from streamer.cache import JsonStore, cache_folder, machine, processors
+from streamer.cache import (
+    SUMS,
+    JsonStore,
+    keep,
+    machine,
+    note_use,
+    processors,
+    remove_unused,
+)
+from streamer.user_folders import cache_folder
 
 IDENTITY = {"model": "tiny", "threads": 2}
 
@@ -113,3 +123,67 @@ def test_the_machine_is_told_by_its_processor_and_cores():
     assert processors() == cores
     assert machine().endswith(f", {cores} cores")
     assert machine() == machine()
+
+
+DAY = 24 * 3600.0
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """Keeps a folder of so many bytes that was used so many days before day 100."""
+
+    def make(name, size, days):
+        folder = tmp_path / name
+        keep(folder, name, lambda part: (part / "graph").write_bytes(bytes(size)))
+        os.utime(folder / SUMS, (DAY * (100 - days),) * 2)
+        return folder
+
+    return make
+
+
+def test_kept_folders_that_nobody_used_for_a_month_are_removed(kept, tmp_path):
+    kept("old", 1, 31)
+    used = kept("used", 1, 31)
+    (tmp_path / "foreign").write_text("")
+    leftover = tmp_path / "old.x.part"
+    leftover.mkdir()
+    os.utime(leftover, (DAY, DAY))
+    note_use(used)
+    remove_unused(tmp_path.iterdir(), 1 << 20, now=DAY * 100)
+    assert {one.name for one in tmp_path.iterdir()} == {"used", "foreign"}
+
+
+def test_of_kept_folders_that_are_too_much_the_longest_unused_go(kept, tmp_path):
+    for name, days in (("a", 9), ("b", 5), ("c", 2), ("d", 7)):
+        kept(name, 40_000, days)
+    remove_unused(tmp_path.iterdir(), 100_000, now=DAY * 100)
+    assert {one.name for one in tmp_path.iterdir()} == {"b", "c"}
+
+
+def test_of_kept_folders_of_unequal_sizes_the_longest_unused_go_first(kept, tmp_path):
+    for name, size, days in (("a", 40_000, 9), ("b", 90_000, 5), ("c", 40_000, 2)):
+        kept(name, size, days)
+    remove_unused(tmp_path.iterdir(), 100_000, now=DAY * 100)
+    assert {one.name for one in tmp_path.iterdir()} == {"c"}  # not a and c, though they would fit
+
+
+def test_a_kept_folder_that_cannot_be_looked_at_for_a_moment_stays(kept, tmp_path, monkeypatch):
+    folder, lstat = kept("a", 1, 2), Path.lstat
+
+    def failing(path):
+        if path.name == "graph":
+            raise OSError(errno.ESTALE, "stale file handle")
+        return lstat(path)
+
+    with monkeypatch.context() as moment:
+        moment.setattr(Path, "lstat", failing)
+        remove_unused([folder], 1 << 20, now=DAY * 100)
+    assert (folder / "graph").exists()
+
+
+def test_what_was_used_today_is_never_too_much(kept, tmp_path):
+    for name in ("a", "b"):
+        kept(name, 40_000, 0.5)
+    kept("c", 40_000, 1.5)
+    remove_unused(tmp_path.iterdir(), 1, now=DAY * 100)
+    assert {one.name for one in tmp_path.iterdir()} == {"a", "b"}

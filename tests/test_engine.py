@@ -12,6 +12,7 @@ from support.doubles import RecordingSeparator, noise
 import streamer
 from streamer.audio import Stems
 from streamer.engine import check_outputs
+from streamer.errors import SettingsError
 from streamer.files.loudness import SILENCE_LUFS, LoudnessMeter
 from streamer.measure import TrackMeasure
 from streamer.settings import Settings
@@ -49,6 +50,12 @@ def test_loudness_brings_the_mix_to_the_mark_by_one_gain():
     gain = 10 ** ((-30 - loudness_of(mix)) / 20)
     np.testing.assert_allclose(stems, plain * gain, rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(np.concatenate([s.mix for s in loud]), mix * gain, rtol=1e-4)
+
+
+def test_a_stream_takes_no_option_of_files_that_are_written():
+    for options in ({"out": "stems"}, {"format": "mp3"}, {"overwrite": True}):
+        with pytest.raises(SettingsError, match=f"^{next(iter(options))} is for files"):
+            next(streamer.stream("song.wav", model="passthrough", **options))
 
 
 def test_silence_has_no_loudness_to_bring_up():

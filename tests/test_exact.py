@@ -135,8 +135,8 @@ def test_the_embedded_model_equals_apply_model(mini, frames, overlap, backend) -
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
-def test_a_chosen_segment_equals_apply_model(mini, backend) -> None:
+def test_a_chosen_window_equals_apply_model(mini, backend) -> None:
     mix = noise(140_000)
-    bag = load("htdemucs_mini", segment=3, backend=backend)
+    bag = load("htdemucs_mini", window=3, backend=backend)
     theirs = whole(mini, mix, shifts=1, overlap=0.25, segment=3)
     assert_equal(streamed(bag, mix, block=65536, shifts=1), theirs)

@@ -124,7 +124,7 @@ def test_dynamics_come_back(tiny_bag: Bag) -> None:
     """What goes in with a swell comes out with it: the gain is taken back frame by frame."""
     mix = noise(16_000)
     mix[8000:] *= 0.05
-    bag = load("passthrough", segment=0.4)
+    bag = load("passthrough", window=0.4)
     processor = Processor(Settings(normalize="rms", shifts=1), bag=bag)
     processor.prepare(44100, 65536, 2)
     np.testing.assert_allclose(fed(processor, mix, [1000])[0], mix, atol=2e-7)

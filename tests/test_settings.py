@@ -1,3 +1,4 @@
+import json
 import pickle
 import random
 import re
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
+from streamer.batch.settings import BatchSettings
 from streamer.checked import is_harmless
 from streamer.errors import SettingsError
 from streamer.evaluation.settings import EvalSettings
@@ -269,7 +271,7 @@ def test_a_file_that_cannot_be_read(tmp_path):
 
 KINDS = [Settings, LiveSettings, EvalSettings, TrainSettings]
 HARMFUL = {
-    "": ["model", "repo", "trust_checkpoint", "out", "filename", "overwrite", "resume"],
+    "": ["model", "repo", "trust_checkpoint", "out", "filename", "overwrite", "resume", "project"],
     "live": [
         "input",
         "output",
@@ -356,9 +358,9 @@ def test_the_environment_does_not_trust():
         ("shifts", -1, "--shifts=-1 must be a whole number between 0 and 100; try 1"),
         ("shifts", 101, "--shifts=101 must be a whole number between 0 and 100; try 1"),
         ("shifts", 1.5, "--shifts=1.5 must be a whole number between 0 and 100; try 1"),
-        ("segment", 0, "--segment=0 must be between 0.1 and 600; try 7.8"),
-        ("segment", 0.0001, "--segment=0.0001 must be between 0.1 and 600; try 7.8"),
-        ("segment", float("inf"), "--segment=inf must be between 0.1 and 600; try 7.8"),
+        ("window", 0, "--window=0 must be between 0.1 and 600; try 7.8"),
+        ("window", 0.0001, "--window=0.0001 must be between 0.1 and 600; try 7.8"),
+        ("window", float("inf"), "--window=inf must be between 0.1 and 600; try 7.8"),
         ("hop", 0, "--hop=0 must be over 0 and at most 600; try 0.25"),
         ("seed", -1, "--seed=-1 must be a whole number between 0 and 1e+15; try 0"),
         ("jobs", -1, "--jobs=-1 must be a whole number between 0 and 1024; try 0"),
@@ -388,6 +390,7 @@ def test_the_environment_does_not_trust():
         ("stems", "vocals,,bass", "--stems=vocals,,bass must be one or more stems"),
         ("two_stems", "", "--two-stems= must not be empty; try vocals"),
         ("modle", "mdx", "modle is no setting; try model"),
+        ("segment", 7.8, "segment is no setting; try window"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_with_the_way_out(name, value, words):
@@ -488,9 +491,65 @@ def test_what_excludes_each_other_is_called_as_it_was_written(tmp_path):
     assert str(refused.value) == "overwrite replaces what resume keeps; give one of them"
 
 
+@pytest.mark.parametrize(
+    ("kind", "flags", "sentence"),
+    [
+        (
+            Settings,
+            {"hop": 0.25, "overlap": 0.5},
+            "--overlap and --hop are for windows of two kinds; give one of them",
+        ),
+        (
+            EvalSettings,
+            {"crossfade": 0.0, "overlap": 0.5},
+            "--overlap and --crossfade are for windows of two kinds; give one of them",
+        ),
+        (
+            Settings,
+            {"out": "-", "overwrite": True},
+            "--overwrite is for files, and --out=- writes none; leave out --overwrite",
+        ),
+        (
+            Settings,
+            {"out": "-", "filename": "{stem}.{ext}"},
+            "--filename is for files, and --out=- writes none; leave out --filename",
+        ),
+        (
+            EvalSettings,
+            {"hops": "0.1"},
+            "--hops is for the curve of SDR against delay; give --live too",
+        ),
+        (
+            EvalSettings,
+            {"live": True, "bss_eval": True},
+            "--live never gives --bss-eval; leave out one of them",
+        ),
+        (
+            TrainSettings,
+            {"validation": "songs", "held_out": 0.2},
+            "--held-out holds songs out, and --validation names others; give one of them",
+        ),
+        (
+            TrainSettings,
+            {"augment": False, "pitch": 0.5},
+            "--pitch varies examples, and --augment is off; leave out --pitch",
+        ),
+    ],
+)
+def test_a_flag_that_does_nothing_beside_the_others_is_refused(tmp_path, kind, flags, sentence):
+    with pytest.raises(SettingsError) as refused:
+        resolve(flags, {}, kind=kind)
+    assert str(refused.value) == sentence
+    # a settings file may hold what other runs need
+    config = tmp_path / "mine.toml"
+    lines = (f"{name} = {json.dumps(value)}\n" for name, value in flags.items())
+    config.write_text(f"[{kind.table}]\n" * bool(kind.table) + "".join(lines))
+    resolve({}, {}, config, kind=kind)
+
+
 # settings that are constructed in Python ---------------------------------------------------------
 
-KINDS = [Settings, LiveSettings, EvalSettings, TrainSettings]
+KINDS = [Settings, BatchSettings, LiveSettings, EvalSettings, TrainSettings]
 ODD = [
     *(float("nan"), -1e9, 10**5000, True, b"", "", "\n", "x" * 5000, "\0", [], [None], {}, 1j),
     *(object(), np.zeros(2), ["a", 5], Path("x" * 9999), lambda: 0),
@@ -504,7 +563,7 @@ ODD = [
         (Settings, {"jobs": 1.5}, "jobs=1.5 must be a whole number between 0 and 1024; try 0"),
         (Settings, {"overlop": 0.5}, "overlop is no setting; try overlap"),
         (Settings, {"format": "wave"}, "format=wave must be one of wav, .*; try wav"),
-        (LiveSettings, {"blocksize": 1}, "blocksize=1 must be .* between 16 and 16384; try 512"),
+        (LiveSettings, {"blocksize": 1}, "blocksize=1 must be .* between 16 and 16384; try 256"),
         (LiveSettings, {"start": 9, "end": 2}, "end=2 must be after start=9 .*; try end=39"),
         (EvalSettings, {"hops": "x"}, "hops=x must be seconds between 0 and 600.*; try 0.1,.*"),
         (TrainSettings, {"ema": None}, "ema=none must be between 0 and 0.99999; try 0.999"),
@@ -567,7 +626,7 @@ def test_rows_for_a_table():
     assert ("overlap", "0.1", "preset FAST") in rows
     assert ("stems", "vocals,bass", "flag --stems") in rows
     assert ("dither", "false", "flag --no-dither") in rows
-    assert ("segment", "none", "default") in rows
+    assert ("window", "none", "default") in rows
 
 
 def test_flags_are_demucs_flags():

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from support.disks import mounted
 from support.doubles import noise, tiny
 
 from cli.main import run
@@ -209,25 +208,5 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 1 MB."""
-    with _mounted(tmp_path, "size=1m") as disk:
+    with mounted(tmp_path, "size=1m") as disk:
         yield disk
-
-
-@pytest.fixture
-def read_only_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk that takes no files; not even root may write to it."""
-    with _mounted(tmp_path, "size=1m,ro") as disk:
-        yield disk
-
-
-@contextmanager
-def _mounted(tmp_path: Path, options: str) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a tmpfs: run as root")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -377,7 +377,7 @@ def test_the_way_out_of_one_name(separate: Run, song: Run, files: Run, elsewhere
         (("--overlap", "nan"), "--overlap=nan must be between 0 and 0.99"),
         (("--shifts", "-1"), "--shifts=-1 must be a whole number between 0 and 100"),
         (("--shifts", "1.5"), "--shifts=1.5 must be a whole number"),
-        (("--segment", "0"), "--segment=0 must be between 0.1 and 600"),
+        (("--segment", "0"), "--window=0 must be between 0.1 and 600"),
         (("--jobs", "-1"), "--jobs=-1 must be a whole number between 0 and 1024"),
         (("--clip-mode", "hard"), "--clip-mode=hard must be one of soft"),
         (("--preset", "BEST"), "--preset=BEST must be one of AUDIOPHILE"),
@@ -527,11 +527,11 @@ def test_model_that_the_folder_lacks(separate: Run, song: Run, repo: Path) -> No
 
 
 @pytest.mark.usefixtures("nothing_made")
-def test_segment_longer_than_the_model_takes(separate: Run, song: Run, repo: Path) -> None:
+def test_a_window_longer_than_the_model_takes(separate: Run, song: Run, repo: Path) -> None:
     trusted = ("--repo", repo, "--trust-checkpoint")
     outcome = separate(*trusted, "--segment", "100", song(), model="tiny")
     assert outcome.code == SETTING
-    assert "segment=100 must be at most 0.5 seconds for this model; try 0.5" in outcome.complaint
+    assert "window=100 must be at most 0.5 seconds for this model; try 0.5" in outcome.complaint
 
 
 @pytest.mark.usefixtures("nothing_made")

@@ -40,6 +40,8 @@ def test_bench_as_json(stemstream: Run) -> None:
     [
         (("--windows", "1,x"), "windows=1,x must be seconds over 0, with commas; try 1,2,4"),
         (("--windows", "-1"), "windows=-1 must be seconds over 0"),
+        (("--quick", "--windows", "2"), "--quick has windows of its own; leave out"),
+        (("--quick", "inference"), "flags of bench inference stand behind inference; move them"),
         (("--backends", "abacus"), "no backend is named 'abacus'; there are torch float32"),
     ],
 )
@@ -66,3 +68,9 @@ def test_latency_refuses(stemstream: Run) -> None:
     outcome = stemstream("latency", "--output-channels", "left")
     assert outcome.code == 2
     assert "output-channels=left must be one or two numbers; try 1,2" in outcome.complaint
+
+
+def test_fixing_takes_no_flag_that_means_nothing_to_it(stemstream: Run) -> None:
+    outcome = stemstream("bench", "inference", "--fix", "--windows", "2")
+    assert outcome.code == 2
+    assert "--fix and --windows exclude each other; give one of them" in outcome.complaint

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cli import commands
 from streamer import models
 from streamer.errors import DeviceError
 from streamer.presets import PRESETS
@@ -153,7 +154,14 @@ def test_importing_streamer_loads_nothing_heavy() -> None:
 
 
 def test_the_commands_load_neither_torch_nor_the_engine() -> None:
-    assert not loaded_by("import cli.commands") & {"torch", "sounddevice", "numba", "demucs"}
+    loaded = loaded_by("from cli.commands import program; program([])")
+    assert not loaded & {"torch", "sounddevice", "numba", "demucs"}
+
+
+def test_a_command_loads_no_other_one() -> None:
+    loaded = loaded_by("from cli.commands import program; program(['-v', 'separate'])")
+    homes = {home.split(":")[0] for _panel, home in commands.COMMANDS.values()}
+    assert loaded & homes == {"cli.separate"}
 
 
 class Broken:

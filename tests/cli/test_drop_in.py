@@ -31,7 +31,7 @@ FLAGS = [
     ("--device", "cuda", "device", "device"),
     ("--shifts", "3", "shifts", "shifts"),
     ("--overlap", "0.5", "overlap", "overlap"),
-    ("--segment", "7", "segment", "segment"),
+    ("--segment", "7", "segment", "window"),
     ("--two-stems", "vocals", "stem", "two_stems"),
     ("--other-method", "minus", "other_method", "other_method"),
     ("--clip-mode", "clamp", "clip_mode", "clip_mode"),

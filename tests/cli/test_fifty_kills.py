@@ -21,7 +21,8 @@ FLAGS = ("separate", "-n", "passthrough", "--stems", "bass,vocals")
 # One process imports everything once; each run is a fork of it, before it has run anything.
 STARTER = """
 import os, signal, sys
-import cli.commands, cli.tracks, streamer.files.encode.file_sink, streamer.files.decode.pcm
+import cli.commands, cli.separate, cli.tracks
+import streamer.files.encode.file_sink, streamer.files.decode.pcm
 from cli.main import run
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 sys.argv[0] = "stemstream"

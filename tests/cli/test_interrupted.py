@@ -106,7 +106,9 @@ def test_resume_removes_what_a_killed_run_left_beside_a_finished_track(
 ) -> None:
     assert stemstream(*FLAGS, song("a.wav")).code == 0
     folder = elsewhere / "separated/passthrough/a"
-    PartFile(folder / "bass.wav", overwrite=True).file.close()
+    part = PartFile(folder / "bass.wav", overwrite=True)
+    part.open()
+    part.file.close()
     assert len(files(folder)) == 3
     assert stemstream(*FLAGS, "--resume", "a.wav").err.count("left as they") == 1
     assert files(folder) == set(STEMS)

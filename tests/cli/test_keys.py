@@ -59,6 +59,25 @@ def test_the_key_after_l_is_what_a_controller_learns_and_does_nothing_else(run):
     assert press(run, "l", "l", "d")[-1] == "dry"
 
 
+def test_p_shows_one_page_after_the_other_and_any_key_leads_back(run):
+    keyboard = Keyboard(run, lambda: 2)
+    before = run.mixer.state
+    assert keyboard.page is None
+    shown = []
+    for key in ["p", "P", "p", "p", "1", "p", "x", "p", "q"]:
+        assert keyboard.press(key) == ""
+        shown.append(keyboard.page)
+    assert shown == [0, 1, None, 0, None, 0, None, 0, None]
+    assert run.mixer.state is before
+    assert not run.ended
+    assert keyboard.press("1") == "drums muted"
+
+
+def test_p_without_a_page_says_how_to_have_one(run):
+    assert press(run, "p") == ["there is no page; --page 8080 serves one"]
+    assert press(run, "l", "p", "d", "d")[-1] == "dry"
+
+
 @pytest.mark.parametrize("row", ["!@#$%^", '!"£$%^', '!"§$%&', '!"·$%&'])
 def test_shifted_numbers_on_several_keyboards(row):
     assert [KEYS[sign].stem for sign in row] == list(range(6))

@@ -13,10 +13,12 @@ import sys
 import termios
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from cli.picture import bar, facts, picture, scale
+from cli.picture import TOO_SMALL, bar, facts, picture, scale
 from streamer.live.mixing.mixer import Mixer
 from streamer.live.mixing.routes import parse_route
 from streamer.live.status import Meter, Reason, State, Status
@@ -107,9 +109,10 @@ from queue import SimpleQueue
 from cli.standard import claim
 claim()
 sys.path.insert(0, {tests!r})
+from cli.live_page import Pages
 from cli.screen import show
-from test_picture import Run
-show(Run(), SimpleQueue())
+from test_picture import Run, served
+show(Run(), SimpleQueue(), {pages})
 print("then", file=sys.stderr)
 """
 
@@ -139,13 +142,13 @@ class Run:
 class Screen:
     """A terminal with a run on it, and what it was sent."""
 
-    def __init__(self, width: int, height: int, **environment: str) -> None:
+    def __init__(self, width: int, height: int, pages: str = "Pages()", **environment: str) -> None:
         self.ours, theirs = pty.openpty()
         self.resize(width, height)
         kept = ("COLUMNS", "LINES", "PYTHONIOENCODING", "PYTHONUTF8", "LC_ALL", "LANG")
         clean = {name: value for name, value in os.environ.items() if name not in kept}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SHOW.format(tests=HERE)],
+            [sys.executable, "-c", SHOW.format(tests=HERE, pages=pages)],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -206,6 +209,35 @@ def test_a_resized_terminal_is_drawn_whole_and_left_as_it_was() -> None:
     assert b"\x1b[?1049l" in screen.end()
 
 
+def served() -> Any:
+    """A page's server, as the screen knows it, for the network."""
+    from streamer.live.control.page.links import Links
+    from streamer.live.control.page.roles import Tokens
+
+    view = SimpleNamespace(listeners=("drummer",))
+    links = Links(view, Tokens("our-room"), lambda: ("192.0.2.7", 8080))  # type: ignore[arg-type]
+    return SimpleNamespace(links=links, is_local=False)
+
+
+def test_key_p_shows_the_qr_codes_on_the_live_screen_until_another_key() -> None:
+    pytest.importorskip("segno", reason="the page is an extra: pip install 'stemstream[page]'")
+    links, screen = served().links, Screen(100, 30, "Pages(served())")
+    assert any("p page" in line for line in screen.frame(100, 30))
+    for role in links.roles():
+        os.write(screen.ours, b"p")
+        code = links.text(role).splitlines()
+        while links.url(role) not in (lines := screen.frame(100, 30))[0]:
+            pass
+        assert [line.rstrip() for line in lines[1 : 1 + len(code)]] == code
+    screen.resize(100, 12)
+    while TOO_SMALL not in "".join(screen.frame(100, 12)):
+        pass
+    os.write(screen.ours, b"x")
+    while "degraded" not in screen.frame(100, 12)[0]:
+        pass
+    screen.end()
+
+
 @pytest.mark.parametrize(
     "environment", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "latin-1"}], ids=["C", "Latin-1"]
 )
@@ -228,7 +260,7 @@ def test_a_pipe_gets_plain_lines_and_stopped_is_left_to_who_ends_the_run(
     forced: dict[str, str],
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SHOW.format(tests=HERE)],
+        [sys.executable, "-c", SHOW.format(tests=HERE, pages="Pages()")],
         capture_output=True,
         text=True,
         timeout=60,

@@ -21,7 +21,7 @@ from streamer.errors import SettingsError
 from streamer.resolve import resolve
 from streamer.train.settings import TrainSettings
 
-SHORT = ("--segment", 0.5, "--epochs", 1, "--epoch-steps", 2, "--workers", 0, "--bss-every", 0)
+SHORT = ("--window", 0.5, "--epochs", 1, "--epoch-steps", 2, "--workers", 0, "--bss-every", 0)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_preview(train, files):
 @pytest.fixture
 def midway(until, songs, tiny):
     """A long training that has made steps, in a process group of its own."""
-    words = ("train", "--data", songs, *tiny, "--device", "cpu", "--segment", 0.5, "--batch", 1)
+    words = ("train", "--data", songs, *tiny, "--device", "cpu", "--window", 0.5, "--batch", 1)
     more = ("--workers", 1, "--epochs", 1000, "--epoch-steps", 1, "--bss-every", 0, "-o", "out")
     run = subprocess.Popen(
         [sys.executable, "-c", "from cli.main import run; run()", *map(str, (*words, *more))],
@@ -157,11 +157,12 @@ def test_two_processes_learn_what_one_does(train, songs, tiny):
         (("--data", "songs", "--mixing", "1,1"), 2, "must be 1 numbers"),
         (("--data", "songs", "--mixing", "a"), 2, "--mixing"),
         (("--data", "songs", "--batch", "0"), 2, "--batch=0 must be a whole number"),
+        (("--data", "songs", "--no-augment", "--remix", "1"), 2, "--remix varies examples, and"),
         (("--data", "songs", "--remix", "2"), 2, "--remix=2 must be between 0 and 1"),
         (("--data", "songs", "--model", "htdemucs_ft"), 5, "bag of 4 networks"),
         (("--data", "songs", "--model", "no_such"), 5, "no model is named"),
         (("--data", "songs", "--model", "no.safetensors"), 5, "there is no file"),
-        (("--data", "songs", "--device", "mps"), 5, "not to be had here"),
+        (("--data", "songs", "--device", "mps"), 5, "cannot be used here"),
         (("--data", "songs", "-o", "songs/0/bass.wav"), 4, "cannot be written"),
         (("--data", "songs", "--resume", "--overwrite"), 2, "give one of them"),
     ],
@@ -196,14 +197,14 @@ def settings(config: Path | None = None, environ: Any = None, **flags: object) -
 def test_defaults():
     assert settings() == TrainSettings()
     plain = TrainSettings()
-    assert (plain.learning_rate, plain.batch, plain.segment) == (3e-4, 4, 10)
+    assert (plain.learning_rate, plain.batch, plain.window) == (3e-4, 4, 10)
     assert plain.augment
 
 
 def test_a_file_and_flags_are_the_same_settings(elsewhere):
     config = elsewhere / "mine.toml"
     config.write_text(
-        'model = "htdemucs_ft"\nsegment = 4\n[train]\ndata = ["a", "b"]\nmixing = [0.5, 0.5]\n'
+        'model = "htdemucs_ft"\nwindow = 4\n[train]\ndata = ["a", "b"]\nmixing = [0.5, 0.5]\n'
         "learning_rate = 1e-3\naugment = false\n"
     )
     flags = {"data": ["a", "b"], "mixing": "0.5,0.5", "learning_rate": "1e-3", "augment": False}

@@ -54,7 +54,7 @@ def test_every_point_is_what_a_run_of_its_own_scores(model, data):
     for point in (curve.points[1], curve.points[-1]):
         alone = EvalSettings(
             **model,
-            segment=point.window_seconds,
+            window=point.window_seconds,
             hop=point.hop_seconds,
             lookahead=point.lookahead_seconds,
         )
@@ -90,7 +90,7 @@ def test_the_middle_of_a_song_is_heard_from_before(model, data):
     assert (len(excerpt.before), excerpt.frames, excerpt.start_frame) == (2000, 2400, 2800)
     np.testing.assert_array_equal(excerpt.mixture, song.read_mixture(RATE, 2800, 2400))
     np.testing.assert_array_equal(excerpt.before, song.read_mixture(RATE, 800, 2000))
-    live = settings.model_copy(update={"segment": 0.25, "hop": 0.1, "lookahead": 0.1})
+    live = settings.model_copy(update={"window": 0.25, "hop": 0.1, "lookahead": 0.1})
     with Processor(live) as processor:
         estimates = separate(excerpt, processor)
     scored = score_excerpt(excerpt, estimates, processor.names, live)

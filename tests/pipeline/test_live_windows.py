@@ -134,7 +134,7 @@ def test_any_blocks_give_the_same_to_the_bit(sizes):
 
 @pytest.mark.parametrize("samplerate", [44100, 48000])
 def test_the_delay_is_hop_and_lookahead_and_what_resampling_takes(samplerate):
-    bag = load("passthrough", segment=1)
+    bag = load("passthrough", window=1)
     processor = Processor(Settings(hop=0.25, lookahead=0.1, normalize="none"), bag=bag)
     processor.prepare(samplerate, 512, 2)
     if samplerate == 44100:
@@ -314,8 +314,8 @@ def test_a_live_processor_needs_live_windows():
 
 
 def test_a_short_window_is_shown_as_it_is():
-    short = load("htdemucs_mini", segment=1, exact_window=True).members[0].separator
-    padded = load("htdemucs_mini", segment=1).members[0].separator
+    short = load("htdemucs_mini", window=1, exact_window=True).members[0].separator
+    padded = load("htdemucs_mini", window=1).members[0].separator
     window = noise(44100)[None]
     assert short(window).shape == padded(window).shape == (1, 4, 44100, 2)
     assert np.abs(short(window) - padded(window)).max() > 1e-3

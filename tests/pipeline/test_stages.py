@@ -11,11 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.doubles import noise
 
-from ringbuffer import Ring
 from streamer.errors import ModelError, SettingsError
+from streamer.live.realtime.running_gain import running_gain
 from streamer.pipeline.fifo import Fifo
+from streamer.pipeline.history import History
 from streamer.pipeline.level import (
+    FAST_SECONDS,
     KNEE,
+    SLOW_SECONDS,
     RunningLevel,
     TrackStatistics,
     clamp,
@@ -41,7 +44,7 @@ def blocks_of(samples, sizes):
 def stitched(samples, schedule, sizes=(), input_frames=lambda frames: frames):
     """A stream cut and blended back, as (frames, channels)."""
     windower = Windower([PassWindows(0, schedule, input_frames)])
-    ring = Ring(windower.capacity_frames + 1, samples.shape[1])
+    history = History(windower.capacity_frames + 1, samples.shape[1])
     stitcher = Stitcher(1, samples.shape[1])
     out = [np.zeros((1, 0, samples.shape[1]), np.float32)]
 
@@ -53,9 +56,9 @@ def stitched(samples, schedule, sizes=(), input_frames=lambda frames: frames):
 
     for block in blocks_of(samples, sizes):
         while len(block):
-            block = block[ring.write(block) :]
-            add(windower.take(ring))
-    add(windower.finish(ring))
+            block = block[history.write(block) :]
+            add(windower.take(history))
+    add(windower.finish(history))
     out.append(stitcher.flush())
     return np.concatenate(out, axis=1)[0]
 
@@ -91,9 +94,9 @@ def test_windows_see_real_audio_around_them():
     schedule = Schedule.offline(100, 0.5)
     windower = Windower([PassWindows(0, schedule, lambda frames: 140)])
     samples = noise(170)
-    ring = Ring(1000, 2)
-    ring.write(samples)
-    windows = [*windower.take(ring), *windower.finish(ring)]
+    history = History(1000, 2)
+    history.write(samples)
+    windows = [*windower.take(history), *windower.finish(history)]
     assert [(w.start_frame, w.kept_frames, w.left_frames) for w in windows] == [
         (0, 100, 20), (50, 100, 20), (100, 70, 35), (150, 20, 60),
     ]  # fmt: skip
@@ -137,6 +140,30 @@ def test_the_running_level_is_the_same_for_any_blocks_and_taken_back(sizes):
         [cut.invert(block[None])[0] for block in blocks_of(leveled, [10, 0, 1500])]
     )
     np.testing.assert_allclose(back, samples, rtol=1e-6)
+
+
+@given(sizes=splits, capacity=st.integers(1, 500), reach=st.integers(1, 500))
+@settings(max_examples=100, deadline=None)
+def test_the_history_gives_back_any_stretch_until_it_is_released(sizes, capacity, reach):
+    samples, history = noise(3000), History(capacity, 2)
+    for block in blocks_of(samples, sizes):
+        while len(block):
+            block = block[history.write(block) :]
+            end = history.end_frame
+            start = max(history.start_frame, end - reach)
+            out = np.full((reach + 5, 2), 7, "f4")
+            assert history.peek(start, out) == end - start
+            np.testing.assert_array_equal(out[: end - start], samples[start:end])
+            assert (out[end - start :] == 7).all()
+            history.release(max(start, end - capacity // 2))
+    assert history.end_frame == 3000
+
+
+def test_the_native_engine_levels_as_the_path_in_python_does():
+    samples, target = noise(30_000) * np.float32(0.3), np.empty((30_000, 1), "f4")
+    averages = np.zeros(2), np.array([SLOW_SECONDS, FAST_SECONDS]) * 1000
+    running_gain(samples, target, *averages, 0)
+    np.testing.assert_allclose(RunningLevel(1000).feed(samples), samples * target, rtol=1e-6)
 
 
 def test_the_running_level_brings_any_music_to_one_rms_but_not_silence():

@@ -13,7 +13,7 @@ from support.doubles import RATE, AlongTheStream, SlowWorker, VirtualClock, nois
 
 from streamer import Processor, Settings, SettingsError
 from streamer.errors import ModelError
-from streamer.models.separator import CONTEXT_HOPS, Stride
+from streamer.models.separator import CONTEXT_FRAMES, Stride
 from streamer.pipeline.gaps import EDGE_FRAMES
 from streamer.pipeline.passes import StatefulModel
 from streamer.pipeline.schedule import Schedule
@@ -24,6 +24,7 @@ from streamer.processor import Live
 
 HOP, LOOKAHEAD = 64, 128
 STRIDE = Stride(HOP, LOOKAHEAD)
+CONTEXT_HOPS = CONTEXT_FRAMES // HOP
 PLAIN = {"normalize": "none", "clip_mode": "none"}
 
 
@@ -88,7 +89,8 @@ def test_the_delay_is_a_hop_and_the_lookahead():
 @pytest.mark.parametrize(("dropped", "begun"), [(5, 1), (CONTEXT_HOPS + 5, 2)])
 def test_what_was_dropped_is_caught_up_as_far_as_the_window_reaches(dropped, begun):
     """A window that takes long costs those behind it their time, and what follows is as it was."""
-    clock, model, mix = VirtualClock(), AlongTheStream(STRIDE, hops=1), noise(60 * HOP)
+    clock, model = VirtualClock(), AlongTheStream(STRIDE, hops=1)
+    mix = noise((CONTEXT_HOPS + 40) * HOP)
     seconds = (dropped + 0.5) * HOP / RATE
     slow = SlowWorker(clock, lambda n: seconds if n == 10 else 0.0)
     processor = Processor(
@@ -184,11 +186,11 @@ def test_a_window_that_was_given_away_before_is_heard_anew():
 
 
 def test_a_batch_that_reaches_too_far_back_is_heard_in_two_goes():
-    model, mix = AlongTheStream(STRIDE, hops=1), noise(80 * HOP)
+    model, mix = AlongTheStream(STRIDE, hops=1), noise((CONTEXT_HOPS + 60) * HOP)
     (member,) = model.bag().members
-    separate, windows = StatefulModel(member, (0, 1, 2, 3)), windows_of(mix, 60)
+    separate, windows = StatefulModel(member, (0, 1, 2, 3)), windows_of(mix, CONTEXT_HOPS + 40)
     separate(windows[:1])
-    stems = separate(windows[40:50])
+    stems = separate(windows[CONTEXT_HOPS + 20 :][:10])
     assert len(stems) == 10
     assert model.calls[1:] == [STRIDE.window_frames(1), 9 * HOP]
 
@@ -241,7 +243,7 @@ def test_it_is_given_the_level_that_it_learnt_from(normalize):
 
 def test_what_windows_have_and_it_has_not_is_refused():
     bag = AlongTheStream(STRIDE).bag()
-    with pytest.raises(SettingsError, match=r"lookahead=0\.1 .* always 0\.016 seconds"):
+    with pytest.raises(SettingsError, match=r"lookahead=0\.1 .* always has 0\.016 seconds"):
         Processor(Settings(hop=0.1, lookahead=0.1), bag=bag)
     with pytest.raises(SettingsError, match=r"crossfade=0\.01 .* no windows that could blend"):
         Processor(Settings(hop=0.1, crossfade=0.01), bag=bag)

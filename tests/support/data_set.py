@@ -10,7 +10,7 @@ import soundfile
 from support.doubles import noise
 
 from streamer.audio import Samples
-from streamer.files import StemMp4Sink
+from streamer.files import Lossless, StemMp4Sink
 from streamer.models.weights.registry import FOUR_STEMS
 
 
@@ -37,8 +37,8 @@ def write_song(
 def write_stem_file(path: Path, mixture: Samples, stems: Samples, *, lossless: bool = True) -> Path:
     """Write a stem file at 44.1 kHz, and return it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    bits = "int24" if lossless else None
-    with StemMp4Sink(path, 44100, 2, FOUR_STEMS, lossless=bits, dither=False) as sink:
+    alac = Lossless(24, dither=False) if lossless else None
+    with StemMp4Sink(path, 44100, 2, FOUR_STEMS, lossless=alac) as sink:
         sink.write(mixture, stems)
         sink.commit()
     return path

@@ -52,7 +52,7 @@ def networks() -> list[Network]:
 
 def run(path: Path) -> str:
     try:
-        bag = load(str(path), device="cpu", backend="torch", segment=0.4)
+        bag = load(str(path), device="cpu", backend="torch", window=0.4)
         (member,) = bag.members
         assert member is not None
         frames = member.separator.input_frames(member.separator.window_frames)
