@@ -6,6 +6,7 @@ BIN := .venv/bin
 TORCH ?= $(if $(shell command -v nvidia-smi),torch,torch==2.13.0)
 # Decoders that tests check our files with, and sound servers that live tests play through.
 TEST_PACKAGES := ffmpeg sox libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils jackd2 jack-example-tools
+SERVERS := $(BIN)/python -m pytest -m servers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test check lint screenshots clean
@@ -14,10 +15,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: .venv/demo
 	$(BIN)/stemstream demo $(if $(SONG),"$(SONG)")
 
-## make test: run every test, two at a time; those that play through sound servers alone, after them
+## make test: run every test, two at a time; those that play through sound servers alone, after them.
+## Sound servers keep time by the clock: a test that a busy machine made fail has a second try, and both are shown.
 test: .venv/dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not servers"
-	$(BIN)/python -m pytest -m servers
+	$(SERVERS) || $(SERVERS) --last-failed --last-failed-no-failures none
 
 ## make check: everything a change must pass
 check: lint test

@@ -240,8 +240,8 @@ def test_the_delay_is_the_announced_one(
     announced_frames = told["announced_delay_seconds"] * RATE
     assert abs(measured.exact_frames - announced_frames) < BLOCK + server_frames
     assert 0 < server_frames < RATE / 2
-    assert measured.confidence > 0.5
-    assert drift or measured.spread_frames < BLOCK / 8
+    # two clocks drift apart, so fewer pieces agree; a measurement of too few is refused by itself
+    assert drift or (measured.confidence > 0.5 and measured.spread_frames < BLOCK / 8)
 
 
 @pytest.mark.parametrize(
