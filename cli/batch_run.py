@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import signal
 import sys
 import time
@@ -19,21 +18,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cli.terminal import complain, console, is_screen, output, tell
-from streamer.batch.engine import WORKER_BYTES, Engine, Made, Worker
+from streamer.batch.engine import Engine, Made, Worker
 from streamer.batch.estimate import estimate
 from streamer.batch.job import Job, made_before
-from streamer.batch.local import LocalEngine
+from streamer.batch.local import LocalEngine, share_processors, workers_here
 from streamer.batch.manifest import Manifest, Row, State, open_manifest, read_manifest
 from streamer.batch.places import Place, place_of
 from streamer.batch.ray_engine import RayEngine
 from streamer.batch.settings import BatchSettings
 from streamer.batch.songs import Song, find_songs
 from streamer.batch.tally import Tally
-from streamer.cache import processors
 from streamer.errors import SettingsError
 from streamer.files.encode.paths import PIPE
 from streamer.live.telemetry.metrics_server import MetricsServer
-from streamer.settings import Settings
 from streamer.words import counted
 
 MOST_SHOWN: Final = 20
@@ -112,8 +109,8 @@ def _job(wish: Wish, songs: Sequence[Song], manifest: Manifest, made: Made, plac
 def _engine(settings: BatchSettings, songs: int) -> Engine:
     if settings.engine == "ray":
         return RayEngine(settings, settings.workers, settings.address)
-    workers = min(settings.workers or _workers(settings, songs), songs)
-    return LocalEngine(_share_processors(settings, workers), workers)
+    workers = min(settings.workers or workers_here(settings, songs), songs)
+    return LocalEngine(share_processors(settings, workers), workers)
 
 
 def _show(job: Job, engine: Engine, tally: Tally, *, as_json: bool) -> None:
@@ -186,7 +183,7 @@ def estimate_batch(wish: Wish) -> int:
         StemstreamError: it could not begin.
     """
     songs, place = find_songs(_inputs(wish)), place_of(wish.out)
-    workers = wish.settings.workers or _workers(wish.settings, len(songs))
+    workers = wish.settings.workers or workers_here(wish.settings, len(songs))
     with open_manifest(wish.folder) as manifest:
         made = made_before(manifest, wish.settings) or Worker(wish.settings).made
         job = _job(wish, songs, manifest, made, place)
@@ -216,22 +213,6 @@ def _inputs(wish: Wish) -> tuple[str, ...]:
     if not wish.inputs:
         raise SettingsError("INPUT is missing; name songs, folders or lists of songs")
     return wish.inputs
-
-
-def _workers(settings: Settings, songs: int) -> int:
-    """Return how many songs at a time suit this machine: a processor each, and memory for each."""
-    if not settings.device.startswith(("auto", "cpu")):
-        return 1
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(processors(), int(memory / WORKER_BYTES), songs))
-
-
-def _share_processors(settings: Settings, workers: int) -> Settings:
-    """Return the settings of one worker: its share of the processors, unless they were given."""
-    if settings.torch_num_threads is not None:
-        return settings
-    threads = max(1, processors() // workers)
-    return settings.model_copy(update={"torch_num_threads": threads, "jobs": settings.jobs or 1})
 
 
 def _plain(row: Row) -> dict[str, object]:

@@ -15,8 +15,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Final
 
-from streamer.batch.engine import Made, Outcome, Task, Worker
+from streamer.batch.engine import WORKER_BYTES, Made, Outcome, Task, Worker
+from streamer.cache import processors
 from streamer.errors import ModelError, StemstreamError
+from streamer.models.devices import kind_of
 from streamer.settings import Settings
 from streamer.stop_signals import STOP_SIGNALS
 
@@ -24,6 +26,28 @@ PATIENCE_SECONDS: Final = 60.0
 """How long a worker may take to end the window that it is at, before it is killed."""
 
 _SPAWN: Final = multiprocessing.get_context("spawn")  # a fork would share the model's threads
+
+
+def workers_here(settings: Settings, songs: int) -> int:
+    """Return how many songs at a time suit this machine: a processor each, and memory for each.
+
+    On a GPU it is one: its memory holds one model and as many windows as fit.
+
+    Raises:
+        ModelError: the device is not on this machine.
+    """
+    if kind_of(settings.device) != "cpu":
+        return 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(processors(), int(memory / WORKER_BYTES), songs))
+
+
+def share_processors(settings: Settings, workers: int) -> Settings:
+    """Return the settings of one worker: its share of the processors, unless they were given."""
+    if settings.torch_num_threads is not None:
+        return settings
+    threads = max(1, processors() // workers)
+    return settings.model_copy(update={"torch_num_threads": threads, "jobs": settings.jobs or 1})
 
 
 class LocalEngine:
