@@ -20,7 +20,7 @@ import numpy as np
 from numba.core import sigutils
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
-from numba.core.runtime.nrt import rtsys
+from numba.core.errors import NumbaError
 
 from ringbuffer.kept import read_sealed, write_sealed
 
@@ -30,12 +30,16 @@ _FunctionCache: Any = FunctionCache
 _IndexDataCacheFile: Any = IndexDataCacheFile
 _CFunc: Any = CFunc
 _sigutils: Any = sigutils
-_runtime: Any = rtsys
 
 _LOG = logging.getLogger(__name__)
 _ANY_ORDER = {"contract", "reassoc", "nsz", "arcp"}  # what is no number stays none
 _ROOM_BYTES = 1 << 20
 """About what all functions of this project take."""
+_SAYS_IT_ALLOCATES = ("NRT required", "Only accept returning of array passed")
+_REFUSED = (
+    "compiled code takes no memory and returns no array that it makes: make it outside, and pass "
+    "it as an argument; go through an array by its elements, not as a whole"
+)
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
@@ -45,10 +49,10 @@ def compiled(
 ) -> Callable[[_Function], _Function]:
     """Compile for one Numba signature at import, or for any when it is first called.
 
-    Compiled code releases the GIL and divides by zero as numpy does. ``any_order``: it may add and
-    multiply in another order than the source says, so that several numbers are computed at a time.
-    Such code makes no arrays, and returns none: it counts no references to them. ``inlined``: it
-    becomes a part of the functions that call it. Where that is one, this takes half the time to
+    Compiled code releases the GIL and divides by zero as numpy does. It counts no references, so it
+    makes no arrays: Numba refuses to compile what would. ``any_order``: it may add and multiply in
+    another order than the source says, so that several numbers are computed at a time. ``inlined``:
+    it becomes a part of the functions that call it. Where that is one, this takes half the time to
     compile. Where it is large and they are several, see `ringbuffer.pointers`.
 
     An explicit signature means that nothing is compiled later, when audio runs, and that a wrong
@@ -60,14 +64,16 @@ def compiled(
     def decorate(function: _Function) -> _Function:
         made = _numba.njit(
             nogil=True,
-            _nrt=not any_order,
+            _nrt=False,
             error_model="numpy",
             fastmath=_ANY_ORDER if any_order else False,
             inline="always" if inlined else "never",
             no_cfunc_wrapper=True,
         )(function)
         made._cache = _Cache(function)
-        if signature is not None:
+        if signature is None:
+            _compile_for_any(made)
+        else:
             _compile_when_called(made, signature) if inside else _compile_now(made, signature)
         compiled_function: _Function = made
         return compiled_function
@@ -76,9 +82,30 @@ def compiled(
 
 
 def _compile_now(made: Any, signature: Any) -> Any:
-    entry = made.compile(signature)
+    with _refusal():
+        entry = made.compile(signature)
     made.disable_compile()
     return entry
+
+
+def _compile_for_any(made: Any) -> None:
+    def compile_for(types: Any) -> Any:
+        with _refusal():
+            return type(made).compile(made, types)
+
+    made.compile = compile_for
+
+
+@contextlib.contextmanager
+def _refusal() -> Iterator[None]:
+    """Say it in plain words where Numba refuses code since it would take memory."""
+    try:
+        yield
+    except NumbaError as error:
+        told = _REFUSED in getattr(error, "__notes__", ())
+        if not told and any(sign in str(error) for sign in _SAYS_IT_ALLOCATES):
+            error.add_note(_REFUSED)
+        raise
 
 
 def _compile_when_called(made: Any, signature: Any) -> None:
@@ -94,9 +121,10 @@ def c_function(signature: Any) -> Callable[[Any], Any]:
 
     def decorate(function: Any) -> Any:
         types = _sigutils.normalize_signature(signature)
-        made = _CFunc(function, types, locals={}, options={"error_model": "numpy"})
+        made = _CFunc(function, types, locals={}, options={"error_model": "numpy", "_nrt": False})
         made._cache = _Cache(function)
-        made.compile()
+        with _refusal():
+            made.compile()
         return made
 
     return decorate
@@ -147,11 +175,10 @@ class _Cache:
         """See Numba's cache.
 
         That gets ready to compile first: it imports all that Numba can compile, which takes a fifth
-        of a second. Code that is compiled needs the runtime alone.
+        of a second. Code that is compiled needs none of it.
         """
         if self._kept is None:
             return None
-        _runtime.initialize(context)
         with self._kept._guard_against_spurious_io_errors():  # on Windows, of two processes at once
             return self._kept._load_overload(signature, context)
 

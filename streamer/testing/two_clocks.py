@@ -14,7 +14,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from ringbuffer import ring_end_at, ring_write_at
+from ringbuffer import float32_at, ring_end_at, ring_write_at
 from ringbuffer.compiled import compiled
 from streamer.audio import Samples
 from streamer.live.realtime.callbacks import capture, capture_at, playback, playback_at
@@ -25,13 +25,17 @@ from streamer.live.realtime.run_clock import RunClock
 PILOT_SECONDS = 1
 """The pilot repeats after this, so it has whole hertz."""
 _INT, _REAL, _VOID = types.int64, types.float64, types.void
-_LIMITS = types.float64[::1]
+_WORDS = types.int64[::1]
+_NUMBERS = types.float64[::1]
 _TABLE = types.float64[:, ::1]
 _SAMPLES = types.float32[:, ::1]
 _PPM, _BLOCK, _JITTER, _NEXT, _DUE, _COUNT, _STALL_FROM, _STALL_TO, _LOSES = range(9)
 _DEVICE_COLUMNS = 9
 _ERROR, _RIPPLE, _RATIO, _BLOCKS, _LOWEST, _HIGHEST = range(6)
 _BIN_COLUMNS = 6
+_SECONDS, _RATE, _NOW, _PLAYED = range(4)
+_INPUT, _OUTPUT, _ONES, _OUT = range(4)
+_ONES_FRAMES = 256
 
 
 @dataclass(frozen=True)
@@ -97,20 +101,14 @@ def run_two_clocks(
     starts = np.array([[*windows, np.inf]], np.float64)
     recorded = np.zeros((len(windows) + 1, window_blocks * block_frames), np.float32)
     steps = np.ones((len(windows) + 1, window_blocks * 3), np.float64)
-    addresses = np.array([incoming.address, outgoing.address], np.int64)
-    limits = np.array([seconds, rate, 0.0], np.float64)
+    ones = np.ones((_ONES_FRAMES, 2 * outgoing.stems + 1), np.float32)
+    out = np.zeros((block_frames, outgoing.outputs), np.float32)
+    ports_and_samples = incoming.address, outgoing.address, ones.ctypes.data, out.ctypes.data
+    addresses = np.array(ports_and_samples, np.int64)
+    numbers = np.array([seconds, rate, 0.0, 0.0], np.float64)
     for port in ports:
-        port.use_clock(RunClock(limits[2:]))
-    _run(
-        addresses,
-        devices,
-        pilot,
-        bins,
-        starts,
-        recorded,
-        steps,
-        limits,
-    )
+        port.use_clock(RunClock(numbers[_NOW:]))
+    _run(addresses, devices, pilot, bins, starts, recorded, steps, numbers)
     used = bins[bins[:, _BLOCKS] > 0]
     return TwoClocks(
         used[:, _ERROR],
@@ -150,25 +148,24 @@ def _schedule(devices: Any, which: int, rate: float) -> None:
     device[_NEXT] = max(came, device[_NEXT] + 1e-5)
 
 
-@compiled(_VOID(_INT, _INT))
-def _say_stems_are_there(address: int, until: int) -> None:
+@compiled(_VOID(_INT, _INT, _INT))
+def _say_stems_are_there(address: int, ones: int, until: int) -> None:
     """Write `wet` of 1, and stems of the same, until a position."""
     state = playback_at(address)[0]
-    one = np.ones((256, 2 * state.stems + 1), np.float32)
     missing = until - ring_end_at(state.stem_header)
     while missing > 0:
-        count = min(missing, 256)
-        if ring_write_at(state.stem_header, state.stem_data, one.ctypes.data, count) < count:
+        count = min(missing, _ONES_FRAMES)
+        if ring_write_at(state.stem_header, state.stem_data, ones, count) < count:
             break
         missing -= count
 
 
-@compiled(_VOID(types.int64[::1], _TABLE, types.float64[::1], _LIMITS))
-def _note(addresses: Any, devices: Any, row: Any, where: Any) -> None:
+@compiled(_VOID(_WORDS, _TABLE, _NUMBERS, _NUMBERS))
+def _note(addresses: Any, devices: Any, row: Any, numbers: Any) -> None:
     """Note how far an output's callback at a position is from the true clocks."""
-    played, rate = where[0], where[1]
-    source = capture_at(addresses[0])[0]
-    state = playback_at(addresses[1])[0]
+    played, rate = numbers[_PLAYED], numbers[_RATE]
+    source = capture_at(addresses[_INPUT])[0]
+    state = playback_at(addresses[_OUTPUT])[0]
     speed = rate * (1 + devices[0, _PPM] * 1e-6)
     true_ratio = (1 + devices[0, _PPM] * 1e-6) / (1 + devices[1, _PPM] * 1e-6)
     # The input block that would begin when the output's was due, had the devices no jitter.
@@ -181,14 +178,14 @@ def _note(addresses: Any, devices: Any, row: Any, where: Any) -> None:
 
 @compiled(
     _VOID(
-        types.int64[::1],
+        _WORDS,
         _TABLE,
         _SAMPLES,
         _TABLE,
         _TABLE,
         _SAMPLES,
         _TABLE,
-        _LIMITS,
+        _NUMBERS,
     )
 )
 def _run(
@@ -199,28 +196,26 @@ def _run(
     starts: Any,
     recorded: Any,
     steps: Any,
-    limits: Any,
+    numbers: Any,
 ) -> None:
     """Run both callbacks. Many parameters: compiled code takes arrays, each of one type."""
-    seconds, rate = limits[0], limits[1]
-    begun = np.empty(2)
-    begun[1] = rate
+    seconds, rate = numbers[_SECONDS], numbers[_RATE]
     np.random.seed(1)
-    source = capture_at(addresses[0])[0]
-    state = playback_at(addresses[1])[0]
+    source = capture_at(addresses[_INPUT])[0]
+    state = playback_at(addresses[_OUTPUT])[0]
     block = int(devices[1, _BLOCK])
-    out = np.zeros((block, state.outputs), np.float32)
+    out = float32_at(addresses[_OUT], block, state.outputs)
     window = done = 0
     for which in range(2):
         _schedule(devices, which, rate)
-    while devices[:, _NEXT].min() < seconds:
+    while min(devices[0, _NEXT], devices[1, _NEXT]) < seconds:
         if devices[0, _NEXT] <= devices[1, _NEXT]:
             frames = int(devices[0, _BLOCK])
             samples = pilot[source.position % (PILOT_SECONDS * int(rate)) :]
             now = devices[0, _NEXT]
-            limits[2] = now
-            capture(addresses[0], samples.ctypes.data, frames, now, now, 0)
-            _say_stems_are_there(addresses[1], source.position)
+            numbers[_NOW] = now
+            capture(addresses[_INPUT], samples.ctypes.data, frames, now, now, 0)
+            _say_stems_are_there(addresses[_OUTPUT], addresses[_ONES], source.position)
             _schedule(devices, 0, rate)
             continue
         now = devices[1, _NEXT]
@@ -228,12 +223,13 @@ def _run(
         level = float(ring_end_at(state.dry_header) - state.position)
         row[_LOWEST], row[_HIGHEST] = min(row[_LOWEST], level), max(row[_HIGHEST], level)
         ratio, position = state.ratio, state.position + state.phase
-        limits[2] = now
-        playback(addresses[1], out.ctypes.data, block, now, now, 0)
-        begun[0] = position
-        _note(addresses, devices, row, begun)
+        numbers[_NOW] = now
+        playback(addresses[_OUTPUT], addresses[_OUT], block, now, now, 0)
+        numbers[_PLAYED] = position
+        _note(addresses, devices, row, numbers)
         if now >= starts[0, window]:
-            recorded[window, done * block : (done + 1) * block] = out[:, 0]
+            for frame in range(block):
+                recorded[window, done * block + frame] = out[frame, 0]
             steps[window, 3 * done + 1] = ratio
             steps[window, 3 * done + 2] = state.ratio
             steps[window, 3 * done] = position

@@ -9,7 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numba import types
+from numba.core.errors import NumbaError
+
+from ringbuffer.atomics import float32_at, int64_at
+from ringbuffer.compiled import c_function, compiled
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("ringbuffer", "streamer", "cli")
@@ -65,6 +71,77 @@ def test_every_function_is_compiled_by_our_own_decorator():
                 if isinstance(node, ast.ImportFrom):
                     names |= {alias.name for alias in node.names}
                 assert not names & {"njit", "cfunc", "vectorize", "guvectorize"}, path
+
+
+def makes_an_array(count):
+    return np.ones(count).size
+
+
+def makes_a_list(count):
+    return len([count])
+
+
+def adds_arrays(values):
+    values[0] = (values + values)[1]
+
+
+def copies_an_array(values):
+    values[:] = values[::-1]
+
+
+def returns_a_view(values):
+    return values[1:]
+
+
+@pytest.mark.parametrize(
+    ("function", "argument"),
+    [
+        (makes_an_array, 3),
+        (makes_a_list, 3),
+        (adds_arrays, np.ones(3)),
+        (copies_an_array, np.ones(3)),
+        (returns_a_view, np.ones(3)),
+    ],
+)
+@pytest.mark.parametrize("any_order", [False, True])
+def test_what_would_take_memory_is_refused_in_plain_words(function, argument, any_order):
+    """Else a callback may wait for the allocator, when a block is due."""
+    with pytest.raises(NumbaError) as refusal:
+        compiled(any_order=any_order)(function)(argument)
+    assert refusal.value.__notes__ == [
+        "compiled code takes no memory and returns no array that it makes: make it outside, and "
+        "pass it as an argument; go through an array by its elements, not as a whole"
+    ]
+
+
+def test_what_would_take_memory_is_refused_where_its_types_are_told_and_for_c():
+    signature = types.int64(types.int64)
+    for decorate in (compiled(signature), c_function(signature)):
+        with pytest.raises(NumbaError) as refusal:
+            decorate(makes_an_array)
+        assert "takes no memory" in "".join(refusal.value.__notes__)
+
+
+def test_another_mistake_is_not_called_an_allocation():
+    with pytest.raises(NumbaError) as refusal:
+        compiled(types.int64(types.int64))(lambda count: count.missing)
+    assert not hasattr(refusal.value, "__notes__")
+
+
+def test_an_array_at_an_address_is_a_view_that_takes_no_memory():
+    @compiled()
+    def halve(address, floats):
+        words, samples = int64_at(address, 3), float32_at(floats, 2, 3)
+        words[2] //= 2
+        for frame in range(samples.shape[0]):
+            for channel in range(samples.shape[1]):
+                samples[frame, channel] /= 2
+        return words.size + samples.size
+
+    words, samples = np.arange(4) * 10, np.arange(7, dtype=np.float32)
+    assert halve(words.ctypes.data, samples.ctypes.data) == 9
+    np.testing.assert_array_equal(words, [0, 10, 10, 30])
+    np.testing.assert_array_equal(samples, [0, 0.5, 1, 1.5, 2, 2.5, 6])
 
 
 def test_what_is_compiled_is_kept(module, tmp_path):

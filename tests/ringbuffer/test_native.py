@@ -154,7 +154,7 @@ def test_a_c_callback_on_a_thread_of_its_own_uses_two_rings():
 
 def llvm_of(function):
     (signature,) = function.signatures
-    again = njit(signature, error_model="numpy")(function.py_func)
+    again = njit(signature, error_model="numpy", _nrt=False)(function.py_func)
     return again.inspect_llvm(signature)
 
 

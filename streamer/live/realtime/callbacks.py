@@ -241,8 +241,6 @@ PLAYBACK = np.dtype(
     ]
 )
 
-_DLL, _LOG, _LOG_RING = (_numba.from_dtype(kind)[::1] for kind in (DLL, LOG, LOG_RING))
-_CAPTURE, _PLAYBACK = (_numba.from_dtype(kind)[::1] for kind in (CAPTURE, PLAYBACK))
 _DLL_WORDS, _LOG_WORDS, _LOG_RING_WORDS = (k.itemsize // 8 for k in (DLL, LOG, LOG_RING))
 _CAPTURE_WORDS, _PLAYBACK_WORDS = (kind.itemsize // 8 for kind in (CAPTURE, PLAYBACK))
 _WRITTEN, _READ = (8 * (LOG_RING.names or ()).index(name) for name in ("written", "read"))
@@ -259,19 +257,19 @@ Samples = npt.NDArray[np.float32]
 # Records, clock and log
 
 
-@compiled(_DLL(_INT), inside=True)
+@compiled(inlined=True)
 def dll_at(address: int) -> Any:
     """The `DLL` at an address, as an array of one."""
     return int64_at(address, _DLL_WORDS).view(DLL)
 
 
-@compiled(_CAPTURE(_INT), inside=True)
+@compiled(inlined=True)
 def capture_at(address: int) -> Any:
     """The `CAPTURE` at an address, as an array of one."""
     return int64_at(address, _CAPTURE_WORDS).view(CAPTURE)
 
 
-@compiled(_PLAYBACK(_INT), inside=True)
+@compiled(inlined=True)
 def playback_at(address: int) -> Any:
     """The `PLAYBACK` at an address, as an array of one."""
     return int64_at(address, _PLAYBACK_WORDS).view(PLAYBACK)

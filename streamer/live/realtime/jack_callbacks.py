@@ -66,7 +66,6 @@ JACK = np.dtype(
 )
 """A client of JACK with one stream."""
 
-_JACK = _numba.from_dtype(JACK)[::1]
 _WORDS = JACK.itemsize // 8
 _INT, _VOID, _FLAG, _FRAMES = types.int64, types.void, types.int32, types.uint32
 _words: Any = types.UniTuple
@@ -104,7 +103,7 @@ _with_range = _c_call(_C_NOTHING, _C_LONG, _C_INT, _C_LONG)
 _is_connected = _c_call(_C_INT, _C_LONG)
 
 
-@compiled(_JACK(_INT), inside=True)
+@compiled(inlined=True)
 def jack_at(address: int) -> Any:
     """The `JACK` at an address, as an array of one."""
     return int64_at(address, _WORDS).view(JACK)

@@ -28,4 +28,4 @@ def running_gain(
         for average in range(2):
             memory = min(fed_frames + frame + 1.0, averaging_frames[average])
             mean_squares[average] += (power / channels - mean_squares[average]) / memory
-        gains[frame, 0] = 1 / np.sqrt(mean_squares.max() + FLOOR_RMS * FLOOR_RMS)
+        gains[frame, 0] = 1 / np.sqrt(max(mean_squares[0], mean_squares[1]) + FLOOR_RMS * FLOOR_RMS)
