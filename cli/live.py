@@ -8,7 +8,9 @@ import typer
 
 from cli.options import with_settings
 from cli.separate import Config
+from cli.terminal import tell
 from streamer.live.settings import LiveSettings
+from streamer.models.first_use import compiling_beside
 from streamer.resolve import resolve
 
 MEANINGLESS = ("overlap", "loudness", "clip_mode", "dither")
@@ -32,7 +34,8 @@ def live(
     """
     settings = resolve(flags, config=config, kind=LiveSettings).settings
     # imported here, since the engine takes a second that help and wrong flags need not wait for
-    from cli.live_run import run_live
+    with compiling_beside(settings.model, tell):
+        from cli.live_run import run_live
 
     raise typer.Exit(run_live(settings, as_json=as_json))
 
@@ -45,6 +48,7 @@ def plan(*, config: Config = None, as_json: AsJson = False, flags: dict[str, obj
     out.
     """
     settings = resolve(flags, config=config, kind=LiveSettings).settings
-    from cli.live_run import show_plan
+    with compiling_beside(settings.model, tell):
+        from cli.live_run import show_plan
 
     show_plan(settings, as_json=as_json)

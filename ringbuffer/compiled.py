@@ -130,6 +130,11 @@ def c_function(signature: Any) -> Callable[[Any], Any]:
     return decorate
 
 
+def is_to_come(function: Any) -> bool:
+    """Return whether the first call of a `compiled` function will compile it, and keep the code."""
+    return bool(function._cache.is_empty())
+
+
 def kept_in() -> Path:
     """Return the folder where compiled code is kept.
 
@@ -170,6 +175,10 @@ class _Cache:
     def cache_path(self) -> str | None:
         """See Numba's cache."""
         return self._kept.cache_path if self._kept is not None else None
+
+    def is_empty(self) -> bool:
+        """Return whether it keeps what is compiled, and nothing is kept yet."""
+        return self._kept is not None and not self._kept._cache_file._load_index()
 
     def load_overload(self, signature: Any, context: Any) -> Any:
         """See Numba's cache.
