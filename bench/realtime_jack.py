@@ -44,7 +44,10 @@ def _cable_callback(taken, played, frames, _time_info, _flags, user_data):
         out[frame, 1] = song[at, 1]
     if number < state.most:
         heard = float32_at(state.heard + 4 * CHANNELS * number * frames, frames, CHANNELS)
-        heard[:] = float32_at(taken, frames, CHANNELS)
+        came = float32_at(taken, frames, CHANNELS)
+        for frame in range(frames):
+            for channel in range(CHANNELS):
+                heard[frame, channel] = came[frame, channel]
         times = int64_at(state.woke, state.most).view(np.float64)
         times[number] = seconds_now(words.ctypes.data, _MONOTONIC, 0)
         state.done += 1
