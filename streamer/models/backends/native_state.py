@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ringbuffer.compiled import compiled
 from streamer.audio import Samples
 from streamer.models.backends.native_tiles import LANES
 from streamer.models.backends.native_weights import NativeNetwork
-from streamer.models.networks.filter_shape import FILTER_HOP
+from streamer.models.networks.filter_shape import AHEAD, FILTER_HOP
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
@@ -20,15 +21,16 @@ class FilterState(NamedTuple):
     """What a network with filters keeps besides; of any other it is empty.
 
     ``position`` is how many frames were heard, ``features`` are those on their way through the
-    layers, ``(bands, width)``, and ``masks`` what comes of them (`Workspace`). ``gains`` are the
-    spectra of the last two sets of filters, of all stems but the last,
-    ``(2, (stems - 1) * channels, bins, 2)``.
+    layers, ``(bands, width)``. ``taps`` are the last two sets of filters, of all stems but the
+    last: ``(channels, 2 * (stems - 1), taps)``, those of the newer set first, and of each the tap
+    of the oldest frame. ``reach`` are the last frames of ``heard`` a hop at a time, each a frame
+    later than the one before, ``(channels, frames, hop)``: a view of them, and no copy.
     """
 
     position: NDArray[np.int64]
     features: Samples
-    masks: Samples
-    gains: Samples
+    taps: Samples
+    reach: Samples
 
 
 class State(NamedTuple):
@@ -63,31 +65,30 @@ class Workspace(NamedTuple):
     real: Samples
     imaginary: Samples
     spare: tuple[Samples, Samples]
-    stems: Samples
+    filtered: Samples
 
 
 def begin(network: NativeNetwork) -> State:
     """Return the state of a stream that has heard nothing yet."""
     layers, (bands, width) = network.layers, network.bands.shape
     depth, taps = layers.taps.shape[:2]
-    tables, filtered = network.filters, (network.stems - 1) * network.channels
+    tables, size = network.filters, network.filters.window.size
     memories = depth * tables.turns
-    parts = 2 * network.channels * network.stems
-    points = network.heads_bias.size // parts
-    bins = tables.flat.size // 2 + 1 if tables.flat.size else 0
+    heard = _room(network.channels, network.analysis.size)
     state = State(
-        heard=_room(network.channels, network.analysis.size),
+        heard=heard,
         tail=_room(network.stems, network.channels, network.synthesis.size // 2),
         taps=_room(memories, taps - 1, bands, width),
         memories=_room(memories, bands, width),
         filters=FilterState(
             position=np.zeros(1, np.int64),
-            features=_room(bands if bins else 0, width),
-            masks=_room(points if bins else 0, parts),
-            gains=_room(2, filtered, bins, 2),
+            features=_room(bands if size else 0, width),
+            taps=_room(network.channels, 2 * (network.stems - 1), size),
+            reach=sliding_window_view(heard, FILTER_HOP, axis=1, writeable=True),
         ),
     )
-    state.filters.gains[..., 0] = 1 / network.stems  # each is a share of the mix
+    if size:
+        state.filters.taps[..., size - 1 - AHEAD] = 1 / network.stems  # each is a share of the mix
     return state
 
 
@@ -112,7 +113,7 @@ def workspace(network: NativeNetwork) -> Workspace:
         real=_room(fft),
         imaginary=_room(fft),
         spare=(_room(fft), _room(fft)),
-        stems=_room(network.stems, FILTER_HOP, network.channels),
+        filtered=_room(2 * (network.stems - 1), FILTER_HOP),
     )
 
 
@@ -130,7 +131,7 @@ def forget(state: State) -> None:
     filters = state.filters
     filters.position[0] = 0
     filters.features[:] = _ZERO
-    filters.masks[:] = _ZERO
-    filters.gains[:] = _ZERO
-    stems = filters.gains.shape[1] // state.heard.shape[0] + 1
-    filters.gains[..., 0] = _ONE / np.float32(stems)
+    filters.taps[:] = _ZERO
+    if filters.taps.size:
+        stems = filters.taps.shape[1] // 2 + 1
+        filters.taps[..., filters.taps.shape[2] - 1 - AHEAD] = _ONE / np.float32(stems)

@@ -31,7 +31,6 @@ from streamer.models.networks.filter_shape import (
     EARLY,
     FALL,
     FILTER_HOP,
-    FILTER_TAPS,
     PARTS,
     TURNS,
     filter_rise,
@@ -80,9 +79,9 @@ class FilterTables(NamedTuple):
 
     ``turns`` is how many memories take turns, ``parts`` over how many hops a filter is computed.
     ``window`` is that of its taps, ``ahead`` of them ahead; it is heard ``early``; ``rise`` is how
-    much of it is heard over its period. ``flat`` are ones, as many as the
-    transform has points that filters; ``circle`` are the cosine and sine for it. Of a network
-    without filters the arrays are empty, and its only memory has each turn.
+    much of it is heard over its period. ``points`` are the points of each bin, ``zeros`` as many
+    as a hop has frames. Of a network without filters the arrays are empty, and its only memory has
+    each turn.
     """
 
     turns: int
@@ -91,8 +90,8 @@ class FilterTables(NamedTuple):
     early: int
     window: Samples
     rise: Samples
-    flat: Samples
-    circle: tuple[Samples, Samples]
+    points: NDArray[np.int64]
+    zeros: Samples
 
 
 class NativeNetwork(NamedTuple):
@@ -139,10 +138,11 @@ def pack(
 
     width, hidden = one("band").shape[1], one("hidden.weight").shape[2] // 2
     analysis, synthesis = low_delay_windows(FFT, FALL if filters else HOP)
+    table = _table(width, hidden, stems, channels)
     return NativeNetwork(
         stems=stems,
         channels=channels,
-        table=_table(width, hidden, stems, channels),
+        table=table,
         encoders=as_matrices(all_groups("encoders", "weight")),
         bands=all_groups("encoders", "bias").reshape(-1, width) + one("band"),
         layers=_layers(weights, as_matrices),
@@ -154,15 +154,23 @@ def pack(
         analysis=analysis,
         synthesis=synthesis[:0] if filters else synthesis,
         turns=_circle(FFT),
-        filters=_filters() if filters else _NO_FILTERS,
+        filters=_filters(table) if filters else _NO_FILTERS,
     )
 
 
-def _filters() -> FilterTables:
-    size = 1 << (FILTER_TAPS + FILTER_HOP - 2).bit_length()
-    flat = np.ones(size, np.float32)
+def _filters(table: NDArray[np.int64]) -> FilterTables:
+    points = [
+        point + np.arange(bins) * points // bins for _, bins, point, points, _, _ in table.tolist()
+    ]
     return FilterTables(
-        TURNS, PARTS, AHEAD, EARLY, filter_window(), filter_rise(), flat, _circle(size)
+        turns=TURNS,
+        parts=PARTS,
+        ahead=AHEAD,
+        early=EARLY,
+        window=filter_window(),
+        rise=filter_rise(),
+        points=np.concatenate(points),
+        zeros=np.zeros(FILTER_HOP, np.float32),
     )
 
 
@@ -172,7 +180,7 @@ def _circle(size: int) -> tuple[Samples, Samples]:
 
 
 _NOTHING: Final = np.zeros(0, np.float32)
-_NO_FILTERS: Final = FilterTables(1, 0, 0, 0, _NOTHING, _NOTHING, _NOTHING, (_NOTHING, _NOTHING))
+_NO_FILTERS: Final = FilterTables(1, 0, 0, 0, _NOTHING, _NOTHING, np.zeros(0, np.int64), _NOTHING)
 
 
 def _fit_into_halves(weights: Mapping[str, NDArray[Any]]) -> bool:

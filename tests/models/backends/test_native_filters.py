@@ -54,7 +54,7 @@ def test_the_stems_of_a_hop_wait_for_nothing_that_only_later_hops_need(tmp_path,
     network, hops = ours.network, 40
     state, room = begin(network), workspace(network)
     stems = np.zeros((network.stems, FILTER_HOP, network.channels), np.float32)
-    for_later = state.memories, state.filters.features, state.filters.masks
+    for_later = state.memories, state.filters.features, state.filters.taps
     moved = 0
     for frames in np.split(noise(1, hops * FILTER_HOP)[0], hops):
         before = [one.copy() for one in for_later]
