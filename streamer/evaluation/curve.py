@@ -66,8 +66,8 @@ def trace(folder: Path, settings: EvalSettings, bag: Bag, progress: Progress) ->
     A model that remembers the stream has one schedule, its own.
 
     ``bag`` is the model as the file run uses it. If only the middle of a song is scored, every run
-    first hears the music before it, as long as the longest window. ``progress`` is called for each
-    song once for the file run, and once for each window length.
+    also hears the music around it, up to the longest window on either side. ``progress`` is called
+    for each song once for the file run, and once for each window length.
 
     Raises:
         StemstreamError: see `streamer.errors`.

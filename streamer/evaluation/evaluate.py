@@ -88,10 +88,10 @@ def of_files(
 
 def separate(excerpt: Excerpt, processor: Processor) -> Samples:
     """Return the stems that a file run makes from an excerpt, ``(stems, frames, channels)``."""
-    heard = np.concatenate([excerpt.before, excerpt.mixture])
+    heard = np.concatenate([excerpt.before, excerpt.mixture, excerpt.after])
     source = MemorySource(excerpt.song.name, heard, excerpt.song.samplerate)
     stems = np.concatenate([stems.data for stems in run(source, processor)], axis=1)
-    return stems[:, len(excerpt.before) :]
+    return stems[:, len(excerpt.before) :][:, : excerpt.frames]
 
 
 def _score_all(

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from streamer.audio import Samples
 from streamer.errors import SettingsError
 from streamer.evaluation.settings import EvalSettings
@@ -16,8 +18,8 @@ from streamer.evaluation.songs import Song, find_songs
 class Excerpt:
     """A stretch of a song: ``references`` ``(stems, frames, 2)`` of all stems, and ``mixture``.
 
-    All are at the song's own sample rate, from its ``start_frame`` on. ``before`` is the part of
-    the mixture that a model hears first, ``(frames, 2)``.
+    All are at the song's own sample rate, from its ``start_frame`` on. ``before`` and ``after`` are
+    the parts of the mixture that a model hears around it, ``(frames, 2)``.
     """
 
     song: Song
@@ -25,6 +27,7 @@ class Excerpt:
     references: Samples
     mixture: Samples
     before: Samples
+    after: Samples
 
     @property
     def frames(self) -> int:
@@ -50,10 +53,10 @@ def choose_songs(folder: Path, stems: Sequence[str], settings: EvalSettings) -> 
     return songs[: settings.songs]
 
 
-def read_excerpt(song: Song, seconds: float | None, before_seconds: float = 0.0) -> Excerpt:
+def read_excerpt(song: Song, seconds: float | None, around_seconds: float = 0.0) -> Excerpt:
     """Read the part of a song that is scored: all of it, or some seconds from its middle.
 
-    In addition up to ``before_seconds`` of the music before it are read.
+    In addition up to ``around_seconds`` of the music on either side of it are read.
 
     Raises:
         SourceError: a file cannot be read.
@@ -61,6 +64,8 @@ def read_excerpt(song: Song, seconds: float | None, before_seconds: float = 0.0)
     frames = song.frames if seconds is None else min(round(seconds * song.samplerate), song.frames)
     start = (song.frames - frames) // 2
     references = song.read(song.samplerate, start, frames)
-    before = min(round(before_seconds * song.samplerate), start)
-    mixture = song.read_mixture(song.samplerate, start - before, before + frames)
-    return Excerpt(song, start, references, mixture[before:], mixture[:before])
+    around = round(around_seconds * song.samplerate)
+    begin, end = max(0, start - around), min(song.frames, start + frames + around)
+    heard = song.read_mixture(song.samplerate, begin, end - begin)
+    before, mixture, after = np.split(heard, [start - begin, start - begin + frames])
+    return Excerpt(song, start, references, mixture, before, after)

@@ -8,6 +8,7 @@ import torch
 from support.data_set import make_stems, write_song
 from support.doubles import RATE, SOURCES, RecordingSeparator, noise, tiny
 
+from streamer.engine import run
 from streamer.errors import SettingsError
 from streamer.evaluation import memo
 from streamer.evaluation.curve import trace
@@ -18,6 +19,7 @@ from streamer.evaluation.memo import remembering
 from streamer.evaluation.scores import summarize
 from streamer.evaluation.settings import EvalSettings
 from streamer.evaluation.songs import find_songs
+from streamer.files.decode.memory import MemorySource
 from streamer.models.networks.causal import CausalBandSplit
 from streamer.models.networks.checkpoint import write_network
 from streamer.processor import Processor, load_bag
@@ -81,7 +83,7 @@ def test_what_goes_along_the_stream_has_one_point_and_it_is_the_file_runs(data, 
     write_plot(curve, tmp_path / "curve.png")
 
 
-def test_the_middle_of_a_song_is_heard_from_before(model, data):
+def test_the_middle_of_a_song_is_heard_within_its_music(model, data):
     grid = {"windows": (0.25,), "hops": (0.1,), "lookaheads": (0.1,), "seconds": 0.3}
     settings = EvalSettings(**model, **grid, live=True, songs=1)
     curve = trace(data, settings, load_bag(settings), lambda *_: None)
@@ -90,9 +92,13 @@ def test_the_middle_of_a_song_is_heard_from_before(model, data):
     assert (len(excerpt.before), excerpt.frames, excerpt.start_frame) == (2000, 2400, 2800)
     np.testing.assert_array_equal(excerpt.mixture, song.read_mixture(RATE, 2800, 2400))
     np.testing.assert_array_equal(excerpt.before, song.read_mixture(RATE, 800, 2000))
+    np.testing.assert_array_equal(excerpt.after, song.read_mixture(RATE, 5200, 2000))
     live = settings.model_copy(update={"window": 0.25, "hop": 0.1, "lookahead": 0.1})
     with Processor(live) as processor:
         estimates = separate(excerpt, processor)
+        heard = MemorySource("around", song.read_mixture(RATE, 800, 6400), RATE)
+        stems = np.concatenate([block.data for block in run(heard, processor)], axis=1)
+    np.testing.assert_array_equal(estimates, stems[:, 2000:4400])
     scored = score_excerpt(excerpt, estimates, processor.names, live)
     assert curve.points[0].stems == summarize([scored])
 
