@@ -2,8 +2,9 @@
 
 WORLD (Morise, Yokomori and Ozawa, "WORLD: a vocoder-based high-quality speech synthesis system",
 2016) takes a voice apart into pitch, envelope and breath, and puts it together again: ``pip install
-pyworld``. It knows one voice at a time. So a piece is kept only if WORLD gives it back nearly as it
-was; where several voices sing at once, it does not.
+pyworld 'setuptools<81'`` (pyworld 0.3.5 reads its own version through ``pkg_resources``). It knows
+one voice at a time. So a piece is kept only if WORLD gives it back nearly as it was; where several
+voices sing at once, it does not.
 
 The licence of what is made is that of the songs: MUSDB18's is for non-commercial use, the album
 "everything-is-free" is CC0. Songs that judge a model are never used.
