@@ -7,6 +7,7 @@ own cache raises where there is no place for it, on a full disk, and for a file 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
@@ -158,18 +159,25 @@ class _Cache:
     """Whether it was said that compiled code is not kept."""
 
     def __init__(self, function: Callable[..., object]) -> None:
-        self._kept: Any = None
+        self._function = function
+
+    @functools.cached_property
+    def _kept(self) -> Any:
+        """Numba's cache, from the first use on: what is defined below the function is known then,
+        and most functions are never asked for. None: nothing is kept.
+        """
         try:
-            self._kept = _FunctionCache(function)
+            kept = _FunctionCache(self._function)
         except RuntimeError:  # no folder can be written to, as for a service without a home
             self._tell("there is no folder for it")
-            return
-        impl = self._kept._impl
-        self._kept._cache_file = _SealedFiles(
+            return None
+        impl = kept._impl
+        kept._cache_file = _SealedFiles(
             impl.locator.get_cache_path(),
             impl.filename_base,
-            (impl.locator.get_source_stamp(), *_made_of(function)),
+            (impl.locator.get_source_stamp(), *_made_of(self._function)),
         )
+        return kept
 
     @property
     def cache_path(self) -> str | None:
@@ -218,11 +226,11 @@ class _Cache:
 def _made_of(function: Any) -> list[tuple[str, object]]:
     """Return what else is in a function's machine code, and changes with other files than its own.
 
-    That is the source of each function that it calls, of those that they call, the constants, and
-    the layouts of records.
+    That is the source of each function that it calls, of those that they call, the constants, the
+    layouts of records, and how it is compiled, which stands here.
     """
     parts: dict[str, object] = {}
-    left, seen = [function], set()
+    left, seen = [function, compiled], set()
     while left:
         code, names = left[-1].__code__, left.pop().__globals__
         if code in seen:

@@ -206,6 +206,27 @@ def test_what_a_function_is_made_of_counts_for_what_is_kept(module, tmp_path):
     assert run(module, **place)[0] == ["380"]
 
 
+def test_what_is_defined_below_a_function_counts_too(module, tmp_path):
+    """Else an edited function would run as it was, in all that call it from above."""
+    place = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    (module / "module.py").write_text(
+        "from ringbuffer.compiled import compiled\n"
+        "from leaf import twice\n\n"
+        "@compiled()\n"
+        "def caller(x):\n"
+        "    return below(x)\n\n"
+        "@compiled(inlined=True)\n"
+        "def below(x):\n"
+        "    return twice(x)\n\n"
+        "print(caller(4))\n"
+    )
+    leaf = "from ringbuffer.compiled import compiled\n\n@compiled()\ndef twice(x):\n    return {}\n"
+    (module / "leaf.py").write_text(leaf.format("2 * x"))
+    assert run(module, **place)[0] == ["8"]
+    (module / "leaf.py").write_text(leaf.format("20 * x"))
+    assert run(module, **place)[0] == ["80"]
+
+
 def test_a_record_with_another_layout_is_compiled_again(module, tmp_path):
     """Else the code would read what lies beside a field."""
     place = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
