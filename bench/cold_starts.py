@@ -111,7 +111,7 @@ def _start(servers: Any, model: str, name: str, song: Path, wish: argparse.Names
     first, silent = _silence(heard, servers.RATE, *layout)
     return [
         str(run.returncode),
-        f"{running_seconds:.1f} s",
+        f"{running_seconds:.2f} s",
         f"{1000 * status['announced_delay_seconds']:.0f} ms",
         f"{first:.2f} s",
         f"{silent:.2f} s",

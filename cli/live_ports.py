@@ -22,8 +22,6 @@ from streamer.live.mixing.scene import load_scene
 from streamer.live.mixing.scene_folder import refuse_unreadable
 from streamer.live.session import LiveSession
 from streamer.live.settings import LiveSettings
-from streamer.live.telemetry.metrics import RunCollector
-from streamer.live.telemetry.metrics_server import MetricsServer
 from streamer.live.telemetry.report import check_report_path
 
 _KINDS = {
@@ -86,6 +84,10 @@ def open_ports(
         stack.enter_context(link)
         tell_all(said)
     if settings.metrics is not None:
+        # imported here, since a run that is not asked for them need not wait for their library
+        from streamer.live.telemetry.metrics import RunCollector
+        from streamer.live.telemetry.metrics_server import MetricsServer
+
         collector = RunCollector(session.status, session.latency())
         server = MetricsServer(collector, port=settings.metrics, host=settings.host)
         stack.enter_context(server)

@@ -17,6 +17,8 @@ from streamer.live.session import LiveSession
 from streamer.live.status import State, Status
 
 REFRESH_SECONDS = 0.1
+LINE_SECONDS = 0.02
+"""A line is told only where there is news, so it can be told at once."""
 
 
 def show(session: LiveSession, said: SimpleQueue[str], pages: Pages) -> None:
@@ -85,7 +87,7 @@ def _lines(
 
 def _show_lines(session: LiveSession, said: SimpleQueue[str]) -> None:
     shown: object = None
-    while not session.wait(REFRESH_SECONDS):
+    while not session.wait(LINE_SECONDS):
         tell_all(said)
         status = session.status()
         news = (status.state, status.reason, status.rung)

@@ -33,11 +33,12 @@ class Supervisor:
         self._announcement.begin(now)
 
     def due(self, now: float) -> bool:
-        """Return whether it is time for another look: every `LOOK_SECONDS`."""
-        if now < self._next_look:
+        """Return whether it is time for another look: every `LOOK_SECONDS`, and to be heard."""
+        tryout = self._parts.observer.tryout
+        if now < self._next_look and (tryout is None or not tryout.over):
             return False
         # a look that comes late makes the next ones no later: meters keep their rate
-        late_seconds = min(now - self._next_look, LOOK_SECONDS / 2)
+        late_seconds = min(max(now - self._next_look, 0.0), LOOK_SECONDS / 2)
         self._next_look = now + LOOK_SECONDS - late_seconds
         return True
 

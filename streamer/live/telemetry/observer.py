@@ -84,8 +84,8 @@ class Observer:
         missed = job.dropped or job.error is not None or late_frames > 0
         if job.began_at:
             self.failure = "" if job.error is None else told(job.error)
-        if self.tryout is not None and self._main.aligned and job.stems is not None:
-            self.tryout.take(late_frames, now)
+        if self.tryout is not None and job.stems is not None:
+            self.tryout.take(late_frames if self._main.aligned else -math.inf, given_at)
         if self.tryout is not None or first_frame < self._counts_from:
             return False  # it was not to be heard
         self._stamps.finished(job, given_at, played=not missed)

@@ -1,4 +1,4 @@
-"""The first second of a run through a sound server: nothing is heard yet, and the delay is set.
+"""The beginning of a run through a sound server: nothing is heard yet, and the delay is set.
 
 A sound server brings its blocks in bursts, and no plan can know how large they are. So all runs in
 silence at first, and how late the stems would come is measured. The delay that follows from it
@@ -10,7 +10,13 @@ from __future__ import annotations
 import math
 from typing import Final
 
-TRYOUT_SECONDS: Final = 0.6
+LEAST_SECONDS: Final = 0.6
+"""From the first window on: for the first 0.35 s, on PulseAudio, an output fills its buffers."""
+REPEAT_SECONDS: Final = 0.25
+"""How long no window must have been later than those before. On PulseAudio the latest come again
+every 0.14 to 0.17 s."""
+MORE_SECONDS: Final = 1e-3
+"""What is later by less tells nothing new: two clocks wander by that."""
 MOST_SECONDS: Final = 3.0
 """A device that brings nothing does not keep a run silent for longer."""
 MOST_MORE_SECONDS: Final = 1.0
@@ -21,7 +27,8 @@ minute; the three whose delay had come out 4 to 24 ms longer than theirs had 0 t
 
 
 class Tryout:
-    """Measures how much longer than planned the delay must be, from the first window on.
+    """Measures how much longer than planned the delay must be, from the first window on, until the
+    latest windows have come again.
 
     `SPARE_BLOCKS` of ``block_frames`` are left between the latest window and its time.
     """
@@ -29,14 +36,20 @@ class Tryout:
     def __init__(self, samplerate: int, block_frames: int) -> None:
         self._samplerate, self._spare_frames = samplerate, SPARE_BLOCKS * block_frames
         self._began: float | None = None
-        self._latest_frames = -math.inf
+        self._later_at, self._latest_frames = 0.0, -math.inf
         self.over = False
 
-    def take(self, late_frames: float, now: float) -> None:
-        """Take in how late a window was, in frames: early is below 0."""
-        self._began = now if self._began is None else self._began
+    def take(self, late_frames: float, at: float) -> None:
+        """Take in how late a window was, in frames, that was made then, in seconds.
+
+        Early is below 0; minus infinity is for one of which it is not known.
+        """
+        self._began = at if self._began is None else self._began
+        if late_frames >= self._latest_frames + MORE_SECONDS * self._samplerate:
+            self._later_at = at
         self._latest_frames = max(self._latest_frames, late_frames)
-        self.over = now - self._began >= TRYOUT_SECONDS
+        seconds, same_seconds = at - self._began, at - self._later_at
+        self.over = seconds >= LEAST_SECONDS and same_seconds >= REPEAT_SECONDS
 
     def more_frames(self, error_frames: float) -> int:
         """Return how much longer the delay must be; 0 where it is long enough.
