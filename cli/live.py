@@ -34,7 +34,7 @@ def live(
     """
     settings = resolve(flags, config=config, kind=LiveSettings).settings
     # imported here, since the engine takes a second that help and wrong flags need not wait for
-    with compiling_beside(settings.model, tell):
+    with compiling_beside(settings, tell):
         from cli.live_run import run_live
 
     raise typer.Exit(run_live(settings, as_json=as_json))
@@ -48,7 +48,7 @@ def plan(*, config: Config = None, as_json: AsJson = False, flags: dict[str, obj
     out.
     """
     settings = resolve(flags, config=config, kind=LiveSettings).settings
-    with compiling_beside(settings.model, tell):
+    with compiling_beside(settings, tell):
         from cli.live_run import show_plan
 
     show_plan(settings, as_json=as_json)

@@ -158,8 +158,9 @@ class _Cache:
     told = False
     """Whether it was said that compiled code is not kept."""
 
-    def __init__(self, function: Callable[..., object]) -> None:
+    def __init__(self, function: Any) -> None:
         self._function = function
+        _stamp(function.__code__.co_filename)
 
     @functools.cached_property
     def _kept(self) -> Any:
@@ -236,9 +237,7 @@ def _made_of(function: Any) -> list[tuple[str, object]]:
         if code in seen:
             continue
         seen.add(code)
-        with contextlib.suppress(OSError):  # as in an archive
-            status = Path(code.co_filename).stat()
-            parts[code.co_filename] = status.st_mtime_ns, status.st_size
+        parts[code.co_filename] = _stamp(code.co_filename)
         for name, value in ((name, names.get(name)) for name in code.co_names):
             if isinstance(value, int | float | tuple | np.number | np.dtype):
                 parts[f"{code.co_filename} {name}"] = repr(value)
@@ -248,6 +247,19 @@ def _made_of(function: Any) -> list[tuple[str, object]]:
                 if isinstance(called, FunctionType):
                     left.append(called)
     return sorted(parts.items())
+
+
+@functools.cache
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Return what tells a file from a later one; None: it is none, as in an archive.
+
+    It is that of the first call, when the file is imported. One that is edited, or updated, before
+    the code is compiled must not give the old code its own.
+    """
+    with contextlib.suppress(OSError):
+        status = Path(path).stat()
+        return status.st_mtime_ns, status.st_size
+    return None
 
 
 class _SealedFiles(_IndexDataCacheFile):  # type: ignore[misc, unused-ignore]

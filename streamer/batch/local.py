@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from streamer.batch.engine import WORKER_BYTES, Made, Outcome, Task, Worker
 from streamer.cache import processors
+from streamer.children import end_with_parent
 from streamer.errors import ModelError, StemstreamError
 from streamer.models.devices import kind_of
 from streamer.settings import Settings
@@ -32,11 +33,8 @@ def workers_here(settings: Settings, songs: int) -> int:
     """Return how many songs at a time suit this machine: a processor each, and memory for each.
 
     On a GPU it is one: its memory holds one model and as many windows as fit.
-
-    Raises:
-        ModelError: the device is not on this machine.
     """
-    if kind_of(settings.device) != "cpu":
+    if not settings.device.startswith(("auto", "cpu")) or kind_of(settings.device) != "cpu":
         return 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min(processors(), int(memory / WORKER_BYTES), songs))
@@ -165,7 +163,7 @@ def _work(answers: Connection[Any, Any], settings: Settings) -> None:
     stopping = threading.Event()
     # no exception at just any moment: one between a file's opening and its `with` would leave it
     signal.signal(signal.SIGTERM, lambda _signum, _frame: stopping.set())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()  # at once, so that the next run finds no song locked
     try:
         worker = Worker(settings)
     except StemstreamError as error:
@@ -175,11 +173,3 @@ def _work(answers: Connection[Any, Any], settings: Settings) -> None:
         answers.send(worker.made)
         while not stopping.is_set() and (task := answers.recv()) is not None:
             answers.send(worker.do(task, stopping.is_set))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    # at once, so that the next run finds no song locked; it clears away what is half written
-    os.kill(os.getpid(), signal.SIGKILL)

@@ -33,7 +33,10 @@ class Supervisor:
         self._announcement.begin(now)
 
     def due(self, now: float) -> bool:
-        """Return whether it is time for another look: every `LOOK_SECONDS`, and to be heard."""
+        """Return whether it is time for another look.
+
+        That is every `LOOK_SECONDS`, and at once when the silent beginning is over.
+        """
         tryout = self._parts.observer.tryout
         if now < self._next_look and (tryout is None or not tryout.over):
             return False
@@ -215,7 +218,7 @@ class _Announcement:
         self._look_at_devices()
 
     def _end_tryout(self) -> None:
-        """Be heard, with the delay that the first second asks for."""
+        """Be heard, with the delay that the silent beginning asks for."""
         planned_seconds, more_frames = self.delay_seconds, self._observer.end_tryout()
         self._streams.set_delay(self._streams.delay_frames + more_frames)
         if more_frames:

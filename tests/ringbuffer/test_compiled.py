@@ -227,6 +227,24 @@ def test_what_is_defined_below_a_function_counts_too(module, tmp_path):
     assert run(module, **place)[0] == ["80"]
 
 
+def test_code_that_was_read_before_its_file_changed_is_not_kept_as_the_new(module, tmp_path):
+    """As where a package is updated while a program of it runs."""
+    place = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    source = (
+        "import pathlib\n"
+        "from ringbuffer.compiled import compiled\n\n"
+        "@compiled()\n"
+        "def scaled(x):\n"
+        "    return 2 * x\n\n"
+        "path = pathlib.Path(__file__)\n"
+        "path.write_text(path.read_text().replace('2 *', '20 *'))\n"
+        "print(scaled(4))\n"
+    )
+    (module / "module.py").write_text(source)
+    assert run(module, **place)[0] == ["8"]
+    assert run(module, **place)[0] == ["80"]
+
+
 def test_a_record_with_another_layout_is_compiled_again(module, tmp_path):
     """Else the code would read what lies beside a field."""
     place = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
@@ -45,7 +44,6 @@ from streamer.live.realtime.running_gain import running_gain
 from streamer.models.backends.native_network import State, Workspace, finish_hop, forget, give_hop
 from streamer.models.backends.native_weights import NativeNetwork
 
-_numba: Any = numba
 _sem_wait: Any = types.ExternalFunction("sem_wait", types.int32(types.intp))
 _usleep: Any = types.ExternalFunction("usleep", types.int32(types.uint32))
 

@@ -13,17 +13,17 @@ from typing import Final
 LEAST_SECONDS: Final = 0.6
 """From the first window on: for the first 0.35 s, on PulseAudio, an output fills its buffers."""
 REPEAT_SECONDS: Final = 0.25
-"""How long no window must have been later than those before. On PulseAudio the latest come again
-every 0.14 to 0.17 s."""
+"""It goes on until no window has been later than those before for so long. On PulseAudio the
+latest come again every 0.14 to 0.17 s."""
 MORE_SECONDS: Final = 1e-3
 """What is later by less tells nothing new: two clocks wander by that."""
 MOST_SECONDS: Final = 3.0
 """A device that brings nothing does not keep a run silent for longer."""
 MOST_MORE_SECONDS: Final = 1.0
 SPARE_BLOCKS: Final = 2
-"""What is left between the latest window and its time: the first second does not show all that
-comes. With one block, on PulseAudio at 48 kHz, five of eight starts had 88 to 300 late hops in a
-minute; the three whose delay had come out 4 to 24 ms longer than theirs had 0 to 11."""
+"""What is left between the latest window and its time: the silent beginning does not show all
+that comes. With one block, on PulseAudio at 48 kHz, five of eight starts had 88 to 300 late hops in
+a minute; the three whose delay had come out 4 to 24 ms longer than theirs had 0 to 11."""
 
 
 class Tryout:
@@ -36,7 +36,8 @@ class Tryout:
     def __init__(self, samplerate: int, block_frames: int) -> None:
         self._samplerate, self._spare_frames = samplerate, SPARE_BLOCKS * block_frames
         self._began: float | None = None
-        self._later_at, self._latest_frames = 0.0, -math.inf
+        self._latest_frames = -math.inf
+        self._later_at, self._marked_frames = 0.0, -math.inf
         self.over = False
 
     def take(self, late_frames: float, at: float) -> None:
@@ -45,8 +46,8 @@ class Tryout:
         Early is below 0; minus infinity is for one of which it is not known.
         """
         self._began = at if self._began is None else self._began
-        if late_frames >= self._latest_frames + MORE_SECONDS * self._samplerate:
-            self._later_at = at
+        if late_frames >= self._marked_frames + MORE_SECONDS * self._samplerate:
+            self._later_at, self._marked_frames = at, late_frames
         self._latest_frames = max(self._latest_frames, late_frames)
         seconds, same_seconds = at - self._began, at - self._later_at
         self.over = seconds >= LEAST_SECONDS and same_seconds >= REPEAT_SECONDS

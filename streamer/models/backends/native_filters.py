@@ -60,7 +60,7 @@ def get_ahead(network: NativeNetwork, state: State, room: Workspace, new: int) -
         encode(network, room)
     else:
         _copy(features, room.x)
-    shares = 2 * (parts - 1) - 1  # the masks take about half a share
+    shares = 2 * (parts - 1) - 1  # the masks and the filters take about half a share
     first, last = 2 * part * depth // shares, min(2 * (part + 1) * depth // shares, depth)
     run_layers(network, state, room, number % network.filters.turns, first, last)
     if part < parts - 2:

@@ -18,7 +18,7 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
 class FilterState(NamedTuple):
-    """What a network with filters keeps besides; of any other it is empty.
+    """What a network with filters keeps besides; of any other nothing is used.
 
     ``position`` is how many frames were heard, ``features`` are those on their way through the
     layers, ``(bands, width)``. ``taps`` are the last two sets of filters, of all stems but the

@@ -77,7 +77,8 @@ class Layers(NamedTuple):
 class FilterTables(NamedTuple):
     """What is needed to make filters of masks; see `filter_shape`.
 
-    ``turns`` is how many memories take turns, ``parts`` over how many hops a filter is computed.
+    ``turns`` is how many memories take turns, ``parts`` how many hops there are for
+    computing a filter, the one that first needs it among them.
     ``window`` is that of its taps, ``ahead`` of them ahead; it is heard ``early``; ``rise`` is how
     much of it is heard over its period. ``points`` are the points of each bin, ``zeros`` as many
     as a hop has frames. Of a network without filters the arrays are empty, and its only memory has

@@ -1,4 +1,5 @@
-"""A causal network for live stems whose masks become filters: they come 128 frames (3 ms) late.
+"""A causal network for live stems whose masks become filters: they come 128 frames (3 ms)
+after the hop that they are of.
 
 ::
 

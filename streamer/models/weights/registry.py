@@ -155,7 +155,7 @@ def _live_models() -> tuple[ModelInfo, ...]:
             "rt_mini_fast",
             FOUR_STEMS,
             "embedded",
-            "as rt_mini, 3 ms behind, and a little less good",
+            "as rt_mini, 4 ms behind, and a little less good",
             MINI_LICENCE,
             BagFile(("rt_mini_fast",)),
             4_422_384,

@@ -55,9 +55,18 @@ def test_it_goes_on_as_long_as_windows_come_later_than_all_before() -> None:
 
 
 def test_clocks_that_wander_do_not_prolong_it() -> None:
-    step = MORE_SECONDS * RATE / 2
+    step = MORE_SECONDS * RATE / 10
     windows, _ = tried([late + step * (at // PERIOD) for at, late in enumerate(pattern(300))])
     assert windows == pytest.approx(LEAST_SECONDS / 0.01, abs=1)
+
+
+def test_it_goes_on_where_windows_come_later_little_by_little() -> None:
+    """As with short hops, each of which is a little later than the one before."""
+    step = MORE_SECONDS * RATE / 5
+    rising = [step * number for number in range(100)]
+    windows, tryout = tried(rising + pattern(300, rising[-1]))
+    assert windows == pytest.approx(99 + REPEAT_SECONDS / 0.01, abs=5)
+    assert tryout.more_frames(0.0) == math.ceil(rising[-1]) + SPARE_BLOCKS * BLOCK
 
 
 def test_windows_of_which_nothing_is_known_do_not_end_it() -> None:
