@@ -11,11 +11,10 @@ Later starts find both kept, and nothing is done here.
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from streamer.cache import processors
@@ -82,7 +81,7 @@ def _start(name: str) -> multiprocessing.process.BaseProcess | None:
 
 def _compile(name: str) -> None:
     end_with_parent()
-    with contextlib.suppress(Exception):  # the other will meet it, too, and tell it
+    with suppress(Exception):  # the other will meet it, too, and tell it
         for member in load(name, device="cpu", backend="native").members:
             if member is not None and isinstance(member.separator, Streaming):
                 member.separator.begin()

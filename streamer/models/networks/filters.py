@@ -1,5 +1,6 @@
-"""A causal network for live stems whose masks become filters: they come 128 frames (3 ms)
-after the hop that they are of.
+"""A causal network for live stems whose masks become filters.
+
+They come 128 frames (3 ms) after the hop that they are of.
 
 ::
 
