@@ -61,7 +61,7 @@ class Networks:
 
         Raises:
             SettingsError: the windows are longer than it can see.
-            ModelError: the device is not there.
+            ModelError: the device is not there, or has no quick products of that precision.
             WeightsError: see `facts`.
         """
         if backend.library == "native":
@@ -85,13 +85,20 @@ class Networks:
     def _on_torch(
         self, member: str, precision: Precision, windows: WindowKind, device: str
     ) -> Separator:
-        from streamer.models.backends.quantized import TYPES, round_layers
+        from streamer.models.backends.quantized import (
+            SLOW_BFLOAT16,
+            TYPES,
+            has_bfloat16,
+            round_layers,
+        )
         from streamer.models.backends.torch_separator import TorchSeparator
         from streamer.models.backends.torch_stream import TorchStreamSeparator
         from streamer.models.devices import pick_device
         from streamer.models.threads import use_threads
 
         target = pick_device(device)
+        if precision == "bfloat16" and target.type == "cpu" and not has_bfloat16():
+            raise ModelError(SLOW_BFLOAT16)
         key = member, precision
         if key not in self._read:
             self._read[key] = self._fresh(member)

@@ -10,6 +10,7 @@ from lightning_fabric.utilities import rank_zero_only
 
 from streamer.errors import ModelError, OutputExistsError, SettingsError
 from streamer.files.part import refuse_unwritable
+from streamer.models.backends.quantized import SLOW_BFLOAT16, has_bfloat16
 from streamer.models.networks.checkpoint import Network
 from streamer.models.threads import set_up_torch
 from streamer.resolve import flag
@@ -43,6 +44,8 @@ def train(settings: TrainSettings, listener: Listener) -> Outcome | None:
     with Interrupt() as interrupt:
         training = Training(settings, fabric, subject, corpora, listener)
         listener.told(_plan(settings, training, fabric))
+        if settings.precision == "bfloat16" and fabric.device.type == "cpu" and not has_bfloat16():
+            listener.told(SLOW_BFLOAT16)
         try:
             training.run(interrupt)
             return training.finish(interrupt) if _is_first() else None

@@ -13,9 +13,12 @@ from demucs.apply import BagOfModels
 from demucs.pretrained import get_model
 from demucs.repo import BagOnlyRepo, LocalRepo
 
+from streamer.cache import JsonStore
 from streamer.errors import ModelError, SettingsError, WeightsError
 from streamer.models import load
+from streamer.models.backends import quantized
 from streamer.models.backends.torch_separator import TorchSeparator
+from streamer.models.choice import LAYOUT, Choices
 
 SPECIALISTS = """
 models: ['aaaa0000', 'bbbb0000', 'cccc0000']
@@ -112,7 +115,8 @@ def test_a_network_in_a_folder_goes_before_a_model_of_that_name(make, export, tm
     assert (bag.samplerate, bag.names) == (8000, ("voice", "rest"))
 
 
-def test_quantized_is_made_from_htdemucs(make, export, noise, tmp_path):
+def test_quantized_is_made_from_htdemucs(make, export, noise, tmp_path, monkeypatch):
+    monkeypatch.setattr(quantized, "has_bfloat16", lambda: True)
     network = make("htdemucs")
     export(network, "955717e8")
     torch_alone = {"repo": tmp_path, "device": "cpu", "backend": "torch"}
@@ -125,6 +129,17 @@ def test_quantized_is_made_from_htdemucs(make, export, noise, tmp_path):
     assert (bag.backend, bag.device) == ("torch bfloat16", "cpu")
     exact = load("htdemucs_quantized", **torch_alone, precision="float32")
     np.testing.assert_allclose(exact.members[0].separator(windows), expected, atol=1e-6)
+
+
+def test_a_processor_without_bfloat16_computes_in_float32(make, export, tmp_path, monkeypatch):
+    """Torch would take minutes for a window, and did, where the backends were timed."""
+    monkeypatch.setattr(quantized, "has_bfloat16", lambda: False)
+    path = str(export(make("htdemucs"), "0a0a0a0a"))
+    torch_alone = {"device": "cpu", "backend": "torch", "precision": "bfloat16"}
+    bag = load(path, **torch_alone, choices=Choices(JsonStore(tmp_path / "answers", LAYOUT)))
+    assert bag.backend == "torch float32"
+    with pytest.raises(ModelError, match=r"on this processor.*try --precision float32"):
+        load(path, **torch_alone, choices=TakeTheLast())
 
 
 class TakeTheLast:

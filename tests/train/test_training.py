@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from support.doubles import RATE, SOURCES, tiny
 
 from streamer.errors import ModelError, OutputExistsError, SettingsError, SinkError, WeightsError
+from streamer.models.backends.quantized import SLOW_BFLOAT16
 from streamer.models.loading import load
 from streamer.models.networks.causal import CausalBandSplit
 from streamer.models.networks.checkpoint import read_network, write_network
@@ -275,7 +276,9 @@ def test_the_folder_of_another_run(settings, tmp_path):
     assert len(recorder.rows) == 2
 
 
-def test_bfloat16_accumulation_and_the_other_losses(settings):
+@pytest.mark.parametrize("quick", [True, False])
+def test_bfloat16_accumulation_and_the_other_losses(settings, monkeypatch, quick):
+    monkeypatch.setattr("streamer.train.run.has_bfloat16", lambda: quick)
     outcome, recorder = run(
         settings(
             epochs=1,
@@ -288,6 +291,7 @@ def test_bfloat16_accumulation_and_the_other_losses(settings):
     )
     assert all(map(math.isfinite, recorder.losses))
     assert math.isfinite(sdr_of(outcome.scores))
+    assert (SLOW_BFLOAT16 in recorder.sentences) is not quick
 
 
 def test_a_causal_network_learns_by_its_sdr_and_what_comes_before_it_settles_is_left_out(

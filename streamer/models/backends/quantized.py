@@ -23,6 +23,11 @@ TYPES: Final[Mapping[Precision, torch.dtype | None]] = {
 }
 """The type that layers are computed in; None: as they are."""
 
+SLOW_BFLOAT16: Final = (
+    "torch multiplies bfloat16 on this processor many times slower than float32; "
+    "try --precision float32"
+)
+
 LAYERS = (
     nn.Linear,
     nn.Conv1d,
@@ -31,6 +36,16 @@ LAYERS = (
     nn.ConvTranspose2d,
     nn.MultiheadAttention,  # its input projections are a parameter of its own
 )
+
+
+def has_bfloat16() -> bool:
+    """Return whether torch has quick products of bfloat16 on this processor.
+
+    Its library for them, oneDNN, wants AVX-512 (x86) or BF16 (Arm). Without it torch multiplies
+    number by number, about a hundred times slower than in float32.
+    """
+    there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return there and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def round_layers(network: Network, dtype: torch.dtype) -> None:
