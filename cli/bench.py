@@ -18,7 +18,8 @@ from streamer.errors import SettingsError
 from streamer.files.part import refuse_unwritable
 
 app = typer.Typer(
-    help="Time the models on this machine: compute time, load, least delay, memory.",
+    help="Time the models on this machine: compute time, load, least delay, memory. Takes some "
+    "minutes; leave the machine alone meanwhile.",
     invoke_without_command=True,
 )
 
@@ -32,7 +33,7 @@ Models = Annotated[
     str | None,
     typer.Option(
         "--models",
-        help="models to time, with commas [default: all whose weights are here, and a random "
+        help="models to time, with commas \\[default: all whose weights are here, and a random "
         "network of htdemucs's size]",
         metavar="MODELS",
         show_default=False,
@@ -42,7 +43,7 @@ Backends = Annotated[
     str | None,
     typer.Option(
         "--backends",
-        help="what runs them, with commas, as the table names it [default: all]",
+        help="what runs them, with commas, as the table names it \\[default: all]",
         metavar="BACKENDS",
         show_default=False,
     ),
@@ -51,7 +52,7 @@ Windows = Annotated[
     str | None,
     typer.Option(
         "--windows",
-        help="window lengths in seconds, with commas [default: 1,2,4]",
+        help="window lengths in seconds, with commas \\[default: 1,2,4]",
         metavar="SECONDS",
         show_default=False,
     ),
@@ -84,11 +85,7 @@ def bench(
     quick: Quick = False,
     as_json: AsJson = False,
 ) -> None:
-    """Time the models on this machine: compute time, load, least delay, memory.
-
-    Takes some minutes; leave the machine alone meanwhile. Without a command all parts are run, of
-    which there is one: inference.
-    """
+    """Run all parts, of which there is one: inference."""
     command = context.invoked_subcommand
     if command is None:
         _run(models, backends, windows, out, quick=quick, as_json=as_json)
@@ -136,12 +133,16 @@ def _run(
     from streamer.benchmark import report as benchmark_report
     from streamer.models.choice import BACKENDS, backend_named
     from streamer.models.networks.random import RANDOM
+    from streamer.models.weights.places import place_of
 
     usual = [name for name in benchmark.models_here() if not (quick and name == RANDOM)]
     names = _words(models) or usual
     backend_names = _words(backends) or [one.name for one in BACKENDS]
     for name in backend_names:
         backend_named(name)
+    for name in names:
+        if name != RANDOM:
+            place_of(name)  # now, not in a process for each backend
     lengths = _lengths(windows) or (benchmark.QUICK_WINDOWS if quick else benchmark.WINDOWS)
     if out is not None:
         for name in benchmark_report.FILES:

@@ -32,7 +32,7 @@ def latency(
         str | None,
         typer.Option(
             "--output-channels",
-            help="the output's channels that the cable is on, one or two, from 1 [default: 1,2]",
+            help="the output's channels that the cable is on, one or two, from 1 \\[default: 1,2]",
             metavar="CHANNELS",
             rich_help_panel="Devices",
             show_default=False,
@@ -50,13 +50,14 @@ def latency(
     the monitor of the output's sink; on JACK (--input jack --output jack) connect the ports
     stemstream:out_1 and stemstream:in_L while the devices are listened to.
     """
-    flags["model"] = flags["model"] or "passthrough"
-    settings = resolve(flags, config=config, kind=LiveSettings).settings
+    resolved = resolve(flags, config=config, kind=LiveSettings)
+    if resolved.origins["model"] == "default":
+        resolved = resolve(flags | {"model": "passthrough"}, config=config, kind=LiveSettings)
     channels = _channels(output_channels)
     # imported here, since the engine takes a second that help and wrong flags need not wait for
     from cli.latency_run import run_latency
 
-    run_latency(settings, channels, as_json=as_json)
+    run_latency(resolved.settings, channels, as_json=as_json)
 
 
 def _channels(text: str | None) -> tuple[int, ...] | None:

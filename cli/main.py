@@ -11,6 +11,7 @@
     6    a sound device is missing, busy or refuses
     130  stopped by Ctrl-C (143: by a termination signal, 129: its terminal was closed)
 
+Batch exits with 1 where songs failed, doctor where a part is missing.
 Of several tracks all that can be separated are; the code tells of the first that could not.
 """
 
@@ -27,6 +28,11 @@ from cli.stops import StopSignals, asked
 
 def run() -> None:
     """Run the command line and exit."""
+    if sys.platform == "win32":
+        from cli.terminal import complain
+
+        complain("it runs on Linux and macOS; on Windows try it inside WSL")
+        sys.exit(1)
     claim()
     # processes that this one starts import nothing that lies in the current folder
     os.environ["PYTHONSAFEPATH"] = "1"

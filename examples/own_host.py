@@ -10,6 +10,7 @@ import soundfile
 import streamer
 
 BLOCK_FRAMES = 512
+BACKING = ("drums", "bass", "other")
 
 
 def sing_along(song, out, **options):
@@ -18,10 +19,10 @@ def sing_along(song, out, **options):
         form = {"samplerate": source.samplerate, "channels": source.channels, "subtype": "FLOAT"}
         with soundfile.SoundFile(out, "w", **form) as sink:
             for block in source.blocks(BLOCK_FRAMES, dtype="float32", always_2d=True):
-                stems = p.process(block)
-                sink.write(stems["drums"] + stems["bass"] + stems["other"])
+                sink.write(sum(map(p.process(block).get, BACKING)))
+            sink.write(sum(map(p.flush().get, BACKING)))  # what is still inside
         return p.latency_frames
 
 
 if __name__ == "__main__":
-    print(sing_along(*sys.argv[1:3], model="rt_mini"), "frames of delay")
+    print(sing_along(*sys.argv[1:3], model="rt_mini", hop=512 / 44100), "frames of delay")

@@ -21,7 +21,7 @@ class StreamOptions(TypedDict, total=False):
     repo: str | Path | None
     trust_checkpoint: bool
     device: str
-    backend: Literal["auto"] | Library
+    backend: Literal["auto", Library]
     precision: Precision | None
     overlap: float
     shifts: int
@@ -39,7 +39,7 @@ class StreamOptions(TypedDict, total=False):
     loudness: float | None
     residual: bool
     conserve: bool
-    sample_format: SampleFormat | Literal["source"]
+    sample_format: Literal[SampleFormat, "source"]
     dither: bool
     resampler: ResamplingEngine
 

@@ -104,7 +104,7 @@ class StreamSettings(Checked):
     device: Name = harmless(
         "auto", panel="Computing", description="cpu, cuda, cuda:1, mps; auto takes the fastest"
     )
-    backend: Literal["auto"] | Library = harmless(
+    backend: Literal["auto", Library] = harmless(
         "auto",
         panel="Computing",
         description="what runs the model; auto takes what was measured to be fastest here",
@@ -229,7 +229,7 @@ class StreamSettings(Checked):
         description="give what the stems leave of the mix to the stem other, so that they add up "
         "to it; a stem.mp4 does so without being told",
     )
-    sample_format: SampleFormat | Literal["source"] = harmless(
+    sample_format: Literal[SampleFormat, "source"] = harmless(
         "int16",
         panel="Sound",
         description="samples in the files; source keeps the depth of the song's own (16 bits of a "

@@ -132,7 +132,8 @@ class PartFile:
                 raise IsADirectoryError(errno.EISDIR, "is a folder")
             if not self._overwrite and stands(self.target):
                 raise OutputExistsError(
-                    f"{self.target} exists; --overwrite replaces it, --resume skips finished tracks"
+                    f"{self.target} exists; --overwrite replaces it, --resume makes "
+                    "only the files that are missing"
                 )
 
 

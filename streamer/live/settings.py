@@ -283,6 +283,15 @@ class LiveSettings(StreamSettings):
     host: str = guarded("127.0.0.1", panel="Run", description="address that all ports are open on")
 
     @model_validator(mode="after")
+    def _fit_pace(self) -> Self:
+        if self.needs_survey:
+            raise ConflictError(
+                "{normalize}=track and {loudness} need the whole track first, and a live run has "
+                "no whole; try {normalize}=rms and no {loudness}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _fit_system(self) -> Self:
         if self.system and (self.input is not None or self.output):
             raise ConflictError(

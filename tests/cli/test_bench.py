@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from streamer.benchmark.report import COLUMNS
+from streamer.live.settings import LiveSettings
 
 Run = Callable[..., object]
 
@@ -51,6 +52,12 @@ def test_bench_refuses(wrong: tuple[str, ...], said: str, stemstream: Run) -> No
     assert said in outcome.complaint
 
 
+def test_a_model_that_nobody_knows_is_told_before_the_benchmark(stemstream: Run) -> None:
+    outcome = stemstream("bench", "--quick", "--models", "passthrough,foo")
+    assert outcome.code == 5
+    assert "no model is named 'foo'" in outcome.complaint
+
+
 def test_an_out_that_cannot_be_written_is_found_before_the_benchmark(
     stemstream: Run, tmp_path: Path
 ) -> None:
@@ -74,3 +81,18 @@ def test_fixing_takes_no_flag_that_means_nothing_to_it(stemstream: Run) -> None:
     outcome = stemstream("bench", "inference", "--fix", "--windows", "2")
     assert outcome.code == 2
     assert "--fix and --windows exclude each other; give one of them" in outcome.complaint
+
+
+@pytest.mark.parametrize(
+    ("setting", "model"), [("", "passthrough"), ("model = 'rt_mini'\n", "rt_mini")]
+)
+def test_latency_takes_the_model_of_a_settings_file(
+    setting: str, model: str, stemstream: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[LiveSettings] = []
+    monkeypatch.setattr(
+        "cli.latency_run.run_latency", lambda settings, *_, **__: taken.append(settings)
+    )
+    (tmp_path / "mine.toml").write_text(setting)
+    assert stemstream("latency", "--config", tmp_path / "mine.toml").code == 0
+    assert [one.model for one in taken] == [model]

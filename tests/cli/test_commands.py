@@ -109,9 +109,24 @@ def test_help_tells_every_flag_with_its_default(
     told = words(outcome.out)
     for name, field in Settings.model_fields.items():
         assert flag(name) in told
-        if field.default not in (None, True, False):
+        if field.default is not None and not isinstance(field.default, bool):
             assert f"[default: {shown(field.default)}]" in told, name
     assert "one of soft, rescale, clamp, none" in told
+
+
+@pytest.mark.parametrize(
+    ("words_of_it", "default"),
+    [
+        (("bench", "inference"), "[default: 1,2,4]"),
+        (("latency",), "[default: 1,2]"),
+        (("train",), "[default: 0]"),
+    ],
+)
+def test_help_hides_no_default(
+    words_of_it: tuple[str, ...], default: str, stemstream: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    assert default in words(stemstream(*words_of_it, "--help").out)
 
 
 @pytest.mark.parametrize("asked", [(), ("--help",), ("-h",)])
@@ -241,3 +256,10 @@ def test_doctor_does_not_advise_to_see_doctor(
     out = stemstream("doctor").out
     assert {"PortAudio", "start", "(no)"} <= set(words(out).split())  # a narrow cell breaks lines
     assert "see `stemstream doctor`" not in words(out)
+
+
+def test_windows_is_told_the_way_out(stemstream: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+    outcome = stemstream("doctor")
+    assert outcome.code == 1
+    assert "Linux and macOS" in outcome.complaint

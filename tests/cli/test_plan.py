@@ -27,6 +27,16 @@ def no_devices(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(elsewhere))
 
 
+@pytest.mark.parametrize("told", [("--normalize", "track"), ("--config", "loud.toml")])
+def test_what_needs_the_whole_track_is_refused(
+    told: tuple[str, ...], stemstream: Run, elsewhere: Path
+) -> None:
+    (elsewhere / "loud.toml").write_text("loudness = -16\n")
+    outcome = stemstream("plan", *NONE_OF_MINE, *told)
+    assert outcome.code == 2
+    assert "need the whole track first" in outcome.complaint
+
+
 def test_the_parts_are_the_delay(stemstream: Run) -> None:
     outcome = stemstream("plan", *NONE_OF_MINE, "--hop", "0.2", "--lookahead", "0.1", "--json")
     assert outcome.code == 0, outcome.err

@@ -58,7 +58,7 @@ def test_abort_and_exceptions_leave_nothing(tmp_path: Path, tone: Tone, kind: st
 def test_existing_files_are_kept(tmp_path: Path, tone: Tone) -> None:
     path = tmp_path / "a.wav"
     path.write_text("mine")
-    with pytest.raises(OutputExistsError, match="--overwrite replaces it, --resume skips"):
+    with pytest.raises(OutputExistsError, match="--overwrite replaces it, --resume makes"):
         FileSink(path, 44100, 2, Encoding())
     path.unlink()
     sink = FileSink(path, 44100, 2, Encoding())

@@ -87,11 +87,6 @@ def prepare(
     Raises:
         StemstreamError: something that is asked for cannot be had.
     """
-    if settings.needs_survey:
-        raise SettingsError(
-            "normalize=track and loudness need the whole track first, and a live run has no whole; "
-            "try normalize=rms and no loudness"
-        )
     wiring, source = wire(settings, backend)
     with ExitStack() as undo:
         if source is not None:
