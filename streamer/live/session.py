@@ -24,8 +24,6 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-
 from streamer.arguments import check_kind
 from streamer.errors import SettingsError
 from streamer.live.control.controls import Transport
@@ -34,6 +32,7 @@ from streamer.live.engine import Engine
 from streamer.live.native_engine import NativeEngine
 from streamer.live.parts import RunParts
 from streamer.live.planning.prepare import POLL_SECONDS, MakeBag, Prepared, prepare
+from streamer.live.realtime.callbacks import FADE_FRAMES
 from streamer.live.realtime.run_clock import SYSTEM_CLOCK, RunClock
 from streamer.live.run_log import tell_nobody
 from streamer.live.settings import LiveSettings
@@ -231,6 +230,7 @@ class LiveSession:
             stack.callback(self.engine.close)
             if (player := self._parts.player) is not None:
                 stack.callback(player.close)
+            stack.callback(self._supervisor.tell_of_takes)
             stack.callback(self._parts.recording.close)
             stack.callback(self.streams.close)
             self._turns.join()
@@ -240,15 +240,11 @@ class LiveSession:
 
     def _fade_out(self) -> None:
         """Let the sound ramp down before the streams are cut, where they still run."""
-        for port in self.streams.ports.values():
-            port.set_gains(
-                np.zeros((2 * port.stems + 2, port.outputs), np.float32),
-                np.zeros((2, port.outputs), np.float32),
-            )
+        self.streams.mute()
         if self._turns.started and not self.streams.lost:
             time.sleep(
                 sum(self.streams.device_seconds)
-                + FADE_OUT_BLOCKS * self.streams.blocksize / self.streams.samplerate
+                + (FADE_FRAMES + FADE_OUT_BLOCKS * self.streams.blocksize) / self.streams.samplerate
             )
 
     def __enter__(self) -> Self:

@@ -52,10 +52,14 @@ class Supervisor:
         self._losses.look()
         self._announcement.look(now)
         self._follow_scene(now)
-        for failure in parts.recording.failures:
-            parts.log.note_once(failure)
+        self.tell_of_takes()
         buffered_frames = parts.streams.device_seconds[1] * parts.streams.samplerate
         return parts.end.reached(parts.observer.position - buffered_frames)
+
+    def tell_of_takes(self) -> None:
+        """Tell why takes have ended by themselves."""
+        for failure in self._parts.recording.failures:
+            self._parts.log.note_once(failure)
 
     def _follow_scene(self, now: float) -> None:
         if now >= self._next_scene:

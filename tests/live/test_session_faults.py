@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -334,6 +335,19 @@ def test_two_outputs_of_a_file_keep_together(tmp_path: Path) -> None:
         assert abs(at - delay) < 300 / RATE
 
 
+def test_a_file_goes_on_at_one_output_while_the_first_is_away(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "in.wav", noise(14 * RATE, seed=3), RATE, subtype="FLOAT")
+    leader, follower = speakers("one"), speakers("two", ppm=50)
+    with running(
+        [leader, follower], reopens=True, input=str(tmp_path / "in.wav"), output=["one", "two"]
+    ) as run:
+        run.backend.at(4.0, leader.unplug)
+        run.backend.at(5.0, leader.replug)
+        run.advance(9)
+        counters = run.session.streams.ports["two"].counters()
+    assert counters.splices == 0
+
+
 # The engine, the model, the disk
 
 
@@ -452,3 +466,12 @@ def test_a_full_disk_does_not_disturb_the_sound(small_disk: Path) -> None:
     np.testing.assert_allclose(out[first:], signal[RATE // 2 : len(out) - announced], atol=1e-6)
     (frames,) = {soundfile.info(path).frames for path in small_disk.rglob("*.wav")}
     assert frames > 1000
+
+
+def test_a_disk_that_is_full_at_the_end_is_told(small_disk: Path) -> None:
+    with running([card(noise_source(seconds=3))], record=small_disk, **ROUTE) as run:
+        run.advance(1.3)
+        with suppress(OSError), (small_disk / "other").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+    assert [said for said in run.told if "cannot be written" in said]

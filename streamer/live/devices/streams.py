@@ -131,7 +131,7 @@ class DeviceStreams:
         )
 
     def mute(self) -> None:
-        """Have the outputs play on without a sound, before the start, until `set_delay`."""
+        """Have the outputs fade out and play on silently: at the end, or until `set_delay`."""
         for port in self.ports.values():
             port.mute()
 

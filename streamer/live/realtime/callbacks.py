@@ -75,6 +75,8 @@ MOST_CONVERTER_SECONDS = 10.0
 
 INPUT_UNDERFLOW, INPUT_OVERFLOW, OUTPUT_UNDERFLOW = 1, 2, 4
 
+MOST_SAMPLE = 100.0
+"""40 dB over full scale: no device means that, and the level would take minutes to recover."""
 _TINY = 1e-30  # denormals, which slow a CPU down a hundredfold, are silence
 
 
@@ -153,7 +155,7 @@ CAPTURE = np.dtype(
         ("away_frames", _WORD),  # counter: frames that passed while the device was away
         ("overflow_flags", _WORD),  # counter: calls that the host marks with a loss before them
         ("underflow_flags", _WORD),  # counter: calls whose input the host made up
-        ("bad_samples", _WORD),  # counter: samples that were no numbers
+        ("bad_samples", _WORD),  # counter: samples that were no numbers, or far beyond all sound
         ("fade_left", _WORD),  # how many frames are still to fade in
         ("uncounted_seconds", _NUMBER),  # what the host's times say too much of the converter
         ("semaphore", _WORD),  # address of what is posted after each block; 0: nothing is
@@ -444,13 +446,13 @@ def capture_skip(address: int, frames: int) -> None:
 
 @compiled(_INT(_SAMPLES, _SAMPLES, _SAMPLES), inside=True)
 def _to_stereo(device: Samples, gains: Samples, stereo: Samples) -> int:
-    """Bring device channels to two; return how many samples were no numbers."""
+    """Bring device channels to two; return how many samples were no sound, and became silence."""
     bad = 0
     for frame in range(device.shape[0]):
         left = right = np.float32(0.0)
         for channel in range(device.shape[1]):
             sample = device[frame, channel]
-            if not abs(sample) < np.inf:
+            if not abs(sample) <= MOST_SAMPLE:
                 bad += 1
             elif abs(sample) > _TINY:
                 left += sample * gains[channel, 0]
@@ -909,7 +911,7 @@ def _play_resampled(address: int, device: Samples, ratio: float) -> None:
         done += count
 
 
-@compiled(_VOID(_INT, _INT, _INT, _REAL, _REAL, _INT), inside=True)
+@compiled(_VOID(_INT, _INT, _INT, _REAL, _REAL, _INT))
 def playback(
     address: int, device: int, frames: int, stream_seconds: float, dac_seconds: float, flags: int
 ) -> None:

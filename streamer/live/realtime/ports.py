@@ -91,6 +91,7 @@ class PlaybackPort(Port):
         self._targets = self._floats(2 * stems + rt.MIX_ROWS, outputs)
         self._gains = self._floats(2 * stems + rt.MIX_ROWS, outputs)
         self.drift = drift
+        self._led_dll: Record | None = None
         self._fill_state()
         if drift:
             self._fill_drift()
@@ -155,7 +156,7 @@ class PlaybackPort(Port):
         self._state["source_dll"] = address_of(dll)
 
     def mute(self) -> None:
-        """Play on without a sound, before the start, until `set_delay` says with which delay."""
+        """Fade out, and play on without a sound: at the end, or at the start until `set_delay`."""
         self._state["wanted_delay_frames"] = -1
 
     def set_delay(self, frames: int) -> None:
@@ -165,6 +166,7 @@ class PlaybackPort(Port):
 
     def lead(self, dll: Record) -> None:
         """Be the clock of a file: write the times at which its frames are due to its `DLL`."""
+        self._led_dll = dll
         self._state["led_dll"] = address_of(dll)
 
     @property
@@ -205,6 +207,8 @@ class PlaybackPort(Port):
             self._state["aligned"] = self._state["early_frames"] = 0
         else:
             self._state["position"] += frames
+            if self._led_dll is not None:
+                self._led_dll["blocks"] = 0  # as in `CapturePort.skip`
 
     @property
     def aligned(self) -> bool:

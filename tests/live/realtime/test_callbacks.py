@@ -95,16 +95,30 @@ def test_the_soft_clip_is_the_one_of_files():
     assert below.mean() < 0.9
 
 
+@pytest.mark.parametrize("gain", [1, 4, 16])
+def test_whatever_the_gain_the_end_fades_out_in_time(gain):
+    port = PlaybackPort(0, 2, 48000, 64, capacity_frames=8192)
+    port.set_gains(*gains_of(port, mix_l=[gain, 0], mix_r=[0, gain]))
+    capture = CapturePort(2, 48000, [port], capacity_frames=8192)
+    capture.feed(np.full((4000, 2), 0.03, "f4"))
+    assert play(port, 2000)[-1, 0] == pytest.approx(0.03 * gain, rel=0.01)
+    port.mute()
+    played = play(port, callbacks.FADE_FRAMES + 64)[:, 0]
+    assert np.abs(np.diff(played)).max() < 0.03 * gain * 4 / callbacks.FADE_FRAMES
+    assert not played[callbacks.FADE_FRAMES :].any()
+
+
 def test_no_numbers_are_silence():
     port = PlaybackPort(1, 1, 48000, 300, capacity_frames=2048)
     capture = CapturePort(1, 48000, [port], capacity_frames=2048)
     recorded = np.full((800, 1), 0.25, np.float32)
-    recorded[10:13, 0] = np.nan, np.inf, 1e-40
+    # what is far beyond all sound would keep the level down for minutes
+    recorded[10:15, 0] = np.nan, np.inf, 1e-40, 101.0, -1e20
     call(capture, recorded=recorded)
-    assert capture.counters().bad_samples == 2
+    assert capture.counters().bad_samples == 4
     block = np.empty((800, 2), np.float32)
     assert capture.ring.read(block) == 800
-    assert np.array_equal(block[10:13], np.zeros((3, 2)))
+    assert np.array_equal(block[10:15], np.zeros((5, 2)))
     stems = np.ones((800, 3), np.float32)
     stems[20] = np.nan, 0.5, 1.0
     port.stem_ring.write(stems)
