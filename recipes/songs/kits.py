@@ -48,7 +48,6 @@ VOICES = {
 }
 """What the names of instruments contain; the first that is found decides."""
 ELECTRONIC = ("Audiophob", "ElectricEmpireKit", "HardElectro1", "VariBreaks", "sonic-pi electric")
-HANDS = ("Gimme A Hand 1.0", "circAfrique v4")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ holds the folder.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -187,10 +188,18 @@ def read_manifest(folder: Path) -> dict[str, Row]:
 
 def _values(row: Row) -> tuple[object, ...]:
     *values, outputs = astuple(row)
-    return (*values, json.dumps(outputs))
+    return (*map(_storable, values), json.dumps(outputs))
+
+
+def _storable(value: object) -> object:
+    """Return a value as SQLite takes it: a file's name need not be UTF-8."""
+    if isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
+        return os.fsencode(value)
+    return value
 
 
 def _row(values: tuple[Any, ...]) -> Row:
-    named = dict(zip(_COLUMNS, values, strict=True))
+    texts = (os.fsdecode(one) if isinstance(one, bytes) else one for one in values)
+    named = dict(zip(_COLUMNS, texts, strict=True))
     named |= {"state": State(named["state"]), "outputs": tuple(json.loads(named["outputs"]))}
     return Row(**named)

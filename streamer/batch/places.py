@@ -85,7 +85,7 @@ class Folder:
         """See `Place.holds`."""
         if is_address(source):
             return False
-        return Path(source).absolute().is_relative_to(self._root.absolute())
+        return Path(source).resolve().is_relative_to(self._root.resolve())
 
     def has(self, name: str) -> bool:
         """See `Place.has`."""

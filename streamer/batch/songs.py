@@ -9,7 +9,9 @@ from __future__ import annotations
 import csv
 import glob
 import hashlib
+import io
 import json
+import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -68,9 +70,13 @@ def find_songs(words: Sequence[str]) -> list[Song]:
                 f"there is no song in {word}; name a file, a folder with songs or a pattern"
             )
         for song in songs:
-            here = song.source if is_address(song.source) else str(Path(song.source).absolute())
+            here = song.source if is_address(song.source) else _spelled_out(song.source)
             found.setdefault(here, song)
     return list(found.values())
+
+
+def _spelled_out(name: str) -> str:
+    return os.path.abspath(name)  # noqa: PTH100 (without "..", and a link is a song of its own)
 
 
 def look(song: Song, known: Seen) -> Seen:
@@ -185,11 +191,11 @@ def _listed(name: str, content: bytes) -> list[str]:
 
 
 def _csv_rows(text: str) -> list[dict[str, object]]:
-    return list(csv.DictReader(text.splitlines()))
+    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 def _json_rows(text: str) -> list[object]:
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
+    return [json.loads(line) for line in text.split("\n") if line.strip()]
 
 
 def _path_of(row: object, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Final
 
@@ -37,8 +38,8 @@ def draw(curve: Curve) -> Figure:
         axes = figure.subplots()
         file_run = curve.file_run["mean"].median_sdr_db
         axes.axhline(file_run, color=INK, ls="--", lw=1, label="file run")
-        for color, window in zip(COLORS, windows, strict=False):
-            for marker, hop in zip(MARKERS, hops, strict=False):
+        for color, window in zip(itertools.cycle(COLORS), windows, strict=False):
+            for marker, hop in zip(itertools.cycle(MARKERS), hops, strict=False):
                 line = [
                     (one.delay_seconds, one.mean_sdr_db)
                     for one in curve.points

@@ -30,7 +30,6 @@ _NUMBERS = types.float64[::1]
 _TABLE = types.float64[:, ::1]
 _SAMPLES = types.float32[:, ::1]
 _PPM, _BLOCK, _JITTER, _NEXT, _DUE, _COUNT, _STALL_FROM, _STALL_TO, _LOSES = range(9)
-_DEVICE_COLUMNS = 9
 _ERROR, _RIPPLE, _RATIO, _BLOCKS, _LOWEST, _HIGHEST = range(6)
 _BIN_COLUMNS = 6
 _SECONDS, _RATE, _NOW, _PLAYED = range(4)

@@ -278,6 +278,22 @@ def test_stems_are_no_songs_and_replace_none(library):
     assert library.run() == []
 
 
+def test_however_out_is_spelled_its_stems_are_no_songs(library):
+    library.out = library.folder / ".." / "music" / "stems"
+    library.song("1.wav")
+    assert library.run() == ["1.wav"]
+    assert library.run() == []
+
+
+def test_a_name_that_is_not_utf8_is_a_song_like_others(library):
+    name = os.fsdecode(b"caf\xe9.wav")
+    library.song("1.wav").rename(library.folder / name)
+    library.song("2.wav", 500.0)
+    assert sorted(library.run()) == ["2.wav", name]
+    assert library.run() == []
+    assert library.rows().keys() == {"2.wav", name}
+
+
 def test_a_stem_that_would_replace_a_song_is_refused(library, tmp_path):
     library.out = tmp_path / "o"
     song = library.song("passthrough/bass.wav")

@@ -52,6 +52,12 @@ def test_lists_in_csv_and_json_lines_begin_at_their_folder(library):
     assert names("music/all.csv", "all.jsonl") == found
 
 
+def test_only_a_line_end_ends_a_line_of_a_list(library):
+    (library / "a.jsonl").write_text('{"path": "one.wav", "title": "line\u2028sep"}\n', "utf-8")
+    (library / "a.csv").write_text("path\ngood\x85.flac\n", "utf-8")
+    assert names("a.jsonl", "a.csv") == ["one.wav", "good\x85.flac"]
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -130,6 +133,17 @@ def test_what_does_not_fit_into_memory_is_separated_anew(monkeypatch):
     for window in (one, other, one, other):
         remembered(window)
     assert len(separator.seen) == 3
+
+
+def test_a_grid_of_any_size_is_drawn_whole():
+    scores = {"mean": SimpleNamespace(median_sdr_db=3.0)}
+    grid = itertools.product(range(1, 7), range(1, 7))
+    points = [
+        SimpleNamespace(window_seconds=w, hop_seconds=h, delay_seconds=h, mean_sdr_db=1.0)
+        for w, h in grid
+    ]
+    (axes,) = draw(SimpleNamespace(file_run=scores, points=points)).axes
+    assert len(axes.lines) == 1 + 36
 
 
 def test_the_plot_has_a_line_for_each_window_and_hop(model, data, tmp_path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from streamer.live.control.midi.signals import FULL, Event, Signal
+from streamer.live.control.midi.signals import FINE_OFFSET, FULL, Event, Signal
 
 _MOVED: Final = 3 / FULL
 
@@ -27,5 +27,8 @@ class Learning:
             return event.pressed
         if event.signal.kind == "note":  # a key is no fader
             return False
+        coarse = Signal("cc", event.signal.number - FINE_OFFSET, event.signal.channel)
+        if event.signal.kind == "cc" and coarse in self._began:
+            return False  # the second byte of a fine fader: the first one is its number
         began = self._began.setdefault(event.signal, event.place)
         return abs(event.place - began) >= _MOVED

@@ -48,9 +48,6 @@ _MEDIA: Final[Mapping[str, str]] = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".woff2": "font/woff2",
-    ".webmanifest": "application/manifest+json",
 }
 _UNKNOWN: Final = (
     "this page opens with the address that stemstream shows, or with its QR code; open that"
@@ -125,14 +122,15 @@ class PageApp:
             '<link rel="icon" href="/static/icon.svg" type="image/svg+xml">'
             f'<title>stemstream</title><a href="{path}">stemstream</a>'
         )
-        entered.set_cookie(
-            cookie_name(_port(request), role.kind, role.listener),
-            token,
-            max_age=KEPT_SECONDS,
-            path="/",
-            httponly=True,
-            samesite="strict",
-        )
+        if self._tokens.token(role) is not None:  # else nobody needs one, and any site may send one
+            entered.set_cookie(
+                cookie_name(_port(request), role.kind, role.listener),
+                token,
+                max_age=KEPT_SECONDS,
+                path="/",
+                httponly=True,
+                samesite="strict",
+            )
         return entered
 
     async def _code(self, request: Request) -> Response:
@@ -262,9 +260,7 @@ def _port(connection: HTTPConnection) -> int:
     return int(connection.scope["server"][1])
 
 
-def _files(folder: Traversable, place: str = "") -> Iterator[tuple[str, bytes]]:
+def _files(folder: Traversable) -> Iterator[tuple[str, bytes]]:
     for one in folder.iterdir():
-        if one.is_dir():
-            yield from _files(one, f"{place}{one.name}/")
-        elif PurePosixPath(one.name).suffix in _MEDIA:
-            yield f"{place}{one.name}", one.read_bytes()
+        if PurePosixPath(one.name).suffix in _MEDIA:
+            yield one.name, one.read_bytes()

@@ -6,11 +6,13 @@ schema; what is wrong with a message from outside is one sentence, whatever its 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, ValidationError
 from pydantic.json_schema import models_json_schema
+from pydantic_core import PydanticSerializationError
 
 from streamer.errors import SettingsError
 
@@ -198,7 +200,10 @@ def parse(text: str) -> Set | Act:
 
 def plain(message: ToPage) -> str:
     """Return a message as the JSON that is sent."""
-    return message.model_dump_json()
+    try:
+        return message.model_dump_json()
+    except PydanticSerializationError:  # a file's name need not be UTF-8; here it is escaped
+        return json.dumps(message.model_dump(mode="json"))
 
 
 def schema() -> Mapping[str, Any]:

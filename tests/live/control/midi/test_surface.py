@@ -207,6 +207,14 @@ def test_the_knob_that_is_moved_is_learned_and_one_that_trembles_is_not(desk):
     assert place_of(desk.values[GAIN]) == pytest.approx(60 / 127)
 
 
+def test_of_a_fine_fader_the_first_byte_is_learned(desk):
+    on = surface(desk, {})
+    on.learn(GAIN)
+    for step in range(8):
+        send(on, *cc(14, 64 + step), *cc(14 + 32, 40 * step % 128))
+    assert desk.told == ["MIDI: cc 14 moves /stem/vocals/gain from now on"]
+
+
 def test_a_button_is_learned_with_its_lamp(desk):
     on = surface(desk, {"note 3": Binding(MUTE, lamp=(3, 0))})
     on.learn("/dry")

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from streamer.errors import SettingsError
-from streamer.live.control.page.messages import schema
+from streamer.live.control.page.messages import Error, plain, schema
 from streamer.live.control.page.server import PageServer, PageSettings
 from streamer.live.mixing.state import Scene
 from streamer.live.status import DeviceState
@@ -46,6 +46,18 @@ def test_the_first_message_is_the_whole_state(here: Page) -> None:
         assert browser.until("meters")["outputs"]["PA"][7] == [-6.0, -20.0]
         peaks = browser.until("peaks")
         assert len(peaks["stems"]["bass"]) >= 1
+
+
+def test_a_link_with_any_token_leaves_nothing_in_a_browser(here: Page) -> None:
+    for word in ("A" * 3900, "%E2%82%AC0"):  # as another site may send it
+        status, headers, _ = here.get(f"/?token={word}")
+        assert status == 200
+        assert "set-cookie" not in headers
+
+
+def test_a_file_name_that_is_not_utf8_can_be_told() -> None:
+    told = json.loads(plain(Error(address="/scene/save", sentence="caf\udce9")))
+    assert told["sentence"] == "caf\udce9"
 
 
 def test_a_device_that_goes_is_told_to_every_page(tmp_path: Path) -> None:

@@ -125,6 +125,11 @@ export class Desk {
     return this.#nudge(this.#strips[this.#chosen], db);
   }
 
+  level(db) {
+    this.#values.set(this.#strips[this.#chosen].addresses.gain, db);
+    return true;
+  }
+
   nudgeMaster(db) {
     return this.#nudge(this.#master, db);
   }

@@ -1,6 +1,7 @@
 // Keys for the desk, as in the terminal. They act on the strip that has the focus, or had it last.
 
 import { element } from "./dom.js";
+import { OFF_DB } from "./scale.js";
 
 const SWITCHED_OFF = "stemstream-keys-off";
 
@@ -56,6 +57,10 @@ export class Keys {
       case "ArrowRight": return desk.choose(1);
       case "ArrowUp": return desk.nudge(shiftKey ? 0.1 : 1);
       case "ArrowDown": return desk.nudge(shiftKey ? -0.1 : -1);
+      case "PageUp": return desk.nudge(6);
+      case "PageDown": return desk.nudge(-6);
+      case "0": return desk.level(0);
+      case "Home": return desk.level(OFF_DB);
       case "m": case "M": return desk.flipChosen("mute");
       case "s": case "S": return desk.flipChosen("solo");
       case "+": case "=": return desk.nudgeMaster(1);

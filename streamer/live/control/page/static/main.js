@@ -9,7 +9,8 @@ import { Values } from "./values.js";
 const PROTOCOL_VERSION = 1;
 
 const listener = /^\/mix\/(.+)$/.exec(location.pathname)?.[1];
-const address = new URL(listener ? `/control?mix=${listener}` : "/control", location.href);
+const named = listener && encodeURIComponent(decodeURIComponent(listener));
+const address = new URL(named ? `/control?mix=${named}` : "/control", location.href);
 address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 
 const toasts = new Toasts();

@@ -59,6 +59,7 @@ export class Values {
   /** Forget all watchers: the page is built again. */
   unwatch() {
     this.#watchers.clear();
+    this.#held.clear(); // what a finger held is no more
   }
 
   /** Take the whole state: what is not in it is no more. */
