@@ -198,8 +198,11 @@ def _storable(value: object) -> object:
     return value
 
 
+def _stored(value: object) -> object:
+    return os.fsdecode(value) if isinstance(value, bytes) else value
+
+
 def _row(values: tuple[Any, ...]) -> Row:
-    texts = (os.fsdecode(one) if isinstance(one, bytes) else one for one in values)
-    named = dict(zip(_COLUMNS, texts, strict=True))
+    named: dict[str, Any] = dict(zip(_COLUMNS, map(_stored, values), strict=True))
     named |= {"state": State(named["state"]), "outputs": tuple(json.loads(named["outputs"]))}
     return Row(**named)
