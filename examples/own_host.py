@@ -19,8 +19,10 @@ def sing_along(song, out, **options):
         form = {"samplerate": source.samplerate, "channels": source.channels, "subtype": "FLOAT"}
         with soundfile.SoundFile(out, "w", **form) as sink:
             for block in source.blocks(BLOCK_FRAMES, dtype="float32", always_2d=True):
-                sink.write(sum(map(p.process(block).get, BACKING)))
-            sink.write(sum(map(p.flush().get, BACKING)))  # what is still inside
+                stems = p.process(block)
+                sink.write(sum(stems[name] for name in BACKING))
+            rest = p.flush()  # what is still inside
+            sink.write(sum(rest[name] for name in BACKING))
         return p.latency_frames
 
 
