@@ -21,8 +21,8 @@ def sing_along(song, out, **options):
             for block in source.blocks(BLOCK_FRAMES, dtype="float32", always_2d=True):
                 stems = p.process(block)
                 sink.write(sum(stems[name] for name in BACKING))
-            rest = p.flush()  # what is still inside
-            sink.write(sum(rest[name] for name in BACKING))
+            for stems in p.flush():  # what is still inside
+                sink.write(sum(stems[name] for name in BACKING))
         return p.latency_frames
 
 
