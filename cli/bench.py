@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from cli.terminal import print_whole, tell
-from streamer.errors import SettingsError
+from streamer.errors import ModelError, SettingsError
 from streamer.files.part import refuse_unwritable
 
 app = typer.Typer(
@@ -166,6 +166,8 @@ def _run(
     if out is not None:
         files = benchmark_report.write(out, results)
         tell(f"written to {out}: {', '.join(file.name for file in files)}")
+    if results and all(one.problem and one.p50_seconds is None for one in results):
+        raise typer.Exit(ModelError.exit_code)
 
 
 def _fix(models: str | None, others: Mapping[str, object], *, as_json: bool) -> None:

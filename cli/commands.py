@@ -44,8 +44,8 @@ def program(words: Sequence[str]) -> Any:
         epilog="Exits with 0 when all is done, 2 for a wrong flag or setting, 3 for an input that "
         "cannot be read, 4 for an output that cannot be written, 5 for a model that cannot be had, "
         "6 for a sound device that refuses, 130 after Ctrl-C, 143 when terminated, 129 when its "
-        "terminal is closed, and 1 for a fault of its own; 1 is also a batch with "
-        "songs that failed, and a doctor that misses a part.",
+        "terminal is closed, and 1 for a fault of its own, for batch "
+        "with songs that failed and for doctor with a part missing.",
         add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},

@@ -97,7 +97,7 @@ def _help(name: str, field: FieldInfo) -> str:
         words += f"; {allowed(field)}"
     if field.default is True:
         words += f" [default: {flag(name)}]"
-    elif field.default is not None and field.default is not False and field.default != ():
+    elif field.default not in (None, ()) and field.default is not False:
         words += f" [default: {shown(field.default)}]"
     return words
 

@@ -12,10 +12,12 @@ from matplotlib.figure import Figure
 from streamer.evaluation.curve import Curve
 from streamer.plots import AMBER, BLUE, GREEN, INK, RED, STYLE
 
-COLORS: Final = (BLUE, AMBER, GREEN, RED)
+LINES: Final = tuple(itertools.product(("-", "--", ":"), (BLUE, AMBER, GREEN, RED)))
+"""How the lines of a window look."""
 LEAST_SPAN_DB: Final = 2.0
 """The least height of the plot, so that inaudible differences look small."""
-MARKERS: Final = ("o", "s", "^", "D", "v")
+MARKS: Final = tuple(itertools.product(("full", "none"), ("o", "s", "^", "D", "v")))
+"""How the points of a hop look."""
 
 
 def write_plot(curve: Curve, path: Path) -> None:
@@ -38,8 +40,8 @@ def draw(curve: Curve) -> Figure:
         axes = figure.subplots()
         file_run = curve.file_run["mean"].median_sdr_db
         axes.axhline(file_run, color=INK, ls="--", lw=1, label="file run")
-        for color, window in zip(itertools.cycle(COLORS), windows, strict=False):
-            for marker, hop in zip(itertools.cycle(MARKERS), hops, strict=False):
+        for (dashes, color), window in zip(itertools.cycle(LINES), windows, strict=False):
+            for (fill, marker), hop in zip(itertools.cycle(MARKS), hops, strict=False):
                 line = [
                     (one.delay_seconds, one.mean_sdr_db)
                     for one in curve.points
@@ -50,7 +52,9 @@ def draw(curve: Curve) -> Figure:
                     axes.plot(
                         *zip(*sorted(line), strict=True),
                         color=color,
+                        ls=dashes,
                         marker=marker,
+                        fillstyle=fill,
                         ms=5,
                         label=label,
                     )

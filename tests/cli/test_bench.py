@@ -58,6 +58,14 @@ def test_a_model_that_nobody_knows_is_told_before_the_benchmark(stemstream: Run)
     assert "no model is named 'foo'" in outcome.complaint
 
 
+def test_a_benchmark_of_nothing_but_failures_has_failed(stemstream: Run) -> None:
+    outcome = stemstream(
+        "bench", "--quick", "--models", "gone.safetensors", "--backends", "torch float32"
+    )
+    assert outcome.code == 5
+    assert "there is no file gone.safetensors" in outcome.err
+
+
 def test_an_out_that_cannot_be_written_is_found_before_the_benchmark(
     stemstream: Run, tmp_path: Path
 ) -> None:

@@ -143,7 +143,11 @@ def test_a_grid_of_any_size_is_drawn_whole():
         for w, h in grid
     ]
     (axes,) = draw(SimpleNamespace(file_run=scores, points=points)).axes
-    assert len(axes.lines) == 1 + 36
+    looks = {
+        (one.get_color(), one.get_linestyle(), one.get_marker(), one.get_fillstyle())
+        for one in axes.lines
+    }
+    assert len(looks) == 1 + 36
 
 
 def test_the_plot_has_a_line_for_each_window_and_hop(model, data, tmp_path):

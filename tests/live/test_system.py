@@ -204,13 +204,10 @@ def test_without_a_server_one_sentence_says_what_brings_it(monkeypatch: pytest.M
         pass
 
 
-@pytest.mark.parametrize(("system", "cable"), [("darwin", "BlackHole"), ("win32", "VB-CABLE")])
-def test_systems_without_such_a_server_name_a_cable(
-    monkeypatch: pytest.MonkeyPatch, system: str, cable: str
-) -> None:
-    monkeypatch.setattr(sys, "platform", system)
+def test_a_system_without_such_a_server_names_a_cable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
     with (
-        pytest.raises(DeviceError, match=f"install {cable}"),
+        pytest.raises(DeviceError, match="install BlackHole"),
         system_sound(LiveSettings(system=True), print),
     ):
         pass

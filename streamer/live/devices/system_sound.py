@@ -43,12 +43,6 @@ _AGAIN_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 5.0
 _SETTLE_SECONDS: Final = 0.5
 _POLL_SECONDS: Final = 0.01
-_CABLES: Final = {
-    "darwin": "install BlackHole (brew install blackhole-2ch), make it the output in the system's "
-    "settings, and try --input BlackHole",
-    "win32": "install VB-CABLE (vb-audio.com/Cable), make it the output in the system's settings, "
-    'and try --input "CABLE Output"',
-}
 
 _Found = TypeVar("_Found")
 
@@ -316,8 +310,11 @@ def look_at_system_sound() -> str:
 
 
 def _check_system() -> None:
-    if sys.platform in _CABLES:
-        raise DeviceError(f"system needs PulseAudio or PipeWire; {_CABLES[sys.platform]}")
+    if sys.platform == "darwin":
+        raise DeviceError(
+            "system needs PulseAudio or PipeWire; install BlackHole (brew install blackhole-2ch), "
+            "make it the output in the system's settings, and try --input BlackHole"
+        )
     _pulsectl()
 
 

@@ -911,7 +911,7 @@ def _play_resampled(address: int, device: Samples, ratio: float) -> None:
         done += count
 
 
-@compiled(_VOID(_INT, _INT, _INT, _REAL, _REAL, _INT))
+@compiled(_VOID(_INT, _INT, _INT, _REAL, _REAL, _INT), inside=True)
 def playback(
     address: int, device: int, frames: int, stream_seconds: float, dac_seconds: float, flags: int
 ) -> None:

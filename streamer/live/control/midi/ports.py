@@ -24,7 +24,6 @@ _APIS: Final = {
     "API_LINUX_ALSA": "ALSA",
     "API_UNIX_JACK": "JACK",
     "API_MACOSX_CORE": "Core MIDI",
-    "API_WINDOWS_MM": "Windows",
 }
 _NUMBERS: Final = re.compile(r"(?: \d+(?::\d+)?)+$")
 _DIRECTION: Final = re.compile(r"capture|playback", re.IGNORECASE)

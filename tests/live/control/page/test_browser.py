@@ -18,11 +18,14 @@ pytest.importorskip("playwright", reason="Playwright is in the extra dev")
 
 from live.support.chromium import button, is_on, level, says
 from live.support.crowd import DRY, EIGHT, REST, SIX, Crowd, Stage
+from live.support.page import Band
 from live.support.page import page as band_page
 from playwright.sync_api import expect
 
 from streamer.live.control.page.server import PageServer, PageSettings
 from streamer.live.mixing import taper
+from streamer.live.mixing.routes import Place
+from streamer.live.mixing.state import Listener
 
 pytestmark = pytest.mark.usefixtures("at_rest")
 
@@ -111,6 +114,23 @@ def test_keys_do_what_they_do_in_the_terminal(desk: Any, other: Any) -> None:
     desk.keyboard.press("?")
     expect(desk.get_by_role("dialog")).to_be_visible()
     desk.keyboard.press("Escape")
+
+
+def test_keys_of_a_fader_reach_the_strip_that_was_used_last(desk: Any, other: Any) -> None:
+    button(desk, "mute bass").click()
+    told = {"PageDown": "minus 6 decibels", "0": "0 decibels", "PageUp": "plus 6 decibels"}
+    for key, said in (told | {"Home": "off"}).items():
+        desk.keyboard.press(key)
+        says(level(other, "bass"), said)
+
+
+def test_a_listeners_name_may_be_typed_with_any_sign(stage: Stage, tmp_path: Path) -> None:
+    band = Band(tmp_path, SIX, {"R&B +50%": Listener(Place((1,)))})
+    with PageServer(band, band.status, PageSettings(port=0)) as server:
+        page = stage.chromium.open(f"http://127.0.0.1:{server.address[1]}/mix/R&B +50%25")
+        says(level(page, "drums"), "0 decibels")
+        page.context.close()
+    stage.chromium.wrong.clear()
 
 
 # screen readers -------------------------------------------------------------------------------
@@ -250,13 +270,18 @@ def test_a_page_comes_back_to_a_program_that_was_started_again_with_another_mode
     with band_page(tmp_path / "first") as served:
         page = stage.chromium.open(f"http://{served.host}:{served.port}/")
         told = hears(page)
+        box = level(page, "bass").bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 10)
+        page.mouse.down()  # and the fader is never let go: it is another one then
         served.server.close()
         expect(page.locator(".notice")).to_contain_text(LOST)
         expect(page.locator("body")).to_have_attribute("data-connection", "lost")
         again = Crowd(tmp_path / "again")
         again.mixer.set_gain("guitar", -12)
+        again.mixer.set_gain("bass", -20)
         with PageServer(again, again.status, PageSettings(port=served.port)):
             says(level(page, "guitar"), "minus 12 decibels")
+            says(level(page, "bass"), "minus 20 decibels")
             expect(page.locator(".notice")).to_be_hidden()
             assert told() == [f"{LOST} It is tried again until it works.", "Connected."]
             page.wait_for_function(

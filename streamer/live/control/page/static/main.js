@@ -9,7 +9,7 @@ import { Values } from "./values.js";
 const PROTOCOL_VERSION = 1;
 
 const listener = /^\/mix\/(.+)$/.exec(location.pathname)?.[1];
-const named = listener && encodeURIComponent(decodeURIComponent(listener));
+const named = listener?.replace(/[&+]/g, encodeURIComponent); // the other signs stand for themselves
 const address = new URL(named ? `/control?mix=${named}` : "/control", location.href);
 address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 
