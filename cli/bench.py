@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -16,6 +16,9 @@ from rich.table import Table
 from cli.terminal import print_whole, tell
 from streamer.errors import ModelError, SettingsError
 from streamer.files.part import refuse_unwritable
+
+if TYPE_CHECKING:
+    from streamer.benchmark.inference import Result
 
 app = typer.Typer(
     help="Time the models on this machine: compute time, load, least delay, memory. Takes some "
@@ -151,23 +154,30 @@ def _run(
     for job in benchmark.jobs(names, backend_names, lengths):
         tell(f"{job.model}, {job.backend}")
         results += benchmark.run_apart(job)
-    if as_json:
-        json.dump(benchmark_report.as_json(results), sys.stdout, indent=2, allow_nan=False)
-        sys.stdout.write("\n")
-    else:
-        table = Table(box=None)
-        for number, name in enumerate(benchmark_report.COLUMNS):
-            table.add_column(name, justify="left" if number < 2 else "right", no_wrap=True)
-        for result in results:
-            table.add_row(*benchmark_report.cells(result))
-        print_whole(table)
-    for note in benchmark_report.notes(results):
-        tell(note)
+    _show(results, as_json=as_json)
     if out is not None:
         files = benchmark_report.write(out, results)
         tell(f"written to {out}: {', '.join(file.name for file in files)}")
     if results and all(one.problem and one.p50_seconds is None for one in results):
         raise typer.Exit(ModelError.exit_code)
+
+
+def _show(results: Sequence[Result], *, as_json: bool) -> None:
+    # imported here, as in `_run`
+    from streamer.benchmark import report
+
+    if as_json:
+        json.dump(report.as_json(results), sys.stdout, indent=2, allow_nan=False)
+        sys.stdout.write("\n")
+    else:
+        table = Table(box=None)
+        for number, name in enumerate(report.COLUMNS):
+            table.add_column(name, justify="left" if number < 2 else "right", no_wrap=True)
+        for result in results:
+            table.add_row(*report.cells(result))
+        print_whole(table)
+    for note in report.notes(results):
+        tell(note)
 
 
 def _fix(models: str | None, others: Mapping[str, object], *, as_json: bool) -> None:
