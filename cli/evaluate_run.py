@@ -19,7 +19,7 @@ from streamer.evaluation.bounds import BOUNDS
 from streamer.evaluation.curve import Curve, trace
 from streamer.evaluation.scores import SongScore, Summary, summarize
 from streamer.evaluation.settings import EvalSettings
-from streamer.files.part import refuse_unwritable, sink_errors
+from streamer.files.part import refuse_unwritable, sink_errors, write_whole
 from streamer.models.separator import Bag
 from streamer.words import counted
 
@@ -158,8 +158,7 @@ def _refuse_unwritable(path: Path | None) -> None:
 
 
 def _write_json(path: Path, result: Mapping[str, object]) -> None:
-    with sink_errors(path):
-        path.write_text(json.dumps(_plain(result), indent=2) + "\n")
+    write_whole(path, json.dumps(_plain(result), indent=2) + "\n")
     tell(f"written to {path}")
 
 

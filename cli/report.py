@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import resource
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,12 +13,7 @@ from rich.table import Table
 
 from cli.terminal import console, tell
 from streamer.engine import TrackReport
-
-
-def peak_memory_mb() -> float:
-    """Return the most memory that this process has held, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+from streamer.peak_memory import peak_memory_bytes
 
 
 def print_table(report: TrackReport) -> None:
@@ -48,7 +42,7 @@ def print_table(report: TrackReport) -> None:
     facts = [
         f"{report.seconds:.1f} s of music in {report.elapsed_seconds:.1f} s: "
         f"{report.speed:.1f}x real time",
-        f"peak memory {peak_memory_mb():.0f} MB",
+        f"peak memory {peak_memory_bytes() / 1e6:.0f} MB",
     ]
     if report.residual_db is not None:
         facts.append(f"residual {_db(report.residual_db)} dB against the mix")
@@ -76,7 +70,7 @@ def plain(report: TrackReport) -> Mapping[str, object]:
         "frames": report.frames,
         "elapsed_seconds": report.elapsed_seconds,
         "speed": report.speed,
-        "peak_memory_mb": peak_memory_mb(),
+        "peak_memory_mb": peak_memory_bytes() / 1e6,
         "residual_db": _finite(report.residual_db),
         "notes": list(report.notes),
         "project": str(report.project) if report.project is not None else None,

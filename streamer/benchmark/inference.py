@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from streamer.live.planning.solver import quickest, solve, stream_windows
 from streamer.models.calibration import WindowTiming, time_bag
 from streamer.models.choice import BACKENDS, Backend, backend_named
 from streamer.models.networks.random import RANDOM, write_random_htdemucs
+from streamer.peak_memory import peak_memory_bytes
 
 WINDOWS: Final = (1.0, 2.0, 4.0)
 QUICK_WINDOWS: Final = (2.0,)
@@ -217,17 +217,6 @@ def _live(request: PlanRequest, timing: WindowTiming) -> tuple[float | None, flo
     except ModelError:
         return None, None, "too slow for live"
     return plan.hop_seconds, plan.load, ""
-
-
-def peak_memory_bytes() -> int:
-    """Return the largest amount of memory that this process has held."""
-    status = Path("/proc/self/status")
-    if status.exists():  # on Linux rusage begins with the memory of the parent
-        for line in status.read_text("utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return 1024 * int(line.split()[1])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _main() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from streamer.benchmark.inference import Result
 from streamer.cache import machine
-from streamer.errors import SinkError
+from streamer.files.part import sink_errors, write_whole
 from streamer.models.networks.random import RANDOM
 
 if TYPE_CHECKING:
@@ -92,19 +92,13 @@ def write(folder: Path, results: Sequence[Result]) -> list[Path]:
     Raises:
         SinkError: they cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        plain, table, *pictures = (folder / name for name in FILES)
-        plain.write_text(json.dumps(as_json(results), indent=2, allow_nan=False) + "\n", "utf-8")
-        table.write_text(_markdown(results), "utf-8")
-        figure = plot(results)
-        for picture in pictures:
+    plain, table, *pictures = (folder / name for name in FILES)
+    write_whole(plain, json.dumps(as_json(results), indent=2, allow_nan=False) + "\n")
+    write_whole(table, _markdown(results))
+    figure = plot(results)
+    for picture in pictures:
+        with sink_errors(picture):
             figure.savefig(picture, dpi=150)
-    except OSError as error:
-        raise SinkError(
-            f"the benchmark cannot be written to {folder} ({error.strerror or error}); try --out "
-            "with another folder"
-        ) from error
     return [plain, table, *pictures]
 
 

@@ -17,7 +17,7 @@ from streamer.models.members import Networks
 from streamer.models.networks.facts import NetworkFacts
 from streamer.models.request import ModelOptions, ModelRequest
 from streamer.models.separator import Bag, Member, Separator, WindowKind, window_of_song
-from streamer.models.threads import wait_without_spinning
+from streamer.models.threads import spin_for_a_moment
 from streamer.models.weights.places import Place, holds, place_of, resolve_auto
 from streamer.models.weights.registry import ModelInfo, info, names
 from streamer.settings import Library
@@ -66,7 +66,7 @@ def _load_from(
 ) -> Bag:
     """Load a model from where its weights are; ``known`` is what the registry says of it."""
     note_model()
-    wait_without_spinning()
+    spin_for_a_moment()
     name = request.name
     networks = Networks(place, request.trust_checkpoint, request.threads)
     # Of a model that is not in the registry only its networks know the stems.

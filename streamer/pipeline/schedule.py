@@ -36,15 +36,8 @@ class Schedule:
     around: tuple[int, int] | None = None
 
     @classmethod
-    def offline(
-        cls,
-        window_frames: int,
-        overlap: float,
-        *,
-        transition_power: float = 1.0,
-        first_start: int = 0,
-    ) -> Schedule:
-        """Return the schedule of `demucs.apply.apply_model`: a triangle, to a power.
+    def offline(cls, window_frames: int, overlap: float, *, first_start: int = 0) -> Schedule:
+        """Return the schedule of `demucs.apply.apply_model`, whose weights are a triangle.
 
         Raises:
             SettingsError: the overlap leaves no hop.
@@ -55,8 +48,7 @@ class Schedule:
         rising = np.arange(1, window_frames // 2 + 1)
         falling = np.arange(window_frames - window_frames // 2, 0, -1)
         triangle = np.concatenate([rising, falling]).astype(np.float32)
-        weight = (triangle / triangle.max()) ** np.float32(transition_power)
-        return cls(window_frames, hop_frames, weight, first_start)
+        return cls(window_frames, hop_frames, triangle / triangle.max(), first_start)
 
     @classmethod
     def live(

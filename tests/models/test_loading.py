@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from streamer.models import load
 from streamer.models.backends import quantized
 from streamer.models.backends.torch_separator import TorchSeparator
 from streamer.models.choice import LAYOUT, Choices
+from streamer.models.threads import spin_for_a_moment
 
 SPECIALISTS = """
 models: ['aaaa0000', 'bbbb0000', 'cccc0000']
@@ -232,3 +234,20 @@ def test_local_repo_of_demucs_agrees_on_the_bag(make, export, tmp_path):
     ours = load("one", repo=tmp_path, trust_checkpoint=True, device="cpu", backend="torch")
     assert [list(member.weights) for member in ours.members] == theirs.weights
     assert isinstance(ours.members[0].separator, TorchSeparator)
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [
+        ({}, "3000"),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, None),
+    ],
+)
+def test_torch_has_its_threads_spin_for_a_moment_where_openmp_was_told_nothing(
+    monkeypatch, given, spins
+):
+    monkeypatch.setattr(os, "environ", dict(given))
+    spin_for_a_moment()
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
+    assert os.environ["OMP_WAIT_POLICY"] == given.get("OMP_WAIT_POLICY", "PASSIVE")

@@ -199,27 +199,19 @@ class Ladder:
     have gone on for that long. A slow window that is still in time, or a hiccup, causes no step.
     The last step, to the dry rung, comes only if most windows are missed anyway.
 
-    Up: for ``quiet_seconds`` hardly any window was missed, or would have been on the rung above. A
-    dry run tries again after ``dry_seconds``. If the rung above then holds for less than the wait,
-    the wait doubles, up to ``most_quiet_seconds`` or ``most_dry_seconds``. Once it has held, the
+    Up: for `QUIET_SECONDS` hardly any window was missed, or would have been on the rung above. A
+    dry run tries again after `DRY_SECONDS`. If the rung above then holds for less than the wait,
+    the wait doubles, up to `MOST_QUIET_SECONDS` or `MOST_DRY_SECONDS`. Once it has held, the
     wait is the first one again.
     """
 
-    def __init__(
-        self,
-        rungs: Sequence[Rung],
-        *,
-        quiet_seconds: float = QUIET_SECONDS,
-        most_quiet_seconds: float = MOST_QUIET_SECONDS,
-        dry_seconds: float = DRY_SECONDS,
-        most_dry_seconds: float = MOST_DRY_SECONDS,
-    ) -> None:
+    def __init__(self, rungs: Sequence[Rung]) -> None:
         assert rungs[-1].dry
         self.rungs = tuple(rungs)
         self.index = 0
         above = len(rungs) - 2  # the waits are for the way up to a rung
-        self._first_waits_seconds = [quiet_seconds] * above + [dry_seconds] * 2
-        self._most_waits_seconds = [most_quiet_seconds] * above + [most_dry_seconds] * 2
+        self._first_waits_seconds = [QUIET_SECONDS] * above + [DRY_SECONDS] * 2
+        self._most_waits_seconds = [MOST_QUIET_SECONDS] * above + [MOST_DRY_SECONDS] * 2
         self._waits_seconds = list(self._first_waits_seconds)
         self._climbed_at: float | None = None
         self._watch = _Watch(0, self.rung.plan.hop_seconds)

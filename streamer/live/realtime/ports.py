@@ -332,15 +332,6 @@ class CapturePort(Port):
         rt.capture_skip(self.address, frames)
         self._dll["blocks"] = 0  # its rate holds, but the next block may come at any time
 
-    def expected_frames(self, now_seconds: float) -> float:
-        """Return the position that the device would be at now, on the run's clock.
-
-        How many frames a device loss took: this, less `captured_frames`.
-        """
-        dll = self._dll[0]
-        passed = (now_seconds - dll["time"]) / dll["period"] * self.samplerate
-        return float(dll["frame"] + passed)
-
     def counters(self) -> CaptureCounters:
         """Return the counters so far."""
         return CaptureCounters(

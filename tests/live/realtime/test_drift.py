@@ -155,7 +155,7 @@ def test_an_input_that_was_away_is_silence_for_as_long():
     for number in range(900):
         now = 1 + number * 256 / RATE
         if number == 500:
-            capture.skip(round(capture.expected_frames(now)) - capture.counters().captured_frames)
+            capture.skip(100 * 256)
         if not 400 <= number < 500:
             call(capture, recorded=block, now=now)
         played.append(play(playback, 256, now=now)[:, 0])

@@ -11,6 +11,7 @@ from typing import Final
 from streamer.live.control.midi.signals import FINE_OFFSET, FULL, Event, Signal
 
 _MOVED: Final = 3 / FULL
+WAIT_SECONDS: Final = 20.0
 
 
 class Learning:
@@ -20,6 +21,7 @@ class Learning:
         self.address = address
         self._is_switch = is_switch
         self._began: dict[Signal, float] = {}
+        self._until: float | None = None
 
     def feed(self, event: Event) -> bool:
         """Return whether this move is of the control that is meant."""
@@ -32,3 +34,9 @@ class Learning:
             return False  # the second byte of a fine fader: the first one is its number
         began = self._began.setdefault(event.signal, event.place)
         return abs(event.place - began) >= _MOVED
+
+    def over(self, now: float) -> bool:
+        """Return whether nobody moved a control for `WAIT_SECONDS` since the first call."""
+        if self._until is None:
+            self._until = now + WAIT_SECONDS
+        return now >= self._until

@@ -95,6 +95,7 @@ class MidiLink(Service):
                 event = read(message)
                 if event is not None:
                     self._surface.receive(event)
+            self._surface.wait(now)
             if now >= self._next_news:
                 self._next_news = now + NEWS_SECONDS
                 for message in self._surface.news():

@@ -67,6 +67,8 @@ class Surface:
     def learn(self, address: str) -> None:
         """Let the next control that is moved move this address. From any thread.
 
+        Until then no control moves anything; `wait` ends that.
+
         Raises:
             SettingsError: there is no such value, or it is a name or a time.
         """
@@ -77,6 +79,13 @@ class Surface:
             way_out = nearest(address, known, f"try one like {known[0]}")
             raise SettingsError(f"{printable(address)} is no value to learn; {way_out}")
         self._learning = Learning(address, is_switch=kind == "switch")
+
+    def wait(self, now: float) -> None:
+        """Learn nothing where no control has moved for long; call it again and again."""
+        learning = self._learning
+        if learning is not None and learning.over(now):
+            self._learning = None
+            self._tell(f"MIDI: no control was moved, so none was learned for {learning.address}")
 
     def begin(self) -> None:
         """Forget where the controls are: the controller has just come."""

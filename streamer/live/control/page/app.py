@@ -42,6 +42,7 @@ KEPT_SECONDS: Final = 7 * 86_400
 """How long a browser keeps a token."""
 FULL: Final = 1013
 TOO_MANY: Final = 1008
+GONE: Final = 1000
 """Codes that a WebSocket is closed with, from RFC 6455."""
 _MEDIA: Final[Mapping[str, str]] = {
     ".html": "text/html; charset=utf-8",
@@ -52,6 +53,7 @@ _MEDIA: Final[Mapping[str, str]] = {
 _UNKNOWN: Final = (
     "this page opens with the address that stemstream shows, or with its QR code; open that"
 )
+_NO_LISTENER: Final = "the scene has no listener of that name"
 _ELSEWHERE: Final = "this is not the address of the page; open the one that stemstream shows"
 
 
@@ -106,7 +108,7 @@ class PageApp:
         if role is None:
             return PlainTextResponse(_UNKNOWN, 401)
         if not self._view.knows(role):
-            return PlainTextResponse("the scene has no listener of that name", 404)
+            return PlainTextResponse(_NO_LISTENER, 404)
         return self._answer("index.html")
 
     def _entered(self, request: Request, wanted: Sequence[Role], token: str) -> Response:
@@ -158,7 +160,7 @@ class PageApp:
             await socket.send_denial_response(PlainTextResponse(_UNKNOWN, 401))
             return
         if not self._view.knows(role):
-            await socket.send_denial_response(PlainTextResponse("there is no such listener", 404))
+            await socket.send_denial_response(PlainTextResponse(_NO_LISTENER, 404))
             return
         await socket.accept()
         client = self._clients.join(role)
@@ -171,7 +173,9 @@ class PageApp:
             self._clients.leave(client)
 
     async def _serve(self, client: Client, socket: WebSocket) -> None:
-        """Send news and obey, until the client leaves, reads nothing, or sends too much."""
+        """Send news and obey, until the client leaves, reads nothing or sends too much, or its
+        listener is gone.
+        """
         sending = asyncio.create_task(self._clients.send(client, _Sending(socket)))
         reading = asyncio.create_task(self._read(client, socket))
         try:
@@ -180,9 +184,11 @@ class PageApp:
             sending.cancel()
             reading.cancel()
             results = await asyncio.gather(sending, reading, return_exceptions=True)
-        if client.pace.is_over:
-            with contextlib.suppress(RuntimeError):  # it has gone by itself
+        with contextlib.suppress(RuntimeError):  # it has gone by itself
+            if client.pace.is_over:
                 await socket.close(TOO_MANY, "too many messages; send fewer at a time")
+            elif not client.is_known:
+                await socket.close(GONE, _NO_LISTENER)
         for one in results:
             # it has gone, or reads nothing
             expected = asyncio.CancelledError | WebSocketDisconnect | TimeoutError

@@ -53,6 +53,8 @@ class Client:
     pace: Pace
     outbox: Outbox = field(default_factory=Outbox)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    is_known: bool = True
+    """Whether there is such a page still: a scene may leave a listener out."""
     _next_peak: int = 0
 
     def wanted_peaks(self, waves: Waves) -> int | None:
@@ -132,13 +134,13 @@ class Clients:
         return True
 
     async def send(self, client: Client, socket: Socket) -> None:
-        """Send what is in a client's outbox, for ever.
+        """Send what is in a client's outbox, as long as there is such a page.
 
         Raises:
             TimeoutError: it does not read.
         """
         loop = asyncio.get_running_loop()
-        while True:
+        while client.is_known:
             await client.news.wait()
             client.news.clear()
             async with asyncio.timeout(None) as patience:
@@ -165,6 +167,7 @@ class Clients:
             for client in self._clients:
                 links = self._links(client.role)
                 client.outbox.replace(self._view.state(client.role, client.number, links))
+                client.is_known = self._view.knows(client.role)
                 client.news.set()
         meters, status = "", self._new_status(now_seconds)
         if news.status is not None:

@@ -215,6 +215,21 @@ def test_of_a_fine_fader_the_first_byte_is_learned(desk):
     assert desk.told == ["MIDI: cc 14 moves /stem/vocals/gain from now on"]
 
 
+def test_where_nothing_moves_nothing_is_learned_and_the_controller_works_again(desk):
+    on = surface(desk, {"cc 7": Binding("/stem/drums/gain")})
+    on.wait(0.0)
+    on.learn(GAIN)
+    for now in (5.0, 15.0, 24.9):
+        on.wait(now)
+    send(on, *cc(7, 64))
+    assert (desk.acts, desk.told) == ([], [])
+    on.wait(25.0)
+    assert desk.told == ["MIDI: no control was moved, so none was learned for /stem/vocals/gain"]
+    send(on, *cc(7, 0, 127))
+    assert {address for address, _ in desk.acts} == {"/stem/drums/gain"}
+    assert desk.kept == []
+
+
 def test_a_button_is_learned_with_its_lamp(desk):
     on = surface(desk, {"note 3": Binding(MUTE, lamp=(3, 0))})
     on.learn("/dry")

@@ -25,7 +25,7 @@ from playwright.sync_api import expect
 from streamer.live.control.page.server import PageServer, PageSettings
 from streamer.live.mixing import taper
 from streamer.live.mixing.routes import Place
-from streamer.live.mixing.state import Listener
+from streamer.live.mixing.state import Listener, Scene
 
 pytestmark = pytest.mark.usefixtures("at_rest")
 
@@ -302,3 +302,54 @@ def test_a_page_that_is_not_let_in_any_more_says_what_to_do(stage: Stage, tmp_pa
             expect(page.get_by_text("Scan its QR code again").first).to_be_visible()
             page.context.close()
     stage.chromium.wrong.clear()  # a browser reports each try that was refused
+
+
+def test_a_page_whose_listener_is_gone_says_so_and_comes_back_with_the_listener(
+    stage: Stage, tmp_path: Path
+) -> None:
+    with band_page(tmp_path) as served:
+        mixer = served.band.mixer
+        before = mixer.scene()
+        page = stage.chromium.open(f"http://{served.host}:{served.port}/mix/singer")
+        says(level(page, "drums"), "0 decibels")
+        mixer.apply(Scene())
+        expect(page.locator(".notice")).to_contain_text("has no mix of that name")
+        mixer.apply(before)
+        expect(page.locator(".notice")).to_be_hidden()
+        page.context.close()
+    stage.chromium.wrong.clear()
+
+
+def test_one_page_too_many_is_told_why_and_comes_when_another_has_left(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.live.control.page.clients.MOST_CLIENTS", 1)
+    with band_page(tmp_path) as served:
+        place = f"http://{served.host}:{served.port}/"
+        first, second = stage.chromium.open(place), stage.chromium.open(place)
+        expect(second.locator(".notice")).to_contain_text("Too many pages are open")
+        first.context.close()
+        says(level(second, "drums"), "0 decibels")
+        second.context.close()
+    stage.chromium.wrong.clear()
+
+
+def test_the_name_of_a_scene_is_not_lost_while_there_is_no_connection(
+    stage: Stage, tmp_path: Path
+) -> None:
+    with band_page(tmp_path) as served:
+        page = stage.chromium.open(f"http://{served.host}:{served.port}/")
+        name = page.get_by_role("textbox", name="name of the new scene")
+        name.fill("verse")
+        served.server.close()
+        expect(page.locator(".notice")).to_contain_text(LOST)
+        name.press("Enter")
+        expect(name).to_have_value("verse")
+        again = PageSettings(port=served.port)
+        with PageServer(served.band, served.band.status, again):
+            expect(page.locator(".notice")).to_be_hidden()
+            name.press("Enter")
+            expect(name).to_have_value("")
+            expect(button(page, "recall verse")).to_be_visible()
+            page.context.close()
+    stage.chromium.wrong.clear()

@@ -6,12 +6,14 @@ const LONGEST_WAIT_MS = 5000;
 // meters come 20 times a second: a silent connection is a dead one. By the clock on the wall: the
 // others stand still while a machine sleeps.
 const SILENT_MS = 4000;
+const FULL = 1013; // what the server closes a page with that has no room
 
 /**
  * Events: "open", "message" (detail: the object that came), "change" (`state` or `refusal` is a new
  * one).
  * States: "connecting", "open", "waiting" (until `nextAt`). `refusal` is the HTTP status with which
- * the server refuses this page, 0 if it does not: 401 after it got another token.
+ * the server refuses this page, 0 if it does not: 401 after it got another token. 1013: it has no
+ * room for one more.
  */
 export class Connection extends EventTarget {
   state = "connecting";
@@ -53,7 +55,7 @@ export class Connection extends EventTarget {
       }
       this.dispatchEvent(new CustomEvent("message", { detail: JSON.parse(event.data) }));
     };
-    socket.onclose = () => this.#again();
+    socket.onclose = ({ code }) => this.#again(code);
   }
 
   /** Send an object; false where there is no connection. */
@@ -73,9 +75,10 @@ export class Connection extends EventTarget {
     if (this.state !== "waiting" && Date.now() - this.#heardAt > SILENT_MS) this.#again();
   }
 
-  #again() {
+  #again(code) {
     this.#drop();
-    if (this.state === "connecting") this.#ask();
+    if (code === FULL) this.refusal = FULL;
+    else if (this.state === "connecting") this.#ask();
     const wait = this.#wait * (0.8 + 0.4 * Math.random()); // not all phones at the same moment
     this.#wait = Math.min(LONGEST_WAIT_MS, this.#wait * 2);
     this.nextAt = Date.now() + wait;

@@ -7,7 +7,7 @@ export class Learning {
   #act;
   #say;
 
-  /** `desk` has the controls; `act` sends the wish, `say` shows a sentence. */
+  /** `desk` has the controls; `act` sends the wish, and returns whether it could; `say` shows a sentence. */
   constructor(desk, act, say) {
     this.#act = act;
     this.#say = say;
@@ -21,7 +21,7 @@ export class Learning {
 
   /** Let the control that moves next move this address. */
   learn(address) {
-    this.#act("/midi/learn", address);
+    if (!this.#act("/midi/learn", address)) return;
     this.#say(`Now move a knob or press a button of the MIDI controller: it will move ${address}.`);
   }
 

@@ -7,6 +7,7 @@ const SHOWN_MS = 7000;
 const REFUSALS = {
   401: "This page is not let in any more. Scan its QR code again.",
   404: "The scene that plays has no mix of that name.",
+  1013: "Too many pages are open. Close one of them.",
 };
 
 /** The line that is there while the connection is not. All old values are grey meanwhile. */

@@ -14,7 +14,7 @@ export class Scenes {
   #mayChange;
   #newName = "";
 
-  /** `act(address, value)` does what is no value. A page that may not recall sees the names alone. */
+  /** `act(address, value)` does what is no value; false where there is no connection. A page that may not recall sees the names alone. */
   constructor(values, act) {
     this.#values = values;
     this.#act = act;
@@ -50,8 +50,8 @@ export class Scenes {
     const name = field("name of the new scene", "New scene");
     const submit = (event) => {
       event.preventDefault();
-      if (name.value.trim()) this.#act("/scene/save", name.value.trim());
-      name.value = "";
+      const given = name.value.trim();
+      if (!given || this.#act("/scene/save", given)) name.value = "";
     };
     return element("form", { class: "line", submit }, name, element("button", { type: "submit" }, "Save as"));
   }
@@ -83,8 +83,8 @@ export class Scenes {
       submit: (event) => {
         event.preventDefault();
         this.#newName = input.value.trim();
-        if (this.#newName && this.#newName !== name) this.#act("/scene/rename", [name, this.#newName]);
-        close();
+        const isNew = this.#newName && this.#newName !== name;
+        if (!isNew || this.#act("/scene/rename", [name, this.#newName])) close();
       },
       keydown: (event) => event.key === "Escape" && close(),
     };
