@@ -22,7 +22,7 @@ MEANINGLESS = (
     "sample_format",
     "dither",
 )
-"""Settings of what is written, not of what is judged."""
+"""Settings of what is written, not of what is judged; those of a settings file change nothing."""
 JUDGING = ("stems", "songs", "seconds", "bss_eval")
 """Settings of what is judged, whatever made it."""
 
@@ -81,6 +81,8 @@ def evaluate(
     silence, mixture, mixture/4 and irm are bounds.
     """
     settings = resolve(flags, config=config, kind=EvalSettings).settings
+    defaults = {name: EvalSettings.model_fields[name].default for name in MEANINGLESS}
+    settings = settings.model_copy(update=defaults)
     _check(data, reference, estimate, plot, live=settings.live)
     if estimate is not None:
         _refuse_idle(flags, JUDGING, "--estimate holds what was separated")

@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from streamer.audio import Samples
+from streamer.pipeline.level import RunningLevel
 from streamer.train.augment import Generator, draw_warp
 from streamer.train.corpus import Track
 from streamer.train.interrupt import stay_deaf
@@ -38,6 +39,8 @@ class Examples(Dataset[torch.Tensor]):
         recipe: how likely each variation is, by the names of `RECIPE`.
         frames: the length of an example.
         seed: the seed of the random numbers.
+        level_rms: what `streamer.pipeline.level.RunningLevel` brings a mixture to before this
+            network hears it; None: nothing does.
     """
 
     def __init__(
@@ -47,7 +50,9 @@ class Examples(Dataset[torch.Tensor]):
         recipe: Mapping[str, float],
         frames: int,
         seed: int,
+        level_rms: float | None = None,
     ) -> None:
+        self._level_rms = level_rms
         self._tracks = list(tracks)
         self._chances = np.array(chances)
         self._recipe = {name: recipe.get(name, 0.0) for name in RECIPE}
@@ -71,7 +76,23 @@ class Examples(Dataset[torch.Tensor]):
         for name, vary in MIX_VARIATIONS.items():
             if draw.random() < self._recipe[name]:
                 stems = vary(stems, draw, self._samplerate)
+        if self._level_rms is not None:
+            stems = self._levelled(stems, self._level_rms, draw)
         return torch.from_numpy(np.ascontiguousarray(stems.transpose(0, 2, 1)))
+
+    def _levelled(self, stems: Samples, level_rms: float, draw: Generator) -> Samples:
+        """Return stems times the gain that their mixture has on its way into the network.
+
+        Half of them go on from music of the same level; the others are how a stream begins.
+        """
+        mixture, level = stems.sum(axis=0), RunningLevel(self._samplerate, level_rms)
+        ones = np.ones((1, len(mixture), 1), np.float32)
+        if draw.random() < 0.5:
+            level.feed(mixture)
+            level.invert(ones)
+        level.feed(mixture)
+        levelled: Samples = stems / level.invert(ones)
+        return levelled
 
     def _stem(self, stem: int, own: Generator, apart: bool, place: Generator) -> Samples:
         chances = self._sounding[stem] if apart else self._chances

@@ -179,7 +179,12 @@ class Training:
         settings, fabric = self._settings, self._fabric
         corpora = self._corpora
         examples = Examples(
-            corpora.training, corpora.chances, recipe_of(settings), self._frames, settings.seed
+            corpora.training,
+            corpora.chances,
+            recipe_of(settings),
+            self._frames,
+            settings.seed,
+            getattr(self.state.network, "level_rms", None),
         )
         first, last = (
             step * settings.accumulate for step in (self.state.progress.step, self.steps)

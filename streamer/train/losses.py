@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 LEAST_ERROR = 1e-3
-"""A share of a stem's power: errors 30 dB below the stem are small enough."""
+"""A share of the mixture's power: errors 30 dB below that are small enough."""
 LEAST_STEM = 1e-3
 """A share of the mixture's power: a stem below -30 dB counts as one at -30 dB."""
 STFT_SIZES = (512, 1024, 2048, 4096)
@@ -40,12 +40,13 @@ def sdr_losses(estimates: torch.Tensor, stems: torch.Tensor) -> torch.Tensor:
 
     L1 leads to the median of what a stem could be. If the network is in doubt, the median is less
     than the mean, and the mean has the highest SDR. Two thresholds (`LEAST_ERROR`, `LEAST_STEM`)
-    keep a perfect or a silent stem from outweighing the others.
+    keep a perfect or a silent stem from outweighing the others: of the mixture, since the slope for
+    a silent stem would grow without bounds as the error shrinks.
     """
     power = stems.square().mean(dim=(2, 3))
     mixture = stems.sum(1, keepdim=True).square().mean(dim=(2, 3))
     stem = power + LEAST_STEM * mixture + _FLOOR
-    error = (estimates - stems).square().mean(dim=(2, 3)) + LEAST_ERROR * stem
+    error = (estimates - stems).square().mean(dim=(2, 3)) + LEAST_ERROR * mixture + _FLOOR
     return 10 * torch.log10(error / stem)
 
 

@@ -66,7 +66,8 @@ def make_state(network: Network, settings: TrainSettings, steps: int) -> State:
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate_at(step, settings.warmup, steps)
     )
-    return State(network, optimizer, schedule, _average(network, settings.ema))
+    average = _average(network, settings.ema, from_scratch=settings.from_scratch)
+    return State(network, optimizer, schedule, average)
 
 
 def learning_rate_at(step: int, warmup: int, steps: int) -> float:
@@ -78,13 +79,16 @@ def learning_rate_at(step: int, warmup: int, steps: int) -> float:
     return _FINAL + (1 - _FINAL) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _average(network: Network, decay: float) -> AveragedModel:
+def _average(network: Network, decay: float, *, from_scratch: bool) -> AveragedModel:
+    """Return the moving average of a network's weights, which begins with those that it has."""
+
     def average(means: Tensors, new: Tensors, steps: torch.Tensor | int) -> None:
-        # early on the mean is over few steps, or random weights would stay in it for long
-        now = min(decay, (1 + int(steps)) / (10 + int(steps)))
-        torch._foreach_lerp_(means, new, 1 - now)
+        # random weights would stay in the mean for long: early on it is over few steps
+        few = (1 + int(steps)) / (10 + int(steps)) if from_scratch else 1.0
+        torch._foreach_lerp_(means, new, 1 - min(decay, few))
 
     averaged = AveragedModel(network, multi_avg_fn=average)
+    averaged.n_averaged.fill_(1)  # at 0 the first step would take the place of what it begins with
     averaged.requires_grad_(False)
     return averaged.eval()
 

@@ -16,6 +16,7 @@ from streamer.evaluation.scores import SongScore, Summary, score, summarize
 from streamer.models.backends.torch_stream import TorchStreamSeparator
 from streamer.models.networks.checkpoint import Network
 from streamer.models.separator import along
+from streamer.pipeline.level import RunningLevel
 from streamer.train.corpus import Track
 
 OVERLAP: Final = 0.25
@@ -37,7 +38,7 @@ def validate(
 ) -> Scores:
     """Separate tracks as Demucs does, overlapped and without shifts, and score the stems.
 
-    A causal network hears each track as a stream.
+    A causal network hears each track as a stream, at the level that `separate` brings it to.
 
     ``after_each`` is called after each track; its exceptions pass through.
     """
@@ -70,7 +71,8 @@ def _separate(network: Network, mix: Samples, device: torch.device) -> Samples:
     """Return the stems of ``(frames, channels)``, ``(stems, frames, channels)``."""
     if hasattr(network, "stream_stride"):
         separator = TorchStreamSeparator(network, device)
-        return along(separator.begin(), separator.stride, mix)
+        level = RunningLevel(int(network.samplerate), separator.level_rms)
+        return level.invert(along(separator.begin(), separator.stride, level.feed(mix)))
     channels_first = torch.from_numpy(np.ascontiguousarray(mix.T))[None]
     with torch.inference_mode():
         stems = apply_model(network, channels_first, shifts=0, overlap=OVERLAP, device=device)

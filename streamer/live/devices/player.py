@@ -6,7 +6,7 @@ import math
 import sys
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 import numpy as np
 
@@ -24,8 +24,8 @@ from streamer.sentences import shown
 
 BLOCK_FRAMES = 8192
 KEPT_SECONDS = 60
-"""A loop up to this long is kept in memory: many files can only be read from their beginning, and
-the engine cannot wait until the reading has come to the start of the loop again."""
+"""So much of a loop is kept in memory, from its start on: many files can only be read from their
+beginning, and the engine cannot wait until the reading has come back."""
 _CLOSE_SECONDS = 1.0
 
 
@@ -65,6 +65,8 @@ class Player:
             self._end_frame = round(settings.end * source.samplerate)
         self._time = SongTime(capture.samplerate, settings.start, loop=settings.loop)
         self._kept: list[Samples] = []
+        self._kept_all = False
+        self._way_back: _Search | None = None
         self._touched = False
         self._queue, self._tail = Fifo(), Fifo()
         self._wanted, self._playing = True, True
@@ -119,7 +121,8 @@ class Player:
 
     def close(self) -> None:
         """Close the file, unless a search in it goes on and on: then the process's end does."""
-        if self._search is None or self._search.wait(_CLOSE_SECONDS):
+        searches = (self._search, self._way_back)
+        if all(one is None or one.wait(_CLOSE_SECONDS) for one in searches):
             self._source.close()
 
     def _obey(self) -> None:
@@ -207,39 +210,60 @@ class Player:
             for block in self._part(begin_frame):
                 frame += len(block)
                 yield resampler.feed(block)
-            if self._end_seconds is None:
-                self.length_seconds = frame / rate
-            self._time.came_to_end((frame - self._begin_frame) / rate)
+            if frame > begin_frame:  # else the place that was sought is behind the end
+                if self._end_seconds is None:
+                    self.length_seconds = frame / rate
+                self._time.came_to_end((frame - self._begin_frame) / rate)
             if not self._loop or frame == self._begin_frame:
                 break
             begin_frame = self._begin_frame
         yield resampler.flush()
 
     def _part(self, begin_frame: int) -> Iterator[Samples]:
-        """Yield the part once from a frame on, in stereo; keep it if it is whole and short."""
-        if self._kept:
+        """Yield the part once from a frame on, in stereo; while what is kept plays, go for the rest."""
+        if self._way_back is not None:
+            self._way_back.wait()
+        if self._kept_all:
             yield from _from_frame(self._kept, begin_frame - self._begin_frame)
-            return
+        elif begin_frame != self._begin_frame or not self._loop:
+            yield from self._file(begin_frame)
+        elif not self._kept:
+            yield from self._keeping(self._file(begin_frame))
+        else:
+            rest = self._file(begin_frame + sum(map(len, self._kept)))
+            self._way_back = _Search(rest, in_place=self._in_place)
+            yield from self._kept
+            self._way_back.wait()
+            yield self._way_back.found()
+            yield from rest
+
+    def _file(self, begin_frame: int) -> Generator[Samples, None, None]:
+        """Yield the file from a frame on, up to the end of the part."""
         if begin_frame:
             self._source.seek(begin_frame)
         elif self._touched:
             self._source.reopen()
         self._touched = True
         left = self._end_frame - begin_frame
-        kept: list[Samples] = []
-        kept_frames = 0
         for block in self._source.blocks(BLOCK_FRAMES) if left else ():
             stereo = to_model(block[:left], 2)
             left -= len(stereo)
-            kept_frames += len(stereo)
-            if kept_frames <= KEPT_SECONDS * self._source.samplerate:
-                kept.append(stereo)
             yield stereo
             if not left:
                 break
-        whole = begin_frame == self._begin_frame and sum(map(len, kept)) == kept_frames
-        if self._loop and whole:
-            self._kept = kept
+
+    def _keeping(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
+        """Keep the beginning of a loop, or all of one that is short."""
+        kept: list[Samples] = []
+        room = KEPT_SECONDS * self._source.samplerate
+        for block in blocks:
+            room -= len(block)
+            if room >= 0:
+                kept.append(block)
+            else:
+                self._kept = kept
+            yield block
+        self._kept, self._kept_all = kept, room >= 0
 
 
 class _Search:
@@ -271,7 +295,7 @@ class _Search:
             raise self._error
         return self._first
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, seconds: float | None = None) -> bool:
         """Wait for its end, at most so long; return whether it has ended."""
         if self._thread.ident is not None:
             self._thread.join(seconds)

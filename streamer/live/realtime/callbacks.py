@@ -442,6 +442,8 @@ def capture_skip(address: int, frames: int) -> None:
     state.away_frames += frames
     state.fade_left = FADE_FRAMES
     capture_fill(address, frames // CHUNK_FRAMES + 2)
+    if state.semaphore != 0:
+        _sem_post(state.semaphore)
 
 
 @compiled(_INT(_SAMPLES, _SAMPLES, _SAMPLES), inside=True)

@@ -198,17 +198,17 @@ class PlaybackPort(Port):
     def skip(self, frames: int) -> None:
         """Let frames pass that no device played, so that positions stay true; then fade in.
 
-        Only while no stream is open on the port. With `drift` the clocks tell the position when
-        the device is back, and `frames` counts for nothing.
+        Only while no stream is open on the port. With `drift` the clocks tell the position anew
+        when the device is back.
         """
+        self._state["position"] += frames
         self._state["master"] = 0.0
         if self.drift:
             clocks.start_dll(self._dll, self.samplerate)
-            self._state["aligned"] = self._state["early_frames"] = 0
-        else:
-            self._state["position"] += frames
-            if self._led_dll is not None:
-                self._led_dll["blocks"] = 0  # as in `CapturePort.skip`
+            for name in ("aligned", "early_frames", "jump_frames"):
+                self._state[name] = 0
+        elif self._led_dll is not None:
+            self._led_dll["blocks"] = 0  # as in `CapturePort.skip`
 
     @property
     def aligned(self) -> bool:

@@ -233,5 +233,5 @@ def _unreadable(path: Path, error: Exception) -> WeightsError:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return WeightsError(
         f"{path} cannot be loaded as a checkpoint of Demucs ({lines[0].rstrip('.:')[:200]}); "
-        "delete it and fetch it again"
+        "fetch it again"
     )

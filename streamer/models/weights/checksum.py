@@ -49,7 +49,8 @@ def verify(path: Path, expected: str | None = None) -> None:
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror}); check its rights") from error
     if not actual.startswith(expected):
+        own = f", or rename it if -{expected[:12]} is no checksum" if split_name(path)[1] else ""
         raise WeightsError(
             f"{path.resolve()} is damaged or was changed (its SHA-256 begins "
-            f"{actual[: len(expected)][:12]}, not {expected[:12]}); delete it and fetch it again"
+            f"{actual[: len(expected)][:12]}, not {expected[:12]}); fetch it again{own}"
         )

@@ -138,14 +138,31 @@ def test_an_output_that_was_away_finds_its_place_by_the_clocks():
     for number in range(900):
         now = 1 + number * 256 / RATE
         call(capture, recorded=block, now=now)
-        if number == 500:
-            playback.skip(0)
-        if not 400 <= number < 500:  # away for 100 blocks
+        if 400 <= number < 500:  # away for 100 blocks
+            playback.skip(256)
+            assert abs(playback.counters().position - (256 * number - 2400)) < 512
+        else:
             played = play(playback, 256, now=now)
     assert np.allclose(played, 0.5)
     assert abs(playback.counters().error_frames) < 1
     expected = 900 * 256 - 2400
     assert abs(playback.counters().position - expected) < 1
+
+
+def test_a_jump_that_an_output_did_not_live_to_make_is_forgotten():
+    capture, playback = ports(delay=24000)
+    block, played = np.full((256, 1), 0.5, "f4"), []
+    for number in range(900):
+        now = 1 + number * 256 / RATE
+        call(capture, recorded=block, now=now)
+        if number == 400:
+            playback._state["jump_frames"] = 36000  # it was to fade out first
+        if 400 <= number < 500:
+            playback.skip(256)
+        else:
+            played.append(play(playback, 256, now=now)[:, 0])
+    assert playback.counters().splices == 0
+    assert np.count_nonzero(np.concatenate(played)[400 * 256 :] == 0) < 16384
 
 
 def test_an_input_that_was_away_is_silence_for_as_long():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -305,6 +306,22 @@ def test_on_a_thread_it_makes_the_same_and_ends_when_it_is_told_to(bag, woken, m
     staged.engine.stop()
     stems, _ = staged.given()
     np.testing.assert_allclose(stems, staged.of_a_file(signal)[:, : stems.shape[1]], atol=1e-5)
+
+
+def test_silence_in_place_of_a_device_that_is_away_wakes_its_thread_too(bag):
+    staged = Staged(bag)
+    staged.engine.start()
+    notes: list[int] = []
+    try:
+        for number in range(12):
+            staged.capture.skip(HOP)
+            due = time.monotonic() + 20.0
+            while len(notes) < number - 1 and time.monotonic() < due:
+                notes += list(staged.engine.notes()["frame"])
+            assert len(notes) >= number - 1
+    finally:
+        staged.capture.feed(noise(HOP))
+        staged.engine.stop()
 
 
 @pytest.mark.skipif(not memory_lock.is_granted(), reason="this user may not lock memory")
