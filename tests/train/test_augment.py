@@ -238,6 +238,27 @@ def test_a_song_that_is_too_short_is_heard_whole_in_silence(song, tmp_path):
         assert float(made[number].square().sum()) == pytest.approx(whole, rel=1e-4)
 
 
+def test_a_network_that_hears_at_one_level_learns_at_that_level(song, tmp_path):
+    draw = np.random.default_rng(0)
+    for number, gain in enumerate((0.05, 0.5)):
+        noise = {name: draw.standard_normal((4 * RATE, 2)).astype("f4") for name in SOURCES}
+        song(f"some/{number}", stems={name: gain * stem for name, stem in noise.items()})
+    folder = tmp_path / "some"
+    settings = TrainSettings(data=folder, validation=folder, out=tmp_path / "out")
+    corpora = gather(settings, SOURCES, RATE)
+    plain = Examples(corpora.training, corpora.chances, {}, FRAMES, 0)
+    levelled = Examples(corpora.training, corpora.chances, {}, FRAMES, 0, level_rms=0.15)
+    for number in range(8):
+        one, other = plain[number], levelled[number]
+        rms = other.sum(0).square().mean().sqrt()
+        assert float(rms) == pytest.approx(0.15, rel=0.4)
+        gains = other.sum(0) / one.sum(0)
+        loud = one.abs() > 0.1 * one.abs().max()
+        torch.testing.assert_close(
+            (one * gains)[loud], other[loud], rtol=1e-3, atol=1e-4, equal_nan=True
+        )
+
+
 def test_folders_are_heard_as_their_shares_say(song, tmp_path):
     for name in ("a/1", "a/2", "a/3", "b/1"):
         song(name)

@@ -25,7 +25,7 @@ from streamer.train.losses import mean_loss, spectral_losses, stem_losses
 from streamer.train.network import load_subject
 from streamer.train.run import train
 from streamer.train.settings import TrainSettings
-from streamer.train.state import learning_rate_at
+from streamer.train.state import learning_rate_at, make_state
 from streamer.train.validate import sdr_of
 
 PLAIN = {"device": "cpu", "workers": 0, "warmup": 1, "window": 0.5, "bss_every": 0}
@@ -331,12 +331,26 @@ def test_the_other_loss_is_the_sdr_between_its_thresholds():
         losses = stem_losses(scale * stems, stems, "sdr")
         assert losses.shape == (3, 4)
         assert losses[:, 1:].numpy() == pytest.approx(20 * math.log10(1 - scale), abs=0.5)
-    perfect = stem_losses(stems, stems, "sdr")
-    assert perfect.numpy() == pytest.approx(-30, abs=0.01)
-    quiet = stem_losses(stems + 1e-4, stems, "sdr")[:, 0]
+    perfect = stem_losses(stems, stems, "sdr")  # each is a third of the mixture
+    assert perfect[:, 1:].numpy() == pytest.approx(10 * math.log10(3e-3), abs=0.1)
+    assert perfect[:, 0].numpy() == pytest.approx(0, abs=0.01)
     loud = stem_losses(stems + 1, stems, "sdr")[:, 0]
-    assert (quiet < -29).all()
     assert (loud > 20).all()
+
+
+def test_a_silent_stem_pulls_no_harder_the_more_silent_its_estimate_is():
+    stems = torch.randn(1, 4, 2, 5000)
+    stems[:, 0] = 0
+
+    def pull(leak_db: float) -> float:
+        estimates = stems + 10 ** (leak_db / 20)
+        estimates.requires_grad_(True)
+        stem_losses(estimates, stems, "sdr")[:, 0].sum().backward()
+        return float(estimates.grad.norm())
+
+    pulls = [pull(leak_db) for leak_db in (-30, -40, -50, -60)]
+    assert pulls == sorted(pulls, reverse=True)
+    assert pulls[0] > 10 * pulls[-1]
 
 
 def test_the_spectral_loss_is_of_magnitudes():
@@ -346,6 +360,17 @@ def test_the_spectral_loss_is_of_magnitudes():
     silent = torch.zeros(1, 4, 2, 8192, requires_grad=True)
     spectral_losses(silent, stems[:1]).sum().backward()
     assert silent.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("from_scratch", "kept"), [(False, 0.9), (True, 2 / 11)])
+def test_the_average_begins_with_what_was_loaded(settings, from_scratch, kept):
+    network = tiny()
+    state = make_state(network, settings(ema=0.9, from_scratch=from_scratch), steps=10)
+    for one in network.parameters():
+        one += 1
+    state.average.update_parameters(network)
+    for mean, one in zip(state.average.module.parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(mean, one - kept)
 
 
 def test_the_highest_losses_are_dropped():
