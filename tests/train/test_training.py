@@ -330,7 +330,7 @@ def test_the_other_loss_is_the_sdr_between_its_thresholds():
     for scale in (0.5, 0.9):
         losses = stem_losses(scale * stems, stems, "sdr")
         assert losses.shape == (3, 4)
-        assert losses[:, 1:].numpy() == pytest.approx(20 * math.log10(1 - scale), abs=0.5)
+        assert losses[:, 1:].numpy() == pytest.approx(20 * math.log10(1 - scale), abs=1.5)
     perfect = stem_losses(stems, stems, "sdr")  # each is a third of the mixture
     assert perfect[:, 1:].numpy() == pytest.approx(10 * math.log10(3e-3), abs=0.1)
     assert perfect[:, 0].numpy() == pytest.approx(0, abs=0.01)
