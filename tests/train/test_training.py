@@ -332,7 +332,7 @@ def test_the_other_loss_is_the_sdr_between_its_thresholds():
         assert losses.shape == (3, 4)
         assert losses[:, 1:].numpy() == pytest.approx(20 * math.log10(1 - scale), abs=1.5)
     perfect = stem_losses(stems, stems, "sdr")  # each is a third of the mixture
-    assert perfect[:, 1:].numpy() == pytest.approx(10 * math.log10(3e-3), abs=0.1)
+    assert perfect[:, 1:].numpy() == pytest.approx(10 * math.log10(3e-3), abs=0.3)
     assert perfect[:, 0].numpy() == pytest.approx(0, abs=0.01)
     loud = stem_losses(stems + 1, stems, "sdr")[:, 0]
     assert (loud > 20).all()
