@@ -23,7 +23,9 @@ def demo(
     from streamer.files import demo_song, reference_stems
 
     path = song or str(demo_song())
-    settings = resolve({"model": "htdemucs_mini", "overwrite": True}).settings
+    # its own stems may be made again and again; those of a song of the user's stay
+    again = "overwrite" if song is None else "resume"
+    settings = resolve({"model": "htdemucs_mini", again: True}).settings
     bag = load_model(settings)
     with ExitStack() as stack:
         truth = reference_stems(Path(path)) or {}

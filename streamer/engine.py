@@ -106,6 +106,11 @@ def stream(path: str | Path, **options: Unpack[SongOptions]) -> Iterator[Stems]:
     for name, value in options.items():
         if value is not None and panel_of(Settings.model_fields[name]) == "Files":
             raise SettingsError(f"{name} is for files, and stream writes none; try separate")
+    if settings.clip_mode == "rescale":
+        raise SettingsError(
+            "clip_mode=rescale scales each stem by its own peak, which a stream cannot wait for; "
+            "try clip_mode=soft"
+        )
     with (
         open_source(path, stream_index(settings.stream)) as source,
         make_processor(settings, load_bag(settings)) as processor,

@@ -58,6 +58,11 @@ def test_a_stream_takes_no_option_of_files_that_are_written():
             next(streamer.stream("song.wav", model="passthrough", **options))
 
 
+def test_a_stream_cannot_scale_by_a_peak_that_is_to_come():
+    with pytest.raises(SettingsError, match="clip_mode=rescale .* a stream cannot wait for"):
+        next(streamer.stream("song.wav", model="passthrough", clip_mode="rescale"))
+
+
 def test_silence_has_no_loudness_to_bring_up():
     soundfile.write("silence.wav", np.zeros((44100, 2)), 44100)
     (report,) = streamer.separate("silence.wav", model="passthrough", loudness=-16)

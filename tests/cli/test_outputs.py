@@ -37,6 +37,18 @@ def test_only_the_wanted_stems(separate: Run, song: Run, files: Run, elsewhere: 
     }
 
 
+def test_the_demo_leaves_stems_of_a_song_of_yours_as_they_are(
+    stemstream: Run, song: Run, elsewhere: Path
+) -> None:
+    path, vocals = song(), elsewhere / "separated" / "htdemucs_mini" / "song" / "vocals.wav"
+    assert stemstream("demo", path).code == 0
+    vocals.write_bytes(b"edited")
+    again = stemstream("demo", path)
+    assert again.code == 0
+    assert "left as they are" in again.err
+    assert vocals.read_bytes() == b"edited"
+
+
 @pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "ogg", "opus", "m4a"])
 def test_formats(kind: str, separate: Run, song: Run, elsewhere: Path) -> None:
     assert separate("--format", kind, "--stems", "bass", song()).code == 0
