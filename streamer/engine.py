@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Unpack
@@ -14,7 +14,7 @@ import numpy as np
 from streamer.arguments import check_kind, check_path
 from streamer.audio import Samples, Stems
 from streamer.checked import panel_of, stream_index
-from streamer.errors import SettingsError, SourceError
+from streamer.errors import OutputExistsError, SettingsError, SourceError
 from streamer.files import (
     LoudnessMeter,
     Source,
@@ -26,8 +26,10 @@ from streamer.files import (
     refuse_inputs,
     stem_paths,
 )
+from streamer.files.decode.pcm_sizes import riff_bodies
 from streamer.files.encode.paths import PIPE, ProjectPlace
 from streamer.files.loudness import SILENCE_LUFS
+from streamer.files.part import sink_errors
 from streamer.measure import StemMeasure, TrackMeasure
 from streamer.models.separator import Bag, Load
 from streamer.naming import FILENAME
@@ -295,9 +297,23 @@ def _files(path: str | Path, settings: Settings, model: str, names: Sequence[str
         missing = left_to_write(paths)
         if project and not left_to_write({"": project}):
             place = None
+        elif project:
+            _refuse_other_levels(paths.keys() - missing.keys(), paths)
     else:
         refuse_inputs([path], output_paths(settings, model, path, names))
     return _Files(paths, missing, project, place)
+
+
+def _refuse_other_levels(kept: Collection[str], paths: Mapping[str, Path]) -> None:
+    """Refuse stems that were not made for a project: their gain may be another."""
+    for name in sorted(kept):
+        with sink_errors(paths[name]):
+            is_broadcast_wave = riff_bodies(paths[name], (b"bext",))
+        if not is_broadcast_wave:
+            raise OutputExistsError(
+                f"{paths[name]} was made without a project, and may have another level; "
+                "--overwrite makes all stems and the project"
+            )
 
 
 def _notes(source: Source, processor: Processor, notes: Sequence[str]) -> list[str]:

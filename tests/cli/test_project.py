@@ -102,6 +102,18 @@ def test_what_is_missing_comes_back_with_the_same_gain(
     assert (Path(told["project"]).name, told["gain"]) == ("song.rpp", None)  # nobody knows it now
 
 
+def test_stems_of_another_gain_get_no_project(
+    separate: Run, loud: Path, files: Run, elsewhere: Path
+) -> None:
+    folder = elsewhere / "separated/passthrough/song"
+    assert separate(loud).code == 0
+    (folder / "bass.wav").unlink()
+    outcome = separate("--project", "reaper", "--resume", loud)
+    assert outcome.code == 4
+    assert "drums.wav was made without a project, and may have another level" in outcome.err
+    assert files(folder) == {"drums.wav", "other.wav", "vocals.wav"}
+
+
 def test_projects_of_two_songs_in_one_folder_have_two_names(
     separate: Run, song: Run, files: Run, elsewhere: Path
 ) -> None:
