@@ -253,6 +253,8 @@ def test_sample_format_source_keeps_the_depth_and_16_bits_of_more_are_told(
         ("a.wv", ("-c:a", "wavpack", "-sample_fmt", "fltp"), 32),
         ("a.mkv", ("-c:a", "pcm_s24le"), 24),
         ("a.mkv", ("-c:a", "pcm_f32le"), 32),
+        ("a.mov", ("-c:a", "pcm_s32be"), 32),
+        ("a.mkv", ("-c:a", "dca", "-strict", "-2"), 16),
     ],
 )
 def test_sample_format_source_of_compressed_songs(

@@ -216,6 +216,10 @@ def test_mp3_without_a_length_is_not_called_cut_short(
     soundfile.write(tmp_path / "a.wav", np.concatenate([tone(9000) * 0, tone(90000)]), 44100)
     ffmpeg("-i", tmp_path / "a.wav", "-q:a", "0", "-write_xing", "0", tmp_path / "a.mp3")
     assert read(tmp_path / "a.mp3")[1] == []
+    command = [sys.executable, "-c", PIPE_READER]
+    with (tmp_path / "a.mp3").open("rb") as file:  # standard input with a size to guess by
+        done = subprocess.run(command, stdin=file, capture_output=True, check=True)
+    assert b"False, None, []]" in done.stderr
 
 
 def test_damage_in_the_middle_is_told(tmp_path: Path, wav: Path, ffmpeg: Ffmpeg) -> None:

@@ -68,10 +68,11 @@ class AvSource(Source):
         self._open()
         self.notes = self._stream_notes(stream)
         claimed = self._claimed_frames()
-        if not length_is_stated or self._container.format.name not in _STATES_LENGTH:
+        kind = self._container.format.name
+        if kind not in _STATES_LENGTH or (kind == "mp3" and not length_is_stated):
             claimed = None
         self._claimed = claimed
-        self._exact = self._container.format.name == "flac"
+        self._exact = kind == "flac"
         # less may be there than is stated: only the end of the file will tell
         self.frames = None
         self.seconds = self._seconds() if rewindable else None
@@ -84,8 +85,10 @@ class AvSource(Source):
         if not context.codec.lossless or context.format is None:
             return "int16"
         kind = context.format.packed.name
-        if kind == "s32" and context.name != "pcm_s32le":
+        if kind == "s32" and not context.name.startswith("pcm_s32"):
             return "int24"  # FFmpeg delivers 24 bits like this
+        if context.name == "dca" and kind == "flt":
+            return "int16"  # DTS, which is lossless only where it gives integers
         return "int16" if kind in ("u8", "s16") else "float32"
 
     def _open(self) -> None:

@@ -157,7 +157,7 @@ def _opener(path: Path) -> Callable[[], BinaryIO]:
 def _stream_source(label: str, opener: Callable[[], BinaryIO], stream: int | None) -> Source:
     from streamer.files.decode.compressed import AvSource
 
-    return AvSource(label, opener, stream=stream, rewindable=False)
+    return AvSource(label, opener, stream=stream, rewindable=False, length_is_stated=False)
 
 
 def _right_sizes(path: Path, head: bytes) -> RightSizes | None:
