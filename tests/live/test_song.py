@@ -111,9 +111,9 @@ def test_a_part_of_the_song_is_played_to_the_frame_and_the_run_ends(tmp_path: Pa
     np.testing.assert_allclose(recorded, whole[RATE * 3 // 4 : RATE * 5 // 2], atol=1e-7)
 
 
-@pytest.mark.parametrize("kept_seconds", [60, 0])
+@pytest.mark.parametrize("kept_seconds", [60, 0.2, 0])
 def test_a_loop_is_between_start_and_end_without_a_seam(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_seconds: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_seconds: float
 ) -> None:
     monkeypatch.setattr(player, "KEPT_SECONDS", kept_seconds)
     path = song(tmp_path, 3)

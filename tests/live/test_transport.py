@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -214,3 +214,44 @@ def test_the_engine_does_not_wait_while_a_place_is_searched(tmp_path: Path) -> N
     np.testing.assert_allclose(
         taken[2 * RATE + FADE_FRAMES :], signal[2 * RATE :][FADE_FRAMES:RATE], atol=1e-6
     )
+
+
+def test_while_the_beginning_of_a_long_loop_plays_its_rest_is_searched_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.live.devices.player.KEPT_SECONDS", 2)
+    signal = noise(4 * RATE)
+    path = song(tmp_path, signal)
+    capture = CapturePort(2, RATE, [], capacity_frames=9 * RATE)
+    source = SlowSource(open_source(Path(path)))
+    player = Player(source, capture, LiveSettings(input=path, loop=True))
+    player.play(4 * RATE + RATE // 2)  # comes back, though the rest is not found yet
+    source.let_go.set()
+    player.play(9 * RATE)
+    player.close()
+    taken = np.zeros((9 * RATE, 2), "f4")
+    assert capture.ring.read(taken) == 9 * RATE
+    np.testing.assert_array_equal(taken, np.resize(signal, taken.shape))
+
+
+def test_a_place_behind_the_true_end_is_not_the_length(
+    tmp_path: Path, ffmpeg: Callable[..., bytes]
+) -> None:
+    path, wav = tmp_path / "song.mp3", tmp_path / "song.wav"
+    # silence first: from its bit rate FFmpeg guesses too great a length
+    soundfile.write(wav, np.concatenate([np.zeros((9000, 2)), noise(90_000)]), 44_100)
+    ffmpeg("-i", wav, "-q:a", "0", "-write_xing", "0", path)
+    capture = CapturePort(2, RATE, [], capacity_frames=8 * RATE)
+    with open_source(path) as read:
+        true_seconds = sum(map(len, read.blocks())) / read.samplerate
+    source = open_source(path)
+    beyond = source.seconds - 0.01
+    assert beyond > true_seconds + 0.01
+    player = Player(source, capture, LiveSettings(input=str(path), loop=True), in_place=True)
+    player.seek(beyond)
+    player.play(RATE // 2)
+    player.play(RATE)
+    assert player.length_seconds != pytest.approx(beyond, abs=0.005)
+    player.play(6 * RATE)
+    assert player.length_seconds == true_seconds
+    player.close()
