@@ -220,7 +220,10 @@ class Player:
         yield resampler.flush()
 
     def _part(self, begin_frame: int) -> Iterator[Samples]:
-        """Yield the part once from a frame on, in stereo; while what is kept plays, go for the rest."""
+        """Yield the part once from a frame on, in stereo.
+
+        While the beginning of a long loop plays, which is kept, a thread goes for the rest.
+        """
         if self._way_back is not None:
             self._way_back.wait()
         if self._kept_all:

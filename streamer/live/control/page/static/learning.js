@@ -7,7 +7,7 @@ export class Learning {
   #act;
   #say;
 
-  /** `desk` has the controls; `act` sends the wish, and returns whether it could; `say` shows a sentence. */
+  /** `desk` has the controls; `act` sends the wish and returns whether it could; `say` shows a sentence. */
   constructor(desk, act, say) {
     this.#act = act;
     this.#say = say;

@@ -14,7 +14,10 @@ export class Scenes {
   #mayChange;
   #newName = "";
 
-  /** `act(address, value)` does what is no value; false where there is no connection. A page that may not recall sees the names alone. */
+  /**
+   * `act(address, value)` does what is no value, and returns whether it could be sent. A page that may
+   * not recall sees the names alone.
+   */
   constructor(values, act) {
     this.#values = values;
     this.#act = act;
