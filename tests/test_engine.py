@@ -59,7 +59,7 @@ def test_a_stream_takes_no_option_of_files_that_are_written():
 
 
 def test_a_stream_cannot_scale_by_a_peak_that_is_to_come():
-    with pytest.raises(SettingsError, match="clip_mode=rescale .* a stream cannot wait for"):
+    with pytest.raises(SettingsError, match=r"clip_mode=rescale .* a stream cannot wait for"):
         next(streamer.stream("song.wav", model="passthrough", clip_mode="rescale"))
 
 

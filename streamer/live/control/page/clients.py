@@ -57,6 +57,12 @@ class Client:
     """Whether there is such a page still: a scene may leave a listener out."""
     _next_peak: int = 0
 
+    def begin_again(self, state: messages.State, *, is_known: bool) -> None:
+        """Take the whole state: listeners came or went."""
+        self.is_known = is_known
+        self.outbox.replace(state)
+        self.news.set()
+
     def wanted_peaks(self, waves: Waves) -> int | None:
         """Return the number of the first peak that it was not sent yet, if it is time for more."""
         if self.role.kind == "listener" or waves.end < self._next_peak + PEAKS_AT_ONCE:
@@ -166,9 +172,8 @@ class Clients:
             self._listeners = self._view.listeners
             for client in self._clients:
                 links = self._links(client.role)
-                client.outbox.replace(self._view.state(client.role, client.number, links))
-                client.is_known = self._view.knows(client.role)
-                client.news.set()
+                state = self._view.state(client.role, client.number, links)
+                client.begin_again(state, is_known=self._view.knows(client.role))
         meters, status = "", self._new_status(now_seconds)
         if news.status is not None:
             self._waves, self._peaks = news.status.waves, {}

@@ -323,10 +323,11 @@ def test_a_page_whose_listener_is_gone_says_so_and_comes_back_with_the_listener(
 def test_one_page_too_many_is_told_why_and_comes_when_another_has_left(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamer.live.control.page.clients.MOST_CLIENTS", 1)
     with band_page(tmp_path) as served:
         place = f"http://{served.host}:{served.port}/"
         first, second = stage.chromium.open(place), stage.chromium.open(place)
+        monkeypatch.setattr("streamer.live.control.page.clients.MOST_CLIENTS", 1)
+        second.reload()
         expect(second.locator(".notice")).to_contain_text("Too many pages are open")
         first.context.close()
         says(level(second, "drums"), "0 decibels")
