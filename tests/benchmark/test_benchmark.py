@@ -134,7 +134,7 @@ def test_files(tmp_path: Path) -> None:
     drawn = files[3].read_text()
     for words in ("tiny, 2 s", "too slow for live", "ended with -9"):
         assert words in drawn
-    with pytest.raises(SinkError, match=r"cannot be written to .* try --out"):
+    with pytest.raises(SinkError, match=r"cannot be written: .* write to another folder"):
         write(files[0], [FAST])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import math
 import signal
@@ -364,7 +365,7 @@ def test_the_spectral_loss_is_of_magnitudes():
 
 @pytest.mark.parametrize(("from_scratch", "kept"), [(False, 0.9), (True, 2 / 11)])
 def test_the_average_begins_with_what_was_loaded(settings, from_scratch, kept):
-    network = tiny()
+    network = copy.deepcopy(tiny())  # others use it, too
     state = make_state(network, settings(ema=0.9, from_scratch=from_scratch), steps=10)
     for one in network.parameters():
         one += 1

@@ -324,14 +324,13 @@ def test_one_page_too_many_is_told_why_and_comes_when_another_has_left(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with band_page(tmp_path) as served:
-        place = f"http://{served.host}:{served.port}/"
-        first, second = stage.chromium.open(place), stage.chromium.open(place)
-        monkeypatch.setattr("streamer.live.control.page.clients.MOST_CLIENTS", 1)
-        second.reload()
-        expect(second.locator(".notice")).to_contain_text("Too many pages are open")
-        first.context.close()
-        says(level(second, "drums"), "0 decibels")
-        second.context.close()
+        page = stage.chromium.open(f"http://{served.host}:{served.port}/")
+        with served.browser():
+            monkeypatch.setattr("streamer.live.control.page.clients.MOST_CLIENTS", 1)
+            page.reload()
+            expect(page.locator(".notice")).to_contain_text("Too many pages are open")
+        says(level(page, "drums"), "0 decibels")
+        page.context.close()
     stage.chromium.wrong.clear()
 
 
