@@ -22,6 +22,7 @@ from live.support.page import Band
 from live.support.page import page as band_page
 from playwright.sync_api import expect
 
+from streamer.live.control.page.clients import Clients
 from streamer.live.control.page.server import PageServer, PageSettings
 from streamer.live.mixing import taper
 from streamer.live.mixing.routes import Place
@@ -325,8 +326,8 @@ def test_one_page_too_many_is_told_why_and_comes_when_another_has_left(
 ) -> None:
     with band_page(tmp_path) as served:
         page = stage.chromium.open(f"http://{served.host}:{served.port}/")
-        with served.browser():
-            monkeypatch.setattr("streamer.live.control.page.clients.MOST_CLIENTS", 1)
+        with served.browser(ping_interval=None):
+            monkeypatch.setitem(Clients.join.__globals__, "MOST_CLIENTS", 1)
             page.reload()
             expect(page.locator(".notice")).to_contain_text("Too many pages are open")
         says(level(page, "drums"), "0 decibels")
