@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Unpack
@@ -298,20 +298,20 @@ def _files(path: str | Path, settings: Settings, model: str, names: Sequence[str
         if project and not left_to_write({"": project}):
             place = None
         elif project:
-            _refuse_other_levels(paths.keys() - missing.keys(), paths)
+            _refuse_other_levels(sorted(set(paths.values()) - set(missing.values())))
     else:
         refuse_inputs([path], output_paths(settings, model, path, names))
     return _Files(paths, missing, project, place)
 
 
-def _refuse_other_levels(kept: Collection[str], paths: Mapping[str, Path]) -> None:
+def _refuse_other_levels(kept: Sequence[Path]) -> None:
     """Refuse stems that were not made for a project: their gain may be another."""
-    for name in sorted(kept):
-        with sink_errors(paths[name]):
-            is_broadcast_wave = riff_bodies(paths[name], (b"bext",))
+    for path in kept:
+        with sink_errors(path):
+            is_broadcast_wave = riff_bodies(path, (b"bext",))
         if not is_broadcast_wave:
             raise OutputExistsError(
-                f"{paths[name]} was made without a project, and may have another level; "
+                f"{path} was made without a project, and may have another level; "
                 "--overwrite makes all stems and the project"
             )
 

@@ -231,6 +231,16 @@ def test_a_settings_file_has_a_table_for_it(score: Run, songs: Path, elsewhere: 
     assert len(score("-n", "mixture", "--data", songs)["songs"]) == 1
 
 
+@pytest.mark.parametrize("changed", ["loudness = -40", "residual = true", 'two_stems = "vocals"'])
+def test_what_is_written_of_a_song_changes_no_score(
+    score: Run, songs: Path, elsewhere: Path, changed: str
+) -> None:
+    words = ("-n", "passthrough", "--data", songs, "--no-bss-eval")
+    expected = score(*words)
+    (elsewhere / "stemstream.toml").write_text(f"{changed}\n")
+    assert score(*words)["songs"] == expected["songs"]
+
+
 def test_audio_that_is_no_number_is_silence(score: Run, songs: Path) -> None:
     audio, rate = soundfile.read(songs / "one" / "drums.wav", dtype="float32")
     audio[:100] = np.nan

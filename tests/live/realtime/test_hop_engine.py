@@ -320,7 +320,6 @@ def test_silence_in_place_of_a_device_that_is_away_wakes_its_thread_too(bag):
                 notes += list(staged.engine.notes()["frame"])
             assert len(notes) >= number - 1
     finally:
-        staged.capture.feed(noise(HOP))
         staged.engine.stop()
 
 
