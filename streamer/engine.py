@@ -190,9 +190,7 @@ def run(source: Source, processor: Processor) -> Iterator[Stems]:
     if processor.settings.needs_survey:
         survey = survey_track(source, processor.plan)
     processor.prepare(source.samplerate, BLOCK_FRAMES, source.channels, survey)
-    for block in source.blocks(BLOCK_FRAMES):
-        yield from processor.feed(block)
-    yield from processor.flush()
+    yield from processor.through(source.blocks(BLOCK_FRAMES))
 
 
 def survey_track(source: Source, plan: Plan) -> TrackSurvey:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -106,8 +106,9 @@ class Processor:
 
         p = streamer.Processor(model="htdemucs_mini", hop=0.25, lookahead=0.1, live=Live())
 
-    One thread at a time may use it. It does not work in a process that was forked after a model
-    was loaded: such a process lacks the threads that run models.
+    After an error of the model, Ctrl-C, or a `through` that was left early, `reset` it. One thread
+    at a time may use it. It does not work in a process that was forked after a model was loaded:
+    such a process lacks the threads that run models.
 
     Raises:
         SettingsError: an argument or an option is wrong.
@@ -189,7 +190,7 @@ class Processor:
             on_job=policy.on_job,
         )
         self._delay: ConstantDelay | None = None
-        self._ended = False
+        self._ended = self._broken = False
 
     @property
     def latency_frames(self) -> int:
@@ -224,7 +225,8 @@ class Processor:
 
         Raises:
             SettingsError: the block has another shape than prepared or is not of floats, the model
-                runs on threads, the stream has ended, or another thread uses the processor.
+                runs on threads, the stream has ended or lost a part, or another thread uses the
+                processor.
         """
         with self._going_on() as stream:
             if self._jobs:
@@ -254,16 +256,32 @@ class Processor:
 
         Raises:
             SettingsError: the block has other channels than prepared or is not of floats, the
-                stream has ended, or another thread uses the processor.
+                stream has ended or lost a part, or another thread uses the processor.
         """
         with self._going_on() as stream:
             return list(stream.advance(stream.take_in(as_block(block, self._shape[1]))))
+
+    def through(self, blocks: Iterable[Samples]) -> Iterator[Stems]:
+        """`feed` each block, then `flush`; yield the stems as they are ready.
+
+        A window's stems come in parts: who takes one after the other never holds them all.
+
+        Raises:
+            SettingsError: as `feed`.
+        """
+        for block in blocks:
+            with self._going_on() as stream:
+                yield from stream.advance(stream.take_in(as_block(block, self._shape[1])))
+        with self._going_on() as stream:
+            self._ended = True
+            yield from stream.flush()
 
     def flush(self) -> list[Stems]:
         """End the stream and return the rest of the stems. `reset` begins another stream.
 
         Raises:
-            SettingsError: the stream has already ended, or another thread uses the processor.
+            SettingsError: the stream has already ended or lost a part, or another thread uses the
+                processor.
         """
         with self._going_on() as stream:
             self._ended = True
@@ -324,14 +342,25 @@ class Processor:
         stream = self._stream
         if not self._in_use.acquire(blocking=False):
             raise SettingsError(
-                "another thread is using this processor; give each thread one of its own"
+                "another thread is using this processor, or a through() that goes on; give each "
+                "one of its own"
             )
         try:
             if self._ended:
                 raise SettingsError(
                     "the stream has ended with flush(); call reset() to begin another"
                 )
+            if self._broken:
+                raise SettingsError(
+                    "the stream has lost a part where it failed or was left; call reset() to begin "
+                    "another"
+                )
             yield stream
+        except SettingsError:  # the model raises none: nothing was done
+            raise
+        except BaseException:
+            self._broken = self._broken or stream is self._separation
+            raise
         finally:
             self._in_use.release()
 

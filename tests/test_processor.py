@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.doubles import RATE, SOURCES, bag_of, noise, tiny
+from support.doubles import RATE, SOURCES, RecordingSeparator, bag_of, noise, tiny
 
 import streamer
-from streamer import Processor, Settings, SettingsError
+from streamer import ModelError, Processor, Settings, SettingsError
 from streamer.audio import Samples
 from streamer.models import load
-from streamer.models.separator import Bag
+from streamer.models.separator import WHOLE, Bag
 
 
 def blocks_of(mix: Samples, sizes: list[int]):
@@ -106,6 +108,30 @@ def test_stream_processor_and_files_agree(tmp_path, monkeypatch) -> None:
         np.testing.assert_array_equal(soundfile.read(path, dtype="float32")[0], whole[index])
 
 
+def test_through_gives_what_feed_and_flush_give_and_holds_no_window() -> None:
+    given = []
+
+    class Weighed(RecordingSeparator):
+        def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
+            stems = super().__call__(windows, kept)
+            given.append(weakref.ref(stems))
+            return stems
+
+    mix, window_frames = noise(150_000), 60_000
+    with Processor(bag=Weighed(window_frames).bag()) as processor:
+        processor.prepare(RATE, len(mix), 2)
+        parts = []
+        for stems in processor.through(blocks_of(mix, [100_000, 3])):
+            assert not any(ref() is not None for ref in given), "all is blended by now"
+            assert stems.frames < window_frames / 2
+            parts.append(stems.data)
+        with pytest.raises(SettingsError, match=r"call reset\(\) to begin another"):
+            processor.feed(mix)
+        processor.reset()
+        expected = fed(processor, mix, [100_000, 3])
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), expected[:-1])
+
+
 def test_the_caller_may_reuse_its_block(tiny_bag: Bag) -> None:
     mix = noise(9000)
     processor = Processor(Settings(), bag=tiny_bag)
@@ -152,6 +178,47 @@ def test_a_stream_that_was_flushed_has_ended(tiny_bag: Bag) -> None:
     assert sum(stems.frames for stems in again) == 500
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.data, other.data)
+
+
+@pytest.mark.parametrize("error", [ModelError, KeyboardInterrupt])
+def test_a_stream_that_lost_a_part_goes_on_only_anew(error) -> None:
+    class Failing(RecordingSeparator):
+        fails = True
+
+        def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
+            if self.fails:
+                raise error("once")
+            return super().__call__(windows, kept)
+
+    model, block = Failing(600), noise(700)
+    with Processor(bag=model.bag()) as processor:
+        processor.prepare(RATE, len(block), 2)
+        with pytest.raises(error):
+            processor.feed(block)
+        model.fails = False
+        for more in (processor.process, processor.feed, lambda _block: processor.flush()):
+            with pytest.raises(
+                SettingsError, match=r"lost a part.*; call reset\(\) to begin another"
+            ):
+                more(block)
+        processor.reset()
+        with pytest.raises(SettingsError, match="the block"):
+            processor.feed(noise(5, 3))  # nothing was done
+        assert fed(processor, block, [700]).shape[1] == len(block)
+        processor.reset()
+        first, second = (processor.through([noise(100_000)]) for _ in range(2))
+        next(first)
+        first.close()
+        with pytest.raises(SettingsError, match="lost a part"):
+            next(second)
+        processor.reset()
+        first, second = (processor.through([noise(100_000)]) for _ in range(2))
+        next(first)
+        processor.reset()
+        with pytest.raises(SettingsError, match="another thread"):
+            next(second)
+        first.close()  # of the stream before: this one has lost nothing
+        assert fed(processor, block, [700]).shape[1] == len(block)
 
 
 def test_two_stems_residual_and_conserve_add_up(tiny_bag: Bag) -> None:

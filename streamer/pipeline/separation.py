@@ -30,9 +30,6 @@ from streamer.settings import ResamplingEngine
 
 BACKLOG_FRAMES = 16384
 """Room in the history beyond the frames that the windows need."""
-EMIT_FRAMES = 16384
-"""How much leaves the stitcher at a time. A whole window would be copied at every stage, would take
-memory that the model needs at that moment, and would not stay in the processor's cache."""
 
 CLIPPERS: Final[Mapping[str, Callable[[Samples], Samples]]] = {
     "soft": soft_clip,
@@ -235,17 +232,21 @@ class Separation:
             self.waiting_windows -= 1
             if self._on_job is not None:
                 self._on_job(job)
-            window = job.window
-            stitcher = self._stitchers[window.pass_index]
-            carried = self._gaps.carry(job.stems, window.kept_frames, window.schedule)
-            stitched = stitcher.feed(window.start_frame, carried, window.schedule)
-            yield from self._leave(window.pass_index, stitched)
+            index, stitched = job.window.pass_index, self._stitch(job)
+            del job  # its stems take as much memory as what is made of them
+            yield from self._leave(index, stitched)
 
-    def _leave(self, pass_index: int, stitched: Samples) -> Iterator[Stems]:
-        stems = self._mean.feed(pass_index, stitched)
-        for start in range(0, stems.shape[1], EMIT_FRAMES):
-            part = stems[:, start : start + EMIT_FRAMES]
-            yield from self._emit(self._back.feed(self._gaps.level(part, self._level.invert)))
+    def _stitch(self, job: WindowJob) -> Iterator[Samples]:
+        window = job.window
+        carried = self._gaps.carry(job.stems, window.kept_frames, window.schedule)
+        stitcher = self._stitchers[window.pass_index]
+        return stitcher.feed(window.start_frame, carried, window.schedule)
+
+    def _leave(self, pass_index: int, stitched: Iterator[Samples]) -> Iterator[Stems]:
+        for part in stitched:
+            stems = self._mean.feed(pass_index, part)
+            if stems.shape[1]:
+                yield from self._emit(self._back.feed(self._gaps.level(stems, self._level.invert)))
 
     def _emit(self, stems: Samples) -> Iterator[Stems]:
         # resampling there and back may add a frame or two at the end

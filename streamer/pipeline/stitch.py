@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -10,12 +11,17 @@ from streamer.audio import Samples
 from streamer.pipeline.fifo import Fifo
 from streamer.pipeline.schedule import Schedule
 
+EMIT_FRAMES: Final = 16384
+"""How much leaves the stitcher at a time. A whole window would be copied at every stage, would take
+memory that the model needs at that moment, and would not stay in the processor's cache."""
+
 
 class Stitcher:
     """Weighted overlap-add of one pass: each frame is the weighted mean of the windows over it.
 
     Windows come in order, one hop of their schedule apart. A frame leaves as soon as no later
-    window can change it. This is the sum that `demucs.apply.apply_model` makes of the whole track.
+    window can change it, with up to `EMIT_FRAMES` at a time. This is the sum that
+    `demucs.apply.apply_model` makes of the whole track.
     """
 
     def __init__(self, stems: int, channels: int) -> None:
@@ -29,32 +35,32 @@ class Stitcher:
         self._end = 0
         self._filled = 0
 
-    def feed(self, start_frame: int, data: Samples, schedule: Schedule) -> Samples:
-        """Add the next window, ``(stems, frames, channels)``, and return the frames it completes.
+    def feed(self, start_frame: int, data: Samples, schedule: Schedule) -> Iterator[Samples]:
+        """Add the next window, ``(stems, frames, channels)``, and yield the frames it completes.
 
-        ``frames`` is less than the schedule's window only at the end of the stream.
+        ``frames`` is less than the schedule's window only at the end of the stream. All that comes
+        is to be taken before the next window. By then the window itself is let go.
         """
         frames, hop = data.shape[1], schedule.hop_frames
         self._make_room(schedule.window_frames)
-        weight = schedule.weight[:frames, np.newaxis]
-        for total, stem in zip(self._sum, data, strict=True):  # one product at a time in memory
-            total[:frames] += weight * stem
-        self._weight[:frames] += weight
+        weight = schedule.weight[:frames]
+        for stem, channel in np.ndindex(data.shape[0], data.shape[2]):  # as they may lie in memory
+            self._sum[stem, :frames, channel] += weight * data[stem, :, channel]
+        self._weight[:frames, 0] += weight
         self._filled = max(self._filled, frames)
         self._end = start_frame + self._filled
-        done = self._take(min(hop, frames))
+        del data
+        yield from self._take(min(hop, frames))
         self._sum[:, :-hop] = self._sum[:, hop:]
         self._sum[:, -hop:] = 0
         self._weight[:-hop] = self._weight[hop:]
         self._weight[-hop:] = 0
         self._filled = max(self._filled - hop, 0)
-        return done
 
-    def flush(self) -> Samples:
-        """Return the frames that waited for another window, and forget the stream."""
-        done = self._take(self._filled)
+    def flush(self) -> Iterator[Samples]:
+        """Yield the frames that waited for another window, and forget the stream."""
+        yield from self._take(self._filled)
         self.reset()
-        return done
 
     def _make_room(self, frames: int) -> None:
         """Make room for a window; only the first one, and one of a longer schedule, needs more."""
@@ -63,12 +69,12 @@ class Stitcher:
             self._sum = np.pad(self._sum, ((0, 0), (0, missing), (0, 0)))
             self._weight = np.pad(self._weight, ((0, missing), (0, 0)))
 
-    def _take(self, frames: int) -> Samples:
-        """Return the mean of the first ``frames`` frames, without those before the stream began."""
+    def _take(self, frames: int) -> Iterator[Samples]:
+        """Yield the mean of the first ``frames`` frames, without those before the stream began."""
         begin = min(max(0, self._filled - self._end), frames)
-        if begin == frames:
-            return self._nothing
-        return self._sum[:, begin:frames] / self._weight[begin:frames]
+        for start in range(begin, frames, EMIT_FRAMES):
+            part = slice(start, min(start + EMIT_FRAMES, frames))
+            yield self._sum[:, part] / self._weight[part]
 
 
 class PassMean:

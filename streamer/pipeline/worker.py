@@ -16,7 +16,7 @@ from streamer.audio import Samples
 from streamer.errors import ModelError
 from streamer.pipeline.windows import Window
 
-QUEUE_WINDOWS = 2
+QUEUE_WINDOWS = 1
 """How many windows may wait for each thread, or one batch: enough to keep it busy, few enough to
 stay small."""
 HUNG_WINDOWS = 64
@@ -134,8 +134,7 @@ class Worker:
             except Exception as error:  # `finished` raises it, as it raises the errors of threads
                 batch.stems.set_exception(error)
             return
-        while self._queued and self._queued[0].done():
-            self._queued.popleft()  # which would hold its stems
+        self._forget_done()
         if len(self._queued) == self._queued.maxlen:
             self._queued[0].exception()
         batch.stems = self._pool.submit(separate, batch.windows)
@@ -151,12 +150,22 @@ class Worker:
             for separate in list(self._filling):
                 self._begin(separate)
         while self._pending:
-            job, batch, index = self._pending[0]
+            _, batch, _ = self._pending[0]
             if batch.stems is None or not (wait or batch.stems.done()):
                 return
-            self._pending.popleft()
-            job.stems, job.done = batch.stems.result()[index], True
-            yield job
+            del batch  # who takes the job may let go of its stems
+            yield self._take()
+
+    def _take(self) -> WindowJob:
+        job, batch, index = self._pending.popleft()
+        assert batch.stems is not None
+        job.stems, job.done = batch.stems.result()[index], True
+        self._forget_done()
+        return job
+
+    def _forget_done(self) -> None:
+        while self._queued and self._queued[0].done():
+            self._queued.popleft()  # which would hold its stems
 
     def close(self) -> None:
         """See `WindowWorker.close`."""

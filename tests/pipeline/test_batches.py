@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from contextlib import closing
 
 import numpy as np
@@ -53,6 +54,17 @@ def test_windows_of_one_network_go_through_it_together(jobs):
     assert other.calls == [[1, 3, 5]]
     assert [job.window.start_frame for job in done] == [0, 1, 1, 2, 3, 3, 4, 5, 5, 6]
     assert all(np.all(job.stems == job.window.start_frame) for job in done)
+
+
+def test_stems_that_were_taken_are_not_held():
+    given = []
+    with closing(Worker(1)) as worker:
+        for index in range(3):
+            worker.submit(window(index), lambda windows: [one.data + 1 for one in windows])
+        for job in worker.finished(wait=True):
+            given.append(weakref.ref(job.stems))
+            del job
+    assert [stems() for stems in given] == [None] * 3
 
 
 def test_a_window_of_another_length_begins_another_batch():

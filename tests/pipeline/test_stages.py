@@ -52,14 +52,14 @@ def stitched(samples, schedule, sizes=(), input_frames=lambda frames: frames):
         for window in windows:
             end = window.left_frames + window.kept_frames
             data = window.data[None, window.left_frames : end]
-            out.append(stitcher.feed(window.start_frame, data, window.schedule))
+            out.extend(stitcher.feed(window.start_frame, data, window.schedule))
 
     for block in blocks_of(samples, sizes):
         while len(block):
             block = block[history.write(block) :]
             add(windower.take(history))
     add(windower.finish(history))
-    out.append(stitcher.flush())
+    out.extend(stitcher.flush())
     return np.concatenate(out, axis=1)[0]
 
 

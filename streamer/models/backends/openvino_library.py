@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from streamer.errors import ModelError
+from streamer.models.allocator import share_freed_memory
 
 _ALONE = threading.Lock()
 
@@ -34,6 +35,7 @@ def load_openvino() -> Any:
     """
     if not has_openvino():
         raise openvino_missing()
+    share_freed_memory()
     # Importing openvino reports that to its makers through this package; without it a stand-in
     # of its own is taken, which reports nothing.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

@@ -91,30 +91,34 @@ class OpenVinoSeparator:
             silence = (len(self.names), kept.stop - kept.start, self.channels)
             return np.zeros(silence, np.float32)
         crop = self._crop(kept)
-        mix = np.zeros((self.channels, self._whole.frames), np.float32)
-        mix[:, : len(window)] = window.T
-        columns = self._spectrum.forward(mix)
-        seen, levels = self._seen(columns, mix)
         frames = crop.end_frame - crop.begin_frame
         with self._request(crop) as request:
-            out = request.infer([seen, mix, levels], share_inputs=True, share_outputs=True)
-            spectra, waves = out.values()
+            # what goes in and what comes out lies in the request's memory: nothing is held twice
+            seen, mix, levels = (tensor.data for tensor in request.input_tensors)
+            mix[:, : len(window)] = window.T
+            mix[:, len(window) :] = 0
+            columns = self._look(mix, seen, levels)
+            spectra, waves = request.infer(share_outputs=True).values()
             stems = self._waves(columns[:, crop.begin : crop.end], spectra, frames)
-            stems += waves  # these lie in the request's memory, which the next window will use
+            stems += waves
         if not math.isfinite(float(stems.sum())):
             raise not_finite()
         part = stems.reshape(len(self.names), self.channels, frames)[..., crop.within(kept)]
-        return np.ascontiguousarray(part.transpose(0, 2, 1))
+        return part.transpose(0, 2, 1)
 
-    def _seen(self, columns: Spectra, mix: Samples) -> tuple[Samples, Samples]:
-        """Return what the graph is to know of a window: see `openvino_export.write_graph`."""
+    def _look(self, mix: Samples, seen: Samples, levels: Samples) -> Spectra:
+        """Fill in what the graph is to know of a window: see `openvino_export.write_graph`."""
         if not self._masks:
-            parts = columns.view(np.float32).reshape(*columns.shape, 2)
-            return parts, np.array([0, *level(parts), *level(mix)], np.float32)
-        magnitude = np.abs(columns)
-        mean, _ = level(magnitude)
-        seen = compressed(magnitude, np.float32(mean))
-        return seen, np.array([mean, *level(seen), *level(mix)], np.float32)
+            columns = self._spectrum.forward(mix, seen.view(np.complex64)[..., 0])
+            levels[:] = 0, *level(seen), *level(mix)
+            return columns
+        columns = self._spectrum.forward(mix)
+        np.abs(columns, out=seen)
+        mean, _ = level(seen)
+        for channel in seen:  # one at a time in memory
+            channel[:] = compressed(channel, np.float32(mean))
+        levels[:] = mean, *level(seen), *level(mix)
+        return columns
 
     def _waves(self, columns: Spectra, given: Samples, frames: int) -> Samples:
         """Return the sound of the stems' spectra, or masks, that the graph gave."""

@@ -43,8 +43,8 @@ class Spectrum:
         self._pad_frames = self.hop_frames // 2 * 3
         self._pool = ThreadPoolExecutor(threads, "stemstream-spectrum")
 
-    def forward(self, mix: Samples) -> Spectra:
-        """Turn ``(channels, frames)`` into ``(channels, columns, fft_frames / 2)``.
+    def forward(self, mix: Samples, out: Spectra | None = None) -> Spectra:
+        """Turn ``(channels, frames)`` into ``(channels, columns, fft_frames / 2)``, in ``out``.
 
         The highest frequency is left out, as Demucs does.
         """
@@ -54,11 +54,12 @@ class Spectrum:
         padded = np.pad(mix, ((0, 0), ends), mode="reflect")
         view = np.lib.stride_tricks.sliding_window_view(padded, self._fft_frames, axis=-1)
         cuts = view[:, :: self.hop_frames]
-        spectra = np.empty((*cuts.shape[:2], self._fft_frames // 2), np.complex64)
+        if out is None:
+            out = np.empty((*cuts.shape[:2], self._fft_frames // 2), np.complex64)
         for begin in range(0, columns, _CHUNK_COLUMNS):
             part = slice(begin, begin + _CHUNK_COLUMNS)
-            spectra[:, part] = np.fft.rfft(cuts[:, part] * self._analysis)[..., :-1]
-        return spectra
+            out[:, part] = np.fft.rfft(cuts[:, part] * self._analysis)[..., :-1]
+        return out
 
     def inverse(self, spectra: Spectra, frames: int, masks: Samples | None = None) -> Samples:
         """Turn ``(channels, columns, fft_frames / 2)`` into ``(channels, frames)``.

@@ -71,7 +71,6 @@ def test_it_gives_what_torch_gives(make, noise, graphs):
     expected = reference(windows)
     got = ours(windows)
     assert (got.shape, got.dtype) == (expected.shape, np.float32)
-    assert got.flags.c_contiguous
     assert deviation_db(expected, got) > 110
     wanted = slice(500, 700)
     np.testing.assert_array_equal(ours(windows, wanted), got[:, :, wanted])
