@@ -85,7 +85,13 @@ class RunParts:
         wiring = name_outputs(prepared.wiring, settings, names)
         delay_frames, fade_frames = plan.delay.frames, plan.fade_frames
         streams = DeviceStreams(
-            backend, wiring, len(names), delay_frames, clock, fade_frames=fade_frames
+            backend,
+            wiring,
+            len(names),
+            delay_frames,
+            clock,
+            fade_frames=fade_frames,
+            whole_blocks=plan.request.engine == "native",
         )
         observer = Observer(streams, names, plan)
         player = None

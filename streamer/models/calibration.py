@@ -71,12 +71,14 @@ class Subject:
     """The thing that is timed. ``backend`` names library, device and number type.
 
     ``stems`` are the wanted ones (empty: all), since a bag runs only the members for them.
+    ``weights`` tells models of one name apart.
     """
 
     model: str
     backend: str
     threads: int
     stems: tuple[str, ...] = ()
+    weights: str = ""
 
 
 @dataclass(frozen=True, slots=True)

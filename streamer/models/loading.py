@@ -86,7 +86,8 @@ def _load_from(
         for member in members
     ]
     bag = _bag(name, separators, weights)
-    return replace(bag, note=note, backend=chosen.name, device=device)
+    digests = "+".join(map(networks.digest, there))
+    return replace(bag, note=note, backend=chosen.name, device=device, weights=digests)
 
 
 def _needed(

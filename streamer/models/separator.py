@@ -226,7 +226,7 @@ class Bag:
 
     A member that the wanted stems do not need is None (its weights are not even loaded). Its place
     stays, so the random shifts of the others never change. ``note`` tells the user how the model
-    was chosen, ``backend`` and ``device`` what it runs on.
+    was chosen, ``backend`` and ``device`` what it runs on, ``weights`` the digest of its weights.
 
     Raises:
         ModelError: the stems' names cannot be file names in one folder.
@@ -240,6 +240,7 @@ class Bag:
     note: str | None = None
     backend: str = ""
     device: str = ""
+    weights: str = ""
 
     def __post_init__(self) -> None:
         """Check the names: they become names of files."""

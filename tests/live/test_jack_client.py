@@ -6,8 +6,10 @@ records what comes out.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from live.support.jack_run import (
     DELAY,
     OUT,
     PERIOD,
+    clients,
     connections,
     heard_through,
     latencies,
@@ -31,8 +34,11 @@ from live.support.staging import known_timing
 from support.doubles import noise
 
 from streamer.errors import DeviceError
+from streamer.live.devices.device import PortName, StreamRequest
+from streamer.live.devices.jack import JackBackend
 from streamer.live.devices.jack_connections import LOOKS_TO_FORGET
 from streamer.live.devices.machine import backend_for
+from streamer.live.realtime.ports import CapturePort, PlaybackPort
 from streamer.live.session import open_session
 from streamer.live.settings import LiveSettings
 from streamer.live.status import State
@@ -71,6 +77,53 @@ def test_sound_goes_through_to_the_bit_after_the_announced_delay_and_latencies_a
         run.watch()
         assert run.streams.device_seconds == (taken / RATE, given / RATE)
         assert run.streams.exact == (True, True)
+
+
+def test_a_server_that_hangs_and_goes_on_keeps_one_client_of_ours(jack: Server) -> None:
+    """It hangs while a stream is opened, again and again; each try is given up."""
+    assert jack.process is not None
+    with running() as run:
+        run.patience(0.3)
+        os.killpg(jack.process.pid, signal.SIGSTOP)
+        try:
+            for _ in range(2):
+                run.until(lambda: "does not answer" in run.stream.trouble)
+                run.stream.trouble = ""
+        finally:
+            os.killpg(jack.process.pid, signal.SIGCONT)
+        run.patience(5.0)
+        run.until(run.back)
+        run.until(lambda: clients(jack) == {"stemstream"})
+        run.until(lambda: connections(jack) == to_card("stemstream", 6))
+
+
+def test_input_and_output_as_two_streams_are_two_clients_that_keep_their_names(
+    jack: Server,
+) -> None:
+    backend = JackBackend(connect=False)
+    (device,) = backend.devices()
+    played = PlaybackPort(0, 2, RATE, 0, capacity_frames=RATE)
+    taken = CapturePort(2, RATE, [], capacity_frames=RATE)
+    output = StreamRequest(
+        *(None, device, 0, 2, RATE, PERIOD, "low", played.callback_address, played.address),
+        owner=played,
+        output_ports=tuple(PortName(f"out_{side}", 1) for side in "LR"),
+    )
+    input_ = StreamRequest(
+        *(device, None, 2, 0, RATE, PERIOD, "low", taken.callback_address, taken.address),
+        owner=taken,
+        input_ports=tuple(PortName(f"in_{side}", 1) for side in "LR"),
+    )
+    for one in (output, input_):
+        backend.open(one).close()  # as a run that asks for their latencies
+    for order in ((input_, output), (output, input_)):
+        with ExitStack() as stack:
+            names = {}
+            for one in order:
+                stream = backend.open(one)
+                stack.callback(stream.close)
+                names[one.input is None] = stream.name
+            assert names == {False: "stemstream", True: "stemstream-01"}
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])

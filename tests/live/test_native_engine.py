@@ -150,6 +150,22 @@ def test_the_delay_is_at_most_32_ms_without_devices(bag, rate, blocksize):
         assert run.session.plan.delay.frames / rate <= 0.032
 
 
+@pytest.mark.parametrize("blocksize", [512, 1024])
+@pytest.mark.parametrize("away_seconds", [0.6037, 1.2519])
+def test_after_a_device_was_away_no_stem_is_missing(bag, blocksize, away_seconds):
+    device = card(sound(7), rate=RATE)
+    with native([device], bag, blocksize=blocksize) as run:
+        run.backend.at(BEGIN_SECONDS + 1, device.unplug)
+        run.backend.at(BEGIN_SECONDS + 1 + away_seconds, device.replug)
+        run.advance(4)
+        back = run.session.status()
+        run.advance(2)
+        later = run.session.status()
+    assert back.state is State.RUNNING
+    assert later.deadline_misses == back.deadline_misses
+    assert later.dry_frames == back.dry_frames
+
+
 def test_a_hop_is_full_when_there_is_what_the_filters_look_ahead(bag):
     with native([card(sound(2, 48000), rate=48000)], bag, blocksize=64) as run:
         run.advance(1)
@@ -271,6 +287,33 @@ def test_a_sound_servers_bursts_set_the_delay_before_anything_is_heard(
     assert all(f"the delay is {delay * 1000:.0f} ms" in line for line in run.told)
     assert sum(report["planned_parts"].values()) == pytest.approx(delay, abs=1e-4)
     assert report["announced_delay_frames"] == run.session.streams.ports["speakers"].delay_frames
+
+
+@pytest.mark.parametrize("burst_blocks", [1, 2, 4])
+def test_jacks_long_periods_through_portaudio_set_the_delay_too(bag, burst_blocks):
+    """They are all alike: nothing is spared for longer ones."""
+    device = card(
+        sound(5), rate=RATE, hostapi="JACK Audio Connection Kit", burst_blocks=burst_blocks
+    )
+    with native([device], bag, blocksize=512) as run:
+        planned = run.session.delay_seconds
+        run.advance(4)
+        status, delay = run.session.status(), run.session.delay_seconds
+    assert (status.deadline_misses, status.dry_frames, status.dropped_frames) == (0, 0, 0)
+    assert 0 <= delay - planned <= ((burst_blocks - 1) * 512 + 1) / RATE
+
+
+def test_an_output_beside_the_first_is_planned_for_as_one_with_a_clock_of_its_own(bag):
+    signal = sound(5)
+    devices = [card(signal, rate=RATE), speakers("phones", rate=RATE, ppm=100)]
+    backend = VirtualBackend(devices)
+    wish = {"hop": None, "lookahead": None, "blocksize": 512, "window_seconds": 0.001}
+    alone, beside = (
+        prepared(backend, lambda _: bag, input="card", output=outputs, **wish).plan
+        for outputs in (("card",), ("card", "phones"))
+    )
+    assert (alone.request.path.streams, beside.request.path.streams) == ("one", "two")
+    assert beside.delay.frames > alone.delay.frames
 
 
 def test_one_device_that_brings_many_blocks_at_once_gets_the_delay_that_this_takes(bag):

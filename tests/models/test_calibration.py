@@ -180,6 +180,7 @@ def test_without_a_store_all_is_timed(clock):
         Subject("slow", "made better", 1),
         Subject("slow", "made up", 2),
         Subject("slow", "made up", 1, ("vocals",)),
+        Subject("slow", "made up", 1, weights="others"),
     ],
 )
 def test_another_model_backend_thread_count_or_choice_of_stems_is_timed(clock, tmp_path, other):

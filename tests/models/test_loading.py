@@ -56,6 +56,16 @@ def test_a_file_gives_what_the_network_gives(make, export, noise, kind):
     assert member.separator.window_frames == int(network.samplerate * network.segment)
 
 
+def test_weights_tell_models_of_one_path_apart(make, export):
+    """So timings of one are not taken for those of another."""
+    path = export(make("htdemucs"), "aaaa0000")
+    first, again = (load(str(path), backend="torch").weights for _ in range(2))
+    assert export(make("htdemucs", seed=1), "aaaa0000") == path
+    other = load(str(path), backend="torch").weights
+    assert first == again != other
+    assert load("passthrough").weights == ""
+
+
 def test_a_folder_of_pickles_is_what_demucs_loads(make, export, checksummed, noise, tmp_path):
     checksummed(export(make("htdemucs", 1), "aaaa0000", suffix=".th"))
     export(make("htdemucs", 2), "bbbb0000", suffix=".th")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from streamer.errors import DeviceError
 from streamer.words import counted
@@ -17,6 +17,8 @@ from streamer.words import counted
 Kind = Literal["input", "output"]
 KINDS: tuple[Kind, Kind] = ("input", "output")
 Latency = Literal["low", "high"] | float
+JACK_OF_PORTAUDIO: Final = "JACK Audio Connection Kit"
+"""PortAudio's host API of that name. The JACK client of our own is no part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,11 @@ class Device:
     def through_plugin(self) -> bool:
         """Whether it is a plugin of ALSA's, as for a sound server, and no card."""
         return self.hostapi == "ALSA" and "(hw:" not in self.name
+
+    @property
+    def brings_bursts(self) -> bool:
+        """Whether it may call for several blocks at once: a sound server has blocks of its own."""
+        return self.through_plugin or self.hostapi == JACK_OF_PORTAUDIO
 
     @property
     def keeps_blocks(self) -> bool:

@@ -17,6 +17,7 @@ from streamer.live.devices.jack_library import (
     NO_LIBRARY,
     JackClient,
     JackLibrary,
+    LoadedJack,
     NoServerError,
     library_names,
 )
@@ -33,16 +34,17 @@ MOST_PORTS: Final = 128
 class JackBackend:
     """The JACK server that runs. See `AudioBackend`.
 
-    Its stream is a client called ``name``, or nearly so if there is such a client already. With
-    ``connect`` new ports are connected to the sound card's. The name, and what the ports
-    were connected to, is kept from one stream to the next.
+    A stream is a client called ``name``, or nearly so if there is such a client already. With
+    ``connect`` new ports are connected to the sound card's. The name is kept for the next stream
+    of the same directions, and what ports were connected to for the next ones of their names.
 
     Raises:
         DeviceError: JACK is not installed, or does not run.
     """
 
     def __init__(self, name: str = CLIENT_NAME, *, connect: bool = True) -> None:
-        self._name, self._settled, self._connect = name, False, connect
+        self._name, self._connect = name, connect
+        self._names: dict[tuple[Kind, ...], str] = {}
         self._connections = Connections()
         self._streams: list[JackStream] = []
         self._library, self._devices = self._find()
@@ -53,7 +55,7 @@ class JackBackend:
         for name in library_names():
             try:
                 library = JackLibrary(name)
-                return library, [library.call(partial(self._look, library))]
+                return library, [library.call(partial(self._look, library.loaded))]
             except NoServerError as error:
                 if refusal is None or str(error) != NO_LIBRARY:
                     refusal = error  # of a library that is installed, if any is
@@ -63,7 +65,7 @@ class JackBackend:
     @property
     def server(self) -> str:
         """What the server is called."""
-        return "PipeWire" if self._library.of_pipewire else "jackd"
+        return "PipeWire" if self._library.loaded.of_pipewire else "jackd"
 
     def devices(self) -> list[Device]:
         """The one device, as it was when a `refresh` last found the server."""
@@ -71,18 +73,18 @@ class JackBackend:
 
     def refresh(self) -> bool:
         """Look for the server again; returns False, without a look, while a stream is open."""
-        if self._is_open():
+        if self._open_names():
             return False
         with suppress(DeviceError):  # it is away, and so says who opens the device
-            self._devices = [self._library.call(partial(self._look, self._library))]
+            self._devices = [self._library.call(partial(self._look, self._library.loaded))]
         return True
 
-    def _is_open(self) -> bool:
+    def _open_names(self) -> list[str]:
         self._streams = [stream for stream in self._streams if not stream.closed]
-        return bool(self._streams)
+        return [stream.name for stream in self._streams]
 
-    def _look(self, library: JackLibrary) -> Device:
-        client = JackClient(library, self._name)
+    def _look(self, jack: LoadedJack) -> Device:
+        client = JackClient(jack, self._name)
         try:
             frames = [
                 max(
@@ -120,18 +122,29 @@ class JackBackend:
         # imported here, since who only lists devices need not wait for compiled code
         from streamer.live.devices.jack_stream import JackStream
 
+        check_channels(request)
+        jack, clients = self._library.loaded, list[JackClient]()
+        directions = tuple(kind for kind, _, _ in request.sides())
+        name = self._names.get(directions, self._name)
+        exact = directions in self._names and name not in self._open_names()
+
         def opened() -> JackStream:
-            client = JackClient(self._library, self._name, exact=self._settled)
+            client = JackClient(jack, name, exact=exact)
+            clients.append(client)
             try:
                 self._prepare(client, request)
                 return JackStream(self._library, client, request, self._connections)
             except BaseException:
+                clients.remove(client)
                 client.close()
                 raise
 
-        check_channels(request)
-        stream = self._library.call(opened)
-        self._name, self._settled = stream.name, True
+        def leave() -> None:
+            for client in clients:
+                client.close()
+
+        stream = self._library.call(opened, late=leave)
+        self._names[directions] = stream.name
         self._streams.append(stream)
         return stream
 

@@ -33,7 +33,7 @@ class Graph(Protocol):
 
 
 class Connections:
-    """The connections that our ports have or wait for."""
+    """The connections that our ports have or wait for; each stream looks after those of its own."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
@@ -47,17 +47,19 @@ class Connections:
             self._known.add(port)
             self._waiting.update((port, other) for other in others)
 
-    def lost(self) -> None:
-        """Note that the server has ended, or our client has left it: all are to be made again."""
-        self._waiting |= self._made.keys()
-        self._made = {}
+    def lost(self, ports: Iterable[str]) -> None:
+        """Note that a client of ours is gone: what its ports had is to be made again."""
+        lost = {one for one in self._made if one[0] in ports}
+        self._waiting |= lost
+        self._away -= lost
+        self._made = {one: looks for one, looks in self._made.items() if one not in lost}
 
     def of(self, port: str) -> list[str]:
         """Return what a port is or should be connected to."""
         return [other for own, other in (*self._made, *self._waiting) if own == port]
 
     def look(self, graph: Graph, ports: Mapping[str, Kind]) -> bool:
-        """Learn what our ports are connected to now, and connect what waits for it.
+        """Learn what a client's ports are connected to now, and connect what waits for it.
 
         A port that went and came between two looks was not seen away, and counts as parted by hand.
         Returns whether to look again soon.
@@ -67,13 +69,16 @@ class Connections:
             if own in ports and graph.is_there(other) and graph.connect(own, ports[own], other):
                 found.add((own, other))
         self._waiting -= found
-        for own, other in self._made.keys() - found:
+        made = {one: looks for one, looks in self._made.items() if one[0] in ports}
+        for own, other in made.keys() - found:
             if not graph.is_there(other):
                 self._away.add((own, other))
             elif (own, other) in self._away and graph.connect(own, ports[own], other):
                 found.add((own, other))
-        self._away &= self._made.keys() - found
-        absent = {one: looks + 1 for one, looks in self._made.items() if one not in found}
+        self._away -= found
+        absent = {one: looks + 1 for one, looks in made.items() if one not in found}
         doubtful = {one: looks for one, looks in absent.items() if looks < LOOKS_TO_FORGET}
-        self._made = dict.fromkeys(found, 0) | doubtful
+        self._away -= absent.keys() - doubtful.keys()
+        of_others = {one: looks for one, looks in self._made.items() if one not in made}
+        self._made = of_others | dict.fromkeys(found, 0) | doubtful
         return bool(doubtful)

@@ -8,7 +8,8 @@ Ours is a copy, so that we share nothing with PortAudio's client in this process
 still has a client of a server that ended, no new one comes.
 
 `jack/jack.h` describes the functions. A call can take as long as the server does:
-`JackLibrary.call` waits for it, but not forever.
+`JackLibrary.call` waits for it, but not forever. A client belongs to the copy that it was opened
+with: another one does not know it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any, Final, TypeVar
 from streamer.errors import DeviceError
 from streamer.live.devices.device import Kind
 from streamer.live.devices.loaded import path_of
-from streamer.live.devices.patience import NoAnswerError, in_time
+from streamer.live.devices.patience import PATIENCE_SECONDS, NoAnswerError, in_time
 
 _NAMES: Final = {"linux": "libjack.so.0", "darwin": "libjack.dylib"}
 _OF_PIPEWIRE: Final = ("usr/lib*/pipewire-*/jack", "usr/lib/*/pipewire-*/jack")
@@ -88,20 +89,15 @@ def library_names(root: Path = Path("/")) -> list[str]:
     return [name, *(str(file) for place in _OF_PIPEWIRE for file in root.glob(f"{place}/{name}"))]
 
 
-class JackLibrary:
-    """A copy of a library. Its name is one of `library_names`.
+class LoadedJack:
+    """A copy of a library, with its functions. Its name is one of `library_names`.
 
     Raises:
         NoServerError: it is not installed.
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        self._left: list[object] = []
-        self._load()
-
-    def _load(self) -> None:
-        self._loaded = loaded = _load(self._name)
+        self._loaded = loaded = _load(name)
         self._functions = {
             name: ctypes.CFUNCTYPE(returns, *takes)((name, loaded))
             for name, (returns, takes) in _FUNCTIONS.items()
@@ -123,20 +119,39 @@ class JackLibrary:
         """Where one of its functions is, for compiled code."""
         return int(ctypes.cast(getattr(self._loaded, name), c_void_p).value or 0)
 
-    def call(self, function: Callable[[], _Result], user: object = None) -> _Result:
+
+class JackLibrary:
+    """A library, of which new clients use the copy that is ``loaded``.
+
+    Raises:
+        NoServerError: it is not installed.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.loaded = LoadedJack(name)
+        self.patience_seconds = PATIENCE_SECONDS
+        self._name = name
+        self._left: list[object] = []
+
+    def call(
+        self,
+        function: Callable[[], _Result],
+        user: object = None,
+        late: Callable[[], object] | None = None,
+    ) -> _Result:
         """Run something that calls the library, but do not wait for it forever.
 
         If it does not return, its thread stays in this copy of the library, and its ``user`` in
-        memory; the next call goes to another copy.
+        memory; new clients go to another copy. If it returns after all, that thread calls ``late``.
 
         Raises:
-            DeviceError: it does not return.
+            NoAnswerError: it does not return.
         """
         try:
-            return in_time(function, "jack call")
+            return in_time(function, "jack call", self.patience_seconds, late)
         except NoAnswerError:
-            self._left.append((self._loaded, function, user))
-            self._load()
+            self._left.append((self.loaded, function, user))
+            self.loaded = LoadedJack(self._name)
             raise
 
 
@@ -163,10 +178,10 @@ class JackClient:
         DeviceError: the name is taken, and has to be the ``exact`` one.
     """
 
-    def __init__(self, library: JackLibrary, name: str, *, exact: bool = False) -> None:
-        self._library = library
+    def __init__(self, loaded: LoadedJack, name: str, *, exact: bool = False) -> None:
+        self.loaded = loaded
         self._open(name, exact)
-        if library.of_pipewire:
+        if loaded.of_pipewire:
             self._settle()
             self._take_a_free_name(name, exact)
         else:
@@ -175,15 +190,15 @@ class JackClient:
     def _open(self, name: str, exact: bool) -> None:
         status = c_int()
         options = NO_START | (EXACT_NAME if exact else 0)
-        library = self._library
-        self._client = library.jack_client_open(name.encode(), options, ctypes.byref(status))
+        loaded = self.loaded
+        self._client = loaded.jack_client_open(name.encode(), options, ctypes.byref(status))
         if not self._client:
             raise _taken(name) if status.value & NAME_TAKEN else NoServerError(NO_SERVER)
-        self.name = library.jack_get_client_name(self._client).decode()
+        self.name = loaded.jack_get_client_name(self._client).decode()
 
     def _take_a_free_name(self, name: str, exact: bool) -> None:
         """Add a number, as `jackd` does. PipeWire tells both clients that they have the name."""
-        ports = self._names(self._library.jack_get_ports(self._client, None, AUDIO, 0))
+        ports = self._names(self.loaded.jack_get_ports(self._client, None, AUDIO, 0))
         taken = set(map(program_of, ports))
         if name not in taken:
             return
@@ -195,25 +210,25 @@ class JackClient:
 
     def _clock(self) -> tuple[int, int]:
         """Return the rate, and the frames of a block."""
-        library, client = self._library, self._client
-        return int(library.jack_get_sample_rate(client)), int(library.jack_get_buffer_size(client))
+        loaded, client = self.loaded, self._client
+        return int(loaded.jack_get_sample_rate(client)), int(loaded.jack_get_buffer_size(client))
 
     def _settle(self) -> None:
         """Learn rate and blocks on PipeWire: it agrees on them with all clients that run.
 
         A client that does not run is told the usual ones, or those that it asks for.
         """
-        library, client = self._library, self._client
-        if library.jack_activate(client):
+        loaded, client = self.loaded, self._client
+        if loaded.jack_activate(client):
             self.close()
             raise NoServerError(NO_SERVER)
         end, cycles, seen = time.monotonic() + _SETTLE_SECONDS, 0, 0
         while cycles < _SETTLE_CYCLES and time.monotonic() < end:
             time.sleep(0.001)
-            now = library.jack_last_frame_time(client)
+            now = loaded.jack_last_frame_time(client)
             cycles, seen = cycles + (now != seen), now
         self.samplerate, self.block_frames = self._clock()
-        library.jack_deactivate(client)
+        loaded.jack_deactivate(client)
 
     def register(self, name: str, kind: Kind) -> int:
         """Make a port that takes in or plays; return its handle.
@@ -222,7 +237,7 @@ class JackClient:
             DeviceError: the server has no port left, or none of that name.
         """
         flags = IS_INPUT if kind == "input" else IS_OUTPUT
-        port = self._library.jack_port_register(self._client, name.encode(), AUDIO, flags, 0)
+        port = self.loaded.jack_port_register(self._client, name.encode(), AUDIO, flags, 0)
         if not port:
             raise DeviceError(f"JACK has no room for the port {name!r}; try jackd --port-max 4096")
         return int(port)
@@ -236,20 +251,20 @@ class JackClient:
             DeviceError: the server has ended.
         """
         for name, address in callbacks.items():
-            getattr(self._library, name)(self._client, address, state)
-        if self._library.jack_activate(self._client):
+            getattr(self.loaded, name)(self._client, address, state)
+        if self.loaded.jack_activate(self._client):
             raise DeviceError(NO_SERVER)
 
     def close(self) -> None:
         """Leave the server: no callback runs any more."""
-        self._library.jack_client_close(self._client)
+        self.loaded.jack_client_close(self._client)
 
     # The graph
 
     def system_ports(self, kind: Kind) -> list[str]:
         """The ports of sound cards: where inputs come from, or outputs go to."""
         flags = IS_PHYSICAL | (IS_OUTPUT if kind == "input" else IS_INPUT)
-        return self._names(self._library.jack_get_ports(self._client, None, AUDIO, flags))
+        return self._names(self.loaded.jack_get_ports(self._client, None, AUDIO, flags))
 
     def card_ports(self, kind: Kind) -> list[str]:
         """Those of one card: PipeWire has the ports of all cards, the default one's first."""
@@ -258,39 +273,39 @@ class JackClient:
 
     def is_there(self, port: str) -> bool:
         """Whether there is a port of this name, with its client's name before it."""
-        return bool(self._library.jack_port_by_name(self._client, port.encode()))
+        return bool(self.loaded.jack_port_by_name(self._client, port.encode()))
 
     def connected_to(self, port: str) -> set[str]:
         """The ports that a port of our own is connected to."""
-        handle = self._library.jack_port_by_name(self._client, f"{self.name}:{port}".encode())
+        handle = self.loaded.jack_port_by_name(self._client, f"{self.name}:{port}".encode())
         if not handle:
             return set()
-        return set(self._names(self._library.jack_port_get_all_connections(self._client, handle)))
+        return set(self._names(self.loaded.jack_port_get_all_connections(self._client, handle)))
 
     def connect(self, port: str, kind: Kind, other: str) -> bool:
         """Connect a port of our own with another; return whether they are connected now."""
         ends = [f"{self.name}:{port}".encode(), other.encode()]
         source, target = ends if kind == "output" else ends[::-1]
-        return self._library.jack_connect(self._client, source, target) in (0, _ALREADY)
+        return self.loaded.jack_connect(self._client, source, target) in (0, _ALREADY)
 
     def latency_frames(self, port: str, kind: Kind) -> int:
         """How late sound is that a port brings in (``input``), or has yet to go (``output``)."""
-        handle = self._library.jack_port_by_name(self._client, port.encode())
+        handle = self.loaded.jack_port_by_name(self._client, port.encode())
         span = (c_uint32 * 2)()
         if handle:
-            self._library.jack_port_get_latency_range(handle, _LATENCY_MODES[kind], span)
+            self.loaded.jack_port_get_latency_range(handle, _LATENCY_MODES[kind], span)
         return int(span[1])
 
     def announce_latencies(self) -> None:
         """Have the server ask all clients for their latencies again."""
-        self._library.jack_recompute_total_latencies(self._client)
+        self.loaded.jack_recompute_total_latencies(self._client)
 
     def _names(self, listed: Any) -> list[str]:
         names: list[str] = []
         if listed:
             while listed[len(names)] is not None:
                 names.append(listed[len(names)].decode(errors="replace"))
-            self._library.jack_free(listed)
+            self.loaded.jack_free(listed)
         return names
 
 

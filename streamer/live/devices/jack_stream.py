@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,11 @@ from streamer.errors import DeviceError
 from streamer.live.devices.device import KINDS, Kind, StreamRequest
 from streamer.live.devices.jack_connections import Connections
 from streamer.live.devices.jack_library import JackClient, JackLibrary, program_of
+from streamer.live.devices.patience import NoAnswerError
 from streamer.live.realtime import jack_callbacks as rt
 from streamer.live.realtime.port import address_of
+
+_Result = TypeVar("_Result")
 
 _NOW_SECONDS: Final = 1000.0
 """When each call is, on the stream's clock: of its times only the distances count."""
@@ -83,9 +87,9 @@ class JackStream:
             "block_frames": frames,
             "samplerate": request.samplerate,
             "delay_frames": request.delay_frames,
-            "waits": self._library.of_pipewire,
+            "waits": self._client.loaded.of_pipewire,
         }
-        values |= {name: self._library.address(of) for name, of in _C_FUNCTIONS.items()}
+        values |= {name: self._client.loaded.address(of) for name, of in _C_FUNCTIONS.items()}
         for name, value in values.items():
             self._state[name] = value
 
@@ -122,9 +126,18 @@ class JackStream:
         """Begin to call, and connect the ports.
 
         Raises:
-            DeviceError: the server has ended.
+            DeviceError: the server has ended, or hangs.
         """
-        self._library.call(self._begin, self)
+        self._call(self._begin)
+        self._state["running"] = 1
+
+    def _call(self, function: Callable[[], _Result]) -> _Result:
+        """Call the server. If it hangs, the thread that is left in the call closes the client."""
+        try:
+            return self._library.call(function, self, late=self._leave)
+        except NoAnswerError:
+            self._left = True
+            raise
 
     def _begin(self) -> None:
         callbacks = {name: one.address for name, one in _CALLBACKS.items()}
@@ -132,11 +145,14 @@ class JackStream:
         self._connections.look(self._client, self._ports)
         self._announce()
         self._tell_times()
-        self._state["running"] = 1
+
+    def _leave(self) -> None:
+        self._client.close()
+        self._connections.lost(self._ports)
 
     def _announce(self) -> None:
         """Tell the server what our delay adds to the latencies."""
-        if self._library.of_pipewire:  # see `rt.latency_callback`
+        if self._client.loaded.of_pipewire:  # see `rt.latency_callback`
             for mode in (rt.CAPTURE_LATENCY, rt.PLAYBACK_LATENCY):
                 rt.pass_latencies_on(address_of(self._state), mode)
         else:
@@ -147,16 +163,12 @@ class JackStream:
         changes = int(self._state["graph_changes"][0])
         if changes == self._seen_changes or not self.active:
             return
-        try:
-            again = self._library.call(self._follow, self)
-        except DeviceError:
-            self._left = True  # the server hangs, and a thread with it
-        else:
-            self._seen_changes = -1 if again else changes
+        with suppress(NoAnswerError):
+            self._seen_changes = -1 if self._call(self._follow) else changes
 
     def _follow(self) -> bool:
         again = self._connections.look(self._client, self._ports)
-        if self._library.of_pipewire:
+        if self._client.loaded.of_pipewire:
             self._announce()
         self._tell_times()
         return again
@@ -197,7 +209,7 @@ class JackStream:
         if self.closed:
             return
         self.closed = True
-        self._connections.lost()
+        self._connections.lost(self._ports)
         if not self._left:
             with suppress(DeviceError):
                 self._library.call(self._client.close, self)

@@ -27,6 +27,8 @@ KEPT_SECONDS = 60
 """So much of a loop is kept in memory, from its start on: many files can only be read from their
 beginning, and the engine cannot wait until the reading has come back."""
 _CLOSE_SECONDS = 1.0
+_ROUNDING_SECONDS = 1e-3
+"""OSC brings numbers of 32 bits: of some hours, they are no closer."""
 
 
 class Player:
@@ -89,7 +91,7 @@ class Player:
         self._wanted = on
 
     def seek(self, seconds: object) -> None:
-        """Go to a second of the song, paused or not.
+        """Go to a second of the song, paused or not; 0 is the beginning of the part that is played.
 
         Raises:
             SettingsError: the part that is played has no such second, or the song comes through a
@@ -97,15 +99,18 @@ class Player:
         """
         if not self._source.rewindable:
             raise SettingsError("the song comes through a pipe, which cannot go back; play a file")
+        begin = self._begin_seconds
         end = self._end_seconds if self._end_seconds is not None else self.length_seconds
         number = seconds if isinstance(seconds, int | float) else math.nan
-        if isinstance(seconds, bool) or not self._begin_seconds <= number <= (end or math.inf):
+        last = end or math.inf
+        within = begin - _ROUNDING_SECONDS <= number <= last + _ROUNDING_SECONDS
+        if isinstance(seconds, bool) or not (within or number == 0):
             until = f"and {end:.1f}" if end else "and the end"
             raise SettingsError(
-                f"position={shown(seconds)} must be between {self._begin_seconds:g} {until}, in "
-                f"seconds of the song; try {self._begin_seconds:g}"
+                f"position={shown(seconds)} must be between {begin:g} {until}, in "
+                f"seconds of the song; try {begin:g}"
             )
-        self._seeks.append(float(number))
+        self._seeks.append(min(max(float(number), begin), last))
 
     def play(self, until_frame: int) -> None:
         """Feed the file up to that frame of the stream."""

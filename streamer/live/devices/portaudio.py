@@ -14,6 +14,7 @@ from typing import Any
 
 from streamer.errors import DeviceError
 from streamer.live.devices.device import (
+    JACK_OF_PORTAUDIO,
     Device,
     Kind,
     Latency,
@@ -25,7 +26,7 @@ from streamer.live.devices.device import (
     pair_refused,
     rate_refused,
 )
-from streamer.live.devices.portaudio_library import JACK, Library, library
+from streamer.live.devices.portaudio_library import Library, library
 from streamer.live.devices.sound_server import ServerStream, own_streams
 
 SAFE_OUTPUT_SECONDS = 0.1
@@ -215,7 +216,7 @@ class PortAudioStream:
 
 
 def _through_jack(request: StreamRequest) -> bool:
-    return any(device.hostapi == JACK for _, device, _ in request.sides())
+    return any(device.hostapi == JACK_OF_PORTAUDIO for _, device, _ in request.sides())
 
 
 def _opened(sounddevice: Any, request: StreamRequest) -> Any:

@@ -35,7 +35,6 @@ from streamer.errors import DeviceError
 from streamer.live.devices.loaded import path_of
 from streamer.live.devices.patience import PATIENCE_SECONDS, NoAnswerError, in_time
 
-JACK = "JACK Audio Connection Kit"
 _JACK = re.compile("jack|pipewire")
 """In the names of the sockets of JACK servers."""
 

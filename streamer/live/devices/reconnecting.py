@@ -155,8 +155,12 @@ class ReconnectingStream:
         rate = self.request.samplerate
         frames = max(0, round((now - self._seen_at) * rate))
         self._seen_at += frames / rate
-        self.away_frames += frames
+        self.miss(frames)
         return frames
+
+    def miss(self, frames: int) -> None:
+        """Count frames more as missed while the device was away."""
+        self.away_frames += frames
 
     def due(self, now: float) -> bool:
         """Return whether it is time to try a lost device again."""

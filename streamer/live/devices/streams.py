@@ -28,7 +28,10 @@ SPARE_SECONDS = 1.0
 
 
 class DeviceStreams:
-    """The ports of a wiring, and a `ReconnectingStream` for each of its streams."""
+    """The ports of a wiring, and a `ReconnectingStream` for each of its streams.
+
+    With ``whole_blocks`` the blocks of an input lie on one grid, also after it was away.
+    """
 
     def __init__(
         self,
@@ -39,9 +42,11 @@ class DeviceStreams:
         clock: RunClock = SYSTEM_CLOCK,
         *,
         fade_frames: int = FADE_FRAMES,
+        whole_blocks: bool = False,
     ) -> None:
         self._backend = backend
         self._wiring = wiring
+        self._whole_blocks = whole_blocks
         self.delay_frames = delay_frames
         self._clock = clock
         self.samplerate, self.blocksize = wiring.samplerate, wiring.blocksize
@@ -239,13 +244,26 @@ class DeviceStreams:
     def _stand_in(self, stream: ReconnectingStream, now: float) -> None:
         """Keep the ports of a stream in time while its device is away."""
         frames = stream.pass_time(now)
+        if stream.request.input is not None and frames and stream.take_cut():
+            self._end_softly(frames)
+        self._skip(stream, frames)
+
+    def _skip(self, stream: ReconnectingStream, frames: int) -> None:
         if stream.request.input is not None:
-            if frames and stream.take_cut():
-                self._end_softly(frames)
             self.capture.skip(frames)
         for one, port in self._outputs():
             if one is stream:
                 self._keep_place(port)
+
+    def _fill_block(self, stream: ReconnectingStream) -> None:
+        """Have the next block begin where one would have begun: less than a block later.
+
+        The delay of the native engine counts on that: a call that ends no hop plays what the last
+        one brought.
+        """
+        frames = -self.capture.counters().captured_frames % stream.request.blocksize
+        stream.miss(frames)
+        self._skip(stream, frames)
 
     def _end_softly(self, most_frames: int) -> None:
         """Fade out after a cut: the last sound plays backwards, so there is no step."""
@@ -306,6 +324,8 @@ class DeviceStreams:
         def starting() -> float:
             now = self._starting(stream)
             self._stand_in(stream, now)
+            if self._whole_blocks and stream.request.input is not None:
+                self._fill_block(stream)
             return now
 
         try:

@@ -28,13 +28,16 @@ NATIVE_FADE_FRAMES: Final = 64
 be softer where stems run out, and cost delay all the time."""
 
 
+Streams = Literal["one", "two", "file"]
+
+
 @dataclass(frozen=True, slots=True)
 class DevicePath:
     """What lies between the sound devices and the model.
 
-    ``streams``: ``one`` that records and plays, ``two``, or a ``file`` as the input.
-    ``block_frames`` is the block of a duplex stream, or the sum of both blocks of two streams. A
-    sound server may bring several blocks at once: ``burst_blocks`` more than one.
+    ``streams``: ``one`` that records and plays, ``two`` or more, or a ``file`` as the input.
+    ``block_frames`` is the block of a stream. A sound server may bring several blocks at once
+    (``bursts``), which the beginning of a run measures: ``burst_blocks`` more than one are planned.
     ``fade_frames`` is how far ahead the playback callback looks for a gap, at most (the native
     engine looks less far: `LivePlan.fade_frames`); ``resampling_frames`` is
     the delay of both resamplers, at the devices' rate. The latencies are what PortAudio says of the
@@ -48,7 +51,8 @@ class DevicePath:
     input_latency_seconds: float = 0.0
     output_latency_seconds: float = 0.0
     less_buffer: bool = False
-    streams: Literal["one", "two", "file"] = "one"
+    streams: Streams = "one"
+    bursts: bool = False
     burst_blocks: int = 0
 
 

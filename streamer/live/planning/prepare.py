@@ -20,7 +20,7 @@ from streamer.live.devices.wiring import MOST_CHANNELS, Wiring
 from streamer.live.mixing.routes import Place, Route, parse_route
 from streamer.live.mixing.scene import load_scene
 from streamer.live.planning.native import keeps_up, soonest_block
-from streamer.live.planning.plan import DevicePath, LivePlan, PlanRequest
+from streamer.live.planning.plan import DevicePath, LivePlan, PlanRequest, Streams
 from streamer.live.planning.solver import candidate_windows, solve, stream_windows
 from streamer.live.realtime.hop_engine import can_run
 from streamer.live.settings import LiveSettings
@@ -125,9 +125,17 @@ def device_path(
         input_latency_seconds=device_seconds[0],
         output_latency_seconds=device_seconds[1],
         less_buffer=wiring.buffer == "high" and listed_seconds < sum(device_seconds),
+        bursts=any(one.brings_bursts for one in wiring.devices),
         burst_blocks=BURST_BLOCKS * any(one.through_plugin for one in wiring.devices),
-        streams="file" if wiring.input is None else "one" if wiring.duplex else "two",
+        streams=_streams(wiring),
     )
+
+
+def _streams(wiring: Wiring) -> Streams:
+    """Return how the streams lie to each other: an output beside the first has its own clock."""
+    if wiring.input is None:
+        return "file"
+    return "one" if wiring.duplex and len(wiring.outputs) == 1 else "two"
 
 
 def wire(settings: LiveSettings, backend: AudioBackend) -> tuple[Wiring, Source | None]:
@@ -356,8 +364,9 @@ def stand_in(
 def subject(settings: LiveSettings, bag: Bag) -> Subject:
     """Return what is timed: the model, and everything that its speed depends on."""
     return Subject(
-        model=bag.name if settings.repo is None else f"{settings.repo.resolve()}: {bag.name}",
+        model=bag.name,
         backend=f"{bag.backend} {bag.device}".strip(),
         threads=settings.torch_num_threads or 0,
         stems=settings.needed_stems or (),
+        weights=bag.weights,
     )

@@ -20,21 +20,20 @@ MORE_SECONDS: Final = 1e-3
 MOST_SECONDS: Final = 3.0
 """A device that brings nothing does not keep a run silent for longer."""
 MOST_MORE_SECONDS: Final = 1.0
-SPARE_BLOCKS: Final = 2
-"""What is left between the latest window and its time: the silent beginning does not show all
-that comes. With one block, on PulseAudio at 48 kHz, five of eight starts had 88 to 300 late hops in
-a minute; the three whose delay had come out 4 to 24 ms longer than theirs had 0 to 11."""
 
 
 class Tryout:
     """Measures how much longer than planned the delay must be, from the first window on, until the
     latest windows have come again.
 
-    `SPARE_BLOCKS` of ``block_frames`` are left between the latest window and its time.
+    ``spare_frames`` are left between the latest window and its time: the silent beginning does not
+    show all that comes. With one block, on PulseAudio at 48 kHz, five of eight starts had 88 to 300
+    late hops in a minute; the three whose delay had come out 4 to 24 ms longer than theirs had 0 to
+    11. So there are two (`DevicePath.burst_blocks`).
     """
 
-    def __init__(self, samplerate: int, block_frames: int) -> None:
-        self._samplerate, self._spare_frames = samplerate, SPARE_BLOCKS * block_frames
+    def __init__(self, samplerate: int, spare_frames: int) -> None:
+        self._samplerate, self._spare_frames = samplerate, spare_frames
         self._began: float | None = None
         self._latest_frames = -math.inf
         self._later_at, self._marked_frames = 0.0, -math.inf

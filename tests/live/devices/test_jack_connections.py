@@ -47,7 +47,7 @@ def test_what_a_server_had_is_made_again_and_what_is_not_there_yet_when_it_comes
     connections.look(graph, PORTS)
     graph.made.add(("in", "daw:left"))
     connections.look(graph, PORTS)
-    connections.lost()
+    connections.lost(PORTS)
     again = Sets("system:playback_1")
     connections.look(again, PORTS)
     assert again.made == {("out", "system:playback_1")}
@@ -68,7 +68,7 @@ def test_what_a_person_undoes_is_not_made_again(connections: Connections) -> Non
     connections.look(graph, PORTS)
     graph.made.clear()
     look_long(connections, graph)
-    connections.lost()
+    connections.lost(PORTS)
     connections.begin("out", ["system:playback_1"])
     connections.look(graph, PORTS)
     assert graph.made == set()
@@ -92,7 +92,7 @@ def test_what_went_just_before_the_server_is_remembered(connections: Connections
     connections.look(graph, PORTS)
     graph.leave("system:playback_1")
     assert connections.look(graph, PORTS)
-    connections.lost()
+    connections.lost(PORTS)
     graph.ports.add("system:playback_1")
     connections.look(graph, PORTS)
     assert graph.made == {("out", "system:playback_1")}
@@ -111,3 +111,28 @@ def test_a_port_that_is_made_anew_is_connected_again_and_what_a_hand_parts_is_no
     graph.made.clear()
     connections.look(graph, PORTS)
     assert graph.made == set()
+
+
+def test_two_streams_mind_only_their_own_ports(connections: Connections) -> None:
+    """As where input and output are two clients: each looks at its own."""
+    input_: dict[str, Kind] = {"in": "input"}
+    output: dict[str, Kind] = {"out": "output"}
+    graph = Sets("system:playback_1", "daw:left")
+    graph.made.add(("in", "daw:left"))
+    for _ in range(3):
+        assert not connections.look(graph, input_)
+        assert not connections.look(graph, output)
+    assert graph.made == {("out", "system:playback_1"), ("in", "daw:left")}
+    graph.leave("system:playback_1")
+    for _ in range(2):
+        assert not connections.look(graph, input_)
+        assert connections.look(graph, output)
+    graph.ports.add("system:playback_1")
+    assert not connections.look(graph, input_)
+    assert not connections.look(graph, output)
+    assert graph.made == {("out", "system:playback_1"), ("in", "daw:left")}
+    connections.lost(output)
+    connections.look(graph, input_)
+    graph.made.clear()
+    connections.look(graph, output)
+    assert graph.made == {("out", "system:playback_1")}, "what a hand parts is not made again"

@@ -343,7 +343,7 @@ def test_what_is_timed_tells_models_and_devices_apart(tmp_path):
         for given, made in (
             ({}, bag),
             ({}, replace(bag, backend="openvino float32 cpu")),
-            ({"repo": tmp_path}, bag),
+            ({}, replace(bag, weights="others of that name")),
             ({"torch_num_threads": 1}, bag),
         )
     ]

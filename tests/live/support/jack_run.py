@@ -30,7 +30,7 @@ class Run:
 
     def __init__(self, **settings: object) -> None:
         wish = LiveSettings(input="jack", output="jack", **settings)
-        backend = backend_for(wish)
+        backend = self._backend = backend_for(wish)
         assert isinstance(backend, JackBackend)
         wiring = name_outputs(wire(wish, backend)[0], wish, STEMS)
         self.streams = DeviceStreams(backend, wiring, len(STEMS), DELAY)
@@ -40,6 +40,10 @@ class Run:
         self.port.set_gains(gains, 0 * gains[:2])
         self.streams.open()
         (self.stream,) = self.streams.all
+
+    def patience(self, seconds: float) -> None:
+        """How long calls of JACK are waited for."""
+        self._backend._library.patience_seconds = seconds
 
     def watch(self) -> None:
         self.streams.watch(SYSTEM_CLOCK())
@@ -66,6 +70,12 @@ def running(**settings: object) -> Iterator[Run]:
         yield run
     finally:
         run.streams.close()
+
+
+def clients(jack: Server) -> set[str]:
+    """The programs that have ports, less the card."""
+    ports = (jack.call("jack_lsp") or "").split()
+    return {port.partition(":")[0] for port in ports} - {"system"}
 
 
 def connections(jack: Server) -> set[tuple[str, str]]:

@@ -14,7 +14,6 @@ from streamer.live.telemetry.tryout import (
     LEAST_SECONDS,
     MORE_SECONDS,
     REPEAT_SECONDS,
-    SPARE_BLOCKS,
     Tryout,
 )
 from streamer.pipeline.schedule import Schedule
@@ -22,13 +21,13 @@ from streamer.pipeline.windows import Window
 from streamer.pipeline.worker import WindowJob
 from streamer.testing.virtual import VirtualBackend
 
-RATE, BLOCK = 44100, 512
+RATE, BLOCK, SPARE = 44100, 512, 1024
 PERIOD = 15  # windows, of 10 ms: as PulseAudio's pattern
 
 
 def tried(late: list[float]) -> tuple[int, Tryout]:
     """Take windows, one each 10 ms, until it is over; return how many, and the tryout."""
-    tryout = Tryout(RATE, BLOCK)
+    tryout = Tryout(RATE, SPARE)
     for number, late_frames in enumerate(late):
         tryout.take(late_frames, 0.01 * number)
         if tryout.over:
@@ -43,7 +42,7 @@ def pattern(windows: int, latest: float = 300.0) -> list[float]:
 def test_it_ends_where_the_latest_windows_come_again() -> None:
     windows, tryout = tried(pattern(300))
     assert windows == pytest.approx(LEAST_SECONDS / 0.01, abs=1)
-    assert tryout.more_frames(-5.0) == 300 + SPARE_BLOCKS * BLOCK
+    assert tryout.more_frames(-5.0) == 300 + SPARE
 
 
 def test_it_goes_on_as_long_as_windows_come_later_than_all_before() -> None:
@@ -51,7 +50,7 @@ def test_it_goes_on_as_long_as_windows_come_later_than_all_before() -> None:
     windows, tryout = tried(rising + pattern(300, max(rising)))
     last = rising.index(max(rising))
     assert windows == pytest.approx(last + REPEAT_SECONDS / 0.01, abs=1)
-    assert tryout.more_frames(0.0) == max(rising) + SPARE_BLOCKS * BLOCK
+    assert tryout.more_frames(0.0) == max(rising) + SPARE
 
 
 def test_clocks_that_wander_do_not_prolong_it() -> None:
@@ -66,14 +65,14 @@ def test_it_goes_on_where_windows_come_later_little_by_little() -> None:
     rising = [step * number for number in range(100)]
     windows, tryout = tried(rising + pattern(300, rising[-1]))
     assert windows == pytest.approx(99 + REPEAT_SECONDS / 0.01, abs=5)
-    assert tryout.more_frames(0.0) == math.ceil(rising[-1]) + SPARE_BLOCKS * BLOCK
+    assert tryout.more_frames(0.0) == math.ceil(rising[-1]) + SPARE
 
 
 def test_windows_of_which_nothing_is_known_do_not_end_it() -> None:
     unknown = 100
     windows, tryout = tried([-math.inf] * unknown + pattern(300))
     assert windows == pytest.approx(unknown + REPEAT_SECONDS / 0.01, abs=1)
-    assert tryout.more_frames(0.0) == 300 + SPARE_BLOCKS * BLOCK
+    assert tryout.more_frames(0.0) == 300 + SPARE
 
 
 def test_it_lasts_by_the_windows_own_times_however_late_python_looks(tmp_path) -> None:
