@@ -14,8 +14,8 @@ from rich.table import Table
 
 from cli.live_ports import look_ahead, open_ports
 from cli.screen import line, show, tell_all
-from cli.terminal import console, output, tell
-from streamer.errors import DeviceError
+from cli.terminal import complain, console, output, tell
+from streamer.errors import DeviceError, SinkError
 from streamer.live.devices.machine import backend_for
 from streamer.live.devices.moves import watching
 from streamer.live.devices.portaudio_library import quiet_libraries
@@ -68,13 +68,17 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
             code = ended.code if isinstance(ended.code, int) else 1
         except Exception as error:  # told when what was measured until then is safe
             failure = error
-        session.quit(Reason.ASKED)
+        session.quit(Reason.ASKED if failure is None else Reason.FAILED)
     tell_all(said)
     tell(line(session.status()))
     report = session.report()
     if settings.report is not None:
-        write_report(settings.report, report)
-        tell(f"report written to {settings.report}")
+        try:
+            write_report(settings.report, report)
+            tell(f"report written to {settings.report}")
+        except SinkError as error:  # the same measurements may still go to standard output
+            complain(str(error))
+            code = code or error.exit_code
     if as_json:
         json.dump(plain(report), sys.stdout, indent=2, allow_nan=False)
         sys.stdout.write("\n")

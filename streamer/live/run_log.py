@@ -30,10 +30,14 @@ class RunLog:
         self._events: deque[Event] = deque(maxlen=EVENTS)
         self._told: deque[str] = deque(maxlen=REMEMBERED)
 
-    def note(self, sentence: str) -> None:
-        """Keep an event, and tell it. From any thread."""
+    def keep(self, sentence: str) -> None:
+        """Keep an event for the report alone: somebody else tells it. From any thread."""
         seconds = max(0.0, self._observer.position) / self._samplerate
         self._events.append(Event(seconds, sentence))
+
+    def note(self, sentence: str) -> None:
+        """Keep an event, and tell it. From any thread."""
+        self.keep(sentence)
         self._tell(sentence)
 
     def note_once(self, sentence: str) -> None:

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Self
 
 from streamer.arguments import check_kind
-from streamer.errors import SettingsError
+from streamer.errors import SettingsError, StemstreamError
 from streamer.live.control.controls import Transport
 from streamer.live.devices.device import AudioBackend
 from streamer.live.engine import Engine
@@ -122,7 +122,7 @@ class LiveSession:
         if self.settings.scene is not None:
             self.load_scene(str(self.settings.scene))
         self._stopped = Reason.NONE
-        self._turns = Turns(lambda: not self._stopped, self.quit)
+        self._turns = Turns(lambda: not self._stopped, self._failed)
         self._closed = False
         self._status = Status(model=prepared.bag.name, samplerate=self.streams.samplerate)
         self._learn: Callable[[str], None] = _no_controller
@@ -207,10 +207,19 @@ class LiveSession:
         return round(LEAD_SECONDS * self.streams.samplerate)
 
     def quit(self, reason: Reason = Reason.ASKED) -> None:
-        """End the run, with the engine's next step."""
+        """End the run, with the engine's next step, and let the sound ramp down.
+
+        Without stems the mix would be heard, until all that watches the run has been closed.
+        """
         if not self._stopped:
             self._parts.observer.ending()
+            self.streams.mute()
         self._stopped = self._stopped or reason
+
+    def _failed(self, error: Exception) -> None:
+        """End the run for an error, which `wait` raises."""
+        self._parts.log.keep(str(error) if isinstance(error, StemstreamError) else repr(error))
+        self.quit(Reason.FAILED)
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for the end of the run; return whether it has ended.

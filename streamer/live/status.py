@@ -34,6 +34,7 @@ class Reason(StrEnum):
     SOURCE_ENDED = "the input has ended"
     DURATION_REACHED = "the duration is over"
     ASKED = "asked to stop"
+    FAILED = "an error ended it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from collections.abc import Callable
 class Turns:
     """Takes turns, each kind in a thread of its own, as long as ``going`` returns True.
 
-    An error ends only its own thread. Then ``failed`` is called at once, and `wait` raises the
-    error.
+    An error ends only its own thread. Then ``failed`` is called with it at once, and `wait` raises
+    it.
     """
 
-    def __init__(self, going: Callable[[], bool], failed: Callable[[], None]) -> None:
+    def __init__(self, going: Callable[[], bool], failed: Callable[[Exception], None]) -> None:
         self._going, self._failed = going, failed
         self._threads: list[threading.Thread] = []
         self._ended = threading.Event()
@@ -33,7 +33,7 @@ class Turns:
                 time.sleep(seconds)
         except Exception as error:  # raised again in the thread that asked for the turns
             self._error = error
-            self._failed()
+            self._failed(error)
         finally:
             self._ended.set()
 
@@ -45,7 +45,7 @@ class Turns:
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until a thread ends; return whether one has ended. Raises its error."""
         ended = self._ended.wait(seconds)
-        if self._error is not None:
+        if ended and self._error is not None:
             raise self._error
         return ended
 

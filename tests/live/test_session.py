@@ -39,6 +39,7 @@ from streamer.live.realtime.callbacks import FADE_FRAMES
 from streamer.live.session import open_session
 from streamer.live.settings import LiveSettings
 from streamer.live.status import Reason, State
+from streamer.live.telemetry.verdict import judge
 from streamer.models import load
 from streamer.models.separator import Bag
 from streamer.testing.virtual import VirtualBackend
@@ -400,6 +401,17 @@ def test_closing_at_any_moment_leaves_whole_recordings(tmp_path: Path, seconds: 
     assert [soundfile.info(take / f"{name}.wav").frames for name in Scaled.names] == [emitted] * 4
 
 
+def test_once_its_end_is_asked_for_a_run_falls_silent_whatever_is_still_to_be_closed() -> None:
+    device = card(noise_source(seconds=5))
+    with running([device], route=["vocals=1,2"]) as run:
+        run.advance(1)
+        run.session.quit()
+        run.backend.advance(1)  # the page and the others are closed first: nothing steps any more
+        assert run.session.status().dry_share == 0
+        assert device.heard(device.heard_frames - 3 * RATE // 2, RATE // 2).any()
+        assert not device.heard(device.heard_frames - RATE // 2, RATE // 2).any()
+
+
 def test_a_session_in_threads_of_its_own() -> None:
     """The one test in real time here: it waits for the engine's thread, not for a clock."""
     device = card(noise_source(seconds=1))
@@ -420,6 +432,10 @@ def test_an_error_of_the_engine_is_raised_by_who_waits(monkeypatch: pytest.Monke
         session.start()
         with pytest.raises(ZeroDivisionError):
             session.wait()
+    report = session.report()
+    assert report.status.reason is Reason.FAILED
+    assert "ZeroDivisionError" in report.events[-1].text
+    assert "An error ended the run." in judge(report).reasons
 
 
 def test_what_callbacks_work_on_lives_as_long_as_a_stream_that_calls_them() -> None:
@@ -432,6 +448,24 @@ def test_what_callbacks_work_on_lives_as_long_as_a_stream_that_calls_them() -> N
     gc.collect()
     assert len(requests) == len(ports) == 2
     assert None not in [port() for port in ports]
+
+
+def test_between_two_long_blocks_meters_stay_where_they_are_and_fall_where_a_device_is_away() -> (
+    None
+):
+    """A block is 128 ms, and a look comes each 50 ms."""
+    device = card(noise_source(seconds=8))
+    with running([device], blocksize=1024, hop=0.15, route=["drums=1,2"]) as run:
+        run.advance(1.5)
+        peaks = set[float]()
+        for _ in range(40):
+            run.advance(0.05)
+            status = run.session.status()
+            peaks |= {status.outputs["card"][0].peak, status.stems["drums"].peak}
+        assert min(peaks) > 0.1
+        device.unplug()
+        run.advance(1.5)
+        assert run.session.status().outputs["card"][0].peak == 0
 
 
 def test_meters_come_20_times_a_second_though_each_look_is_a_little_late() -> None:

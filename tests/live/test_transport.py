@@ -156,6 +156,19 @@ def test_a_loop_goes_on_after_a_seek(tmp_path: Path) -> None:
                 send(run, "/transport/position", wrong)
 
 
+@pytest.mark.parametrize("back", [0, 0.0, float(np.float32(1.1)), float(np.float32(1.3))])
+def test_the_beginning_of_a_part_is_reached_by_0_and_by_rounded_numbers(
+    tmp_path: Path, back: float
+) -> None:
+    part = {"start": 1.1, "end": 1.3, "loop": True, "route": ["drums=1,2"]}
+    with running([speakers()], input=song(tmp_path, noise(3 * RATE)), **part) as run:
+        run.advance(0.5)
+        send(run, "/transport/position", back)
+        run.advance(1)
+        assert 1.1 <= value(run, "/transport/position") <= 1.3
+        assert run.told == []
+
+
 @pytest.mark.parametrize("wrong", [-1, 4.1, float("nan"), float("inf"), "soon", True, None])
 def test_a_place_that_the_song_has_not_is_refused(tmp_path: Path, wrong: object) -> None:
     with running([speakers()], input=song(tmp_path, noise(4 * RATE))) as run:

@@ -6,6 +6,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -125,6 +126,11 @@ class Recording:
         recorder.write(start_frame + skipped, data[:, skipped : max(0, frames)])
 
     def _begin(self, start_frame: int) -> Recorder:
+        def began() -> datetime:
+            """Return when the first frame of the take is, or was, heard: now or a moment away."""
+            away = (start_frame - self._heard()) / self._samplerate
+            return datetime.now() + timedelta(seconds=away)
+
         return Recorder(
             self._settings.record or self._settings.takes or TAKES,
             self._names,
@@ -133,6 +139,7 @@ class Recording:
             sample_format=self._settings.sample_format,
             start_frame=start_frame,
             project=self._settings.project,
+            clock=began,
         )
 
     def _end(self) -> None:

@@ -13,7 +13,7 @@ from streamer.audio import Samples
 from streamer.errors import ModelError
 from streamer.live.devices.streams import DeviceStreams
 from streamer.live.planning.plan import LivePlan
-from streamer.live.status import Meter
+from streamer.live.status import DeviceState, Meter
 from streamer.live.telemetry.converters import ConverterDelay
 from streamer.live.telemetry.latency import LatencyLog
 from streamer.live.telemetry.stamps import Stamps
@@ -50,8 +50,10 @@ class Observer:
         self._converters = [ConverterDelay(request.samplerate) for _ in range(2)]
         path = request.path
         self.tryout: Tryout | None = None
-        if request.engine == "native" and path.burst_blocks and path.streams != "file":
-            self.tryout = Tryout(request.samplerate, streams.blocksize)
+        if request.engine == "native" and path.bursts and path.streams != "file":
+            # JACK's bursts are all alike; but where there are two clocks, blocks wander by one
+            spare_blocks = path.burst_blocks or int(path.streams == "two")
+            self.tryout = Tryout(request.samplerate, spare_blocks * streams.blocksize)
         self._counts_from = -sys.maxsize
         self.failure = ""
         self._dry_at_end = -1
@@ -132,13 +134,16 @@ class Observer:
         self._look_at_dry()
         self._stamps.settle(self.device_seconds[1])
         levels = {name: port.meters() for name, port in self._streams.ports.items()}
-        first = next(iter(levels.values()))
-        self.stems = dict(
-            zip(self._names, _meters(first.stem_peaks, first.stem_mean_squares), strict=True)
-        )
-        self.outputs = {
-            name: _meters(one.output_peaks, one.output_mean_squares) for name, one in levels.items()
-        }
+        first, outputs = next(iter(levels.values())), dict(self.outputs)
+        away = {one.name for one in self._streams.devices() if one.state is DeviceState.GONE}
+        for name, one in levels.items():
+            if not one.frames and name in outputs and name not in away:
+                continue  # a block is longer than the time between two looks: that is no silence
+            outputs[name] = _meters(one.output_peaks, one.output_mean_squares)
+            if one is first:
+                meters = _meters(first.stem_peaks, first.stem_mean_squares)
+                self.stems = dict(zip(self._names, meters, strict=True))
+        self.outputs = outputs
         self.clips = {
             name: tuple((self.clips[name] + (one.output_peaks >= CLIPPED)).tolist())
             for name, one in levels.items()

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from streamer.live.status import Status
+from streamer.live.status import Reason, Status
 from streamer.live.telemetry.latency import LatencyLog, Stage
 from streamer.words import counted
 
@@ -114,6 +114,8 @@ def signed(seconds: float) -> str:
 
 def _interruptions(report: LiveReport) -> Iterator[str]:
     status = report.status
+    if status.reason is Reason.FAILED:
+        yield "An error ended the run."
     if status.xruns:
         yield (
             f"{counted(status.xruns, 'xrun')}: a device found too little to play, or no room for "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,9 @@ from live.support.staging import card, noise_source, running
 from support.doubles import RATE
 
 from streamer.live.recording.recorder import Recorder
+from streamer.live.recording.recording import Recording
 from streamer.live.recording.take import Take
+from streamer.live.settings import LiveSettings
 
 parser = pytest.importorskip("rpp", reason="needs pip install rpp")
 NAMES = ["drums", "vocals"]
@@ -43,6 +45,28 @@ def test_a_take_tells_when_it_began_and_has_a_project(tmp_path):
         assert told.bext.time_reference == 3600 * RATE
         assert told.bext.description == name
         assert soundfile.info(take / f"{name}.wav").frames == RATE
+
+
+@pytest.mark.parametrize(("heard", "began"), [(10.0, 10.0), (-0.25, 0.0)])
+def test_a_take_began_when_its_first_frame_was_heard(tmp_path, monkeypatch, heard, began):
+    """``heard`` seconds when it is asked for, and its first stems come 3 s later."""
+    wavinfo = pytest.importorskip("wavinfo", reason="needs pip install wavinfo")
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return BEGAN + timedelta(seconds=now - heard)
+
+    now = heard
+    monkeypatch.setitem(Recording._begin.__globals__, "datetime", Clock)
+    settings = LiveSettings(takes=tmp_path, project="reaper")
+    recording = Recording(settings, NAMES, RATE, lambda: 1 << 60, lambda: now * RATE)
+    recording.switch(1)
+    now += 3
+    recording.write(round(began * RATE), stems(RATE))
+    recording.close()
+    told = wavinfo.WavInfoReader(str(tmp_path / "take-001" / "vocals.wav"))
+    assert told.bext.time_reference == round((3600 + began - heard) * RATE)
 
 
 def test_a_run_that_is_killed_leaves_a_project_too(tmp_path):

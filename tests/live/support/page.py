@@ -40,6 +40,7 @@ class Band(Desk):
         super().__init__(folder, stems=stems, listeners=dict(listeners), song=True)
         self.told: list[str] = []
         self.devices = (DeviceStatus("PA", "ALSA", input_channels=2, output_channels=8),)
+        self.clips = [0] * 8
         self._looks = itertools.count()
 
     def status(self) -> Status:
@@ -51,7 +52,7 @@ class Band(Desk):
             devices=self.devices,
             stems={stem: Meter(peak, peak / 2) for stem in self.mixer.stems},
             outputs={"PA": [Meter(0.5, 0.1)] * 8},
-            clips={"PA": [0] * 8},
+            clips={"PA": self.clips},
             waves=Waves(look, dict.fromkeys(self.mixer.stems, (peak, peak))),
         )
 

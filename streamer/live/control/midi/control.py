@@ -20,7 +20,7 @@ class Control:
         self.signal, self.address, self.binding = signal, address, binding
         self.scale = scale if binding.value is None else None
         self.takeover = Takeover()
-        self._down = False
+        self._down = self._glides = False
         self._first_byte = 0
         self._shown: int | None = None
 
@@ -31,8 +31,9 @@ class Control:
         fader that passes the middle is one press.
         """
         was_down, self._down = self._down, event.pressed
+        self._glides = self._glides or (self.signal.kind != "note" and 0 < event.value < event.full)
         self._shown = None  # some put their own lamp out when the button is let go
-        return self._down != was_down or event.value == event.full
+        return self._down != was_down or (event.value == event.full and not self._glides)
 
     def hold(self, first_byte: int) -> None:
         """Keep the first byte of a fine control change until the second one comes."""
@@ -56,12 +57,13 @@ class Control:
         return write(self.signal, told)
 
     def _told(self, value: object) -> int | None:
+        binding = self.binding
+        if binding.lamp is not None and binding.value is not None:
+            return binding.lamp[value != binding.value]
         if not isinstance(value, int | float):
             return None
-        binding = self.binding
         if binding.lamp is not None:
-            on, off = binding.lamp
-            return on if (value if binding.value is None else value == binding.value) else off
+            return binding.lamp[not value]
         if binding.echo:
             full = FINE_FULL if self.signal.kind == "pitch" else FULL
             return round(self._place(value) * full)

@@ -73,18 +73,18 @@ class ControllerMap:
     def learned(self, signal: Signal, address: str, known: Iterable[str]) -> ControllerMap:
         """Return this map with a control that was learned; it takes the place of others.
 
-        A control that had moved the same address moves nothing any more. The lamp is kept, since it
-        is the control's own.
+        A control that had moved the same address moves nothing any more; buttons that send it a
+        value go on. What a control is stays: an encoder, a motor fader, its lamp.
         """
         addresses = tuple(known)
         kept = {
             other: binding
             for other, binding in self.controls.items()
-            if other != signal and resolved(binding.to, addresses) != address
+            if other != signal
+            and (binding.value is not None or resolved(binding.to, addresses) != address)
         }
-        before = self.controls.get(signal)
-        lamp = before.lamp if before is not None else None
-        return replace(self, controls={**kept, signal: Binding(address, lamp=lamp)})
+        before = self.controls.get(signal, Binding(address))
+        return replace(self, controls={**kept, signal: replace(before, to=address, value=None)})
 
 
 def resolved(address: str, known: Iterable[str]) -> str | None:

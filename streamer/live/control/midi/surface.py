@@ -96,7 +96,8 @@ class Surface:
         """Do what a move says. Never raises."""
         learning = self._learning
         if learning is not None:
-            if learning.feed(event):
+            known = self._map.controls.get(event.signal)
+            if learning.feed(event, "absolute" if known is None else known.turn):
                 self._learning = None
                 self._learned(event.signal, learning.address)
             return

@@ -48,7 +48,7 @@ class Set(_Message):
 
 
 class Act(_Message):
-    """Do something that is not a value: recall a scene, begin to record."""
+    """Do something that is not a value: save a scene, rename one, learn MIDI."""
 
     act: Address
     value: Text | Annotated[tuple[Text, ...], Field(max_length=2)] | None = None
@@ -111,7 +111,9 @@ class Status(_Message):
     song_length_seconds: Number | None
     scenes: tuple[str, ...] = Field(description="the names of the scenes that can be recalled")
     recording: str = Field(description="the recording in words; empty where there is none")
-    recording_seconds: Number | None = Field(description="how much of it is on the disk")
+    recording_seconds: Number | None = Field(
+        description="how long it is so far; the end of it is not on the disk yet"
+    )
     recording_left_seconds: Number | None = Field(description="how long the disk will last")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from streamer.errors import SettingsError
@@ -101,6 +103,22 @@ def test_unity_and_the_centre_are_hit_exactly(desk):
 
 
 # buttons ---------------------------------------------------------------------------------------
+
+
+def test_a_fader_that_is_pushed_all_the_way_up_is_one_press(desk):
+    on = surface(desk, {"cc 48": Binding(MUTE)})
+    send(on, *cc(48, 20, 64, 100, 127))
+    assert desk.values[MUTE] == 1
+
+
+def test_the_lamp_of_a_button_with_a_name_follows_it(desk):
+    desk.values["/scene/recall"] = None
+    on = surface(desk, {"note 1": Binding("/scene/recall", value="verse", lamp=(127, 1))})
+    assert list(on.news()) == [bytes([0x90, 1, 1])]
+    desk.values["/scene/recall"] = "verse"
+    assert list(on.news()) == [bytes([0x90, 1, 127])]
+    desk.values["/scene/recall"] = "chorus"
+    assert list(on.news()) == [bytes([0x90, 1, 1])]
 
 
 def test_a_latched_button_switches_over_with_each_press_and_not_when_it_is_let_go(desk):
@@ -236,6 +254,31 @@ def test_a_button_is_learned_with_its_lamp(desk):
     send(on, (0x90, 3, 127), (0x90, 3, 0))
     assert desk.kept[0].controls == {Signal("note", 3): Binding("/dry", lamp=(3, 0))}
     assert desk.values["/dry"] == 0  # the press that was learned does nothing else
+
+
+def test_a_control_that_is_learned_stays_what_it_is(desk):
+    encoder = Binding(PAN, turn="twos-complement")
+    fader = Binding("/stem/drums/gain", fine=True, echo=True)
+    on = surface(desk, {"cc 20": encoder, "cc 1": fader})
+    on.learn(GAIN)
+    send(on, *cc(20, 1, 1, 1))  # turned one way, it sends the same number again and again
+    on.learn("/master/gain")
+    send(on, *cc(1, 10, 40))
+    assert desk.kept[-1].controls == {
+        Signal("cc", 20): replace(encoder, to=GAIN),
+        Signal("cc", 1): replace(fader, to="/master/gain"),
+    }
+    send(on, *cc(20, 127, 1, 127))
+    assert -1 < desk.values[GAIN] < 0, "one step down: no jump"
+
+
+def test_buttons_that_send_a_value_go_on_when_its_fader_is_learned(desk):
+    on = surface(desk, {"note 5": Binding("/master/gain", value=0.0), "cc 7": Binding(GAIN)})
+    on.learn("/master/gain")
+    send(on, *cc(7, 10, 60))
+    assert set(desk.kept[0].controls) == {Signal("note", 5), Signal("cc", 7)}
+    send(on, *cc(7, 127, 30), (0x90, 5, 127))
+    assert desk.values["/master/gain"] == 0
 
 
 def test_a_value_that_no_knob_sets_is_neither_learned_nor_moved(desk):

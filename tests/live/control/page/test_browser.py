@@ -354,3 +354,25 @@ def test_the_name_of_a_scene_is_not_lost_while_there_is_no_connection(
             expect(button(page, "recall verse")).to_be_visible()
             page.context.close()
     stage.chromium.wrong.clear()
+
+
+def test_the_masters_clip_lamp_is_that_of_its_own_two_channels(
+    stage: Stage, tmp_path: Path
+) -> None:
+    with band_page(tmp_path) as served:
+        page = stage.chromium.open(f"http://{served.host}:{served.port}/")
+        served.band.clips = [0, 0, 0, 0, 5, 5, 0, 0]  # in a listener's ears
+        expect(button(page, "PA: clipped, press to forget")).to_be_visible()
+        expect(button(page, "master: no clip")).to_have_count(1)
+        served.band.clips = [0, 1, 0, 0, 5, 5, 0, 0]
+        expect(button(page, "master: clipped, press to forget")).to_be_visible()
+
+
+def test_the_desk_leads_to_no_viewers_page_which_would_be_a_desk_there(
+    stage: Stage, tmp_path: Path
+) -> None:
+    with band_page(tmp_path, token="the-desks-token") as served:
+        page = stage.chromium.open(f"http://{served.host}:{served.port}/?token=the-desks-token")
+        expect(page.get_by_role("link", name="The whole desk")).to_have_count(1)
+        expect(page.get_by_role("link", name="To watch only")).to_have_count(0)
+        expect(button(page, "QR code for To watch only")).to_have_count(1)

@@ -90,13 +90,13 @@ export class Desk {
     transport.showRecording(status);
     scenes.show(status.scenes);
     devices.showStatus(status);
-    this.#master.meter.countClips(Object.values(status.clips)[0] ?? []);
+    this.#master.meter.countClips(firstPair(status.clips));
   }
 
   showMeters({ stems, outputs }) {
     const now = performance.now();
     for (const strip of this.#strips) {
-      const levels = strip === this.#master ? Object.values(outputs)[0]?.slice(0, 2) : [stems[strip.name]];
+      const levels = strip === this.#master ? firstPair(outputs) : [stems[strip.name]];
       if (levels?.[0]) strip.meter.feed(levels, now);
     }
     this.#parts.devices.feed(outputs, now);
@@ -230,6 +230,9 @@ export class Desk {
     });
   }
 }
+
+/** What the master shows of all outputs: the first two channels of the first one. */
+const firstPair = (outputs) => (Object.values(outputs)[0] ?? []).slice(0, 2);
 
 function tabs() {
   const buttons = TABS.map(([name, label]) =>

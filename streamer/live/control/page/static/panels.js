@@ -30,7 +30,10 @@ export class Links {
         element(
           "li",
           { class: "line" },
-          element("a", { class: "wide", href: link.path }, named(link)),
+          // this browser is the desk: here a viewer's page would be the desk, too
+          link.name === "viewer"
+            ? element("span", { class: "wide" }, named(link))
+            : element("a", { class: "wide", href: link.path }, named(link)),
           element(
             "button",
             { type: "button", "aria-label": `QR code for ${named(link)}`, click: () => this.#open(link) },
