@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cli.terminal import complain, console, is_screen, output, tell
+from cli.terminal import complain, output, progress_of, tell
 from streamer.batch.engine import Engine, Made, Worker
 from streamer.batch.estimate import estimate
 from streamer.batch.job import Job, made_before
@@ -115,14 +115,14 @@ def _engine(settings: BatchSettings, songs: int) -> Engine:
 
 def _show(job: Job, engine: Engine, tally: Tally, *, as_json: bool) -> None:
     """Do the songs, with a bar that counts them; tell each that fails."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
+    bar = progress_of(
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[music]}"),
         TimeRemainingColumn(compact=True),
+        disable=as_json and sys.stdout.isatty(),  # its lines would run into the bar
     )
-    with Progress(*columns, console=console, transient=True, disable=not is_screen()) as bar:
+    with bar:
         task = bar.add_task("songs", total=tally.left, music="")
         for row in job.run(engine):
             tally.take(row)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, TextIO
 
 # C0 and C1 controls, marks of reading direction, separators of lines, and halves of characters,
@@ -36,6 +37,30 @@ def _shown(character: str, keep: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
+class Unheard:
+    """A stream to somebody who may be gone: what cannot be written there is lost, and work goes on.
+
+    So it is on a full disk, and on a terminal that was closed while a bar moved on it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, if that is possible."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream, if that is possible."""
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class EscapedStream:
     """Standard error for all who write there unasked: tracebacks, warnings, logs of libraries.
 
@@ -46,7 +71,7 @@ class EscapedStream:
     _KEPT = "\n\t\r"  # the bars of downloads begin their line again
 
     def __init__(self, stream: TextIO) -> None:
-        self.rich_proxied_file = stream
+        self.rich_proxied_file = Unheard(stream)
 
     def write(self, text: str) -> int:
         """Write a text, escaped."""

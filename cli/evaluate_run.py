@@ -117,6 +117,8 @@ def _print_scores(title: str, summaries: Mapping[str, Summary]) -> None:
         scored = "" if stem == "mean" else str(summary.songs)
         table.add_row(stem, *(_db(getattr(summary, name)) for name in shown), scored)
     print_whole(table)
+    if "bss_sdr_db" in shown and "bss_sir_db" not in shown:
+        tell("note: SIR and SAR need all stems of the mix; without --stems they are there")
     for stem, summary in summaries.items():
         if summary.silent and stem != "mean":
             tell(f"note: {stem} is silent in {counted(summary.silent, 'song')}, not scored there")
@@ -158,7 +160,7 @@ def _refuse_unwritable(path: Path | None) -> None:
 
 
 def _write_json(path: Path, result: Mapping[str, object]) -> None:
-    write_whole(path, json.dumps(_plain(result), indent=2) + "\n")
+    write_whole(path, json.dumps(_plain(result), indent=2, allow_nan=False) + "\n")
     tell(f"written to {path}")
 
 
@@ -168,4 +170,4 @@ def _plain(value: object) -> object:
         return {name: _plain(one) for name, one in value.items()}
     if isinstance(value, list):
         return [_plain(one) for one in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

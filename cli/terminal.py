@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
@@ -46,21 +45,11 @@ class SafeConsole(Console):
             yield segment if ours else Segment(escaped(text), segment.style)
 
 
-class _Teller(SafeConsole):
-    """Standard error; where nothing can be told there, as on a full disk, the work goes on."""
-
-    def print(self, *objects: Any, **options: Any) -> None:
-        with contextlib.suppress(OSError):
-            super().print(*objects, **options)
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-
-
-console = _Teller(stderr=True, soft_wrap=True)
-TABLE_WIDTH = 120
+console = SafeConsole(stderr=True, soft_wrap=True)
+"""Standard error; where nothing can be told there, the work goes on (`cli.escapes.Unheard`)."""
 output = SafeConsole()
 """Standard output, for the commands whose result is a table."""
+TABLE_WIDTH = 120
 
 
 def is_screen() -> bool:
@@ -126,13 +115,24 @@ class SpeedColumn(ProgressColumn):
 
 def progress_bar() -> Progress:
     """Return a bar in seconds of music, with speed and time left; nothing when not a terminal."""
-    return Progress(
-        TextColumn("{task.description}", markup=False),
+    return progress_of(
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
         SpeedColumn(),
         TimeRemainingColumn(compact=True),
+    )
+
+
+def progress_of(*columns: ProgressColumn, disable: bool = False) -> Progress:
+    """Return a bar with a task's name and these columns; nothing when not on a terminal."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        *columns,
         console=console,
         transient=True,
-        disable=not is_screen(),
+        # rich would write to the bar's terminal what is for standard output, and the bar itself
+        # through standard error as others have it, which escapes what moves the cursor
+        redirect_stdout=False,
+        redirect_stderr=False,
+        disable=disable or not is_screen(),
     )

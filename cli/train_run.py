@@ -7,11 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from cli.terminal import complain, console, is_screen, output, tell
+from cli.terminal import complain, console, output, progress_of, tell
 from streamer.train.journal import Row
 from streamer.train.loop import Outcome
 from streamer.train.run import preview, train
@@ -54,15 +54,11 @@ class Screen:
     """Tells how a training goes; see `streamer.train.loop.Listener`."""
 
     def __init__(self) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
+        self._bar = progress_of(
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[loss]}", markup=False),
             TimeRemainingColumn(compact=True),
-            console=console,
-            transient=True,
-            disable=not is_screen(),
         )
         self._songs = self._bar.add_task("songs", visible=False, loss="")
         self._judged = self._bar.add_task("judging", visible=False, loss="")

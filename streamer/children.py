@@ -4,14 +4,37 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+
+from streamer.stop_signals import STOP_SIGNALS
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Make the processes that start meanwhile deaf to the signals that ask to stop.
+
+    Ctrl-C goes to all processes, and so does a signal to a whole group. This process, whose main
+    thread alone may call it, hears them at the end of the block, or when another thread does.
+    """
+    resource_tracker.ensure_running()  # the first process starts that, which ends the deafness
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_with_parent() -> None:
     """Have this process end as soon as the one that started it has, however that ended.
 
-    It ends at once and cleans nothing up: what it has half written, the next run clears away.
+    It ends at once and cleans nothing up: what it has half written, the next run clears away. From
+    now on it hears SIGTERM, with which its parent ends it, though it began `deaf`.
     """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     threading.Thread(target=_watch, daemon=True).start()
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from support.doubles import SOURCES, bag_of, tiny
 
 from streamer.errors import ModelError, SettingsError, StemstreamError
-from streamer.files import stem_paths
+from streamer.files import project_place, stem_paths
 from streamer.models import load
 from streamer.models.weights.places import available
 from streamer.naming import MOST_NAME_BYTES, FileName, distinct_names, track_name
@@ -106,6 +106,21 @@ def test_a_track_stays_in_the_folder_of_its_model(source, track):
 def test_a_model_stays_in_the_output_folder(model):
     with pytest.raises(ModelError, match="rename it"):
         stem_paths(Settings(), model, "song.mp3", ["vocals"])
+
+
+@pytest.mark.parametrize(
+    ("template", "source"),
+    [
+        ("{trackext}/{track}/{stem}.{ext}", "etc."),
+        ("{track:.2}/{stem}.{ext}", "...and justice.mp3"),
+    ],
+)
+def test_a_song_leads_no_template_out_of_the_folder(template, source):
+    settings = Settings(out=Path("out"), filename=template, project="reaper")
+    with pytest.raises(SettingsError, match="leads out of --out for the track"):
+        stem_paths(settings, "m", source, SOURCES)
+    with pytest.raises(SettingsError, match="leads out of --out for the track"):
+        project_place(settings, "m", source, {})
 
 
 def test_every_path_is_made_of_checked_names():

@@ -17,11 +17,10 @@ from typing import Any, Final
 
 from streamer.batch.engine import WORKER_BYTES, Made, Outcome, Task, Worker
 from streamer.cache import processors
-from streamer.children import end_with_parent
+from streamer.children import deaf, end_with_parent
 from streamer.errors import ModelError, StemstreamError
 from streamer.models.devices import kind_of
 from streamer.settings import Settings
-from streamer.stop_signals import STOP_SIGNALS
 
 PATIENCE_SECONDS: Final = 60.0
 """How long a worker may take to end the window that it is at, before it is killed."""
@@ -58,7 +57,8 @@ class LocalEngine:
 
     def start(self) -> Made:
         """See `Engine.start`."""
-        self._processes = [_Process(self._settings) for _ in range(self.workers)]
+        for _ in range(self.workers):
+            self._processes.append(_Process(self._settings))  # `close` ends those that there are
         made = [process.made() for process in self._processes]
         return made[0]
 
@@ -96,7 +96,8 @@ class _Process:
         self.task: Task | None = None
         self._made: Made | None = None
         self._process: SpawnProcess = _SPAWN.Process(target=_work, args=(other, settings))
-        self._process.start()
+        with deaf():  # Ctrl-C reaches all, also one that still imports what it needs
+            self._process.start()
         other.close()  # now only the worker has it: when that ends, ours tells
 
     def made(self) -> Made:
@@ -158,12 +159,12 @@ class _Process:
 
 def _work(answers: Connection[Any, Any], settings: Settings) -> None:
     """Be a worker, until nobody asks any more."""
-    for signum in STOP_SIGNALS:
-        signal.signal(signum, signal.SIG_IGN)  # Ctrl-C reaches all; who gave the tasks tells us
     stopping = threading.Event()
     # no exception at just any moment: one between a file's opening and its `with` would leave it
     signal.signal(signal.SIGTERM, lambda _signum, _frame: stopping.set())
     end_with_parent()  # at once, so that the next run finds no song locked
+    if stopping.is_set():  # while it began
+        return
     try:
         worker = Worker(settings)
     except StemstreamError as error:

@@ -5,6 +5,7 @@ Both are laid out the same. In both, a file appears when it is whole.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
@@ -85,7 +86,8 @@ class Folder:
         """See `Place.holds`."""
         if is_address(source):
             return False
-        return Path(source).resolve().is_relative_to(self._root.resolve())
+        # not Path.resolve, which has an error of its own for links in a circle
+        return Path(os.path.realpath(source)).is_relative_to(os.path.realpath(self._root))
 
     def has(self, name: str) -> bool:
         """See `Place.has`."""

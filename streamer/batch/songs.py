@@ -115,13 +115,14 @@ def _digest(source: str) -> str:
 
 
 def _songs_of(word: str) -> Iterator[Song]:
+    # not Path's questions, which raise where this user may not look
     path = Path(word)
-    if path.is_dir():
+    if os.path.isdir(word):  # noqa: PTH112
         yield from _songs_below(path)
-    elif path.suffix.lower() in LISTS and path.is_file():
+    elif path.suffix.lower() in LISTS and os.path.isfile(word):  # noqa: PTH113
         for listed in _listed(word, _text(path)):
             yield _named(listed) if is_address(listed) else Song(str(path.parent / listed))
-    elif path.exists() or not glob.has_magic(word):
+    elif not glob.has_magic(word) or os.path.exists(word):  # noqa: PTH110
         yield Song(str(path))  # that it is not there is told with the others' failures
     else:
         for match in sorted(map(Path, glob.glob(word, recursive=True))):  # noqa: PTH207
@@ -133,7 +134,8 @@ def _songs_of(word: str) -> Iterator[Song]:
 
 def _songs_below(folder: Path) -> Iterator[Song]:
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith("."):
+        known = path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        if known and os.path.isfile(path):  # noqa: PTH113
             yield Song(str(path), path.parent.relative_to(folder))
 
 

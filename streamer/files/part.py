@@ -125,11 +125,15 @@ class PartFile:
 
         Raises:
             OutputExistsError: it exists and may not be replaced.
-            SinkError: it is a folder, or its place cannot be read.
+            SinkError: it is a folder or a device, or its place cannot be read.
         """
         with sink_errors(self.target):
             if self.target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "is a folder")
+            if self._overwrite and self.target.exists() and not self.target.is_file():
+                raise SinkError(
+                    f"{self.target} is a device or a pipe, which a file would replace; name a file"
+                )
             if not self._overwrite and stands(self.target):
                 raise OutputExistsError(
                     f"{self.target} exists; --overwrite replaces it, --resume makes "
@@ -159,10 +163,12 @@ def stands(target: Path) -> bool:
 def write_whole(target: Path, text: str) -> None:
     """Write a small file of text; an old one is replaced as a whole, or stays as it is.
 
+    A link stays, and what it leads to is replaced.
+
     Raises:
         SinkError: it cannot be written.
     """
-    part = PartFile(target, overwrite=True)
+    part = _replacement(target)
     try:
         part.open()
         with sink_errors(target):
@@ -178,11 +184,18 @@ def refuse_unwritable(target: Path) -> None:
     Raises:
         SinkError: it cannot be written.
     """
-    part = PartFile(target, overwrite=True)
+    part = _replacement(target)
     try:
         part.open()
     finally:
         part.discard()
+
+
+def _replacement(target: Path) -> PartFile:
+    place = os.path.realpath(target)
+    # of a pipe without a name only a link is there, as /dev/stdout
+    nameless = os.path.exists(target) and not os.path.exists(place)  # noqa: PTH110
+    return PartFile(target if nameless else Path(place), overwrite=True)
 
 
 def refuse_unwritable_folder(folder: Path) -> None:

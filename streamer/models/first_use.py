@@ -12,13 +12,12 @@ Later starts find both kept, and nothing is done here.
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
 from streamer.cache import processors
-from streamer.children import end_with_parent
+from streamer.children import deaf, end_with_parent
 from streamer.models.devices import kind_of
 from streamer.models.loading import load
 from streamer.models.separator import Streaming
@@ -68,14 +67,12 @@ def _is_due(settings: StreamSettings) -> bool:
 
 def _start(name: str) -> multiprocessing.process.BaseProcess | None:
     """Start the other process, which never sees a Ctrl-C: this one ends it. None: it cannot be."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process begins with that
+    process = _SPAWN.Process(target=_compile, args=(name,), daemon=True)
     try:
-        process = _SPAWN.Process(target=_compile, args=(name,), daemon=True)
-        process.start()
+        with deaf():
+            process.start()
     except OSError:  # of memory or processes there are no more
         return None
-    finally:
-        signal.signal(signal.SIGINT, before)
     return process
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
@@ -38,20 +36,6 @@ class Interrupt:
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
         self._before.clear()
-
-
-@contextmanager
-def deaf() -> Iterator[None]:
-    """Make the processes that start meanwhile ignore such signals.
-
-    Ctrl-C goes to all processes, and so does a signal to a whole group.
-    """
-    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in STOP_SIGNALS}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 def stay_deaf(worker: int) -> None:  # noqa: ARG001

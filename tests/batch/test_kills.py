@@ -93,6 +93,16 @@ def test_after_kills_at_any_moments_the_same_command_goes_on_to_the_same_bytes(
     assert files(out) == undisturbed
 
 
+@in_proc
+def test_ctrl_c_while_the_workers_still_begin_shows_no_traceback(library, tmp_path):
+    run = start(library, tmp_path, start_new_session=True)
+    wait_until(lambda: len(workers_of(run)) == 2)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all of them
+    _, complaints = run.communicate(timeout=PATIENCE_SECONDS)
+    assert run.returncode == 130, complaints
+    assert "Traceback" not in complaints
+
+
 def test_ctrl_c_ends_it_and_leaves_nothing_half_written_and_metrics_are_served(library, tmp_path):
     run = start(library, tmp_path, "--metrics", "0")
     assert run.stderr is not None

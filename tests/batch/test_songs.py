@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from streamer.batch.places import Folder
 from streamer.batch.songs import find_songs
 from streamer.errors import SettingsError
 
@@ -43,6 +44,14 @@ def test_a_pattern_and_a_file_give_each_song_once(library):
 
 def test_a_file_may_be_called_anything_and_need_not_be_there(library):
     assert names("music/b/cover.jpg", "gone.wav") == ["music/b/cover.jpg", "gone.wav"]
+
+
+def test_what_cannot_be_looked_at_fails_alone(library):
+    circle = library / "circle.wav"
+    circle.symlink_to(circle)
+    long = "x" * 300 + ".wav"
+    assert names("music/one.wav", "circle.wav", long) == ["music/one.wav", "circle.wav", long]
+    assert not Folder(library / "out").holds(str(circle))
 
 
 def test_lists_in_csv_and_json_lines_begin_at_their_folder(library):

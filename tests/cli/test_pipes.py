@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pty
 import shutil
@@ -115,12 +116,44 @@ def test_terminal_gets_a_bar_and_no_audio(song: Run) -> None:
     assert b"\x1b[?25l" in shown  # the cursor is hidden while the bar moves
     assert b"song.wav" in shown
     assert b"%" in shown
+    assert b"\\x1b" not in shown, "the bar itself is not escaped"
     refused, ours = pty.openpty()
     with subprocess.Popen([*command, "-o", "-"], stderr=ours, stdout=ours) as crowded:
         os.close(ours)
         said = _all_of(refused)
     assert crowded.returncode == 2
     assert b"standard output is a terminal" in said
+
+
+def test_the_lines_of_a_batch_go_to_standard_output_while_a_bar_moves(song: Run) -> None:
+    screen, ours = pty.openpty()
+    words = ["batch", "-n", "passthrough", "--json", str(song()), str(song("other.wav"))]
+    command = [sys.executable, "-c", "from cli.main import run; run()", *words]
+    with subprocess.Popen(command, stderr=ours, stdout=subprocess.PIPE) as batch:
+        os.close(ours)
+        shown = _all_of(screen)
+        assert batch.stdout is not None
+        lines = batch.stdout.read().splitlines()
+    assert batch.returncode == 0
+    told = [json.loads(line) for line in lines]
+    assert {Path(row["source"]).name for row in told[:-1]} == {"song.wav", "other.wav"}
+    assert told[-1]["songs"] == 2
+    assert b"\x1b[?25l" in shown
+    assert b"\\x1b" not in shown
+    assert b"{" not in shown
+
+
+@pytest.mark.parametrize("words", [MODEL, ("batch", "-n", "passthrough")], ids=" ".join)
+def test_a_terminal_that_is_closed_ends_no_work(
+    words: tuple[str, ...], song: Run, elsewhere: Path
+) -> None:
+    screen, ours = pty.openpty()
+    command = [sys.executable, "-c", "from cli.main import run; run()", *words, str(song())]
+    with subprocess.Popen(command, stderr=ours, stdout=subprocess.DEVNULL) as work:
+        os.close(ours)
+        os.close(screen)
+    assert work.returncode == 0
+    assert len(list((elsewhere / "separated/passthrough/song").glob("*.wav"))) == 4
 
 
 def _all_of(screen: int) -> bytes:

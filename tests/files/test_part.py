@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -17,6 +18,7 @@ import soundfile
 from streamer.audio import Samples
 from streamer.errors import OutputExistsError, SinkError
 from streamer.files import Encoding, FileSink, open_source, remove_stale_parts
+from streamer.files.part import refuse_unwritable, write_whole
 from streamer.settings import SampleFormat
 
 Tone = Callable[..., Samples]
@@ -73,6 +75,26 @@ def test_existing_files_are_kept(tmp_path: Path, tone: Tone) -> None:
         sink.commit()
         sink.commit()
     assert soundfile.info(path).frames == 100
+
+
+def test_a_device_or_a_pipe_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.json"
+    os.mkfifo(pipe)
+    for write_there in (partial(write_whole, text="{}"), refuse_unwritable):
+        with pytest.raises(SinkError, match="is a device or a pipe, which a file would replace"):
+            write_there(pipe)
+    assert pipe.is_fifo()
+    assert left_in(tmp_path) == ["pipe.json"]
+
+
+def test_a_report_goes_to_where_its_link_leads(tmp_path: Path) -> None:
+    link, file = tmp_path / "latest.json", tmp_path / "monday.json"
+    link.symlink_to(file)
+    for text in ("1", "2"):  # it need not be there yet
+        refuse_unwritable(link)
+        write_whole(link, text)
+        assert file.read_text() == text
+        assert link.is_symlink()
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "ogg", "opus", "m4a"])

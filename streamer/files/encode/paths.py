@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final
 
-from streamer.errors import ModelError, OutputExistsError
+from streamer.errors import ModelError, OutputExistsError, SettingsError
 from streamer.files.decode.opening import STANDARD_INPUT
 from streamer.files.folder import track_lock
 from streamer.files.part import identity_of, sink_errors
@@ -29,15 +29,16 @@ def stem_paths(
 
     Raises:
         ModelError: the model's name cannot be the name of a folder.
+        SettingsError: the names would lead out of that folder.
     """
     if settings.out == PIPE:
         return {}
     folder, fields = settings.out / _folder_name(model), _fields(source, settings.format)
     if settings.format == "stem.mp4":
         template = "{track}.{ext}" if settings.filename == FILENAME else settings.filename
-        return dict.fromkeys(names, folder / template.format(**fields))
+        return dict.fromkeys(names, folder / _filled(template, fields))
     return {
-        name: folder / settings.filename.format(stem=name, **fields)
+        name: folder / _filled(settings.filename, {**fields, "stem": name})
         for name in map(FileName, names)
     }
 
@@ -70,7 +71,7 @@ def project_place(
     suffix = KINDS[settings.project].suffix
     fields = _fields(source, suffix.removeprefix("."))
     # in the place of a stem, so that two tracks have two projects wherever they have two vocals
-    name = settings.filename.format(stem=fields["track"], **fields)
+    name = _filled(settings.filename, {**fields, "stem": fields["track"]})
     name = name if name.endswith(suffix) else name + suffix
     return ProjectPlace(settings.out / _folder_name(model) / name, stems)
 
@@ -92,6 +93,20 @@ def _fields(source: str | Path, ext: str) -> dict[str, str]:
     """Return what a template is filled with, but for the stem."""
     track = "stdin" if str(source) == STANDARD_INPUT else track_name(source)
     return {"track": track, "trackext": Path(source).name.rpartition(".")[2], "ext": ext}
+
+
+def _filled(template: str, fields: Mapping[str, str]) -> str:
+    """Return the name that a template makes, which must not lead elsewhere: a song gave its name.
+
+    The song ``etc.`` has no ending, so that ``{trackext}/{track}`` of it is ``/etc``.
+    """
+    name = template.format(**fields)
+    if name.startswith("/") or ".." in name.split("/"):
+        raise SettingsError(
+            f"--filename '{template}' leads out of --out for the track {fields['track']}; "
+            f"try --filename '{FILENAME}'"
+        )
+    return name
 
 
 def refuse_inputs(inputs: Iterable[str | Path], outputs: Iterable[Path]) -> None:

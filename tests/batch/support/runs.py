@@ -41,11 +41,19 @@ def make_library(
     return folder
 
 
-def start(songs: str | Path, out: str | Path, *words: str) -> subprocess.Popen[str]:
+def start(
+    songs: str | Path, out: str | Path, *words: str, start_new_session: bool = False
+) -> subprocess.Popen[str]:
     """Begin the command on a library."""
     command = [sys.executable, "-c", PROGRAM, "batch", str(songs), "-o", str(out)]
     command += ["-n", "passthrough", "--workers", "2", *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=start_new_session,
+    )
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
