@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -30,6 +30,8 @@ from streamer.processor import Processor
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called before a song is scored: its name, its number from 1, and how many there are."""
+NEARLY_NOTHING: Final = 0.01
+"""A share of the mix's energy: what a mix has beyond its stems is no more, if it is their sum."""
 Estimate: TypeAlias = Callable[[Excerpt], Samples]
 """Gives the stems of an excerpt, ``(stems, frames, channels)``."""
 
@@ -58,7 +60,7 @@ def with_bound(folder: Path, settings: EvalSettings, progress: Progress) -> list
         StemstreamError: see `streamer.errors`.
     """
     bound, stems = BOUNDS[settings.model], settings.stems or FOUR_STEMS
-    every = tuple(dict.fromkeys((*FOUR_STEMS, *stems)))  # all that are in the mix
+    every = _in_the_mix(stems)
     wanted = [every.index(stem) for stem in stems]
     songs = choose_songs(folder, every, settings)
     return _score_all(songs, stems, lambda excerpt: bound(excerpt)[wanted], settings, progress)
@@ -74,7 +76,7 @@ def of_files(
         SettingsError: no song has one of the stems.
     """
     stems = settings.stems or FOUR_STEMS
-    songs = choose_songs(references, stems, settings)
+    songs = choose_songs(references, _in_the_mix(stems), settings)
     found = pair(songs, estimates, stems)
 
     def estimate(excerpt: Excerpt) -> Samples:
@@ -84,6 +86,10 @@ def of_files(
         return np.pad(stems, ((0, 0), (0, missing), (0, 0)))
 
     return _score_all(songs, stems, estimate, settings, progress)
+
+
+def _in_the_mix(stems: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*FOUR_STEMS, *stems)))
 
 
 def separate(excerpt: Excerpt, processor: Processor) -> Samples:
@@ -115,10 +121,22 @@ def score_excerpt(
 ) -> SongScore:
     """Score estimates of the named ``stems``, ``(stems, frames, channels)``."""
     song = excerpt.song
-    references = excerpt.references[[song.stems.index(stem) for stem in stems]]
+    scored = [song.stems.index(stem) for stem in stems]
+    references = excerpt.references[scored]
     return score(
         song.name,
         dict(zip(stems, zip(references, estimates, strict=True), strict=True)),
         song.samplerate,
         with_bss_eval=settings.bss_eval,
+        with_interference=_are_all(excerpt, scored),
     )
+
+
+def _are_all(excerpt: Excerpt, scored: Sequence[int]) -> bool:
+    """Return whether nothing is in the mix but the stems that are scored."""
+    if len(scored) == len(excerpt.song.stems):
+        return True
+    rest = excerpt.mixture - excerpt.references[scored].sum(axis=0)
+    others = np.delete(excerpt.references, scored, axis=0)
+    quiet = np.square(rest).sum() <= NEARLY_NOTHING * np.square(excerpt.mixture).sum()
+    return bool(quiet) and not others.any()

@@ -36,20 +36,25 @@ class Excerpt:
 
 
 def choose_songs(folder: Path, stems: Sequence[str], settings: EvalSettings) -> list[Song]:
-    """Return the songs to score. In a data set with splits these are the songs of ``test``.
+    """Return the songs to score: of a data set with splits those of ``test``.
+
+    A song that has none of the stems that are to be scored is left out.
 
     Raises:
         SourceError: there is none, or one cannot be read.
-        SettingsError: no song has one of the stems, so it cannot be scored.
+        SettingsError: no song has one of the stems that are to be scored.
     """
     songs = find_songs(folder, stems)
     songs = [song for song in songs if song.split == "test"] or songs
+    scored = settings.stems or stems
     for index, stem in enumerate(stems):
-        if not any(song.recordings[index] for song in songs):
+        if stem in scored and not any(song.recordings[index] for song in songs):
             raise SettingsError(
                 f"no song in {folder} has the stem {stem!r}, which the model makes; try another "
                 "model, or other songs"
             )
+    there = [index for index, stem in enumerate(stems) if stem in scored]
+    songs = [song for song in songs if any(song.recordings[index] for index in there)]
     return songs[: settings.songs]
 
 

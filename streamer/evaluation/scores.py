@@ -59,8 +59,12 @@ def score(
     samplerate: int,
     *,
     with_bss_eval: bool,
+    with_interference: bool = True,
 ) -> SongScore:
     """Score a song. ``stems`` has reference and estimate of each, ``(frames, channels)``.
+
+    SIR and SAR tell the other stems from all else, so they need all that is in the mix:
+    ``with_interference`` says that it is there.
 
     Raises:
         SettingsError: they differ in shape, or museval is missing.
@@ -70,8 +74,9 @@ def score(
     if with_bss_eval:
         seconds = bss_eval(references, estimates, samplerate)
         ratios["bss_sdr_db"] = np.array([_median(stem) for stem in seconds.sdr])
-        ratios["bss_sir_db"] = np.array([_median(stem) for stem in seconds.sir])
-        ratios["bss_sar_db"] = np.array([_median(stem) for stem in seconds.sar])
+        if with_interference:
+            ratios["bss_sir_db"] = np.array([_median(stem) for stem in seconds.sir])
+            ratios["bss_sar_db"] = np.array([_median(stem) for stem in seconds.sar])
     scores = {
         stem: StemScore(**{ratio: float(values[index]) for ratio, values in ratios.items()})
         for index, stem in enumerate(stems)

@@ -12,6 +12,8 @@ stem file (``song.stem.mp4``). Either may also hold the mixture; otherwise that 
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import gcd
@@ -23,9 +25,12 @@ import numpy as np
 from streamer.audio import Samples
 from streamer.errors import SourceError
 from streamer.files import MIXTURE, open_source, stem_streams
+from streamer.files.decode.source import unreadable
 from streamer.models.weights.registry import FOUR_STEMS
 from streamer.pipeline.channels import repair, to_model
 from streamer.pipeline.resample import make_resampler, resampled_frames
+
+_LOG: Final = logging.getLogger(__name__)
 
 SPLITS: Final = ("train", "test")
 """The folders of a data set with the layout of MUSDB."""
@@ -170,14 +175,17 @@ def find_songs(folder: Path, stems: Sequence[str] = FOUR_STEMS) -> list[Song]:
 
 def songs_in(folder: Path, stems: Sequence[str]) -> list[Song]:
     """Return the songs of a folder, if it holds any; see `find_songs`."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 (Path's raises where it may not look)
         raise SourceError(f"{folder} is no folder; name one that holds songs with their stems")
-    return [
-        song
-        for split in ("", *SPLITS)
-        for path in _candidates(folder, split)
-        if (song := _song(path, tuple(stems), split))
-    ]
+    try:
+        return [
+            song
+            for split in ("", *SPLITS)
+            for path in _candidates(folder, split)
+            if _may_be_read(path) and (song := _song(path, tuple(stems), split))
+        ]
+    except OSError as error:
+        raise unreadable(str(error.filename or folder), error) from error
 
 
 def _candidates(folder: Path, split: str) -> Iterator[Path]:
@@ -190,6 +198,14 @@ def _candidates(folder: Path, split: str) -> Iterator[Path]:
     for path in sorted(place.iterdir()):
         if not path.name.startswith(".") and (split or path.name not in SPLITS):
             yield path
+
+
+def _may_be_read(path: Path) -> bool:
+    """Return False for a folder that may not be read, as a disk's lost+found, and tell it."""
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        _LOG.warning("%s may not be read, and is left out", path)
+        return False
+    return True
 
 
 def _song(path: Path, stems: tuple[str, ...], split: str) -> Song | None:

@@ -33,8 +33,9 @@ def gather(
     stems: Sequence[str],
     samplerate: int,
     progress: Callable[[int, int], None] = lambda done, of: None,  # noqa: ARG005
+    judges: Sequence[str] = (),
 ) -> Corpora:
-    """Find the songs, hold some out, and decode them all.
+    """Find the songs, hold some out, and decode them all. ``judges`` were held out before.
 
     Raises:
         SettingsError: the settings name no songs, or too few.
@@ -51,7 +52,7 @@ def gather(
         songs = [song for song in found if song.split != "test"]
         left_alone += len(found) - len(songs)
         if number == 0 and settings.validation is None:
-            songs, held_out = hold_out(songs, settings.held_out)
+            songs, held_out = hold_out(songs, settings.held_out, judges)
         folders.append(songs)
     if settings.validation is not None:
         held_out = find_songs(settings.validation, stems)
@@ -71,14 +72,19 @@ def gather(
     )
 
 
-def hold_out(songs: Sequence[Song], share: float) -> tuple[list[Song], list[Song]]:
+def hold_out(
+    songs: Sequence[Song], share: float, judges: Sequence[str] = ()
+) -> tuple[list[Song], list[Song]]:
     """Return the songs to learn from, and the songs to judge by: at least one with all stems.
 
-    Their names alone decide which are held out, so a song stays where it is when others are added.
+    Those are the ``judges`` if all of them are there. Else their names and their number decide.
     """
     whole = [song for song in songs if None not in song.recordings] or songs
     count = max(1, min(round(share * len(songs)), len(songs) - 1))
     drawn = sorted(whole, key=lambda song: hashlib.sha256(song.name.encode()).digest())[:count]
+    before = [song for song in songs if song.name in judges]
+    if judges and len(before) == len(judges):
+        drawn = before
     return [song for song in songs if song not in drawn], [song for song in songs if song in drawn]
 
 

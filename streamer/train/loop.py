@@ -14,17 +14,26 @@ import torch
 from lightning_fabric import Fabric
 from safetensors.torch import load_file
 
-from streamer.errors import ModelError
+from streamer.children import deaf
+from streamer.errors import ModelError, SettingsError
 from streamer.train.best import BestEpochs
 from streamer.train.corpora import Corpora
 from streamer.train.examples import Course, Examples, load, recipe_of
 from streamer.train.export import HALF_COSTS_DB, export, state_of
-from streamer.train.interrupt import Interrupt, deaf
+from streamer.train.interrupt import Interrupt
 from streamer.train.journal import Journal, Row
 from streamer.train.losses import mean_loss, stem_losses
 from streamer.train.network import Subject
 from streamer.train.settings import TrainSettings
-from streamer.train.state import State, load_state, make_state, save_state, seed_step
+from streamer.train.state import (
+    Progress,
+    State,
+    load_state,
+    make_state,
+    save_state,
+    saved_progress,
+    seed_step,
+)
 from streamer.train.validate import Scores, named, sdr_of, validate
 
 STATE_FILE = "state.safetensors"
@@ -111,12 +120,23 @@ class Training:
         self._frames = subject.frames
         self._best_epochs = BestEpochs(settings.out, settings.average)
         self._settled = slice(int(settings.settle * subject.network.samplerate), None)
-        self.epoch_steps = settings.epoch_steps or self._steps_to_hear_all()
+        resumes = settings.resume and self._state_path.is_file()
+        before = saved_progress(self._state_path) if resumes else Progress()
+        judges = sorted(track.song.name for track in corpora.validation)
+        if before.judges not in ([], judges):
+            raise SettingsError(
+                f"the songs to judge by are others than in the run in {settings.out}, whose scores "
+                "mean nothing for them; put those back that are gone, or try --overwrite for a new "
+                "run"
+            )
+        # songs to learn from may come and go: an epoch stays as long as it was
+        self.epoch_steps = settings.epoch_steps or before.epoch_steps or self._steps_to_hear_all()
         self.steps = settings.epochs * self.epoch_steps
         network = subject.network.to(fabric.device)
         self.state: State = make_state(network, settings, self.steps)
-        if settings.resume and self._state_path.is_file():
+        if resumes:
             load_state(self._state_path, self.state)
+        self.state.progress.epoch_steps, self.state.progress.judges = self.epoch_steps, judges
         self._forward, self._optimizer = fabric.setup(network, self.state.optimizer)
         self.clock = _Clock()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from pathlib import Path
 
 from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.utilities import rank_zero_only
 
 from streamer.errors import ModelError, OutputExistsError, SettingsError
@@ -25,7 +27,7 @@ from streamer.train.losses import dropped
 from streamer.train.network import Subject, load_subject
 from streamer.train.preview import write_preview
 from streamer.train.settings import FREE_TO_CHANGE, TrainSettings
-from streamer.train.state import saved_settings
+from streamer.train.state import saved_progress, saved_settings
 
 
 def train(settings: TrainSettings, listener: Listener) -> Outcome | None:
@@ -122,8 +124,7 @@ def _fabric(settings: TrainSettings) -> Fabric:
         fabric = Fabric(
             accelerator=settings.device,
             devices=settings.devices,
-            # a network may have parameters that no output depends on
-            strategy="ddp_find_unused_parameters_true" if settings.devices > 1 else "auto",
+            strategy=_strategy() if settings.devices > 1 else "auto",
             precision="bf16-mixed" if settings.precision == "bfloat16" else "32-true",
         )
         fabric.launch()
@@ -133,6 +134,12 @@ def _fabric(settings: TrainSettings) -> Fabric:
             f"({str(error).splitlines()[0].rstrip('.')[:200]}); try --device cpu --devices 1"
         ) from None
     return fabric
+
+
+def _strategy() -> DDPStrategy:
+    # the others wait while the first process judges, which takes as long as the songs are; and a
+    # network may have parameters that no output depends on
+    return DDPStrategy(timeout=timedelta(hours=6), find_unused_parameters=True)
 
 
 def _prepare(settings: TrainSettings, listener: Listener) -> tuple[Subject, Corpora]:
@@ -145,8 +152,10 @@ def _prepare(settings: TrainSettings, listener: Listener) -> tuple[Subject, Corp
             f"out={settings.out} must not be the folder of --name={subject.file}, which "
             f"it would replace; try --out {settings.out}-2"
         )
-    corpora = gather(settings, network.sources, network.samplerate, listener.decoded)
-    for target in (*models, settings.out / STATE_FILE, settings.out / LOG_FILE):
+    state = settings.out / STATE_FILE
+    judges = saved_progress(state).judges if settings.resume and state.is_file() else ()
+    corpora = gather(settings, network.sources, network.samplerate, listener.decoded, judges)
+    for target in (*models, state, settings.out / LOG_FILE):
         refuse_unwritable(target)  # now, not after hours
     for sentence in (
         subject.note,

@@ -35,7 +35,8 @@ class Progress:
     """How far a run is.
 
     ``loss_sum`` is of the steps since the last epoch ended, ``best_sdr`` in dB, ``stale`` counts
-    epochs since then, ``history`` has the results of each epoch.
+    epochs since then, ``history`` has the results of each epoch. ``epoch_steps`` is how long one
+    is, and ``judges`` are the songs to judge by (0 and none: not known, of an earlier version).
     """
 
     step: int = 0
@@ -45,6 +46,8 @@ class Progress:
     best_epoch: int | None = None
     stale: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
+    epoch_steps: int = 0
+    judges: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -164,12 +167,32 @@ def saved_settings(path: Path) -> Mapping[str, Any]:
     Raises:
         WeightsError: the file is damaged.
     """
+    return _saved(path, "settings")
+
+
+def saved_progress(path: Path) -> Progress:
+    """Return how far the run was that wrote a state.
+
+    Raises:
+        WeightsError: the file is damaged.
+    """
+    try:
+        return Progress(**_saved(path, "progress"))
+    except TypeError as error:
+        raise _damaged(path, error) from None
+
+
+def _saved(path: Path, part: str) -> dict[str, Any]:
     try:
         with safe_open(str(path), framework="pt") as file:
-            found: dict[str, Any] = json.loads(file.metadata()["settings"])
+            found: dict[str, Any] = json.loads(file.metadata()[part])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path} is damaged ({error}); give --overwrite to start over") from None
+        raise _damaged(path, error) from None
     return found
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(f"{path} is damaged ({error}); give --overwrite to start over")
 
 
 def _below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -71,15 +71,50 @@ def test_silent_references_are_left_out_and_told(score: Run, songs: Path) -> Non
 
 
 def test_a_network_is_scored_the_same_each_time(score: Run, songs: Path, repo: Path) -> None:
-    # two stems, since the time that museval takes goes with their cube
-    words = (*TINY, repo, "--trust-checkpoint", "--data", songs, "--songs", 1)
-    words = (*words, "--stems", "drums,bass")
+    words = (*TINY, repo, "--trust-checkpoint", "--data", songs, "--songs", 1, "--seconds", 1)
     first, again = score(*words), score(*words)
     assert first == again
     ratios = first["songs"][0]["stems"]["drums"]
     assert len(first["songs"]) == 1
     assert all(isinstance(value, float) for value in ratios.values())
     assert set(ratios) == {"sdr_db", "bss_sdr_db", "bss_sir_db", "bss_sar_db"}
+
+
+@pytest.mark.parametrize("stems", ["vocals", "drums,vocals"])
+def test_without_all_stems_of_the_mix_there_is_no_sir_and_no_sar(
+    score: Run, songs: Path, repo: Path, stems: str
+) -> None:
+    """The stems that are left out would count as artefacts."""
+    words = ("--trust-checkpoint", "--data", songs, "--songs", 1, "--stems", stems)
+    told = score(*TINY, repo, *words)
+    for ratios in told["songs"][0]["stems"].values():
+        assert isinstance(ratios["bss_sdr_db"], float)
+        assert (ratios["bss_sir_db"], ratios["bss_sar_db"]) == (None, None)
+    assert "SIR and SAR need all stems of the mix" in told["told"]
+
+
+def test_a_stem_that_is_not_asked_for_need_not_be_there(
+    score: Run, repo: Path, elsewhere: Path
+) -> None:
+    stems = make_stems(60_000)
+    folder = write_song(elsewhere / "songs" / "one", stems, 44100)
+    for name in ("drums", "bass"):
+        next(folder.glob(f"{name}.*")).unlink()
+    soundfile.write(folder / "mixture.wav", stems.sum(axis=0), 44100, subtype="FLOAT")
+    words = (*TINY, repo, "--trust-checkpoint", "--data", "songs")
+    told = score(*words, "--stems", "vocals")
+    assert list(told["stems"]) == ["vocals", "mean"]
+    assert told["songs"][0]["stems"]["vocals"]["bss_sir_db"] is None, "all else is in the mix, too"
+
+
+def test_a_song_without_the_stems_that_are_scored_needs_no_estimate(
+    score: Run, songs: Path, elsewhere: Path
+) -> None:
+    (songs / "two" / "vocals.wav").unlink()
+    write_song(elsewhere / "made" / "one", make_stems(2 * RATE), RATE)
+    words = ("--reference", songs, "--estimate", "made", "--no-bss-eval", "--stems", "vocals")
+    told = score(*words)
+    assert [song["name"] for song in told["songs"]] == ["one"]
 
 
 def test_some_stems_and_seconds_alone(score: Run, songs: Path, repo: Path) -> None:

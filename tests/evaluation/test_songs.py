@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -153,11 +157,30 @@ def test_two_files_for_a_stem_are_one_too_many(tmp_path):
         find_songs(tmp_path)
 
 
+def test_a_folder_that_may_not_be_read_is_left_out_and_told(tmp_path, monkeypatch, caplog):
+    write_folder(tmp_path / "song")
+    (tmp_path / "lost+found").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, _mode: "lost+found" not in str(path))
+    assert [song.name for song in find_songs(tmp_path)] == ["song"]
+    assert "lost+found may not be read, and is left out" in caplog.text
+
+
+def test_a_folder_whose_list_cannot_be_had_is_named(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(SourceError, match=f"{tmp_path} may not be read; give yourself permission"):
+        find_songs(tmp_path)
+
+
 def test_no_songs_are_an_error_with_a_way_out(tmp_path):
     with pytest.raises(SourceError, match="holds no song with stems; put them there as SONG/"):
         find_songs(tmp_path)
     with pytest.raises(SourceError, match="is no folder"):
         find_songs(tmp_path / "missing")
+    with pytest.raises(SourceError, match="is no folder"):
+        find_songs(tmp_path / ("x" * 300))
     folder = tmp_path / "song"
     folder.mkdir()
     (folder / "bass.wav").write_text("no audio")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import math
+import shutil
 import signal
 
 import numpy as np
@@ -26,7 +27,7 @@ from streamer.train.losses import mean_loss, spectral_losses, stem_losses
 from streamer.train.network import load_subject
 from streamer.train.run import train
 from streamer.train.settings import TrainSettings
-from streamer.train.state import learning_rate_at, make_state
+from streamer.train.state import learning_rate_at, make_state, saved_progress
 from streamer.train.validate import sdr_of
 
 PLAIN = {"device": "cpu", "workers": 0, "warmup": 1, "window": 0.5, "bss_every": 0}
@@ -100,6 +101,27 @@ def test_it_goes_on_to_the_very_same_losses(settings, tmp_path):
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     table = [(tmp_path / name / "log.csv").read_text() for name in ("out", "whole")]
     assert table[0] == table[1]
+
+
+def test_songs_may_come_and_go_while_a_run_rests_but_not_those_to_judge_by(
+    song, settings, tmp_path
+):
+    for number in range(4):
+        song(f"few/{number}", seed=number, seconds=1.2)
+    choices = {"data": tmp_path / "few", "epochs": 2, "batch": 1, "held_out": 0.3}
+    run(settings(**choices), stop_after=1)
+    before = saved_progress(tmp_path / "out/state.safetensors")
+    (judge,) = before.judges
+    shutil.rmtree(tmp_path / "few" / next(name for name in "0123" if name != judge))
+    for number in range(4, 7):  # of so many songs two would be held out
+        song(f"few/{number}", seed=number, seconds=1.2)
+    _, recorder = run(settings(resume=True, **choices))
+    steps = [row["step"] for row, _ in recorder.rows]
+    assert steps == [before.epoch_steps, 2 * before.epoch_steps], "an epoch stays as long"
+    assert saved_progress(tmp_path / "out/state.safetensors").judges == [judge]
+    shutil.rmtree(tmp_path / "few" / judge)
+    with pytest.raises(SettingsError, match=r"songs to judge by are others.*put those back that"):
+        run(settings(resume=True, **choices))
 
 
 def test_a_run_stopped_before_an_epoch_ends_goes_on(settings):
