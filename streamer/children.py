@@ -20,9 +20,11 @@ def deaf() -> Iterator[None]:
     Ctrl-C goes to all processes, and so does a signal to a whole group. This process, whose main
     thread alone may call it, hears them at the end of the block, or when another thread does.
     """
-    resource_tracker.ensure_running()  # the first process starts that, which ends the deafness
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
+        # it is a process, too, which the first one starts; that lets two of the signals in again
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
