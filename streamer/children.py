@@ -18,16 +18,27 @@ def deaf() -> Iterator[None]:
     """Make the processes that start meanwhile deaf to the signals that ask to stop.
 
     Ctrl-C goes to all processes, and so does a signal to a whole group. This process, whose main
-    thread alone may call it, hears them at the end of the block, or when another thread does.
+    thread alone may call it, hears them at the end of the block.
     """
+    came: list[int] = []
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    # another thread, as libraries have them, may be given what this one does not take
+    handlers = {
+        signum: signal.signal(signum, lambda signum, _frame: came.append(signum))
+        for signum in STOP_SIGNALS
+        if signal.getsignal(signum) not in (signal.SIG_IGN, None)
+    }
     try:
         # it is a process, too, which the first one starts; that lets two of the signals in again
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         yield
     finally:
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for signum in came[:1]:
+            signal.raise_signal(signum)
 
 
 def end_with_parent() -> None:
