@@ -366,6 +366,7 @@ def test_the_masters_clip_lamp_is_that_of_its_own_two_channels(
         expect(button(page, "master: no clip")).to_have_count(1)
         served.band.clips = [0, 1, 0, 0, 5, 5, 0, 0]
         expect(button(page, "master: clipped, press to forget")).to_be_visible()
+        page.context.close()
 
 
 def test_the_desk_leads_to_no_viewers_page_which_would_be_a_desk_there(
@@ -376,3 +377,4 @@ def test_the_desk_leads_to_no_viewers_page_which_would_be_a_desk_there(
         expect(page.get_by_role("link", name="The whole desk")).to_have_count(1)
         expect(page.get_by_role("link", name="To watch only")).to_have_count(0)
         expect(button(page, "QR code for To watch only")).to_have_count(1)
+        page.context.close()
