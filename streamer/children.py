@@ -21,13 +21,13 @@ def deaf() -> Iterator[None]:
     thread alone may call it, hears them at the end of the block.
     """
     came: list[int] = []
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     # another thread, as libraries have them, may be given what this one does not take
     handlers = {
         signum: signal.signal(signum, lambda signum, _frame: came.append(signum))
         for signum in STOP_SIGNALS
         if signal.getsignal(signum) not in (signal.SIG_IGN, None)
     }
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         # it is a process, too, which the first one starts; that lets two of the signals in again
         resource_tracker.ensure_running()

@@ -205,20 +205,25 @@ def test_a_stream_that_lost_a_part_goes_on_only_anew(error) -> None:
         with pytest.raises(SettingsError, match="the block"):
             processor.feed(noise(5, 3))  # nothing was done
         assert fed(processor, block, [700]).shape[1] == len(block)
-        processor.reset()
-        first, second = (processor.through([noise(100_000)]) for _ in range(2))
-        next(first)
-        first.close()
+
+
+def test_a_through_that_is_left_early_ends_its_own_stream_alone() -> None:
+    block = noise(100_000)
+    with Processor(bag=RecordingSeparator(600).bag()) as processor:
+        processor.prepare(RATE, len(block), 2)
+        left = processor.through([block])
+        next(left)
+        with pytest.raises(SettingsError, match=r"another thread.*or a through\(\) that goes on"):
+            processor.feed(block)
+        left.close()
         with pytest.raises(SettingsError, match="lost a part"):
-            next(second)
+            processor.feed(block)
         processor.reset()
-        first, second = (processor.through([noise(100_000)]) for _ in range(2))
-        next(first)
+        left = processor.through([block])
+        next(left)
         processor.reset()
-        with pytest.raises(SettingsError, match="another thread"):
-            next(second)
-        first.close()  # of the stream before: this one has lost nothing
-        assert fed(processor, block, [700]).shape[1] == len(block)
+        left.close()  # of the stream before: this one has lost nothing
+        assert fed(processor, block, [len(block)]).shape[1] == len(block)
 
 
 def test_two_stems_residual_and_conserve_add_up(tiny_bag: Bag) -> None:
