@@ -166,8 +166,8 @@ class Training:
         progress = self.state.progress
         self.state.network.train()
         batches = self._batches()
-        with closing(Journal(self._settings.out, progress.step)) as journal:
-            try:
+        try:
+            with closing(Journal(self._settings.out, progress.step)) as journal:
                 if not progress.history:
                     self._end_epoch(0, interrupt, journal)
                 while not self.is_over:
@@ -175,18 +175,18 @@ class Training:
                         self._step(batches)
                         self._heed(interrupt)
                     self._end_epoch(progress.epoch + 1, interrupt, journal)
-            except Stopped:
-                self._save()
+        except Stopped:
+            self._save()
+            raise
+        except RuntimeError as error:
+            # torch raises it wherever the loop is, for each such process, so also while it ends
+            if "DataLoader worker" not in str(error):
                 raise
-            except RuntimeError as error:
-                # torch raises it wherever the loop is, be it half-way through a step
-                if "DataLoader worker" not in str(error):
-                    raise
-                raise ModelError(
-                    "a process that makes examples was killed, as it is where memory runs out; "
-                    "try the same command with --resume, which goes on from the last epoch, and "
-                    "fewer --workers"
-                ) from None
+            raise ModelError(
+                "a process that makes examples was killed, as it is where memory runs out; "
+                "try the same command with --resume, which goes on from the last epoch, and "
+                "fewer --workers"
+            ) from None
 
     @property
     def is_over(self) -> bool:
