@@ -142,7 +142,7 @@ class Processor:
             raise SettingsError("a live processor needs live windows; give hop and lookahead")
         self.plan = Plan.make(bag or load_bag(self.settings), self.settings)
         # a model that remembers must see the stream in order
-        self._jobs = int(jobs) if self.plan.bag.stride is None else min(int(jobs), 1)
+        self._jobs = min(int(jobs), 1) if self.plan.bag.streaming else int(jobs)
         self._policy = live or _Whole(self._jobs, int(batch))
         self._separation: Separation | None = None
         self._in_use = threading.Lock()

@@ -74,7 +74,10 @@ def _load_from(
     weights = place.bag.weights_for(len(sources))
     members = _needed(name, place.bag.members, weights, sources, request.stems)
     there = [member for member in members if member is not None]
-    _check_alike(name, sources, [networks.facts(member) for member in there])
+    facts = [networks.facts(member) for member in there]
+    _check_alike(name, sources, facts)
+    if request.exact_window:
+        _check_live(name, there, facts)
     if request.precision is None:
         made = known is not None and known.origin == "made"
         request = replace(request, precision="bfloat16" if made else "float32")
@@ -234,9 +237,18 @@ def _check_alike(name: str, sources: Sequence[str], known: Sequence[NetworkFacts
                 f"a network of {name} has the stems {', '.join(facts.names)}, not "
                 f"{', '.join(sources)}; give {name} its own weights"
             )
-        shapes = [(one.samplerate, one.channels, one.stride) for one in (facts, first)]
+        shapes = [(one.samplerate, one.channels) for one in (facts, first)]
         if shapes[0] != shapes[1]:
             raise WeightsError(
-                f"the networks of {name} differ in sample rate, channels or the way along a "
-                "stream, so they cannot be one bag; correct its .yaml file"
+                f"the networks of {name} differ in sample rate or channels, so they cannot be one "
+                "bag; correct its .yaml file"
             )
+
+
+def _check_live(name: str, members: Sequence[str], known: Sequence[NetworkFacts]) -> None:
+    """Check that all networks go along a stream in the same way."""
+    if len({facts.stride for facts in known}) > 1:
+        raise SettingsError(
+            f"model={name} is for files, since its networks go along the music in different ways; "
+            f"live, try {' or '.join(dict.fromkeys(members))}"
+        )

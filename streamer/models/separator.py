@@ -250,24 +250,32 @@ class Bag:
             raise ModelError(f"the stems of {self.name} cannot be files: {error}") from None
 
     @property
+    def separators(self) -> list[Separator]:
+        """Those of the members that are there."""
+        return [member.separator for member in self.members if member is not None]
+
+    @property
+    def streaming(self) -> list[Streaming]:
+        """Those of its separators that remember the stream."""
+        return [one for one in self.separators if isinstance(one, Streaming)]
+
+    @property
     def stride(self) -> Stride | None:
-        """How its members step along a stream, if they do: all in the same way."""
-        separators = [member.separator for member in self.members if member is not None]
-        return separators[0].stride if isinstance(separators[0], Streaming) else None
+        """How its members step along a stream, if all of them do: in the same way."""
+        streaming = self.streaming
+        return streaming[0].stride if len(streaming) == len(self.separators) else None
 
     @property
     def level_rms(self) -> float:
         """The best RMS for the music; networks with windows normalize it themselves."""
-        separators = [member.separator for member in self.members if member is not None]
-        return separators[0].level_rms if isinstance(separators[0], Streaming) else 1.0
+        return next((one.level_rms for one in self.streaming), 1.0)
 
     def best_load(self) -> Load:
         """Return the best load for all members, if they know one."""
-        separators = [member.separator for member in self.members if member is not None]
-        loads = [s.best_load() if isinstance(s, Adaptive) else Load() for s in separators]
+        loads = [s.best_load() if isinstance(s, Adaptive) else Load() for s in self.separators]
         return Load(min(load.windows for load in loads), min(load.calls for load in loads))
 
     def take_notes(self) -> list[str]:
         """Return notes for the user on how the members ran since the last call."""
-        separators = [member.separator for member in self.members if member is not None]
-        return [note for s in separators if isinstance(s, Adaptive) for note in s.take_notes()]
+        adaptive = [one for one in self.separators if isinstance(one, Adaptive)]
+        return [note for one in adaptive for note in one.take_notes()]

@@ -243,17 +243,16 @@ class Plan:
         passes: Sequence[Pass]
         if settings.live_windows:
             passes = [_joined_pass(bag, settings, derivation)]
-        elif bag.stride is not None:
-            schedule = _stream_schedule(bag, bag.stride, settings)
-            passes = _member_passes(bag, derivation, _unshifted(bag), lambda *_: schedule)
         else:
+            shifts = shift_offsets(len(bag.members), settings.shifts, bag.samplerate, settings.seed)
             passes = _member_passes(
                 bag,
                 derivation,
-                shift_offsets(len(bag.members), settings.shifts, bag.samplerate, settings.seed),
-                lambda member, offset: Schedule.offline(
-                    member.separator.window_frames, settings.overlap, first_start=offset
-                ),
+                [
+                    [0] if _remembers(member) else offsets
+                    for member, offsets in zip(bag.members, shifts, strict=True)
+                ],
+                lambda member, offset: _file_schedule(bag, member, offset, settings),
             )
         return cls(bag, settings, derivation, tuple(passes))
 
@@ -284,7 +283,7 @@ def _member_passes(
         share = np.zeros((len(stems), len(kept)), np.float32)
         for column, stem in enumerate(kept):
             share[stems.index(stem), column] = member.weights[stem] / totals[stem] / len(offsets)
-        separate = (StatelessModel if bag.stride is None else StatefulModel)(member, kept)
+        separate = (StatefulModel if _remembers(member) else StatelessModel)(member, kept)
         passes += [MemberPass(separate, schedule(member, offset), share) for offset in offsets]
     return passes
 
@@ -293,7 +292,8 @@ def _joined_pass(bag: Bag, settings: StreamSettings, derivation: Derivation) -> 
     if bag.stride is None:
         schedule, shifts = _live_schedule(bag, settings)
     else:
-        schedule, shifts = _stream_schedule(bag, bag.stride, settings), _unshifted(bag)
+        schedule = _stream_schedule(bag, bag.stride, settings)
+        shifts = [[0] for _ in bag.members]
     passes = _member_passes(bag, derivation, shifts, lambda _, shift: schedule.shifted(shift))
     assert schedule.around is not None
     before, after = schedule.around
@@ -319,16 +319,26 @@ def _live_schedule(bag: Bag, settings: StreamSettings) -> tuple[Schedule, list[l
     return schedule, live_shifts(members, settings.shifts, lookahead - crossfade, settings.seed)
 
 
+def _file_schedule(bag: Bag, member: Member, offset: int, settings: StreamSettings) -> Schedule:
+    """Return the schedule of one member in a file run: each has its own."""
+    separator = member.separator
+    if not isinstance(separator, Streaming):
+        return Schedule.offline(separator.window_frames, settings.overlap, first_start=offset)
+    check_stream(bag.name, separator.stride, bag.samplerate, settings)
+    return _along(separator.stride, separator.window_frames)
+
+
 def _stream_schedule(bag: Bag, stride: Stride, settings: StreamSettings) -> Schedule:
+    """Return the schedule of live windows for a model that remembers."""
+    check_stream(bag.name, stride, bag.samplerate, settings)
+    hops = max(1, round((settings.hop or 0) * bag.samplerate / stride.hop_frames))
+    return _along(stride, stride.window_frames(hops))
+
+
+def _along(stride: Stride, window_frames: int) -> Schedule:
     """Return windows without overlap, in whole hops of the network."""
-    rate = bag.samplerate
-    check_stream(bag.name, stride, rate, settings)
-    if settings.live_windows:
-        hops = max(1, round((settings.hop or 0) * rate / stride.hop_frames))
-        sees = stride.window_frames(hops)
-    else:
-        sees = min(m.separator.window_frames for m in bag.members if m is not None)
-    return Schedule.live(sees, stride.new_frames(sees), stride.lookahead_frames, 0)
+    new_frames = stride.new_frames(window_frames)
+    return Schedule.live(window_frames, new_frames, stride.lookahead_frames, 0)
 
 
 def check_stream(model: str, stride: Stride, samplerate: int, settings: StreamSettings) -> None:
@@ -350,9 +360,9 @@ def check_stream(model: str, stride: Stride, samplerate: int, settings: StreamSe
         )
 
 
-def _unshifted(bag: Bag) -> list[list[int]]:
-    """Return no shift for each member: a model that remembers has no windows to shift."""
-    return [[0] for _ in bag.members]
+def _remembers(member: Member | None) -> bool:
+    """Return whether a member goes along the stream, and has no windows to shift."""
+    return member is not None and isinstance(member.separator, Streaming)
 
 
 def _either(value: float | None, default: float) -> float:

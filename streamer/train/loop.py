@@ -34,6 +34,7 @@ from streamer.train.state import (
     saved_progress,
     seed_step,
 )
+from streamer.train.teacher import Teacher
 from streamer.train.validate import Scores, named, sdr_of, validate
 
 STATE_FILE = "state.safetensors"
@@ -119,6 +120,12 @@ class Training:
         self._listener = listener
         self._frames = subject.frames
         self._best_epochs = BestEpochs(settings.out, settings.average)
+        self._teacher = None
+        if settings.teacher is not None:
+            network = subject.network
+            self._teacher = Teacher(
+                settings, network.sources, network.samplerate, str(fabric.device)
+            )
         self._settled = slice(int(settings.settle * subject.network.samplerate), None)
         resumes = settings.resume and self._state_path.is_file()
         before = saved_progress(self._state_path) if resumes else Progress()
@@ -222,9 +229,10 @@ class Training:
             stems = self._next(batches)
             more = number < settings.accumulate - 1
             with fabric.no_backward_sync(self._forward, enabled=more):
+                goals = self._teacher.goals(stems) if self._teacher else stems
                 estimates = self._forward(stems.sum(1))[..., self._settled]
-                settled = stems[..., self._settled]
-                losses = stem_losses(estimates, settled, settings.loss, settings.stft_loss)
+                goals = goals[..., self._settled]
+                losses = stem_losses(estimates, goals, settings.loss, settings.stft_loss)
                 loss = mean_loss(losses, settings.drop_highest) / settings.accumulate
                 fabric.backward(loss)
             total += loss.detach()

@@ -221,6 +221,19 @@ class TrainSettings(Checked):
         le=100,
         description="weight of the spectral loss beside that one",
     )
+    teacher: Name | None = guarded(
+        None,
+        panel="Training",
+        unit="MODEL",
+        description="model whose stems are learnt beside the true ones",
+        examples=["mini_duo"],
+    )
+    teacher_share: Share = harmless(
+        0.5,
+        panel="Training",
+        unit="SHARE",
+        description="how much the teacher's stems count; the true ones are the rest",
+    )
     settle: float = harmless(
         0.0,
         panel="Training",
@@ -323,6 +336,8 @@ class TrainSettings(Checked):
         """See `Checked.idle`."""
         if "held_out" in asked and self.validation is not None:
             return "{held_out} holds songs out, and {validation} names others; give one of them"
+        if "teacher_share" in asked and self.teacher is None:
+            return "{teacher_share} is the share of a {teacher}, and none is named; name one"
         for name, field in type(self).model_fields.items():
             varies = panel_of(field) == "Augmentation" and getattr(self, name)
             if name in asked and varies and not self.augment:

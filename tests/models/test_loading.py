@@ -217,6 +217,15 @@ def test_members_must_be_alike(make, export, tmp_path):
         load("mixed", repo=tmp_path, device="cpu")
 
 
+def test_networks_that_go_along_in_different_ways_are_for_files():
+    bag = load("mini_duo", device="cpu", backend="torch")
+    assert bag.stride is None
+    assert [one.stride.hop_frames for one in bag.streaming] == [512]
+    assert bag.level_rms == bag.streaming[0].level_rms != 1
+    with pytest.raises(SettingsError, match=r"is for files, .* try htdemucs_mini or rt_mini$"):
+        load("mini_duo", device="cpu", exact_window=True)
+
+
 def test_passthrough_repeats_the_mix(noise):
     bag = load("passthrough")
     windows = noise(2, 10)

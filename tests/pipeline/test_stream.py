@@ -9,11 +9,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.doubles import RATE, AlongTheStream, SlowWorker, VirtualClock, noise
+from support.doubles import (
+    RATE,
+    SOURCES,
+    AlongTheStream,
+    RecordingSeparator,
+    SlowWorker,
+    VirtualClock,
+    noise,
+)
 
 from streamer import Processor, Settings, SettingsError
 from streamer.errors import ModelError
-from streamer.models.separator import CONTEXT_FRAMES, Stride
+from streamer.models.separator import CONTEXT_FRAMES, Bag, Member, Stride
 from streamer.pipeline.gaps import EDGE_FRAMES
 from streamer.pipeline.passes import StatefulModel
 from streamer.pipeline.schedule import Schedule
@@ -75,6 +83,19 @@ def test_a_file_goes_through_it_once_and_in_order(frames, sizes, jobs):
         assert model.begun == 1
         processor.reset()
         np.testing.assert_allclose(fed(processor, mix, sizes), expected_of(mix), atol=1e-5)
+
+
+@pytest.mark.parametrize("jobs", [0, 3])
+def test_a_bag_may_have_a_member_with_windows_and_one_that_remembers(jobs):
+    mix, model = noise(3000), AlongTheStream(STRIDE)
+    members = [Member(RecordingSeparator(500), (1.0, 1.0, 3.0, 0.0)), *model.bag().members]
+    bag = Bag("both", members, tuple(SOURCES), RATE, 2)
+    mine = np.array([1, 1, 3, 0], "f4")[:, None, None] * mix * np.arange(1, 5)[:, None, None]
+    mean = (mine + expected_of(mix)) / np.array([2, 2, 4, 1])[:, None, None]
+    with Processor(Settings(shifts=2, overlap=0.25, **PLAIN), bag=bag, jobs=jobs) as processor:
+        processor.prepare(RATE, 500, 2)
+        np.testing.assert_allclose(fed(processor, mix, [499, 1, 130]), mean, atol=1e-5)
+    assert model.begun == 1
 
 
 def test_the_delay_is_a_hop_and_the_lookahead():

@@ -11,6 +11,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from demucs.apply import apply_model
 from demucs.pretrained import get_model
 from safetensors.torch import load_file, save_file
 from support.doubles import RATE, SOURCES, tiny
@@ -20,6 +21,7 @@ from streamer.models.backends.quantized import SLOW_BFLOAT16
 from streamer.models.loading import load
 from streamer.models.networks.causal import CausalBandSplit
 from streamer.models.networks.checkpoint import read_network, write_network
+from streamer.resolve import resolve
 from streamer.train.best import BestEpochs
 from streamer.train.export import export, state_of
 from streamer.train.interrupt import Interrupt
@@ -28,6 +30,7 @@ from streamer.train.network import load_subject
 from streamer.train.run import train
 from streamer.train.settings import TrainSettings
 from streamer.train.state import learning_rate_at, make_state, saved_progress
+from streamer.train.teacher import Teacher
 from streamer.train.validate import sdr_of
 
 PLAIN = {"device": "cpu", "workers": 0, "warmup": 1, "window": 0.5, "bss_every": 0}
@@ -101,6 +104,34 @@ def test_it_goes_on_to_the_very_same_losses(settings, tmp_path):
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     table = [(tmp_path / name / "log.csv").read_text() for name in ("out", "whole")]
     assert table[0] == table[1]
+
+
+def test_a_teacher_s_stems_are_learnt_beside_the_true_ones(settings, checkpoint):
+    taught = settings(teacher=str(checkpoint), teacher_share=0.25)
+    stems = 0.1 * torch.randn(2, 4, 2, 4000)
+    goals = Teacher(taught, SOURCES[::-1], RATE, "cpu").goals(stems)
+    model = get_model(checkpoint.stem, checkpoint.parent)
+    with torch.no_grad():
+        theirs = apply_model(model, stems.sum(1), shifts=0)[:, range(3, -1, -1)]
+    error = (goals - 0.75 * stems) / 0.25 - theirs  # a stream's level is not known beforehand
+    assert error.square().mean() < 0.01 * theirs.square().mean()
+    few = {"epochs": 1, "epoch_steps": 2, "batch": 1, "overwrite": True}
+    losses = [
+        run(settings(**few, **more))[1].losses
+        for more in (
+            {},
+            {"teacher": "passthrough", "teacher_share": 0},
+            {"teacher": "passthrough"},
+        )
+    ]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_a_teacher_must_have_the_same_stems(settings):
+    with pytest.raises(SettingsError, match=r"teacher=passthrough gives drums, .* to learn a, b;"):
+        Teacher(settings(teacher="passthrough"), ("a", "b"), RATE, "cpu")
+    with pytest.raises(SettingsError, match=r"share of a .*teacher, and none is named"):
+        resolve({"teacher_share": 0.5}, {}, kind=TrainSettings)
 
 
 def test_songs_may_come_and_go_while_a_run_rests_but_not_those_to_judge_by(

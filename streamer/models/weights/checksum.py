@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from streamer.errors import WeightsError
 
+NO_DIGESTS: Final[Mapping[str, str]] = {}
+"""Of a place of which no file's digest is known beforehand."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = re.compile(r"(?P<signature>.+)-(?P<checksum>[0-9a-f]{8,64})")
 

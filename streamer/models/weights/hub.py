@@ -10,13 +10,14 @@ import errno
 import os
 import re
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from streamer.errors import ModelError, WeightsError
 from streamer.models.weights.bags import BagFile, read_bag
-from streamer.models.weights.checksum import promised, split_name
+from streamer.models.weights.checksum import NO_DIGESTS, promised, split_name
 
 NAMESPACE = "adefossez"  # demucs.hf.DEFAULT_NAMESPACE, which cannot be read without importing torch
 PROBE_SECONDS = 2.0
@@ -110,7 +111,7 @@ class HubPlace:
         pickles: whether pickles in torch.hub's cache may be used too.
     """
 
-    sha256: str | None = None
+    sha256s: Mapping[str, str] = NO_DIGESTS
 
     def __init__(
         self,

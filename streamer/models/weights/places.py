@@ -7,7 +7,7 @@ found, fetched and checked against its checksum, then handed to `checkpoint`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,8 +16,15 @@ from typing import Protocol
 from streamer.errors import ModelError, WeightsError
 from streamer.models.weights import hub
 from streamer.models.weights.bags import BagFile, read_bag
-from streamer.models.weights.checksum import split_name, verify
-from streamer.models.weights.registry import ModelInfo, holder_of, info, names, unknown_model
+from streamer.models.weights.checksum import NO_DIGESTS, split_name, verify
+from streamer.models.weights.registry import (
+    EMBEDDED_SHA256,
+    ModelInfo,
+    holder_of,
+    info,
+    names,
+    unknown_model,
+)
 
 CHECKPOINTS = (".safetensors", ".th")
 
@@ -30,7 +37,7 @@ class Place(Protocol):
 
     name: str
     folder: Path
-    sha256: str | None  # of its file, where that is known beforehand
+    sha256s: Mapping[str, str]  # of its networks' files, where they are known beforehand
 
     @property
     def bag(self) -> BagFile:
@@ -57,7 +64,7 @@ class Available:
 class FilePlace:
     """A model that is one checkpoint file."""
 
-    sha256: str | None = None
+    sha256s: Mapping[str, str] = NO_DIGESTS
 
     def __init__(self, path: Path) -> None:
         self.name = split_name(path)[0]
@@ -92,9 +99,13 @@ class FolderPlace:
     """
 
     def __init__(
-        self, name: str, folder: Path, bag: BagFile | None = None, sha256: str | None = None
+        self,
+        name: str,
+        folder: Path,
+        bag: BagFile | None = None,
+        sha256s: Mapping[str, str] = NO_DIGESTS,
     ) -> None:
-        self.sha256 = sha256
+        self.sha256s = sha256s
         self.name = name
         self.folder = folder
         self.bag = bag or self._find_bag()
@@ -212,7 +223,7 @@ def get_file(place: Place, member: str) -> Path:
         WeightsError: it cannot be fetched, or its checksum is wrong.
     """
     path = place.get(member)
-    verify(path, place.sha256)
+    verify(path, place.sha256s.get(member))
     return path
 
 
@@ -306,4 +317,4 @@ def _embedded(known: ModelInfo) -> FolderPlace:
     # Files of an installed package: resources are paths unless it was imported from a zip, which
     # torch and numba cannot be.
     folder = Path(str(resources.files("streamer.models.weights.embedded")))
-    return FolderPlace(known.name, folder, known.bag, known.sha256)
+    return FolderPlace(known.name, folder, known.bag, EMBEDDED_SHA256)

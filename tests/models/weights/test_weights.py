@@ -17,6 +17,7 @@ from streamer.models import available, download, info, load, names, resolve_auto
 from streamer.models.weights.checksum import verify
 from streamer.models.weights.hub import HubPlace, reachable, repo_name
 from streamer.models.weights.places import get_file
+from streamer.models.weights.registry import EMBEDDED_SHA256
 
 REVISION = "0" * 40
 
@@ -48,12 +49,19 @@ def test_registry_follows_demucs():
     assert all(info(name).licence for name in names())
 
 
-@pytest.mark.parametrize("name", ["htdemucs_mini", "rt_mini", "rt_mini_fast"])
+def test_a_model_of_two_embedded_networks_takes_both_of_their_files():
+    here, parts = available("mini_duo"), [available(name) for name in info("mini_duo").members]
+    assert here.path == parts[0].path.parent
+    assert here.bytes == sum(part.bytes for part in parts) == info("mini_duo").published_bytes
+    assert download("mini_duo") == tuple(part.path for part in parts)
+
+
+@pytest.mark.parametrize("name", EMBEDDED_SHA256)
 def test_the_embedded_file_is_the_registered_one(name):
     here = available(name)
     assert here is not None
     assert here.bytes == info(name).published_bytes <= 10_000_000
-    verify(here.path, info(name).sha256)
+    verify(here.path, EMBEDDED_SHA256[name])
     assert download(name) == (here.path,)
     assert (resources.files("streamer.models.weights.embedded") / f"{name}.md").is_file()
     assert (load(name, device="cpu").stride is not None) == info(name).streaming

@@ -1,0 +1,78 @@
+"""A model that has learnt already, and helps another to learn.
+
+The true stems of a mixture tell one way to explain it. A teacher's stems tell what can be heard in
+it at all (knowledge distillation: Hinton and others, "Distilling the knowledge in a neural
+network", 2015). So they keep a small network from learning few songs by heart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from streamer.engine import run
+from streamer.errors import SettingsError
+from streamer.files.decode.memory import MemorySource
+from streamer.processor import Processor
+from streamer.settings import Settings
+from streamer.train.settings import TrainSettings
+
+
+class Teacher:
+    """Gives the stems that `stemstream separate` would, one after the other.
+
+    Args:
+        settings: name the model, and how much it counts.
+        names: the stems that are learnt.
+        samplerate: of the examples, in Hz.
+        device: what it computes on.
+
+    Raises:
+        SettingsError: the model does not give these stems.
+        StemstreamError: the model cannot be had.
+    """
+
+    def __init__(
+        self, settings: TrainSettings, names: Sequence[str], samplerate: int, device: str
+    ) -> None:
+        assert settings.teacher is not None
+        self._share = settings.teacher_share
+        self._samplerate = samplerate
+        self._processor = Processor(
+            Settings(
+                model=settings.teacher,
+                repo=settings.repo,
+                trust_checkpoint=settings.trust_checkpoint,
+                torch_num_threads=settings.torch_num_threads,
+                device=device,
+                shifts=0,
+                clip_mode="none",
+            )
+        )
+        taught = self._processor.names
+        if set(taught) != set(names):
+            raise SettingsError(
+                f"teacher={settings.teacher} gives {', '.join(taught)}, and {settings.model} is to "
+                f"learn {', '.join(names)}; name one with the same stems"
+            )
+        self._order = [taught.index(name) for name in names]
+
+    def goals(self, stems: torch.Tensor) -> torch.Tensor:
+        """Return what is to be learnt: the true ``stems``, moved towards the teacher's.
+
+        Both are ``(batch, stems, channels, frames)``.
+        """
+        return torch.lerp(stems, self._heard_in(stems.sum(1)).to(stems), self._share)
+
+    def _heard_in(self, mixtures: torch.Tensor) -> torch.Tensor:
+        """Return the teacher's stems of ``(batch, channels, frames)``."""
+        heard = [self._separated(mixture.numpy().T) for mixture in mixtures.float().cpu()]
+        return torch.from_numpy(np.stack(heard))
+
+    def _separated(self, mixture: np.ndarray) -> np.ndarray:
+        """Return ``(stems, channels, frames)`` of ``(frames, channels)``."""
+        source = MemorySource("example", mixture, self._samplerate)
+        stems = np.concatenate([part.data for part in run(source, self._processor)], axis=1)
+        return stems[self._order].transpose(0, 2, 1)
