@@ -32,10 +32,12 @@ from streamer.user_folders import cache_folder
 
 LAYOUT: Final = 4
 """Raise this when the meaning of the stored times changes, or what they were taken of."""
+FEWEST_ROUNDS: Final = 2
+"""What disturbs one of two windows that take seconds decides nothing."""
 MOST_ROUNDS: Final = 10
 """The most windows to time on each, in turn. The best one counts: other load only adds."""
 ENOUGH_SECONDS: Final = 4.0
-"""After this time in all no further round begins."""
+"""After this time in all no further round begins, once there were the fewest."""
 NOT_WORTH_IT: Final = 0.01
 """If a backend takes less than this share of real time, no other is tried: a graph takes
 seconds to make."""
@@ -260,7 +262,9 @@ class Choices:
         if failure is not None and not best:
             raise failure
         took, rounds = sum(best.values()), 1
-        while len(best) > 1 and took < ENOUGH_SECONDS and rounds < MOST_ROUNDS:
+        while len(best) > 1 and (
+            rounds < FEWEST_ROUNDS or (took < ENOUGH_SECONDS and rounds < MOST_ROUNDS)
+        ):
             seconds = {one: self._time(separators[one], windows) for one in best}
             best = {one: min(best[one], seconds[one]) for one in best}
             took, rounds = took + sum(seconds.values()), rounds + 1

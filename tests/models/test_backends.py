@@ -167,6 +167,9 @@ def test_slow_ones_are_asked_less_and_where_the_first_is_quick_no_other_is(clock
     slow = {TORCH: Timed(clock, [ENOUGH_SECONDS / 4]), VINO: Timed(clock, [ENOUGH_SECONDS / 3])}
     assert choose(choices, slow) == TORCH
     assert [len(one.asked) for one in slow.values()] == [3, 3]
+    disturbed = {TORCH: Timed(clock, [9]), VINO: Timed(clock, [9, 12, 7])}
+    assert choose(choices, disturbed) == VINO
+    assert [len(one.asked) for one in disturbed.values()] == [3, 3]
     quick = {TORCH: Timed(clock, [NOT_WORTH_IT / 2]), VINO: Timed(clock, [0])}
     assert choose(choices, quick) == TORCH
     assert not quick[VINO].asked
