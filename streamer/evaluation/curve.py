@@ -72,6 +72,7 @@ def trace(folder: Path, settings: EvalSettings, bag: Bag, progress: Progress) ->
     Raises:
         StemstreamError: see `streamer.errors`.
     """
+    bag.check_live()
     songs = choose_songs(folder, bag.names, settings)
     if bag.stride is None:
         grids = [grid for window in settings.windows if (grid := _grid(window, settings))]

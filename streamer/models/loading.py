@@ -74,10 +74,7 @@ def _load_from(
     weights = place.bag.weights_for(len(sources))
     members = _needed(name, place.bag.members, weights, sources, request.stems)
     there = [member for member in members if member is not None]
-    facts = [networks.facts(member) for member in there]
-    _check_alike(name, sources, facts)
-    if request.exact_window:
-        _check_live(name, there, facts)
+    _check_alike(name, sources, [networks.facts(member) for member in there])
     if request.precision is None:
         made = known is not None and known.origin == "made"
         request = replace(request, precision="bfloat16" if made else "float32")
@@ -89,6 +86,8 @@ def _load_from(
         for member in members
     ]
     bag = _bag(name, separators, weights)
+    if request.exact_window:
+        bag.check_live()
     digests = "+".join(map(networks.digest, there))
     return replace(bag, note=note, backend=chosen.name, device=device, weights=digests)
 
@@ -243,12 +242,3 @@ def _check_alike(name: str, sources: Sequence[str], known: Sequence[NetworkFacts
                 f"the networks of {name} differ in sample rate or channels, so they cannot be one "
                 "bag; correct its .yaml file"
             )
-
-
-def _check_live(name: str, members: Sequence[str], known: Sequence[NetworkFacts]) -> None:
-    """Check that all networks go along a stream in the same way."""
-    if len({facts.stride for facts in known}) > 1:
-        raise SettingsError(
-            f"model={name} is for files, since its networks go along the music in different ways; "
-            f"live, try {' or '.join(dict.fromkeys(members))}"
-        )

@@ -270,6 +270,18 @@ class Bag:
         """The best RMS for the music; networks with windows normalize it themselves."""
         return next((one.level_rms for one in self.streaming), 1.0)
 
+    def check_live(self) -> None:
+        """Refuse a bag that cannot go along a stream window by window.
+
+        Raises:
+            SettingsError: its members go along it in different ways.
+        """
+        if len({one.stride if isinstance(one, Streaming) else None for one in self.separators}) > 1:
+            raise SettingsError(
+                f"model={self.name} is for files, since its networks go along the music in "
+                "different ways; live, try rt_mini"
+            )
+
     def best_load(self) -> Load:
         """Return the best load for all members, if they know one."""
         loads = [s.best_load() if isinstance(s, Adaptive) else Load() for s in self.separators]

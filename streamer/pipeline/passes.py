@@ -289,6 +289,7 @@ def _member_passes(
 
 
 def _joined_pass(bag: Bag, settings: StreamSettings, derivation: Derivation) -> JoinedPass:
+    bag.check_live()
     if bag.stride is None:
         schedule, shifts = _live_schedule(bag, settings)
     else:

@@ -21,6 +21,8 @@ from streamer.models.backends import quantized
 from streamer.models.backends.torch_separator import TorchSeparator
 from streamer.models.choice import LAYOUT, Choices
 from streamer.models.threads import spin_for_a_moment
+from streamer.pipeline.passes import Plan
+from streamer.settings import Settings
 
 SPECIALISTS = """
 models: ['aaaa0000', 'bbbb0000', 'cccc0000']
@@ -222,8 +224,10 @@ def test_networks_that_go_along_in_different_ways_are_for_files():
     assert bag.stride is None
     assert [one.stride.hop_frames for one in bag.streaming] == [512]
     assert bag.level_rms == bag.streaming[0].level_rms != 1
-    with pytest.raises(SettingsError, match=r"is for files, .* try htdemucs_mini or rt_mini$"):
+    with pytest.raises(SettingsError, match=r"is for files, .* live, try rt_mini$"):
         load("mini_duo", device="cpu", exact_window=True)
+    with pytest.raises(SettingsError, match="is for files"):
+        Plan.make(bag, Settings(hop=0.1))
 
 
 def test_passthrough_repeats_the_mix(noise):
