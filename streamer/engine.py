@@ -28,6 +28,7 @@ from streamer.files import (
 )
 from streamer.files.decode.pcm_sizes import riff_bodies
 from streamer.files.encode.paths import PIPE, ProjectPlace
+from streamer.files.encode.rescale import rescaling_gain
 from streamer.files.loudness import SILENCE_LUFS
 from streamer.files.part import sink_errors
 from streamer.measure import StemMeasure, TrackMeasure
@@ -257,6 +258,9 @@ def separate_track(
                 if progress is not None:
                     done = stems.start_frame + stems.frames
                     progress(done / source.samplerate, source.seconds)
+        if settings.clip_mode == "rescale" and not files.project:
+            for stem in measure.stems.values():
+                stem.scale(rescaling_gain(stem.peak))
         return TrackReport(
             source=str(path),
             model=bag.name,

@@ -39,6 +39,11 @@ class StemMeasure:
             self.true_energy += _energy(truth)
             self.error_energy = (self.error_energy or 0.0) + _energy(truth - stem)
 
+    def scale(self, gain: float) -> None:
+        """Tell the levels of a stem that is written with a gain; its SDR is without."""
+        self.peak *= gain
+        self.energy *= gain**2
+
     @property
     def peak_db(self) -> float:
         """The largest magnitude, dB full scale."""

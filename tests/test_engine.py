@@ -11,10 +11,11 @@ from support.doubles import RecordingSeparator, noise
 
 import streamer
 from streamer.audio import Stems
-from streamer.engine import check_outputs
+from streamer.engine import check_outputs, separate_track
 from streamer.errors import SettingsError
 from streamer.files.loudness import SILENCE_LUFS, LoudnessMeter
 from streamer.measure import TrackMeasure
+from streamer.processor import load_bag
 from streamer.settings import Settings
 
 
@@ -50,6 +51,17 @@ def test_loudness_brings_the_mix_to_the_mark_by_one_gain():
     gain = 10 ** ((-30 - loudness_of(mix)) / 20)
     np.testing.assert_allclose(stems, plain * gain, rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(np.concatenate([s.mix for s in loud]), mix * gain, rtol=1e-4)
+
+
+def test_levels_are_told_of_the_file_that_is_scaled_by_its_peak():
+    soundfile.write("song.wav", 4 * noise(9000), 44100, subtype="FLOAT")
+    settings = Settings(model="passthrough", clip_mode="rescale", sample_format="float32")
+    report = separate_track("song.wav", settings, load_bag(settings))
+    for name, path in report.paths.items():
+        stem = soundfile.read(path, dtype="float32")[0]
+        assert np.abs(stem).max() < 1
+        assert report.stems[name].peak == pytest.approx(np.abs(stem).max(), rel=1e-4)
+        assert report.stems[name].rms_db == pytest.approx(20 * np.log10(stem.std()), abs=0.01)
 
 
 def test_a_stream_takes_no_option_of_files_that_are_written():

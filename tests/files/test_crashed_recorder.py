@@ -144,3 +144,31 @@ def test_a_crashed_recording_of_more_than_4_gib_is_read_to_its_end(tmp_path: Pat
     with open_source(path) as source:
         assert source.notes[0].startswith(NO_LENGTH)
         assert source.seconds == pytest.approx(5 * 2**30 / BLOCK_BYTES / 44100, rel=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "order", "extra"), [("WAV", "<", 0), ("AIFF", ">", 8)])
+def test_a_whole_file_of_more_than_2_gib_is_no_crashed_one(
+    tmp_path: Path, kind: str, order: str, extra: int
+) -> None:
+    path, frames = tmp_path / "song", 2**29
+    soundfile.write(path, np.zeros((0, 2)), 44100, format=kind, subtype="PCM_16")
+    head, size = bytearray(path.read_bytes()), frames * BLOCK_BYTES
+    stated = {4: len(head) + size + 4, len(head) - extra - 4: size + extra}
+    if kind == "AIFF":
+        stated[head.index(b"COMM") + 10] = frames
+    for place, number in stated.items():
+        head[place : place + 4] = struct.pack(f"{order}I", number)
+    with path.open("wb") as file:
+        file.write(head)
+        file.seek(len(head) + size)
+        file.write(b"LIST" + struct.pack(f"{order}I", 4) + b"INFO")
+    with open_source(path) as source:
+        assert source.notes == ()
+        assert source.frames == frames
+
+
+def test_24_bits_of_alac_in_a_caf_are_24_bits(tmp_path: Path, tone: Tone) -> None:
+    path = tmp_path / "song.caf"
+    soundfile.write(path, tone(FRAMES), 44100, format="CAF", subtype="ALAC_24")
+    with open_source(path) as source:
+        assert source.sample_format == "int24"

@@ -52,6 +52,19 @@ def test_cue_points_of_a_wav_come_with_their_names_in_order(tmp_path):
         assert sum(map(len, source.blocks())) == 9000
 
 
+def test_cue_points_behind_the_sound_of_an_rf64_are_found(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(9000), 8000, format="RF64", subtype="PCM_16")
+    data = bytearray(path.read_bytes())
+    assert data[:4] == b"RF64"
+    place = data.index(b"data") + 4
+    data[place : place + 4] = b"\xff" * 4
+    path.write_bytes(data + chunk(b"cue ", cue(4000)))
+    with open_source(path) as source:
+        assert [mark.seconds for mark in source.marks()] == [0.5]
+        assert sum(map(len, source.blocks())) == 9000
+
+
 @pytest.mark.parametrize("kind", ["m4a", "mka", "mp3"])
 def test_chapters_are_marks(tmp_path, ffmpeg, kind):
     soundfile.write(tmp_path / "a.wav", noise(9000), 8000)

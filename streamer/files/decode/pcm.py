@@ -24,6 +24,9 @@ _DEPTHS: dict[str, SampleFormat] = {
     "PCM_32": "float32",
     "FLOAT": "float32",
     "DOUBLE": "float32",
+    "ALAC_20": "int24",
+    "ALAC_24": "int24",
+    "ALAC_32": "float32",
 }
 
 # A program that writes into a pipe cannot know the length, and states one near these limits.

@@ -131,12 +131,9 @@ def _riff(file: BinaryIO, end: int) -> RightSizes | None:
         return None
     data = chunks[-1]
     ds64 = next((one for one in chunks if one.kind == b"ds64"), None)
-    stated = data.size
-    if ds64 is not None and stated in (0, 0xFFFFFFFF):
-        stated = struct.unpack("<Q", _at(file, ds64.body + 8, 8))[0]
     present = end - data.body
-    unknown = stated == 0 or stated >= (_UNKNOWN_64 if ds64 else _UNKNOWN_32)
-    if not _goes_on(file, end, data.body, stated, unknown, _RIFF):
+    unknown = data.size == 0 or _is_any(data.size, _UNKNOWN_64 if ds64 else _UNKNOWN_32, present)
+    if not _goes_on(file, end, data.body, data.size, unknown, _RIFF):
         return None
     if ds64 is None:
         patches = {4: _u32(end - 8), data.size_place: _u32(present)}
@@ -152,7 +149,7 @@ def _w64(file: BinaryIO, end: int) -> RightSizes | None:
     if not chunks:
         return None
     data = chunks[-1]
-    unknown = data.size == 0 or data.size >= _UNKNOWN_64
+    unknown = data.size == 0 or _is_any(data.size, _UNKNOWN_64, end - data.body)
     if not _goes_on(file, end, data.body, data.size, unknown, _W64):
         return None
     sizes = {16: end, data.size_place: end - data.body + 24}
@@ -171,7 +168,7 @@ def _aiff(file: BinaryIO, end: int) -> RightSizes | None:
     if codec.lower() in (b"ima4", b"mac3", b"mac6"):
         return None
     # the sound begins after two numbers that the size includes
-    unknown = data.size <= 8 or data.size >= _UNKNOWN_32
+    unknown = data.size <= 8 or _is_any(data.size, _UNKNOWN_32, end - data.body)
     if not _goes_on(file, end, data.body + 8, max(data.size - 8, 0), unknown, _FORM):
         return None
     sizes = {
@@ -188,7 +185,7 @@ def _caf(file: BinaryIO, end: int) -> RightSizes | None:
     if not chunks:
         return None
     data = chunks[-1]
-    unknown = data.size <= 4 or data.size >= _UNKNOWN_64
+    unknown = data.size <= 4 or _is_any(data.size, _UNKNOWN_64, end - data.body)
     # four bytes that count edits come before the sound
     if not _goes_on(file, end, data.body + 4, max(data.size - 4, 0), unknown, _CAF):
         return None
@@ -197,7 +194,7 @@ def _caf(file: BinaryIO, end: int) -> RightSizes | None:
 
 def _au(file: BinaryIO, end: int) -> RightSizes | None:
     body, stated = struct.unpack(">II", _at(file, 4, 8))
-    unknown = stated == 0 or stated >= _UNKNOWN_32
+    unknown = stated == 0 or _is_any(stated, _UNKNOWN_32, end - body)
     if not _goes_on(file, end, body, stated, unknown, None):
         return None
     return RightSizes({8: _u32(end - body, ">")}, unknown, fits=end - body < 0xFFFFFFFF)
@@ -237,14 +234,25 @@ def _until(file: BinaryIO, end: int, layout: _Layout, last: bytes) -> list[_Chun
 
 
 def _chunks(file: BinaryIO, start: int, end: int, layout: _Layout) -> Iterator[_Chunk]:
+    long_size = None  # of the sound of an RF64
     for _ in range(_MOST_CHUNKS):
         body = start + layout.header.size
         if body > end:
             return
         kind, size = layout.header.unpack(_at(file, start, layout.header.size))
-        yield _Chunk(kind, start + len(kind), body, max(size - layout.counted, 0))
-        start = body + max(size - layout.counted, 0)
+        if kind == b"ds64" and body + 16 <= end:
+            long_size = struct.unpack("<Q", _at(file, body + 8, 8))[0]
+        if kind == b"data" and size in (0, 0xFFFFFFFF) and long_size is not None:
+            size = long_size
+        size = max(size - layout.counted, 0)
+        yield _Chunk(kind, start + len(kind), body, size)
+        start = body + size
         start += -start % layout.align
+
+
+def _is_any(stated: int, limit: int, present: int) -> bool:
+    """Whether a size that is stated is one of those that stand for no size: none so large fits."""
+    return stated >= limit and stated > present
 
 
 def _goes_on(
