@@ -274,6 +274,21 @@ def test_an_output_that_needs_a_new_list_waits_for_silence() -> None:
     assert np.abs(heard(phones, 7.0)).max() == 0  # nothing is routed there
 
 
+def test_an_input_is_cut_off_more_and_more_seldom_for_an_output_that_is_away() -> None:
+    """PortAudio sees it come only when the input is closed, too; a recording has a hole then."""
+    mic, output = microphone(noise_source(seconds=20)), speakers()
+    with running([mic, output], input="mic", output="speakers", **ROUTE) as run:
+        run.backend.at(LEAVES, output.unplug)
+        run.backend.at(9.5, output.replug)
+        advance_to(run, 9.4)
+        input_status, _ = run.session.status().devices
+        assert input_status.losses == 3  # at once, after 1 s and after 2 s more
+        assert run.session.streams.capture.counters().away_frames < RATE
+        advance_to(run, 9.5 + BACK_SECONDS)
+        assert run.session.status().state is State.RUNNING
+    assert len([note for note in run.told if note.startswith("mic is back; ")]) == 4
+
+
 @pytest.mark.parametrize("milliseconds", range(0, 50, 7))
 def test_a_loss_always_makes_a_sentence_however_short(milliseconds: int) -> None:
     """Back before anybody looks: the status counted it, and nobody was told."""

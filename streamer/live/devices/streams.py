@@ -23,6 +23,9 @@ from streamer.live.status import DeviceState, DeviceStatus, Reason
 
 RING_SECONDS = 4.0
 """Room in the rings beyond the delay: the engine may be held up this long without a loss."""
+FIRST_LOOK_SECONDS = 1.0
+LONGEST_LOOK_SECONDS = 30.0
+"""From one new list of devices to the next, where each of them cuts off an input."""
 SPARE_SECONDS = 1.0
 """How much a port with its own clock keeps in its rings while its device is away."""
 
@@ -79,6 +82,7 @@ class DeviceStreams:
             port.use_clock(clock)
         if wiring.input is None:
             self.capture.be_led_by(next(iter(self.ports.values())))
+        self._next_look, self._look_wait = 0.0, FIRST_LOOK_SECONDS
         self._duplex: DuplexPort | None = None
         self.all = self._make_streams()
 
@@ -291,21 +295,37 @@ class DeviceStreams:
 
         A device is tried under its old entry first. If that fails, PortAudio must start again: only
         then does it see new devices. All streams must be closed for that, so it is done only if
-        nothing is heard anyway.
+        nothing is heard anyway; and more and more seldom if an input goes on, since a recording
+        of it has a hole then.
         """
         for stream in due:
             self._reopen(stream)
         missing = [stream for stream in due if stream.device_stream is None]
-        if missing and self._is_silent():
+        if missing and self._is_silent() and self._may_look(now):
             self._look_again(now)
         for stream in missing:
             if stream.device_stream is None:
                 stream.failed(now)
 
+    def _may_look(self, now: float) -> bool:
+        """Return whether a new list costs no input a moment, or has not for a while."""
+        if not any(stream.device_stream and stream.request.input for stream in self.all):
+            return True
+        if now < self._next_look:
+            return False
+        if now > self._next_look + LONGEST_LOOK_SECONDS:  # an earlier loss is long over
+            self._look_wait = FIRST_LOOK_SECONDS
+        self._next_look = now + self._look_wait
+        self._look_wait = min(2 * self._look_wait, LONGEST_LOOK_SECONDS)
+        return True
+
     def _look_again(self, now: float) -> None:
         standing = [stream for stream in self.all if stream.device_stream is not None]
         for stream in standing:
-            stream.close()
+            if stream.request.input is not None:
+                stream.lose(now)  # what it misses is counted and told
+            else:
+                stream.close()
         try:
             self._backend.refresh()
         except DeviceError as error:
