@@ -250,7 +250,7 @@ class LiveSession:
     def _fade_out(self) -> None:
         """Let the sound ramp down before the streams are cut, where they still run."""
         self.streams.mute()
-        if self._turns.started and not self.streams.lost:
+        if self._turns.started and self.streams.live_port() is not None:
             time.sleep(
                 sum(self.streams.device_seconds)
                 + (FADE_FRAMES + FADE_OUT_BLOCKS * self.streams.blocksize) / self.streams.samplerate

@@ -8,6 +8,7 @@ import re
 import threading
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -423,6 +424,22 @@ def test_a_session_in_threads_of_its_own() -> None:
         assert session.wait()
         assert session.status().delay_frames == session.plan.delay.frames
         assert session.report().status.model == "tiny"
+
+
+@pytest.mark.parametrize(("away", "fades"), [([1], True), ([0, 1], False)])
+def test_the_end_is_faded_out_while_any_output_plays(
+    monkeypatch: pytest.MonkeyPatch, away: list[int], fades: bool
+) -> None:
+    backend, slept = VirtualBackend([card(noise_source(seconds=1)), speakers("phones")]), []
+    settings = LiveSettings(**PLAN, input="card", output=["card", "phones"])
+    with known_timing(), open_session(settings, backend, scaled) as session:
+        monkeypatch.setattr(session.streams, "watch", lambda now: None)
+        session.start()
+        for number in away:
+            session.streams.all[number].away = True
+        monkeypatch.setattr("streamer.live.session.time", SimpleNamespace(sleep=slept.append))
+        session.quit()
+    assert bool(slept) == fades
 
 
 def test_an_error_of_the_engine_is_raised_by_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,10 +162,17 @@ class Mixer:
         self._change(lambda state: replace(recalled, dry=state.dry))
 
     def scene(self) -> Scene:
-        """Return the present mix as a scene, to be saved."""
-        state = self._state
+        """Return the present mix as a scene, to be saved.
+
+        The first output's name is left out, so the scene fits where another one is in its place.
+        """
+        state, first = self._state, next(iter(self.ports))
         placed = {name for name, one in state.listeners.items() if one.output is not None}
-        routes = tuple(route for route in state.routes if route.listener not in placed)
+        routes = tuple(
+            replace(route, port="") if route.port == first else route
+            for route in state.routes
+            if route.listener not in placed
+        )
         return Scene(state.stems, routes, state.master_db, state.fallback, state.listeners)
 
     def matrices(self, port: str) -> Matrices:

@@ -529,11 +529,20 @@ def test_dry_plays_at_a_listeners_level_and_a_gap_at_the_loudest_send():
     np.testing.assert_allclose(played(desk)[:, 2:4], DRY * 10 ** (-6 / 20), atol=1e-5)
 
 
+def test_a_saved_scene_fits_where_the_first_output_is_another_one():
+    route = (Route("vocals", (1, 2)), Route("drums", (1, 2), "B"))
+    saved = Mixer(STEMS, {"A (hw:0,0)": 2, "B": 2}, route).scene()
+    for name in ("A (hw:1,0)", "C"):
+        again = Mixer(STEMS, {name: 2, "B": 2})
+        again.apply(saved)
+        assert {one.port for one in again.state.routes} == {name, "B"}
+
+
 def test_a_saved_scene_brings_the_listeners_back():
     desk = with_listener(Listener(Place((3, 4)), me="bass"), "vocals=1,2")
     desk.set_send("me", "bass", mute=True)
     saved, state = desk.scene(), desk.state
-    assert saved.routes == (Route("vocals", (1, 2), "out"),)
+    assert saved.routes == (Route("vocals", (1, 2)),)
     desk.apply(Scene())
     assert desk.state.listeners == {}
     desk.apply(saved)

@@ -56,6 +56,11 @@ class Control:
             self.takeover.followed(self._place(value))
         return write(self.signal, told)
 
+    def dark(self) -> list[bytes]:
+        """Return the message that puts its lamp out, if it has one."""
+        lamp = self.binding.lamp
+        return [] if lamp is None else [write(self.signal, lamp[1])]
+
     def _told(self, value: object) -> int | None:
         binding = self.binding
         if binding.lamp is not None and binding.value is not None:

@@ -222,4 +222,4 @@ def own_map(port: MidiPort) -> Path | None:
 
 
 def _is_same(one: MidiPort, other: MidiPort) -> bool:
-    return (one.api, one.lasting) == (other.api, other.lasting)
+    return (one.api, one.lasting, one.place) == (other.api, other.lasting, other.place)

@@ -1,7 +1,8 @@
 """The MIDI ports of this machine, through python-rtmidi.
 
 A port is named by a part of its name, with the API before it where that is needed: ``JACK:nano``.
-ALSA gives a port another number each time it comes, so a port is looked for without its number.
+ALSA gives a controller another number each time it comes, so it is looked for without that. The
+ports of one controller keep their places.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _APIS: Final = {
     "API_MACOSX_CORE": "Core MIDI",
 }
 _NUMBERS: Final = re.compile(r"(?: \d+(?::\d+)?)+$")
+_PLACE: Final = re.compile(r" \d+:(\d+)$")
 _DIRECTION: Final = re.compile(r"capture|playback", re.IGNORECASE)
 
 
@@ -43,6 +45,12 @@ class MidiPort:
     def lasting(self) -> str:
         """What stays of its name when it goes and comes; its way back has the same."""
         return _DIRECTION.sub("", _NUMBERS.sub("", self.name))
+
+    @property
+    def place(self) -> str:
+        """Which port of its controller it is, where its name tells that."""
+        found = _PLACE.search(self.name)
+        return found[1] if found else ""
 
 
 class Connection(Protocol):
@@ -166,9 +174,9 @@ class RtMidiConnection:
         self._from = rtmidi.MidiIn(code, CLIENT, MOST_WAITING)
         self._from.open_port(_index(self._from, port.name), CLIENT)
         self._to = rtmidi.MidiOut(code, CLIENT)
-        names = [MidiPort(port.api, name).lasting for name in self._to.get_ports()]
-        if port.lasting in names:
-            self._to.open_port(names.index(port.lasting), CLIENT)
+        back = way_back(port, self._to.get_ports())
+        if back is not None:
+            self._to.open_port(back, CLIENT)
         self._servers = set(jack_clients()) - before
 
     def received(self) -> list[bytes]:
@@ -209,6 +217,14 @@ class RtMidiConnection:
         """Return whether its JACK server has ended, though another may have begun since."""
         self._orphan = self._orphan or any(map(hung_up, self._servers))
         return self._orphan
+
+
+def way_back(port: MidiPort, names: Sequence[str]) -> int | None:
+    """Return which of the outputs with these names leads to the controller of a port, if any."""
+    others = [MidiPort(port.api, name) for name in names]
+    alike = [n for n, other in enumerate(others) if other.lasting == port.lasting]
+    own = [n for n in alike if others[n].place == port.place]
+    return next(iter(own or alike), None)
 
 
 def _index(client: Any, name: str) -> int:

@@ -14,7 +14,7 @@ from streamer.live.control.midi.control import Control, steps
 from streamer.live.control.midi.controller_map import ControllerMap, resolved
 from streamer.live.control.midi.learning import Learning
 from streamer.live.control.midi.scale import SCALES, Scale
-from streamer.live.control.midi.signals import FINE_OFFSET, FULL, Event, Signal, write
+from streamer.live.control.midi.signals import FINE_OFFSET, FULL, Event, Signal
 from streamer.live.control.values import Kind, Reading
 from streamer.live.mixing.levels import printable
 from streamer.words import nearest
@@ -61,6 +61,7 @@ class Surface:
         self._map = controller
         self._known: tuple[str, ...] = ()
         self._controls: dict[Signal, Control] = {}
+        self._unwired: list[Control] = []
         self._learning: Learning | None = None
         self._wire(tuple(tree.readings()))
 
@@ -117,6 +118,8 @@ class Surface:
         values = self._tree.readings()
         if tuple(values) != self._known:  # a scene may bring listeners
             self._wire(tuple(values))
+        while self._unwired:
+            yield from self._unwired.pop().dark()
         for control in self._controls.values():
             message = control.shows(values.get(control.address))
             if message is not None:
@@ -125,8 +128,7 @@ class Surface:
     def dark(self) -> Iterator[bytes]:
         """Yield the messages that put the lamps out, at the end."""
         for control in self._controls.values():
-            if control.binding.lamp is not None:
-                yield write(control.signal, control.binding.lamp[1])
+            yield from control.dark()
 
     def _wire(self, known: tuple[str, ...]) -> None:
         """Find the address of each control; those that go on as before keep what they know."""
@@ -141,6 +143,7 @@ class Surface:
                 scale = None if found is None else SCALES.get(found[0])
                 control = Control(signal, address, binding, scale)
             self._controls[signal] = control
+        self._unwired += [one for signal, one in before.items() if signal not in self._controls]
 
     def _learned(self, signal: Signal, address: str) -> None:
         self._map = self._map.learned(signal, address, self._known)

@@ -13,7 +13,7 @@ from streamer.errors import DeviceError, SettingsError
 from streamer.live.control.commands import Commands
 from streamer.live.control.midi.controller_map import Binding, ControllerMap, load_map
 from streamer.live.control.midi.link import LOOK_SECONDS, MidiLink, find_controller, open_link
-from streamer.live.control.midi.ports import MidiPort, find_port
+from streamer.live.control.midi.ports import MidiPort, find_port, way_back
 from streamer.live.control.midi.signals import Signal
 from streamer.live.control.midi.surface import Surface
 from streamer.live.control.osc import Message
@@ -185,3 +185,19 @@ def test_the_way_back_of_a_port_has_the_same_lasting_name():
     back = MidiPort("JACK", "Midi-Bridge:nanoKONTROL2 1:(playback_0) CTRL")
     assert taken.lasting == back.lasting
     assert MidiPort("Windows", "nano 0").lasting == MidiPort("Windows", "nano 3").lasting
+
+
+def test_of_a_controller_with_two_ports_each_keeps_its_place(link, ports, told):
+    first, second = (MidiPort("ALSA", f"Push 2:Push 2 MIDI {n + 1} 20:{n}") for n in range(2))
+    link.port = second
+    ports.opened[0].plugged, ports.named = False, []
+    link.step(0.0)
+    again = [MidiPort("ALSA", f"Push 2:Push 2 MIDI {n + 1} 24:{n}") for n in range(2)]
+    for there in (again[:1], again):
+        ports.named = there
+        link.step(LOOK_SECONDS * (1 + len(there)))
+    assert link.port == again[1]
+    assert told[-1] == f"MIDI: {again[1].name} is back"
+    assert [way_back(one, [first.name, second.name]) for one in again] == [0, 1]
+    assert way_back(again[1], [first.name]) == 0
+    assert way_back(again[1], [NANO.name]) is None

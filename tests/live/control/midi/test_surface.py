@@ -256,6 +256,16 @@ def test_a_button_is_learned_with_its_lamp(desk):
     assert desk.values["/dry"] == 0  # the press that was learned does nothing else
 
 
+def test_the_lamp_of_a_button_that_moves_nothing_any_more_goes_out(desk):
+    on = surface(desk, {"note 1": Binding("/dry", lamp=(3, 0))})
+    desk.values["/dry"] = 1
+    assert list(on.news()) == [b"\x90\x01\x03"]
+    on.learn("/dry")
+    send(on, (0x90, 2, 127), (0x90, 2, 0))
+    assert b"\x90\x01\x00" in list(on.news())
+    assert list(on.news()) == []
+
+
 def test_a_control_that_is_learned_stays_what_it_is(desk):
     encoder = Binding(PAN, turn="twos-complement")
     fader = Binding("/stem/drums/gain", fine=True, echo=True)
