@@ -82,14 +82,14 @@ class Result:
 
 
 def models_here() -> list[str]:
-    """Return the models that can run without fetching anything, and the random one."""
+    """Return the models that can run live without fetching anything, and the random one."""
     here = [
         name
         for name in models.names()
         if (models.info(name).origin == "none" or models.available(name))
         and all(find_spec(package) for package in models.info(name).requires)
     ]
-    return [*here, RANDOM]
+    return [*(name for name in here if not models.info(name).for_files), RANDOM]
 
 
 def jobs(

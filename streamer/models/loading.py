@@ -17,7 +17,7 @@ from streamer.models.members import Networks
 from streamer.models.networks.facts import NetworkFacts
 from streamer.models.request import ModelOptions, ModelRequest
 from streamer.models.separator import Bag, Member, Separator, WindowKind, window_of_song
-from streamer.models.threads import spin_for_a_moment
+from streamer.models.threads import spin_for_a_moment, use_threads
 from streamer.models.weights.places import Place, holds, place_of, resolve_auto
 from streamer.models.weights.registry import ModelInfo, info, names
 from streamer.settings import Library
@@ -74,22 +74,35 @@ def _load_from(
     weights = place.bag.weights_for(len(sources))
     members = _needed(name, place.bag.members, weights, sources, request.stems)
     there = [member for member in members if member is not None]
+    strides = {member: networks.facts(member).stride for member in there}
     _check_alike(name, sources, [networks.facts(member) for member in there])
     if request.precision is None:
         made = known is not None and known.origin == "made"
         request = replace(request, precision="bfloat16" if made else "float32")
     device = kind_of(request.device)
     windows = WindowKind(request.window, request.exact_window)
-    chosen = _choose(request, networks, there, windows)
+    # networks that go along a stream in the same way run on the same backend
+    chosen = {
+        stride: _choose(
+            request, networks, [one for one in there if strides[one] == stride], windows
+        )
+        for stride in dict.fromkeys(strides.values())
+    }
     separators = [
-        None if member is None else networks.separator(member, chosen, windows, request.device)
+        None
+        if member is None
+        else networks.separator(member, chosen[strides[member]], windows, request.device)
         for member in members
     ]
     bag = _bag(name, separators, weights)
+    if None in chosen and chosen[None].library == "torch":
+        # one of its networks may remember, and have taken all but a thread
+        use_threads(request.threads, stream=False)
     if request.exact_window:
         bag.check_live()
     digests = "+".join(map(networks.digest, there))
-    return replace(bag, note=note, backend=chosen.name, device=device, weights=digests)
+    backend = " and ".join(dict.fromkeys(one.name for one in chosen.values()))
+    return replace(bag, note=note, backend=backend, device=device, weights=digests)
 
 
 def _needed(

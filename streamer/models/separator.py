@@ -261,9 +261,13 @@ class Bag:
 
     @property
     def stride(self) -> Stride | None:
-        """How its members step along a stream, if all of them do: in the same way."""
-        streaming = self.streaming
-        return streaming[0].stride if len(streaming) == len(self.separators) else None
+        """How its members step along a stream, if all of them do, and in the same way."""
+        strides = self._strides
+        return next(iter(strides)) if len(strides) == 1 else None
+
+    @property
+    def _strides(self) -> set[Stride | None]:
+        return {one.stride if isinstance(one, Streaming) else None for one in self.separators}
 
     @property
     def level_rms(self) -> float:
@@ -276,7 +280,7 @@ class Bag:
         Raises:
             SettingsError: its members go along it in different ways.
         """
-        if len({one.stride if isinstance(one, Streaming) else None for one in self.separators}) > 1:
+        if len(self._strides) > 1:
             raise SettingsError(
                 f"model={self.name} is for files, since its networks go along the music in "
                 "different ways; live, try rt_mini"

@@ -28,6 +28,7 @@ from streamer.train.network import Subject, load_subject
 from streamer.train.preview import write_preview
 from streamer.train.settings import FREE_TO_CHANGE, TrainSettings
 from streamer.train.state import saved_progress, saved_settings
+from streamer.train.teacher import check_teacher
 
 
 def train(settings: TrainSettings, listener: Listener) -> Outcome | None:
@@ -152,16 +153,15 @@ def _prepare(settings: TrainSettings, listener: Listener) -> tuple[Subject, Corp
             f"out={settings.out} must not be the folder of --name={subject.file}, which "
             f"it would replace; try --out {settings.out}-2"
         )
+    told = [subject.note, _nothing_dropped(settings, network)]
+    if settings.teacher is not None:
+        told.append(check_teacher(settings, network.sources))
     state = settings.out / STATE_FILE
     judges = saved_progress(state).judges if settings.resume and state.is_file() else ()
     corpora = gather(settings, network.sources, network.samplerate, listener.decoded, judges)
     for target in (*models, state, settings.out / LOG_FILE):
         refuse_unwritable(target)  # now, not after hours
-    for sentence in (
-        subject.note,
-        _nothing_dropped(settings, network),
-        *findings(corpora, subject.frames),
-    ):
+    for sentence in (*told, *findings(corpora, subject.frames)):
         if sentence:
             listener.told(sentence)
     return subject, corpora

@@ -15,49 +15,48 @@ import torch
 from streamer.engine import run
 from streamer.errors import SettingsError
 from streamer.files.decode.memory import MemorySource
-from streamer.processor import Processor
+from streamer.models.separator import Bag
+from streamer.processor import Processor, load_bag
 from streamer.settings import Settings
 from streamer.train.settings import TrainSettings
+
+
+def check_teacher(settings: TrainSettings, names: Sequence[str]) -> str | None:
+    """Check that the teacher can be had, and gives the stems that are learnt.
+
+    Return what there is to tell of how it was chosen.
+
+    Raises:
+        SettingsError: the model does not give these stems.
+        StemstreamError: the model cannot be had.
+    """
+    bag = _load(settings, settings.device)
+    if set(bag.names) != set(names):
+        raise SettingsError(
+            f"teacher={settings.teacher} gives {', '.join(bag.names)}, and {settings.model} is to "
+            f"learn {', '.join(names)}; name one with the same stems"
+        )
+    return bag.note
 
 
 class Teacher:
     """Gives the stems that `stemstream separate` would, one after the other.
 
     Args:
-        settings: name the model, and how much it counts.
+        settings: name the model, and how much it counts; see `check_teacher`.
         names: the stems that are learnt.
         samplerate: of the examples, in Hz.
         device: what it computes on.
-
-    Raises:
-        SettingsError: the model does not give these stems.
-        StemstreamError: the model cannot be had.
     """
 
     def __init__(
         self, settings: TrainSettings, names: Sequence[str], samplerate: int, device: str
     ) -> None:
-        assert settings.teacher is not None
         self._share = settings.teacher_share
         self._samplerate = samplerate
-        self._processor = Processor(
-            Settings(
-                model=settings.teacher,
-                repo=settings.repo,
-                trust_checkpoint=settings.trust_checkpoint,
-                torch_num_threads=settings.torch_num_threads,
-                device=device,
-                shifts=0,
-                clip_mode="none",
-            )
-        )
-        taught = self._processor.names
-        if set(taught) != set(names):
-            raise SettingsError(
-                f"teacher={settings.teacher} gives {', '.join(taught)}, and {settings.model} is to "
-                f"learn {', '.join(names)}; name one with the same stems"
-            )
-        self._order = [taught.index(name) for name in names]
+        bag = _load(settings, device)
+        self._order = [bag.names.index(name) for name in names]
+        self._processor = Processor(_settings(settings, device), bag=bag)
 
     def goals(self, stems: torch.Tensor) -> torch.Tensor:
         """Return what is to be learnt: the true ``stems``, moved towards the teacher's.
@@ -76,3 +75,24 @@ class Teacher:
         source = MemorySource("example", mixture, self._samplerate)
         stems = np.concatenate([part.data for part in run(source, self._processor)], axis=1)
         return stems[self._order].transpose(0, 2, 1)
+
+
+def _load(settings: TrainSettings, device: str) -> Bag:
+    threads = torch.get_num_threads()  # a network that remembers takes one
+    try:
+        return load_bag(_settings(settings, device))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _settings(settings: TrainSettings, device: str) -> Settings:
+    assert settings.teacher is not None
+    return Settings(
+        model=settings.teacher,
+        repo=settings.repo,
+        trust_checkpoint=settings.trust_checkpoint,
+        torch_num_threads=settings.torch_num_threads,
+        device=device,
+        shifts=0,
+        clip_mode="none",
+    )

@@ -40,6 +40,7 @@ BROKEN = Result("large", "torch bfloat16", 2.0, problem="ended with -9")
 
 def test_the_models_that_are_here() -> None:
     assert {"htdemucs_mini", "passthrough", RANDOM} <= set(models_here())
+    assert "mini_duo" not in models_here()  # it has no live windows
 
 
 def test_a_model_without_a_network_runs_once() -> None:
@@ -163,3 +164,5 @@ def test_fixing_tells_what_runs_a_model_fastest() -> None:
         (True, "float32", "torch float32", 0),
         (True, "bfloat16", "torch float32", 0),
     ]
+    of_files = fix("mini_duo", cast("Choices", LastIsFastest()))
+    assert [one.live for one in of_files] == [False, False]

@@ -220,10 +220,13 @@ def test_members_must_be_alike(make, export, tmp_path):
 
 
 def test_networks_that_go_along_in_different_ways_are_for_files():
+    torch.set_num_threads(2)
     bag = load("mini_duo", device="cpu", backend="torch")
+    assert torch.get_num_threads() == 2  # not one, as for a network that remembers alone
     assert bag.stride is None
     assert [one.stride.hop_frames for one in bag.streaming] == [512]
     assert bag.level_rms == bag.streaming[0].level_rms != 1
+    assert bag.backend == "torch float32"
     with pytest.raises(SettingsError, match=r"is for files, .* live, try rt_mini$"):
         load("mini_duo", device="cpu", exact_window=True)
     with pytest.raises(SettingsError, match="is for files"):

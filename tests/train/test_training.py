@@ -30,7 +30,7 @@ from streamer.train.network import load_subject
 from streamer.train.run import train
 from streamer.train.settings import TrainSettings
 from streamer.train.state import learning_rate_at, make_state, saved_progress
-from streamer.train.teacher import Teacher
+from streamer.train.teacher import Teacher, check_teacher
 from streamer.train.validate import sdr_of
 
 PLAIN = {"device": "cpu", "workers": 0, "warmup": 1, "window": 0.5, "bss_every": 0}
@@ -127,9 +127,23 @@ def test_a_teacher_s_stems_are_learnt_beside_the_true_ones(settings, checkpoint)
     assert losses[0] == losses[1] != losses[2]
 
 
+def test_a_teacher_takes_no_threads_and_tells_of_itself(settings, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    torch.set_num_threads(2)
+    taught = settings(teacher="rt_mini")
+    assert check_teacher(taught, SOURCES) is None
+    Teacher(taught, SOURCES, 44100, "cpu")
+    assert torch.get_num_threads() == 2
+    assert "the smaller embedded htdemucs_mini is used" in check_teacher(
+        settings(teacher="auto"), SOURCES
+    )
+
+
 def test_a_teacher_must_have_the_same_stems(settings):
     with pytest.raises(SettingsError, match=r"teacher=passthrough gives drums, .* to learn a, b;"):
-        Teacher(settings(teacher="passthrough"), ("a", "b"), RATE, "cpu")
+        check_teacher(settings(teacher="passthrough"), ("a", "b"))
+    with pytest.raises(ModelError, match="no model is named 'nonsense'"):
+        train(settings(teacher="nonsense"), None)  # before a song is decoded
     with pytest.raises(SettingsError, match=r"share of a .*teacher, and none is named"):
         resolve({"teacher_share": 0.5}, {}, kind=TrainSettings)
 

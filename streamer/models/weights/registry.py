@@ -41,7 +41,7 @@ class ModelInfo:
     package), ``made`` (at load, from those of ``made_from``) or ``none`` (it has no weights).
     ``bag`` has the signatures of its networks. ``published_bytes`` is the approximate size of the
     download (None: not known). ``requires`` names further packages. A ``streaming`` model remembers
-    the stream (`streamer.models.separator.Stride`).
+    the stream (`streamer.models.separator.Stride`); one ``for_files`` has no live windows.
     """
 
     name: str
@@ -54,6 +54,7 @@ class ModelInfo:
     made_from: str | None = None
     requires: tuple[str, ...] = ()
     streaming: bool = False
+    for_files: bool = False
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -199,6 +200,7 @@ def _own_models() -> tuple[ModelInfo, ...]:
             MINI_LICENCE,
             BagFile(("htdemucs_mini", "rt_mini")),
             8_241_328,
+            for_files=True,
         ),
         *_live_models(),
         ModelInfo(
