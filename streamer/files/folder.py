@@ -7,10 +7,14 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from streamer.cache import private_folder
 from streamer.errors import SinkError
 from streamer.files.part import remove_stale_parts, sink_errors
+
+_MOST_SECONDS: Final = 10.0
+"""To wait for a run that takes a lock; it takes a moment, unless it is held up."""
 
 
 @contextmanager
@@ -49,10 +53,14 @@ def _file_lock(path: Path) -> Iterator[None]:
         # not Path.resolve, which has an error of its own for links in a circle
         key = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:32]
     folder = _lock_folder()
+    # Nobody takes a lock while another removes one: who had opened the file that goes would hold a
+    # lock that nobody else sees.
+    alone = FileLock(folder / "every.lock", timeout=_MOST_SECONDS)
     with sink_errors(folder):
         lock = FileLock(folder / f"{key}.lock")
         try:
-            lock.acquire(timeout=0)
+            with alone:
+                lock.acquire(timeout=0)
         except Timeout:
             raise SinkError(
                 f"Another run is writing {path}; wait for it or choose another folder with --out"
@@ -60,6 +68,9 @@ def _file_lock(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        # one that stays is in nobody's way
+        with suppress(OSError, Timeout), alone:
+            Path(lock.lock_file).unlink()
         lock.release()
 
 

@@ -73,7 +73,8 @@ def test_locks_are_in_a_folder_of_ones_own(
     locks.chmod(0o777)
     with track_lock([tmp_path / "song"]):
         assert stat.S_IMODE(locks.stat().st_mode) == 0o700
-        assert len(list(locks.iterdir())) == 1
+        assert len(list(locks.iterdir())) == 2
+    assert [lock.name for lock in locks.iterdir()] == ["every.lock"], "none is left of a song"
 
 
 @pytest.mark.parametrize("foreign", ["owner", "link", "file"])
@@ -105,8 +106,8 @@ def test_a_link_in_place_of_a_lock_empties_no_file(tmp_path: Path, cache: Path) 
     victim, song = tmp_path / "victim", tmp_path / "song"
     victim.write_text("precious")
     with track_lock([song]):
-        (lock,) = (cache / "stemstream" / "locks").iterdir()
-    lock.unlink(missing_ok=True)
+        there = (cache / "stemstream" / "locks").iterdir()
+        (lock,) = (one for one in there if one.name != "every.lock")
     lock.symlink_to(victim)
     with pytest.raises(SinkError), track_lock([song]):
         pass
@@ -151,3 +152,19 @@ def test_a_run_of_some_stems_leaves_the_parts_of_a_run_of_more(tmp_path: Path) -
             pass
         part.publish()
     assert vocals.exists()
+
+
+def test_of_several_runs_one_at_a_time_has_the_lock_though_each_removes_it(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from streamer.files import track_lock\n"
+        "from streamer.errors import SinkError\n"
+        "track, mine, had = Path(sys.argv[1]), Path(sys.argv[2]), 0\n"
+        "while had < 30:\n"
+        "    try:\n"
+        "        with track_lock([track]):\n"
+        "            mine.touch(exist_ok=False); mine.unlink(); had += 1\n"
+        "    except SinkError: pass\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "song"), str(tmp_path / "mine")]
+    runs = [subprocess.Popen(command) for _ in range(3)]
+    assert [run.wait() for run in runs] == [0, 0, 0]
