@@ -94,5 +94,6 @@ def _settings(settings: TrainSettings, device: str) -> Settings:
         torch_num_threads=settings.torch_num_threads,
         device=device,
         shifts=0,
+        overlap=0.0,  # an example is a window or two
         clip_mode="none",
     )
