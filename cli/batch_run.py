@@ -91,6 +91,8 @@ def _begin(
     if job is not None and not job.waiting:
         return job
     made = engine.start()
+    if made.note:
+        tell(made.note)
     return job if job is not None and made == known else _job(wish, songs, manifest, made, place)
 
 
@@ -124,12 +126,18 @@ def _show(job: Job, engine: Engine, tally: Tally, *, as_json: bool) -> None:
     )
     with bar:
         task = bar.add_task("songs", total=tally.left, music="")
+        told: set[str] = set()
         for row in job.run(engine):
             tally.take(row)
             if row.state is State.FAILED:
                 complain(f"{row.source}: {row.error}")
+            notes = job.notes.pop(row.source, ())
+            for note in notes:
+                if note not in told:  # a library's songs are often alike
+                    tell(f"{row.source}: {note}")
+            told.update(notes)
             if as_json:
-                _print_json(_plain(row))
+                _print_json(_plain(row) | {"notes": list(notes)})
             hours, failed = tally.music_seconds / 3600, tally.failed
             music = f"{hours:.1f} h of music, {tally.speed:.1f}x real time"
             bar.update(task, advance=1, music=f"{music}, {failed} failed" if failed else music)

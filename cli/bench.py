@@ -36,8 +36,8 @@ Models = Annotated[
     str | None,
     typer.Option(
         "--models",
-        help="models to time, with commas \\[default: all whose weights are here, and a random "
-        "network of htdemucs's size]",
+        help="models to time, with commas \\[default: all that are here and can run live, and a "
+        "random network of htdemucs's size]",
         metavar="MODELS",
         show_default=False,
     ),

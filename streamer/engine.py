@@ -258,9 +258,9 @@ def separate_track(
                 if progress is not None:
                     done = stems.start_frame + stems.frames
                     progress(done / source.samplerate, source.seconds)
-        if settings.clip_mode == "rescale" and not files.project:
+        if settings.clip_mode == "rescale":
             for stem in measure.stems.values():
-                stem.scale(rescaling_gain(stem.peak))
+                stem.scale(sink.gain if files.project else rescaling_gain(stem.peak))
         return TrackReport(
             source=str(path),
             model=bag.name,

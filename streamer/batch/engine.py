@@ -6,13 +6,13 @@ A worker has the model, loaded once. It is given a `Task`, and what becomes of i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from streamer.batch.at_hand import at_hand
 from streamer.batch.scratch import remove_stale
 from streamer.engine import Progress, TrackReport, separate_track
-from streamer.errors import StemstreamError
+from streamer.errors import ModelError, StemstreamError
 from streamer.pipeline.passes import Plan
 from streamer.processor import load_bag
 from streamer.settings import Settings
@@ -52,10 +52,27 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What the model makes: the name of its folder, and the stems."""
+    """What the model makes: the name of its folder, and the stems.
+
+    ``note`` tells how it was chosen.
+    """
 
     model: str
     stems: tuple[str, ...]
+    note: str = field(default="", compare=False)
+
+
+def other_model(made: Made, first: Made) -> ModelError | None:
+    """Return the error for a worker whose model is not that of the first one; None if it is.
+
+    Each resolves ``auto`` by itself, and what it writes must be where the job looks for it.
+    """
+    if made == first:
+        return None
+    return ModelError(
+        f"a worker has {made.model} where the others have {first.model}; fetch the weights on each "
+        f"machine (`stemstream models download {first.model}`), or name the model with -n"
+    )
 
 
 class Engine(Protocol):
@@ -93,7 +110,7 @@ class Worker:
         remove_stale()
         self._bag = load_bag(settings)
         names = Plan.make(self._bag, settings).derivation.names
-        self.made = Made(self._bag.name, tuple(names))
+        self.made = Made(self._bag.name, tuple(names), self._bag.note or "")
 
     def do(self, task: Task, stopped: Callable[[], bool] = lambda: False) -> Outcome:
         """Separate a song; whatever it does, its outcome is returned.
@@ -116,6 +133,7 @@ class Worker:
 
     def _separate(self, task: Task, progress: Progress) -> TrackReport:
         with at_hand(task.source, task.out, replace=task.replace) as (source, out):
-            own = {"out": out, "overwrite": task.replace}
+            # a job knows by itself what is to be done again
+            own = {"out": out, "overwrite": task.replace, "resume": False}
             settings = self._settings.model_copy(update=own)
             return separate_track(source, settings, self._bag, progress=progress)

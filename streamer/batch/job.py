@@ -67,7 +67,8 @@ def made_before(manifest: Manifest, settings: Settings) -> Made | None:
 class Job:
     """The songs of a run, each with its row.
 
-    ``kept`` need nothing done, and ``in_hand`` are those that workers have.
+    ``kept`` need nothing done, ``in_hand`` are those that workers have, and ``notes`` has what
+    there is to tell of songs that were done.
 
     With ``keep_folders`` stems lie in folders as the songs did; with ``retry_failed`` songs that
     failed are tried again, though nothing has changed. ``place`` is where the stems go, by default
@@ -106,6 +107,7 @@ class Job:
         self._told: deque[Row] = deque()
         self._problems = {song.source: song.problem for song in songs}
         self.in_hand = 0
+        self.notes: dict[str, tuple[str, ...]] = {}
         self._refuse_collisions()
         for song in songs:
             self._take_up(song, retry_failed=retry_failed)
@@ -222,7 +224,10 @@ class Job:
             raise OutputExistsError(
                 f"{strangers[0]} exists, and this job did not write it; --overwrite replaces it"
             )
-        begun = replace(row, state=State.RUNNING, tries=row.tries + 1, outputs=paths)
+        # with earlier settings it may have written others; they stay its own
+        others = (path for path in row.outputs if path not in paths and self._place.stands(path))
+        outputs = (*paths, *others)
+        begun = replace(row, state=State.RUNNING, tries=row.tries + 1, outputs=outputs)
         self.rows[row.source] = begun
         self._manifest.put(begun)
         return bool(there) or row.tries > 0 or self._settings.overwrite
@@ -235,6 +240,7 @@ class Job:
         elif outcome.error:
             self._settle(self._failed(row, outcome.error, outcome.exit_code))
         else:
+            self.notes[row.source] = outcome.notes
             seconds, elapsed = outcome.seconds, outcome.elapsed_seconds
             self._settle(
                 replace(row, state=State.DONE, seconds=seconds, elapsed_seconds=elapsed, error="")
@@ -248,14 +254,20 @@ class Job:
         self._copy(row)
 
     def _copy(self, first: Row) -> None:
-        for source in self._copies.pop(first.source, ()):
+        copies = self._copies.pop(first.source, [])
+        if copies and first.state is State.FAILED and first.exit_code == SinkError.exit_code:
+            # what its own files met says nothing of theirs
+            head, *self._copies[copies[0]] = copies
+            self._tasks.append(head)
+            return
+        for source in copies:
             row = self.rows[source]
             if first.state is not State.DONE:
                 self._settle(self._failed(row, first.error, first.exit_code))
                 continue
             try:
                 ours = self._begin(row)
-                self._place.copy(first.outputs, self._paths(source), replace=ours)
+                self._place.copy(self._paths(first.source), self._paths(source), replace=ours)
             except StemstreamError as error:
                 self._settle(self._failed(row, str(error), error.exit_code))
             else:
@@ -263,7 +275,8 @@ class Job:
                 self._settle(replace(made, state=State.DONE, seconds=first.seconds, error=""))
 
     def _are_there(self, row: Row) -> bool:
-        return row.outputs == self._paths(row.source) and all(map(self._place.has, row.outputs))
+        paths = self._paths(row.source)
+        return row.outputs[: len(paths)] == paths and all(map(self._place.has, paths))
 
     def _failed(self, row: Row, error: str, exit_code: int) -> Row:
         # its own are those of an earlier run, and what a broken upload has left; one that somebody

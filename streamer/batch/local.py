@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Final
 
-from streamer.batch.engine import WORKER_BYTES, Made, Outcome, Task, Worker
+from streamer.batch.engine import WORKER_BYTES, Made, Outcome, Task, Worker, other_model
 from streamer.cache import processors
 from streamer.children import deaf, end_with_parent
 from streamer.errors import ModelError, StemstreamError
@@ -54,13 +54,17 @@ class LocalEngine:
         self.workers = workers
         self._settings = settings
         self._processes: list[_Process] = []
+        self._made: Made | None = None
 
     def start(self) -> Made:
         """See `Engine.start`."""
         for _ in range(self.workers):
             self._processes.append(_Process(self._settings))  # `close` ends those that there are
-        made = [process.made() for process in self._processes]
-        return made[0]
+        self._made, *others = (process.made() for process in self._processes)
+        for made in others:
+            if wrong := other_model(made, self._made):
+                raise wrong
+        return self._made
 
     def run(self, next_task: Callable[[], Task | None]) -> Iterator[Outcome]:
         """See `Engine.run`."""
@@ -76,7 +80,8 @@ class LocalEngine:
                 outcome = process.outcome()
                 if outcome.lost:
                     process.close()
-                    self._processes[self._processes.index(process)] = _Process(self._settings)
+                    another = _Process(self._settings, self._made)
+                    self._processes[self._processes.index(process)] = another
                 yield outcome
 
     def close(self) -> None:
@@ -89,9 +94,10 @@ class LocalEngine:
 
 
 class _Process:
-    """A worker's process, and the task that it has."""
+    """A worker's process, and the task that it has; ``first`` is what the others make."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, first: Made | None = None) -> None:
+        self._first = first
         self.answers, other = _SPAWN.Pipe()
         self.task: Task | None = None
         self._made: Made | None = None
@@ -129,6 +135,8 @@ class _Process:
         try:
             told = self.answers.recv()
             while not isinstance(told, Outcome):  # of one that began in place of a lost one
+                if isinstance(told, Made) and self._first is not None:
+                    told = other_model(told, self._first)
                 if isinstance(told, StemstreamError):
                     return Outcome(task, error=str(told), exit_code=told.exit_code)
                 told = self.answers.recv()

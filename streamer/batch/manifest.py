@@ -136,9 +136,11 @@ class Manifest:
         try:
             yield
         except (sqlite3.Error, ValueError, TypeError) as error:
+            way_out = "name another folder with --job, or delete this one to begin the job again"
+            if "full" in str(error):
+                way_out = "free some space, and run the same command again"
             raise SinkError(
-                f"the job's table {self._path} cannot be used ({error}); name another folder with "
-                "--job, or delete this one to begin the job again"
+                f"the job's table {self._path} cannot be used ({error}); {way_out}"
             ) from None
 
 

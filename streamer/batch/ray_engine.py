@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from streamer import __version__
-from streamer.batch.engine import Made, Outcome, Task, Worker
+from streamer.batch.engine import Made, Outcome, Task, Worker, other_model
 from streamer.batch.ray_nodes import look_at, refuse_other_version, share
 from streamer.errors import ModelError, SettingsError, StemstreamError
 from streamer.settings import Settings
@@ -86,6 +86,7 @@ class RayEngine:
         if isinstance(told, StemstreamError):
             raise told
         made: Made = told
+        self._made = made
         return made
 
     def _begin(self, slot: _Slot) -> _Slot:
@@ -124,6 +125,8 @@ class RayEngine:
             slot.pending = slot.actor.made.remote()
             lost = f"its worker was lost: {_reason(error)}"
             return Outcome(task, error=lost, exit_code=1, lost=True)
+        if isinstance(told, Made):
+            told = other_model(told, self._made)
         if task is None and isinstance(told, StemstreamError):
             self._begin_again(slot, told)
         slot.failures = 0 if task is not None else slot.failures

@@ -57,6 +57,8 @@ def fix(model: str, choices: Choices | None = None) -> Iterator[FixedChoice]:
             bag = models.load(
                 model, device="cpu", exact_window=live, precision=precision, choices=choices
             )
-            new = choices.measured[before:]
-            times = new[0].window_seconds if new else {}
-            yield FixedChoice(model, live, precision, bag.backend, times)
+            new = choices.measured[before:]  # one for each kind of network
+            for one in new:
+                yield FixedChoice(model, live, precision, one.fastest, one.window_seconds)
+            if not new:
+                yield FixedChoice(model, live, precision, bag.backend, {})

@@ -134,9 +134,8 @@ def time_bag(
     Raises:
         ModelError: the model fails.
     """
-    separators = [member.separator for member in bag.members if member is not None]
-    window_frames = max(separator.window_frames for separator in separators)
-    calls = [live_call(separator) for separator in separators]
+    window_frames = max(separator.window_frames for separator in bag.separators)
+    calls = [live_call(separator) for separator in bag.separators]
     rounds: list[float] = []
     timed: list[float] = []
     while len(timed) < FEWEST_ROUNDS or (len(timed) < MOST_ROUNDS and sum(timed) < ENOUGH_SECONDS):

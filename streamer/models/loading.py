@@ -16,8 +16,15 @@ from streamer.models.devices import kind_of
 from streamer.models.members import Networks
 from streamer.models.networks.facts import NetworkFacts
 from streamer.models.request import ModelOptions, ModelRequest
-from streamer.models.separator import Bag, Member, Separator, WindowKind, window_of_song
-from streamer.models.threads import spin_for_a_moment, use_threads
+from streamer.models.separator import (
+    Bag,
+    Member,
+    Separator,
+    WindowKind,
+    check_strides,
+    window_of_song,
+)
+from streamer.models.threads import spin_for_a_moment
 from streamer.models.weights.places import Place, holds, place_of, resolve_auto
 from streamer.models.weights.registry import ModelInfo, info, names
 from streamer.settings import Library
@@ -76,6 +83,8 @@ def _load_from(
     there = [member for member in members if member is not None]
     strides = {member: networks.facts(member).stride for member in there}
     _check_alike(name, sources, [networks.facts(member) for member in there])
+    if request.exact_window:
+        check_strides(name, strides.values())
     if request.precision is None:
         made = known is not None and known.origin == "made"
         request = replace(request, precision="bfloat16" if made else "float32")
@@ -88,18 +97,13 @@ def _load_from(
         )
         for stride in dict.fromkeys(strides.values())
     }
-    separators = [
-        None
-        if member is None
-        else networks.separator(member, chosen[strides[member]], windows, request.device)
-        for member in members
-    ]
+    # those with windows come last: one that remembers takes all but a thread of torch
+    by_member = {
+        member: networks.separator(member, chosen[strides[member]], windows, request.device)
+        for member in sorted(there, key=lambda one: strides[one] is None)
+    }
+    separators = [None if member is None else by_member[member] for member in members]
     bag = _bag(name, separators, weights)
-    if None in chosen and chosen[None].library == "torch":
-        # one of its networks may remember, and have taken all but a thread
-        use_threads(request.threads, stream=False)
-    if request.exact_window:
-        bag.check_live()
     digests = "+".join(map(networks.digest, there))
     backend = " and ".join(dict.fromkeys(one.name for one in chosen.values()))
     return replace(bag, note=note, backend=backend, device=device, weights=digests)

@@ -7,7 +7,7 @@ A *separator* is one network behind one call. A *bag* averages several with a we
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, Protocol, runtime_checkable
@@ -220,6 +220,19 @@ class Member:
     weights: tuple[float, ...]
 
 
+def check_strides(name: str, strides: Iterable[Stride | None]) -> None:
+    """Refuse live windows for a model whose networks go along a stream in different ways.
+
+    Raises:
+        SettingsError: they do.
+    """
+    if len(set(strides)) > 1:
+        raise SettingsError(
+            f"model={name} is for files, since its networks go along the music in different ways; "
+            "live, try rt_mini"
+        )
+
+
 @dataclass(frozen=True)
 class Bag:
     """A model as the engine sees it: its members, all with the same stems, rate and channels.
@@ -280,11 +293,7 @@ class Bag:
         Raises:
             SettingsError: its members go along it in different ways.
         """
-        if len(self._strides) > 1:
-            raise SettingsError(
-                f"model={self.name} is for files, since its networks go along the music in "
-                "different ways; live, try rt_mini"
-            )
+        check_strides(self.name, self._strides)
 
     def best_load(self) -> Load:
         """Return the best load for all members, if they know one."""

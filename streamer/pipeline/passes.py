@@ -314,7 +314,7 @@ def _live_schedule(bag: Bag, settings: StreamSettings) -> tuple[Schedule, list[l
     crossfade = round(_either(settings.crossfade, CROSSFADE_SECONDS) * rate)
     if settings.crossfade is None:
         crossfade = min(crossfade, hop, lookahead)
-    sees = min(m.separator.window_frames for m in bag.members if m is not None)
+    sees = min(one.window_frames for one in bag.separators)
     schedule = Schedule.live(sees, hop, lookahead, crossfade)
     members = len(bag.members)
     return schedule, live_shifts(members, settings.shifts, lookahead - crossfade, settings.seed)

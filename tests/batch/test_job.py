@@ -125,6 +125,45 @@ def test_other_settings_do_it_again_over_its_own_files(library):
     assert before != after
 
 
+@pytest.mark.parametrize("between", [{"format": "flac"}, {"stems": ("vocals",)}])
+def test_back_to_earlier_settings_does_it_again_over_its_own_files(library, between):
+    library.song("1.wav")
+    for settings in ({}, between, {}):
+        assert library.run(**settings) == ["1.wav"]
+        assert library.rows()["1.wav"].state is State.DONE
+    assert library.run() == []
+
+
+def test_resume_of_a_settings_file_leaves_no_old_stem(library):
+    library.song("1.wav")
+    library.run(resume=True)
+    before = library.files()
+    library.song("1.wav", 333.0)
+    assert library.run(resume=True) == ["1.wav"]
+    assert all(library.files()[name] != stem for name, stem in before.items())
+
+
+def test_what_is_to_tell_of_a_song_is_kept_with_it(library):
+    whole = library.song("1.wav").read_bytes()
+    (library.folder / "1.wav").write_bytes(whole[:-1000])
+    library.run()
+    ((note,),) = library.job.notes.values()
+    assert "1 is damaged or cut short" in note or "1.wav is damaged or cut short" in note
+
+
+def test_what_is_in_the_way_of_one_song_is_not_in_that_of_another_of_the_same_content(library):
+    library.song("1.wav")
+    library.song("again.wav")
+    library.song("more.wav")
+    stranger = library.out / "passthrough" / "1" / "bass.wav"
+    stranger.parent.mkdir(parents=True)
+    stranger.write_bytes(b"mine")
+    assert library.run() == ["again.wav"]
+    states = {name: row.state for name, row in library.rows().items()}
+    assert states == {"1.wav": State.FAILED, "again.wav": State.DONE, "more.wav": State.DONE}
+    assert stranger.read_bytes() == b"mine"
+
+
 def test_the_same_content_is_separated_once_and_copied(library):
     library.song("1.wav")
     library.song("album/again.wav")

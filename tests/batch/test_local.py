@@ -6,6 +6,7 @@ import pytest
 
 from streamer import Settings
 from streamer.batch import local
+from streamer.batch.engine import Made, Outcome, Task, other_model
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,23 @@ def test_processors_are_shared_unless_they_were_given(monkeypatch):
     assert (shared.torch_num_threads, shared.jobs) == (2, 1)
     given = Settings(model="passthrough", torch_num_threads=5)
     assert local.share_processors(given, 3) is given
+
+
+def test_a_worker_with_another_model_than_the_others_is_refused():
+    """Each resolves `auto` by itself; its stems would be where nobody looks for them."""
+    first, same = Made("htdemucs", ("vocals",)), Made("htdemucs", ("vocals",), "told")
+    assert other_model(same, first) is None
+    said = "a worker has htdemucs_mini where the others have htdemucs; fetch the weights on each"
+    assert str(other_model(Made("htdemucs_mini", ("vocals",)), first)).startswith(said)
+
+
+@pytest.mark.parametrize("told", ["passthrough", "htdemucs"])
+def test_a_process_in_place_of_a_lost_one_has_the_same_model(told):
+    here, there = local._SPAWN.Pipe()
+    process = local._Process.__new__(local._Process)
+    process.answers, process.task = here, Task("song.wav", "out")
+    process._first = Made("htdemucs", ("vocals",))
+    there.send(Made(told, ("vocals",)))
+    there.send(Outcome(Task("song.wav", "out"), seconds=1.0))
+    outcome = process.outcome()
+    assert bool(outcome.error) == (told != "htdemucs")

@@ -134,10 +134,13 @@ def test_a_file_without_sound_stays_empty(tmp_path: Path, tone: Tone) -> None:
     assert read(path)[1] == []
 
 
-def test_a_crashed_recording_of_more_than_4_gib_is_read_to_its_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_crashed_recording_of_more_than_4_gib_is_read_to_its_end(
+    tmp_path: Path, size: int
+) -> None:
     path = tmp_path / "song"
     soundfile.write(path, np.zeros((4, 2)), 44100, format="WAV", subtype="PCM_16")
-    data = with_size("WAV", path.read_bytes(), 0)
+    data = with_size("WAV", path.read_bytes(), size)
     with path.open("wb") as file:
         file.write(data)
         file.truncate(44 + 5 * 2**30)

@@ -286,7 +286,11 @@ def test_an_input_is_cut_off_more_and_more_seldom_for_an_output_that_is_away() -
         assert run.session.streams.capture.counters().away_frames < RATE
         advance_to(run, 9.5 + BACK_SECONDS)
         assert run.session.status().state is State.RUNNING
-    assert len([note for note in run.told if note.startswith("mic is back; ")]) == 4
+        run.backend.at(12.5, output.unplug)
+        run.backend.at(13.0, output.replug)
+        advance_to(run, 13.0 + BACK_SECONDS)
+        assert run.session.status().state is State.RUNNING, "a second loss begins anew"
+    assert len([note for note in run.told if note.startswith("mic is back; ")]) == 5
 
 
 @pytest.mark.parametrize("milliseconds", range(0, 50, 7))

@@ -251,8 +251,8 @@ def _chunks(file: BinaryIO, start: int, end: int, layout: _Layout) -> Iterator[_
 
 
 def _is_any(stated: int, limit: int, present: int) -> bool:
-    """Whether a size that is stated is one of those that stand for no size: none so large fits."""
-    return stated >= limit and stated > present
+    """Whether a size that is stated stands for none: it is near a limit, and no sound has it."""
+    return stated >= limit and (stated > present or stated == 0xFFFFFFFF)
 
 
 def _goes_on(

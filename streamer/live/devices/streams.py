@@ -244,6 +244,8 @@ class DeviceStreams:
         for stream in closed:
             self._stand_in(stream, now)
         self._bring_back([stream for stream in closed if stream.due(now)], now)
+        if not self.lost:  # the next loss is another one
+            self._next_look, self._look_wait = now, FIRST_LOOK_SECONDS
 
     def _stand_in(self, stream: ReconnectingStream, now: float) -> None:
         """Keep the ports of a stream in time while its device is away."""
@@ -313,8 +315,6 @@ class DeviceStreams:
             return True
         if now < self._next_look:
             return False
-        if now > self._next_look + LONGEST_LOOK_SECONDS:  # an earlier loss is long over
-            self._look_wait = FIRST_LOOK_SECONDS
         self._next_look = now + self._look_wait
         self._look_wait = min(2 * self._look_wait, LONGEST_LOOK_SECONDS)
         return True

@@ -328,7 +328,7 @@ def _goes_native(request: PlanRequest, bag: Bag, timing: WindowTiming) -> bool:
 def _windows_to_try(settings: LiveSettings, bag: Bag) -> list[float]:
     """Return the lengths of the windows to time, in seconds."""
     if bag.stride is None:
-        longest_frames = min(m.separator.window_frames for m in bag.members if m is not None)
+        longest_frames = min(one.window_frames for one in bag.separators)
         return candidate_windows(longest_frames / bag.samplerate, settings.window)
     check_stream(bag.name, bag.stride, bag.samplerate, settings)
     if settings.window is not None:

@@ -93,8 +93,7 @@ def can_run(bag: Bag, samplerate: int) -> bool:
 
 
 def _separator(bag: Bag) -> NativeStreamSeparator | None:
-    separators = [member.separator for member in bag.members if member is not None]
-    first = separators[0]
+    first = bag.separators[0]
     alone = len(bag.members) == 1 and bag.channels == CHANNELS
     return first if alone and isinstance(first, NativeStreamSeparator) else None
 

@@ -63,6 +63,8 @@ class Control:
 
     def _told(self, value: object) -> int | None:
         binding = self.binding
+        if binding.lamp is not None and value is None:  # of a listener who is gone
+            return binding.lamp[1]
         if binding.lamp is not None and binding.value is not None:
             return binding.lamp[value != binding.value]
         if not isinstance(value, int | float):

@@ -223,8 +223,9 @@ def way_back(port: MidiPort, names: Sequence[str]) -> int | None:
     """Return which of the outputs with these names leads to the controller of a port, if any."""
     others = [MidiPort(port.api, name) for name in names]
     alike = [n for n, other in enumerate(others) if other.lasting == port.lasting]
-    own = [n for n in alike if others[n].place == port.place]
-    return next(iter(own or alike), None)
+    return min(
+        alike, key=lambda n: (others[n] != port, others[n].place != port.place), default=None
+    )
 
 
 def _index(client: Any, name: str) -> int:

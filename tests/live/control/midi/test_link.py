@@ -201,3 +201,5 @@ def test_of_a_controller_with_two_ports_each_keeps_its_place(link, ports, told):
     assert [way_back(one, [first.name, second.name]) for one in again] == [0, 1]
     assert way_back(again[1], [first.name]) == 0
     assert way_back(again[1], [NANO.name]) is None
+    twins = ["nano:nano 20:0", "nano:nano 24:0"]
+    assert [way_back(MidiPort("ALSA", twin), twins) for twin in twins] == [0, 1]

@@ -266,6 +266,15 @@ def test_the_lamp_of_a_button_that_moves_nothing_any_more_goes_out(desk):
     assert list(on.news()) == []
 
 
+def test_the_lamp_of_a_button_whose_value_is_gone_goes_out(desk):
+    on = surface(desk, {"note 1": Binding("/dry", lamp=(3, 0))})
+    desk.values["/dry"] = 1
+    assert list(on.news()) == [b"\x90\x01\x03"]
+    del desk.values["/dry"]
+    assert list(on.news()) == [b"\x90\x01\x00"]
+    assert list(on.news()) == []
+
+
 def test_a_control_that_is_learned_stays_what_it_is(desk):
     encoder = Binding(PAN, turn="twos-complement")
     fader = Binding("/stem/drums/gain", fine=True, echo=True)
