@@ -297,6 +297,7 @@ HARMFUL = {
         "data",
         "validation",
         "cache",
+        "teacher",
         "model",
         "repo",
         "trust_checkpoint",
