@@ -20,6 +20,7 @@ from streamer.models.separator import (
     Bag,
     Member,
     Separator,
+    Stride,
     WindowKind,
     check_strides,
     window_of_song,
@@ -91,12 +92,13 @@ def _load_from(
     device = kind_of(request.device)
     windows = WindowKind(request.window, request.exact_window)
     # networks that go along a stream in the same way run on the same backend
-    chosen = {
-        stride: _choose(
-            request, networks, [one for one in there if strides[one] == stride], windows
-        )
-        for stride in dict.fromkeys(strides.values())
-    }
+    chosen: dict[Stride | None, Backend] = {}
+    for stride in sorted(set(strides.values()), key=lambda one: one is not None):
+        wish, beside = request, chosen.get(None)
+        if wish.backend == "auto" and beside is not None and beside.library != "torch":
+            wish = replace(wish, backend="native")  # torch is large, for one of several networks
+        alike = [member for member in there if strides[member] == stride]
+        chosen[stride] = _choose(wish, networks, alike, windows)
     # those with windows come last: one that remembers takes all but a thread of torch
     by_member = {
         member: networks.separator(member, chosen[strides[member]], windows, request.device)

@@ -18,6 +18,7 @@ from streamer.cache import JsonStore
 from streamer.errors import ModelError, SettingsError, WeightsError
 from streamer.models import load
 from streamer.models.backends import quantized
+from streamer.models.backends.openvino_library import has_openvino
 from streamer.models.backends.torch_separator import TorchSeparator
 from streamer.models.choice import LAYOUT, Choices
 from streamer.models.threads import spin_for_a_moment
@@ -231,6 +232,17 @@ def test_networks_that_go_along_in_different_ways_are_for_files():
         load("mini_duo", device="cpu", exact_window=True)
     with pytest.raises(SettingsError, match="is for files"):
         Plan.make(bag, Settings(hop=0.1))
+
+
+@pytest.mark.skipif(not has_openvino(), reason="needs openvino")
+def test_beside_openvino_a_network_that_remembers_is_native():
+    class Known:
+        def known(self, subject, backends):
+            return next(one for one in backends if one.library == "openvino")
+
+    bag = load("mini_duo", device="cpu", choices=Known())
+    assert bag.backend == "openvino float32 and native float32"
+    assert load("mini_duo", device="cpu", backend="openvino").backend == "openvino float32"
 
 
 def test_passthrough_repeats_the_mix(noise):
