@@ -99,21 +99,21 @@ def test_the_window_of_a_bag_only_shrinks_transformers(make, export, tmp_path):
     [(None, "111"), (["drums"], "100"), (["bass"], "110"), (["vocals", "other"], "011")],
 )
 def test_only_needed_members_are_loaded(repo, stems, loaded):
-    bag = load("mine", repo=repo, stems=stems, device="cpu")
+    bag = load("mine", repo=repo, stems=stems, device="cpu", backend="torch")
     assert "".join("0" if member is None else "1" for member in bag.members) == loaded
     assert bag.names == ("drums", "bass", "other", "vocals")
 
 
 def test_what_is_not_needed_need_not_be_there(repo):
     (repo / "cccc0000.safetensors").unlink()
-    load("mine", repo=repo, stems=["drums"], device="cpu")
+    load("mine", repo=repo, stems=["drums"], device="cpu", backend="torch")
     with pytest.raises(WeightsError, match=r"cccc0000\.safetensors .* copy it there"):
         load("mine", repo=repo, stems=["vocals"], device="cpu")
 
 
 def test_a_known_bag_needs_no_yaml_in_the_folder(make, export, tmp_path):
     export(make("htdemucs"), "04573f0d")
-    bag = load("htdemucs_ft", repo=tmp_path, stems=["vocals"], device="cpu")
+    bag = load("htdemucs_ft", repo=tmp_path, stems=["vocals"], device="cpu", backend="torch")
     assert [member is not None for member in bag.members] == [False, False, False, True]
 
 
@@ -123,10 +123,11 @@ def test_a_signature_in_a_folder_is_a_model(repo):
 
 @pytest.mark.parametrize("name", ["htdemucs_mini", "htdemucs", "passthrough"])
 def test_a_network_in_a_folder_goes_before_a_model_of_that_name(make, export, tmp_path, name):
+    torch_alone = {"repo": tmp_path, "device": "cpu", "backend": "torch"}
     if name != "htdemucs":
-        assert load(name, repo=tmp_path, device="cpu").samplerate == 44100
+        assert load(name, **torch_alone).samplerate == 44100
     export(make("htdemucs", sources=["voice", "rest"]), name)
-    bag = load(name, repo=tmp_path, stems=["voice"], device="cpu")
+    bag = load(name, **torch_alone, stems=["voice"])
     assert (bag.samplerate, bag.names) == (8000, ("voice", "rest"))
 
 
@@ -182,7 +183,7 @@ class TakeTheLast:
 def test_wrong_wishes_are_told(changes, message):
     wrong = SettingsError if {"stems", "window"} & set(changes) else ModelError
     with pytest.raises(wrong, match=message):
-        load(**({"name": "htdemucs_mini", "device": "cpu"} | changes))
+        load(**({"name": "htdemucs_mini", "device": "cpu", "backend": "torch"} | changes))
 
 
 def test_a_folder_without_the_model_says_what_it_has(repo, tmp_path):
