@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from streamer.audio import Samples
 from streamer.engine import run
 from streamer.errors import SettingsError
 from streamer.files.decode.memory import MemorySource
@@ -70,11 +71,12 @@ class Teacher:
         heard = [self._separated(mixture.numpy().T) for mixture in mixtures.float().cpu()]
         return torch.from_numpy(np.stack(heard))
 
-    def _separated(self, mixture: np.ndarray) -> np.ndarray:
+    def _separated(self, mixture: Samples) -> Samples:
         """Return ``(stems, channels, frames)`` of ``(frames, channels)``."""
         source = MemorySource("example", mixture, self._samplerate)
         stems = np.concatenate([part.data for part in run(source, self._processor)], axis=1)
-        return stems[self._order].transpose(0, 2, 1)
+        ordered: Samples = stems[self._order]
+        return ordered.transpose(0, 2, 1)
 
 
 def _load(settings: TrainSettings, device: str) -> Bag:
