@@ -91,14 +91,7 @@ def _load_from(
         request = replace(request, precision="bfloat16" if made else "float32")
     device = kind_of(request.device)
     windows = WindowKind(request.window, request.exact_window)
-    # networks that go along a stream in the same way run on the same backend
-    chosen: dict[Stride | None, Backend] = {}
-    for stride in sorted(set(strides.values()), key=lambda one: one is not None):
-        wish, beside = request, chosen.get(None)
-        if wish.backend == "auto" and beside is not None and beside.library != "torch":
-            wish = replace(wish, backend="native")  # torch is large, for one of several networks
-        alike = [member for member in there if strides[member] == stride]
-        chosen[stride] = _choose(wish, networks, alike, windows)
+    chosen = _choose_each(request, networks, strides, windows)
     # those with windows come last: one that remembers takes all but a thread of torch
     by_member = {
         member: networks.separator(member, chosen[strides[member]], windows, request.device)
@@ -126,6 +119,23 @@ def _needed(
         member if any(row[k] for k in wanted) else None
         for member, row in zip(members, weights, strict=True)
     ]
+
+
+def _choose_each(
+    request: ModelRequest,
+    networks: Networks,
+    strides: Mapping[str, Stride | None],
+    windows: WindowKind,
+) -> dict[Stride | None, Backend]:
+    """Return a backend for each way to go along a stream; ``strides`` are those of the members."""
+    chosen: dict[Stride | None, Backend] = {}
+    for stride in sorted(set(strides.values()), key=lambda one: one is not None):
+        wish, beside = request, chosen.get(None)
+        if wish.backend == "auto" and beside is not None and beside.library != "torch":
+            wish = replace(wish, backend="native")  # torch is large, for one of several networks
+        alike = [member for member, its in strides.items() if its == stride]
+        chosen[stride] = _choose(wish, networks, alike, windows)
+    return chosen
 
 
 def _choose(

@@ -51,11 +51,13 @@ def test_stems_that_would_clip_get_one_gain_that_the_faders_make_up_for(
     assert project == Path("separated/passthrough/song/song.rpp")
     tracks = tracks_of(project)
     assert list(tracks) == ["bass", "vocals"]
-    for file, fader in tracks.values():
+    for name, (file, fader) in tracks.items():
         info = soundfile.info(file)
         assert (info.subtype, info.frames, info.samplerate) == ("PCM_24", FRAMES, 44100)
         stem = read(file)
         assert 0.98 < np.abs(stem).max() < 1
+        peak_db = 20 * np.log10(np.abs(stem).max())
+        assert told["stems"][name]["peak_db"] == pytest.approx(peak_db, abs=0.01)
         # the model that separates nothing gives the mix
         np.testing.assert_allclose(stem * fader, read(loud), atol=1e-5)
 
