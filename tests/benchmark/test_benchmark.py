@@ -165,5 +165,6 @@ def test_fixing_tells_what_runs_a_model_fastest() -> None:
         (True, "bfloat16", "torch float32", 0),
     ]
     of_files = list(fix("mini_duo", cast("Choices", LastIsFastest())))
-    assert {one.backend for one in of_files} >= {"native float32", "openvino float32"}
-    assert all(one.backend in one.window_seconds and not one.live for one in of_files)
+    assert len(of_files) == 2  # beside OpenVINO its other network has no choice, so no row
+    assert all(one.backend.startswith("openvino ") and not one.live for one in of_files)
+    assert all(one.backend in one.window_seconds for one in of_files)
