@@ -24,7 +24,7 @@ import soundfile
 FORMATS = "wav,flac,ogg,opus,m4a,mp3,stem.mp4"
 RATE = 44100
 SECONDS = 24
-PROGRAM = "import sys; sys.argv[0] = 'stemstream'; from cli.main import run; run()"
+PROGRAM = "import sys; sys.argv[0] = 'stemstream'; from cli.main import main; main()"
 
 
 def main() -> None:

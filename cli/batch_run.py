@@ -29,8 +29,8 @@ from streamer.batch.settings import BatchSettings
 from streamer.batch.songs import Song, find_songs
 from streamer.batch.tally import Tally
 from streamer.errors import SettingsError
-from streamer.files.encode.paths import PIPE
 from streamer.live.telemetry.metrics_server import MetricsServer
+from streamer.naming import PIPE
 from streamer.words import counted
 
 MOST_SHOWN: Final = 20

@@ -18,15 +18,17 @@ def demo(
 
     Where the song is a stem file, its own stems tell the signal-to-distortion ratio (SDR) of ours.
     """
-    # imported here, as in `separate`
-    from cli.tracks import load_model, separate_shown
-    from streamer.files import demo_song, reference_stems
-
-    path = song or str(demo_song())
     # its own stems may be made again and again; those of a song of the user's stay
     again = "overwrite" if song is None else "resume"
     settings = resolve({"model": "htdemucs_mini", again: True}).settings
+    # imported here, as in `separate`
+    from cli.loading import load_model
+
     bag = load_model(settings)
+    from cli.tracks import separate_shown
+    from streamer.files import demo_song, reference_stems
+
+    path = song or str(demo_song())
     with ExitStack() as stack:
         truth = reference_stems(Path(path)) or {}
         for stem in truth.values():

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rich.table import Table
 
+from cli.loading import load_model
 from cli.terminal import print_whole, tell
-from cli.tracks import load_model
 from streamer.errors import SettingsError, SinkError
 from streamer.evaluation import evaluate
 from streamer.evaluation.bounds import BOUNDS

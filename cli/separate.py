@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli.options import with_settings
+from cli.standard import refuse_closed
+from streamer.errors import SettingsError
+from streamer.naming import PIPE
 from streamer.resolve import resolve
 from streamer.settings import Settings
 
@@ -38,7 +42,21 @@ def separate(
 ) -> None:
     """Separate songs into stems: OUT/MODEL/TRACK/STEM.wav, as demucs does."""
     settings = resolve(flags, config=config).settings
-    # imported here, since the engine takes a second that help and wrong flags need not wait for
+    if settings.out == PIPE:
+        _refuse_crowded_output(as_json=as_json)
+    # imported here, since help and wrong flags need not wait for it; the engine last, since the
+    # model loads meanwhile
+    from cli.loading import load_model
+
+    bag = load_model(settings)
     from cli.tracks import separate_all
 
-    raise typer.Exit(separate_all(inputs, settings, as_json=as_json))
+    raise typer.Exit(separate_all(inputs, settings, bag, as_json=as_json))
+
+
+def _refuse_crowded_output(*, as_json: bool) -> None:
+    if as_json:
+        raise SettingsError("--json and --out - both want standard output; give one of them")
+    refuse_closed()
+    if sys.stdout.isatty():
+        raise SettingsError("--out - writes audio, and standard output is a terminal; pipe it on")

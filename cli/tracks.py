@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import gc
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cli.failures import tell_failure, unexpected
 from cli.report import plain, print_json, print_table
-from cli.standard import refuse_closed
 from cli.stops import asked
 from cli.terminal import complain, progress_bar, tell
 from streamer.engine import TrackReport, check_outputs, separate_track
-from streamer.errors import SettingsError, StemstreamError
+from streamer.errors import StemstreamError
 from streamer.files import Source
-from streamer.files.encode.paths import PIPE
 from streamer.models.separator import Bag
-from streamer.processor import load_bag
-from streamer.settings import Settings, StreamSettings
+from streamer.settings import Settings
 
 
-def separate_all(inputs: Sequence[str], settings: Settings, *, as_json: bool) -> int:
+def separate_all(inputs: Sequence[str], settings: Settings, bag: Bag, *, as_json: bool) -> int:
     """Separate all tracks that can be; return the exit code (see `cli.main`).
 
     Raises:
         StemstreamError: nothing can be separated with these settings.
     """
-    if settings.out == PIPE:
-        _refuse_crowded_output(as_json=as_json)
-    bag = load_model(settings)
     if bag.note:
         tell(bag.note)
     check_outputs(inputs, settings, bag)
@@ -66,14 +58,6 @@ def try_all(
     return outcomes, code
 
 
-def load_model(settings: StreamSettings) -> Bag:
-    """Load the model; with it all is there that stays, and garbage collection begins."""
-    bag = load_bag(settings)
-    gc.freeze()
-    gc.enable()
-    return bag
-
-
 def separate_shown(
     path: str, settings: Settings, bag: Bag, truth: Mapping[str, Source] | None = None
 ) -> TrackReport:
@@ -89,11 +73,3 @@ def separate_shown(
         )
     print_table(report)
     return report
-
-
-def _refuse_crowded_output(*, as_json: bool) -> None:
-    if as_json:
-        raise SettingsError("--json and --out - both want standard output; give one of them")
-    refuse_closed()
-    if sys.stdout.isatty():
-        raise SettingsError("--out - writes audio, and standard output is a terminal; pipe it on")

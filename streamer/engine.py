@@ -27,13 +27,13 @@ from streamer.files import (
     stem_paths,
 )
 from streamer.files.decode.pcm_sizes import riff_bodies
-from streamer.files.encode.paths import PIPE, ProjectPlace
+from streamer.files.encode.paths import ProjectPlace
 from streamer.files.encode.rescale import rescaling_gain
 from streamer.files.loudness import SILENCE_LUFS
 from streamer.files.part import sink_errors
 from streamer.measure import StemMeasure, TrackMeasure
 from streamer.models.separator import Bag, Load
-from streamer.naming import FILENAME
+from streamer.naming import FILENAME, PIPE
 from streamer.options import FileOptions, SongOptions
 from streamer.pipeline.channels import downmix_note, repair, to_mix
 from streamer.pipeline.fifo import Fifo

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final, Self
 
 FIELDS: Final = ("track", "trackext", "stem", "ext")
+PIPE: Final = Path("-")
+"""As the folder for stems: standard output, which takes one stem."""
 FILENAME: Final = "{track}/{stem}.{ext}"
 """How demucs names files; a stem.mp4, which holds all stems, is called {track}.{ext}."""
 WIDEST: Final = 255

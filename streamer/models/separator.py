@@ -96,6 +96,15 @@ class Adaptive(Separator, Protocol):
         ...
 
 
+@runtime_checkable
+class LoadedLater(Separator, Protocol):
+    """A separator that loads a part of itself at the first window."""
+
+    def load_ahead(self) -> None:
+        """Begin to load it beside the caller; what goes wrong is told at the first window."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Stride:
     """How a network steps along a stream. It remembers the past, so it needs no old audio again.
@@ -294,6 +303,12 @@ class Bag:
             SettingsError: its members go along it in different ways.
         """
         check_strides(self.name, self._strides)
+
+    def load_ahead(self) -> None:
+        """Begin to load, beside the caller, what the members would load at the first window."""
+        for one in self.separators:
+            if isinstance(one, LoadedLater):
+                one.load_ahead()
 
     def best_load(self) -> Load:
         """Return the best load for all members, if they know one."""

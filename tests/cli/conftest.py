@@ -110,7 +110,7 @@ def process() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*words: object, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", "from cli.main import run; run()", *map(str, words)]
+        command = [sys.executable, "-c", "from cli.main import main; main()", *map(str, words)]
         one = subprocess.Popen(
             command,
             stdin=stdin,

@@ -28,13 +28,13 @@ COMMANDS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u20
 
 
 def on_a_pipe(words: Sequence[str]) -> str:
-    command = [sys.executable, "-c", "from cli.main import run; run()", *words]
+    command = [sys.executable, "-c", "from cli.main import main; main()", *words]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
     return (done.stdout + done.stderr).decode()
 
 
 def on_a_terminal(words: Sequence[str]) -> str:
-    command = [sys.executable, "-c", "from cli.main import run; run()", *words]
+    command = [sys.executable, "-c", "from cli.main import main; main()", *words]
     ours, theirs = pty.openpty()
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs):
         os.close(theirs)
@@ -70,7 +70,7 @@ def test_escape_sequences_in_file_names_do_not_reach_the_terminal(
 def test_json_stays_json(song: Callable[..., Path], tmp_path: Path) -> None:
     path = song(f"{EVIL}.wav")
     out = str(tmp_path / "out")
-    command = [sys.executable, "-c", "from cli.main import run; run()"]
+    command = [sys.executable, "-c", "from cli.main import main; main()"]
     words = ["separate", "-n", "passthrough", "-o", out, "--json", str(path)]
     done = subprocess.run([*command, *words], capture_output=True, check=True)
     assert not COMMANDS.search(done.stdout.decode())

@@ -23,13 +23,13 @@ STARTER = """
 import os, signal, sys
 import cli.commands, cli.separate, cli.tracks
 import streamer.files.encode.file_sink, streamer.files.decode.pcm
-from cli.main import run
+from cli.main import main
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 sys.argv[0] = "stemstream"
 while sys.stdin.readline():
     child = os.fork()
     if not child:
-        run()
+        main()
     print(child, flush=True)
     sys.stdin.readline()  # until then its number is not given to another process
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

@@ -23,7 +23,7 @@ MODEL = ("separate", "-n", "passthrough", "--clip-mode", "none", "--float32")
 
 def through(song: Path, *words: str) -> tuple[bytes, str]:
     """Pipe a file through the command; return its standard output and error."""
-    command = [sys.executable, "-c", "from cli.main import run; run()", *words]
+    command = [sys.executable, "-c", "from cli.main import main; main()", *words]
     with subprocess.Popen(["cat", str(song)], stdout=subprocess.PIPE) as cat:
         done = subprocess.run(command, stdin=cat.stdout, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -95,7 +95,7 @@ def test_reader_that_goes_away(song: Run, process: Run) -> None:
 
 
 def test_standard_input_cannot_be_read_twice(song: Run, elsewhere: Path) -> None:
-    command = [sys.executable, "-c", "from cli.main import run; run()", *MODEL, "-"]
+    command = [sys.executable, "-c", "from cli.main import main; main()", *MODEL, "-"]
     with song().open("rb") as file, subprocess.Popen(["cat"], stdin=file, stdout=-1) as cat:
         done = subprocess.run(
             [*command, "--normalize", "track"], stdin=cat.stdout, capture_output=True, timeout=60
@@ -108,7 +108,7 @@ def test_standard_input_cannot_be_read_twice(song: Run, elsewhere: Path) -> None
 
 def test_terminal_gets_a_bar_and_no_audio(song: Run) -> None:
     screen, ours = pty.openpty()
-    command = [sys.executable, "-c", "from cli.main import run; run()", *MODEL, str(song())]
+    command = [sys.executable, "-c", "from cli.main import main; main()", *MODEL, str(song())]
     with subprocess.Popen(command, stderr=ours, stdout=ours) as bar:
         os.close(ours)
         shown = _all_of(screen)
@@ -128,7 +128,7 @@ def test_terminal_gets_a_bar_and_no_audio(song: Run) -> None:
 def test_the_lines_of_a_batch_go_to_standard_output_while_a_bar_moves(song: Run) -> None:
     screen, ours = pty.openpty()
     words = ["batch", "-n", "passthrough", "--json", str(song()), str(song("other.wav"))]
-    command = [sys.executable, "-c", "from cli.main import run; run()", *words]
+    command = [sys.executable, "-c", "from cli.main import main; main()", *words]
     with subprocess.Popen(command, stderr=ours, stdout=subprocess.PIPE) as batch:
         os.close(ours)
         shown = _all_of(screen)
@@ -148,7 +148,7 @@ def test_a_terminal_that_is_closed_ends_no_work(
     words: tuple[str, ...], song: Run, elsewhere: Path
 ) -> None:
     screen, ours = pty.openpty()
-    command = [sys.executable, "-c", "from cli.main import run; run()", *words, str(song())]
+    command = [sys.executable, "-c", "from cli.main import main; main()", *words, str(song())]
     with subprocess.Popen(command, stderr=ours, stdout=subprocess.DEVNULL) as work:
         os.close(ours)
         os.close(screen)
@@ -184,7 +184,7 @@ def test_standard_output_that_takes_nothing(
     words: tuple[str, ...], to: str, said: str, song: Run
 ) -> None:
     song()
-    program = f"{sys.executable} -c 'from cli.main import run; run()' \"$@\" {to}"
+    program = f"{sys.executable} -c 'from cli.main import main; main()' \"$@\" {to}"
     done = subprocess.run(["sh", "-c", program, "sh", *words], capture_output=True, timeout=60)
     assert done.returncode == 4, done.stderr
     complaint = done.stderr.decode().splitlines()[-1]
@@ -199,7 +199,7 @@ def test_files_need_no_standard_streams(
     streams: str, song: Run, read: Run, elsewhere: Path
 ) -> None:
     """Nor does a stem's file become one of them, for libraries to print into."""
-    program = f"{sys.executable} -c 'from cli.main import run; run()' \"$@\" {streams}"
+    program = f"{sys.executable} -c 'from cli.main import main; main()' \"$@\" {streams}"
     done = subprocess.run(["sh", "-c", program, "sh", *MODEL, str(song())], timeout=60)
     assert done.returncode == 0
     for stem in ("drums", "bass", "other", "vocals"):

@@ -83,7 +83,7 @@ def midway(until, songs, tiny):
     words = ("train", "--data", songs, *tiny, "--device", "cpu", "--window", 0.5, "--batch", 1)
     more = ("--workers", 1, "--epochs", 1000, "--epoch-steps", 1, "--bss-every", 0, "-o", "out")
     run = subprocess.Popen(
-        [sys.executable, "-c", "from cli.main import run; run()", *map(str, (*words, *more))],
+        [sys.executable, "-c", "from cli.main import main; main()", *map(str, (*words, *more))],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -30,7 +30,7 @@ def served(read_only_disk: Path) -> Callable[..., subprocess.CompletedProcess[st
             "HOME": str(read_only_disk),
             "COLUMNS": "200",
         }
-        code = [sys.executable, "-c", "from cli.main import run; run()", *map(str, words)]
+        code = [sys.executable, "-c", "from cli.main import main; main()", *map(str, words)]
         return subprocess.run([*command, *code], capture_output=True, text=True, env=environment)
 
     return run

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Final
 
 from streamer.errors import ModelError, OutputExistsError, SettingsError
 from streamer.files.decode.opening import STANDARD_INPUT
@@ -14,10 +13,8 @@ from streamer.files.folder import track_lock
 from streamer.files.part import identity_of, sink_errors
 from streamer.files.project.contents import ProjectTrack
 from streamer.files.project.kinds import KINDS
-from streamer.naming import FILENAME, FileName, track_name
+from streamer.naming import FILENAME, PIPE, FileName, track_name
 from streamer.settings import Settings
-
-PIPE: Final = Path("-")
 
 
 def stem_paths(

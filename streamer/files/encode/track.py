@@ -18,7 +18,7 @@ from streamer.errors import SettingsError, SinkError
 from streamer.files.decode.source import Source
 from streamer.files.encode.beside import Beside
 from streamer.files.encode.file_sink import Encoding, FileSink
-from streamer.files.encode.paths import PIPE, ProjectPlace
+from streamer.files.encode.paths import ProjectPlace
 from streamer.files.encode.pipe import PipeSink
 from streamer.files.encode.project_file import ProjectFile
 from streamer.files.encode.rescale import RescaleSink, rescaling_gain
@@ -29,6 +29,7 @@ from streamer.files.folder import track_lock
 from streamer.files.marks import tempo_of
 from streamer.files.project.contents import Project
 from streamer.files.quantise import SampleFormat
+from streamer.naming import PIPE
 from streamer.settings import Settings
 
 

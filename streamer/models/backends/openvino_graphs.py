@@ -76,13 +76,17 @@ class Graphs:
         store.write(identity, found.as_json())
         return found
 
+    def has(self, wanted: Wanted) -> bool:
+        """Return whether there is one on disk; whether it is whole, `get` sees."""
+        return self._folder is not None and (self._folder / _folder_of(wanted)).is_dir()
+
     def get(self, wanted: Wanted, *, afresh: bool = False) -> Path:
         """Return the graph; with ``afresh`` it is made even if it is there.
 
         Raises:
             ModelError: OpenVINO does not take the network, or the graph cannot be stored anywhere.
         """
-        name = f"{LAYOUT}-{_name_of(wanted)}"
+        name = _folder_of(wanted)
         if self._folder is not None:
             there = self._folder / name
             if not afresh and is_intact(there, self._identity(name)):
@@ -156,10 +160,10 @@ class Graphs:
         return self._temporary
 
 
-def _name_of(wanted: Wanted) -> str:
+def _folder_of(wanted: Wanted) -> str:
     if wanted == HOP_GRAPH:
-        return wanted
-    return f"{wanted.frames}-{wanted.begin}-{wanted.end}"
+        return f"{LAYOUT}-{wanted}"
+    return f"{LAYOUT}-{wanted.frames}-{wanted.begin}-{wanted.end}"
 
 
 def load_graph(graphs: Graphs, wanted: Wanted, numbers: str, threads: int) -> Any:

@@ -12,6 +12,7 @@ from streamer.errors import ModelError
 from streamer.models.allocator import share_freed_memory
 
 _ALONE = threading.Lock()
+_CONVERTER = "openvino.tools.ovc"
 
 
 def has_openvino() -> bool:
@@ -28,7 +29,7 @@ def openvino_missing() -> ModelError:
 
 
 def load_openvino() -> Any:
-    """Import and return the module ``openvino``.
+    """Import and return the module ``openvino``, without its converter of models.
 
     Raises:
         ModelError: it is not installed.
@@ -36,12 +37,31 @@ def load_openvino() -> Any:
     if not has_openvino():
         raise openvino_missing()
     share_freed_memory()
-    # Importing openvino reports that to its makers through this package; without it a stand-in
-    # of its own is taken, which reports nothing.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
-
+    # It brings the converter along where that can be imported, which takes as long as all the rest
+    hidden = _CONVERTER not in sys.modules
+    if hidden:
+        sys.modules[_CONVERTER] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    finally:
+        if hidden:
+            sys.modules.pop(_CONVERTER, None)
     return openvino
+
+
+def load_converter() -> Any:
+    """Import and return the module ``openvino.tools.ovc``, which converts models of torch.
+
+    Raises:
+        ModelError: OpenVINO is not installed.
+    """
+    load_openvino()
+    # Importing it reports that to its makers through this package; without it a stand-in of its
+    # own is taken, which reports nothing.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    from openvino.tools import ovc
+
+    return ovc
 
 
 def openvino_core() -> Any:

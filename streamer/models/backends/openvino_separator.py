@@ -75,6 +75,17 @@ class OpenVinoSeparator:
         """Return the length of its windows, whatever is wanted of them."""
         return self.window_frames
 
+    def load_ahead(self) -> None:
+        """Begin to load the graph of whole windows on a thread of its own, if it is on disk."""
+        if self._graphs.has(self._whole):
+            ahead = threading.Thread(target=self._load_quietly, name="stemstream-graph")
+            ahead.daemon = True  # the process may end before it is loaded
+            ahead.start()
+
+    def _load_quietly(self) -> None:
+        with contextlib.suppress(Exception):  # the first window tries again, and tells
+            self._load(self._whole)
+
     def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
         """Separate ``(windows, frames, channels)`` into ``(windows, stems, kept, channels)``.
 

@@ -18,7 +18,7 @@ from streamer.files.encode.file_sink import Format
 
 RATE = 44100
 PATIENCE_SECONDS = 120.0
-PROGRAM = "import sys; from cli.main import run; sys.argv[0] = 'stemstream'; run()"
+PROGRAM = "import sys; from cli.main import main; sys.argv[0] = 'stemstream'; main()"
 
 
 def make_library(

@@ -91,7 +91,7 @@ def test_portaudio_is_loaded_by_a_backend_and_not_before() -> None:
 
 def command(*words: str, before: str = "") -> subprocess.CompletedProcess[str]:
     """The command line, as a process of its own."""
-    code = f"import sys; {before}\nfrom cli.main import run\nsys.argv[0] = 'stemstream'; run()"
+    code = f"import sys; {before}\nfrom cli.main import main\nsys.argv[0] = 'stemstream'; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False
     )

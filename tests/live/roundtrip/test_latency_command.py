@@ -23,7 +23,7 @@ def timings_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def latency(*words: str) -> subprocess.CompletedProcess[str]:
     """The command, with a schedule that leaves a busy machine its time."""
-    code = "import sys; from cli.main import run; run()"
+    code = "import sys; from cli.main import main; main()"
     schedule = ("--hop", "0.4", "--lookahead", "0.1", "--samplerate", str(RATE))
     return subprocess.run(
         [sys.executable, "-c", code, "latency", *schedule, *words],

@@ -15,7 +15,7 @@ from typing import Any
 
 from live.support.servers import PATIENCE_SECONDS, wait_until
 
-COMMAND = "import sys; {before}\nfrom cli.main import run\nsys.argv[0] = 'stemstream'; run()"
+COMMAND = "import sys; {before}\nfrom cli.main import main\nsys.argv[0] = 'stemstream'; main()"
 START_SECONDS = 60.0
 
 

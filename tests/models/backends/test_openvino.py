@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,8 +15,9 @@ import soundfile
 import torch
 
 from streamer.errors import ModelError, SettingsError, WeightsError
+from streamer.models.backends import openvino_separator
 from streamer.models.backends.openvino_graphs import GRAPH, Graphs
-from streamer.models.backends.openvino_library import has_openvino, load_openvino
+from streamer.models.backends.openvino_library import has_openvino, load_converter
 from streamer.models.backends.openvino_separator import OpenVinoSeparator
 from streamer.models.backends.torch_separator import TorchSeparator
 from streamer.models.networks.checkpoint import read_network
@@ -27,6 +30,7 @@ pytestmark = pytest.mark.skipif(not has_openvino(), reason="needs openvino")
 APART = {"nfft": 1024, "depth": 3}
 FRAMES = 15600
 LIVE = WindowKind(1.0, exact=True)
+AHEAD = "stemstream-graph"
 
 
 class Counted:
@@ -203,8 +207,52 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
 
 
 def test_nothing_is_sent_home():
-    load_openvino()
+    load_converter()
     assert sys.modules["openvino_telemetry"] is None
+
+
+def test_the_converter_is_loaded_only_to_convert():
+    code = (
+        "import sys; from streamer.models.backends.openvino_library import load_openvino as load; "
+        "load(); print([one for one in sys.modules if 'ovc' in one])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.stdout == "[]\n", ended.stderr
+
+
+def test_a_graph_on_disk_is_loaded_ahead_and_one_that_is_not_waits(
+    make, export, noise, tmp_path, monkeypatch
+):
+    by = []
+    load = openvino_separator.load_graph
+
+    def load_noted(*of):
+        by.append(threading.current_thread().name)
+        return load(*of)
+
+    monkeypatch.setattr(openvino_separator, "load_graph", load_noted)
+    path = export(make("htdemucs", **APART), "aaaa0000")
+    graphs = Graphs(path, Counted(path), tmp_path)
+    separator(graphs).load_ahead()
+    assert AHEAD not in [thread.name for thread in threading.enumerate()]
+    expected = separator(graphs)(noise(1, FRAMES))
+    ours = separator(graphs)
+    ours.load_ahead()
+    (ahead,) = [thread for thread in threading.enumerate() if thread.name == AHEAD]
+    ahead.join()
+    assert np.array_equal(ours(noise(1, FRAMES)), expected)
+    assert by == ["MainThread", AHEAD]
+
+
+def test_what_goes_wrong_ahead_is_told_at_the_first_window(noise, graphs, monkeypatch):
+    separator(graphs)(noise(1, FRAMES))
+    failing = Mock(side_effect=ModelError("no room"))
+    monkeypatch.setattr(openvino_separator, "load_graph", failing)
+    ours = separator(graphs)
+    ours.load_ahead()
+    with pytest.raises(ModelError, match="no room"):
+        ours(noise(1, FRAMES))
+    assert failing.call_count == 2
 
 
 def test_signals_are_handled_when_separators_have_gone(noise, graphs):
