@@ -228,7 +228,7 @@ class _Announcement:
         if more_frames:
             over = (self._promised_seconds or math.inf) < self.delay_seconds
             self._log.note(
-                "the sound server brings its blocks in larger bursts than planned; the delay is "
+                "a device brings its blocks in larger bursts than planned; the delay is "
                 f"{self.delay_seconds * 1000:.0f} ms, not {planned_seconds * 1000:.0f} ms"
                 + (f", and over the promised {self._promised_seconds:g} s" if over else "")
             )

@@ -290,11 +290,13 @@ def test_a_sound_servers_bursts_set_the_delay_before_anything_is_heard(
 
 
 @pytest.mark.parametrize("burst_blocks", [1, 2, 4])
-def test_jacks_long_periods_through_portaudio_set_the_delay_too(bag, burst_blocks):
+@pytest.mark.parametrize(
+    ("name", "hostapi"),
+    [("system", "JACK Audio Connection Kit"), ("card (hw:0,0)", "ALSA"), ("card", "Core Audio")],
+)
+def test_long_periods_that_portaudio_cuts_set_the_delay_too(bag, name, hostapi, burst_blocks):
     """They are all alike: nothing is spared for longer ones."""
-    device = card(
-        sound(5), rate=RATE, hostapi="JACK Audio Connection Kit", burst_blocks=burst_blocks
-    )
+    device = card(sound(5), name=name, rate=RATE, hostapi=hostapi, burst_blocks=burst_blocks)
     with native([device], bag, blocksize=512) as run:
         planned = run.session.delay_seconds
         run.advance(4)

@@ -53,16 +53,16 @@ class Device:
 
     @property
     def brings_bursts(self) -> bool:
-        """Whether it may call for several blocks at once: a sound server has blocks of its own."""
-        return self.through_plugin or self.hostapi == JACK_OF_PORTAUDIO
+        """Whether it may call for several blocks at once.
+
+        A sound server has blocks of its own, and a card may have longer periods than are asked
+        for. PortAudio cuts both into our blocks.
+        """
+        return self.hostapi in ("ALSA", "Core Audio", JACK_OF_PORTAUDIO)
 
     @property
     def keeps_blocks(self) -> bool:
-        """Whether it calls once for each block that is asked for, however short: an ALSA card.
-
-        JACK has blocks of its own, and so may other systems: PortAudio cuts them, and calls for
-        several shorter ones at once.
-        """
+        """Whether short blocks can be asked for, one at a time: an ALSA card (see `portaudio`)."""
         return self.hostapi == "ALSA" and not self.through_plugin
 
     def __str__(self) -> str:

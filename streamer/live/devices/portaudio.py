@@ -33,6 +33,9 @@ SAFE_OUTPUT_SECONDS = 0.1
 """The "high" latency of an ALSA output: with PortAudio's own 35 ms PulseAudio runs empty on a busy
 machine. An input loses nothing with 35 ms."""
 
+_CARD_PERIODS = 4
+"""Of an ALSA card's buffer, in PortAudio."""
+
 # PaErrorCode of portaudio.h
 _INVALID_RATE, _INVALID_DEVICE, _INVALID_PAIR, _UNAVAILABLE = -9997, -9996, -9993, -9985
 
@@ -116,13 +119,23 @@ class PortAudioBackend:
             DeviceError: it cannot be had as asked.
         """
         check_channels(request)
-        # an entry of an older list has an index that may be another device's now
-        listed = {(one.index, one.hostapi, one.name) for one in self.devices()}
         wanted = {(one.index, one.hostapi, one.name) for _, one, _ in request.sides()}
-        if not wanted <= listed or (_through_jack(request) and self._library.jack_is_gone()):
-            raise is_gone(request)
+        portaudio, made = self._library.sounddevice._lib, list[PortAudioStream]()
+
+        def opened() -> PortAudioStream:
+            made.append(PortAudioStream(self._library, request))
+            return made[-1]
+
+        def give_back() -> None:
+            for stream in made:
+                stream.close_in(portaudio)
+
         with _refusals(self._library, request):
-            stream = self._library.call(lambda: PortAudioStream(self._library, request))
+            # an entry of an older list has an index that may be another device's now
+            listed = {(one.index, one.hostapi, one.name) for one in self.devices()}
+            if not wanted <= listed or (_through_jack(request) and self._library.jack_is_gone()):
+                raise is_gone(request)
+            stream = self._library.call(opened, late=give_back)
         self._library.streams.add(stream)
         return stream
 
@@ -203,6 +216,10 @@ class PortAudioStream:
                 self._library.call(self._stream.close, self)
         self._forget()
 
+    def close_in(self, portaudio: Any) -> None:
+        """Release the device through the copy of the library that opened it."""
+        portaudio.Pa_CloseStream(self._stream._ptr)
+
     def _abandoned(self) -> bool:
         """Whether PortAudio would wait for a JACK server that is gone."""
         if self._jack and self._library.jack_is_gone():
@@ -241,7 +258,16 @@ def _opened(sounddevice: Any, request: StreamRequest) -> Any:
 def _latency(request: StreamRequest, kind: Kind, device: Device) -> Latency:
     if (request.latency, kind, device.hostapi) == ("high", "output", "ALSA"):
         return SAFE_OUTPUT_SECONDS
+    if request.latency == "low" and device.keeps_blocks:
+        # PortAudio makes a card's period of a quarter of this and a block: with its own 8 ms a
+        # period has several short blocks, which come at once
+        block_seconds = request.blocksize / request.samplerate
+        return min(_own_latency(device, kind), (_CARD_PERIODS - 1) * block_seconds)
     return request.latency
+
+
+def _own_latency(device: Device, kind: Kind) -> float:
+    return device.input_latency_seconds if kind == "input" else device.output_latency_seconds
 
 
 @contextmanager

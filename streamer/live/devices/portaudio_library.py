@@ -65,18 +65,24 @@ class Library:
         atexit.unregister(self.sounddevice._exit_handler)
         atexit.register(self._end)
 
-    def call(self, function: Callable[[], _Result], user: object = None) -> _Result:
+    def call(
+        self,
+        function: Callable[[], _Result],
+        user: object = None,
+        late: Callable[[], object] | None = None,
+    ) -> _Result:
         """Run a call into PortAudio: in silence, one at a time, and not for longer than 5 s.
 
         Error messages that PortAudio, ALSA and JACK print are dropped; they also return the errors.
-        If the call does not return, its ``user`` stays in memory: the sound may go on.
+        If the call does not return, its ``user`` stays in memory: the sound may go on. If it
+        returns later, ``late`` gives back what it had.
 
         Raises:
             DeviceError: it does not return.
         """
         with self._lock, _quiet():
             try:
-                return in_time(function, "portaudio call", self.patience_seconds)
+                return in_time(function, "portaudio call", self.patience_seconds, late)
             except NoAnswerError:
                 self.leave((function, user))
                 raise

@@ -36,7 +36,7 @@ class DevicePath:
     """What lies between the sound devices and the model.
 
     ``streams``: ``one`` that records and plays, ``two`` or more, or a ``file`` as the input.
-    ``block_frames`` is the block of a stream. A sound server may bring several blocks at once
+    ``block_frames`` is the block of a stream. A device may bring several blocks at once
     (``bursts``), which the beginning of a run measures: ``burst_blocks`` more than one are planned.
     ``fade_frames`` is how far ahead the playback callback looks for a gap, at most (the native
     engine looks less far: `LivePlan.fade_frames`); ``resampling_frames`` is

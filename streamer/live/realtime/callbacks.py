@@ -224,6 +224,7 @@ PLAYBACK = np.dtype(
         ("most_correction", _NUMBER),  # how far from 1 a correction may take the ratio
         ("early_error_frames", _NUMBER),  # a larger error is jumped over while it is early
         ("most_error_frames", _NUMBER),  # and later
+        ("most_ahead", _NUMBER),  # but no more of the delay than this where it is ahead
         # times and their log
         ("log", _WORD),  # address of a `LOG_RING`
         ("clock", _WORD),  # address of two words that the system's clock is read into
@@ -728,22 +729,28 @@ def _start_row(address: int, position: int) -> None:
     state.mixed_from = state.mixed_until = position - HALF_TAPS + 1
 
 
-@compiled(_REAL(_INT, _REAL, _INT), inside=True)
-def _most_error(address: int, age: float, frames: int) -> float:
+@compiled(_REAL(_INT, _REAL, _REAL, _INT), inside=True)
+def _most_error(address: int, error: float, age: float, frames: int) -> float:
     """How many frames the position may be off without a jump.
 
     Once after it began, as soon as both clocks are well known, that is little. A loop that begins
     anew while it is early puts that off. Later it does not bring it back: frames were lost then,
     which is no start, and a device that loses some again and again would always be at one.
+
+    An input that lost frames leaves the position ahead (`error` below 0), where stems are late, or
+    there is nothing to play at all: so the shorter the delay, the less of that.
     """
     state = playback_at(address)[0]
-    if state.early_frames == 0:
-        return float(state.most_error_frames)
+    most = float(state.most_error_frames)
+    early = state.early_frames != 0
     state.early_frames = max(0, state.early_frames - frames)
     if age < state.sure_seconds or state.jump_frames != 0:
-        return float(state.most_error_frames)
-    state.early_frames = 0
-    return float(state.early_error_frames)
+        return most
+    if early:
+        state.early_frames = 0
+        return float(state.early_error_frames)
+    ahead = max(state.early_error_frames, state.most_ahead * state.delay_frames)
+    return min(most, ahead) if error < 0 else most
 
 
 @compiled(types.boolean(_INT, _REAL, _INT), inside=True)
@@ -778,7 +785,7 @@ def _follow(address: int, now: float, frames: int) -> bool:
         state.aligned = 1
     error = target - (state.position + state.phase)
     state.error_frames = error
-    if abs(error) > _most_error(address, age, frames) and state.jump_frames == 0:
+    if abs(error) > _most_error(address, error, age, frames) and state.jump_frames == 0:
         state.jump_frames = int(error)
         state.splices += 1
     gain = min(max(state.gear / (age + 1e-9), state.least_gain), state.most_gain)

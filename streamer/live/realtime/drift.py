@@ -50,6 +50,9 @@ MOST_EARLY_SECONDS = 10.0
 """A device whose clock is not known by then is never looked at again: nothing waits for it."""
 MOST_ERROR_SECONDS = 0.05
 """Farther away than this, the position jumps (a splice, under a fade): a device lost frames."""
+MOST_AHEAD = 0.125
+"""Nor may it be ahead by more than this part of the delay, but for `EARLY_ERROR_SECONDS`: the stems
+of a short delay would be late for the minute or more that it takes to glide back."""
 
 
 def start_dll(dll: NDArray[np.void], samplerate: int) -> None:

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ringbuffer import Ring
 from ringbuffer.pointers import code_address
@@ -28,7 +27,7 @@ from streamer.audio import Samples
 from streamer.live.realtime import hop_loop, memory_lock, priority
 from streamer.live.realtime.callbacks import LOG_RING
 from streamer.live.realtime.hop_resampler import can_convert, conversion, frames_ahead
-from streamer.live.realtime.port import Record
+from streamer.live.realtime.port import Record, touched
 from streamer.live.realtime.ports import CapturePort, PlaybackPort
 from streamer.live.realtime.run_clock import SYSTEM_CLOCK, RunClock
 from streamer.models.backends.native_network import (
@@ -120,7 +119,7 @@ class HopEngine:
         rings = [port.stem_ring for port in ports] + ([tap] if tap is not None else [])
         self._buffers = _make_buffers(model, capture.samplerate, rings)
         self._log = np.zeros(1, LOG_RING)
-        self._records = np.zeros(LOG_HOPS, hop_loop.HOP_LOG)
+        self._records = touched(LOG_HOPS, hop_loop.HOP_LOG)
         self._log["capacity"], self._log["records"] = LOG_HOPS, self._records.ctypes.data
         self._state = np.zeros(1, hop_loop.HOPS)
         values = {
@@ -241,6 +240,4 @@ def _make_buffers(model: HopModel, samplerate: int, rings: Sequence[Ring]) -> ho
 
 
 def _room(*shape: int) -> Samples:
-    made: NDArray[np.float32] = np.empty(shape, np.float32)
-    made.fill(0.0)  # touched now, not in the loop
-    return made
+    return touched(shape, np.float32)

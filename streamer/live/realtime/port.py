@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
 from streamer.audio import Samples
@@ -25,6 +26,13 @@ def address_of(array: NDArray[Any]) -> int:
     return int(array.ctypes.data)
 
 
+def touched(shape: int | tuple[int, ...], kind: npt.DTypeLike) -> NDArray[Any]:
+    """Return zeros in memory that is there: its first use is no page fault in a callback."""
+    made = np.zeros(shape, kind)
+    made.view(np.uint8).fill(0)
+    return made
+
+
 class Port:
     """What both kinds of port have: a record, its log, and buffers that live as long."""
 
@@ -35,7 +43,7 @@ class Port:
         self._kept: list[NDArray[Any]] = []
         self._state = np.zeros(1, kind)[0:1]
         self._log = self._keep(np.zeros(1, rt.LOG_RING))
-        self._records = self._keep(np.zeros(LOG_RECORDS, rt.LOG))
+        self._records = self._keep(touched(LOG_RECORDS, rt.LOG))
         self._log["capacity"] = LOG_RECORDS
         self._log["records"] = address_of(self._records)
         self._state["log"] = address_of(self._log)
@@ -47,10 +55,7 @@ class Port:
         return array
 
     def _floats(self, *shape: int) -> Samples:
-        array = np.empty(shape, np.float32)
-        array.fill(0.0)  # touched now, not in the callback
-        self._kept.append(array)
-        return array
+        return self._keep(touched(shape, np.float32))
 
     @property
     def address(self) -> int:

@@ -148,6 +148,7 @@ class PlaybackPort(Port):
             "most_gain": clocks.MOST_GAIN,
             "most_correction": clocks.MOST_CORRECTION,
             "most_error_frames": clocks.MOST_ERROR_SECONDS * self.samplerate,
+            "most_ahead": clocks.MOST_AHEAD,
         }
         self._set(values)
 

@@ -1,8 +1,8 @@
-"""The beginning of a run through a sound server: nothing is heard yet, and the delay is set.
+"""The beginning of a run whose devices may bring blocks in bursts: the delay is set in silence.
 
-A sound server brings its blocks in bursts, and no plan can know how large they are. So all runs in
-silence at first, and how late the stems would come is measured. The delay that follows from it
-holds for the rest of the run.
+A sound server does, and so does a card with longer periods than were asked for. No plan can know
+how large the bursts are. So all runs in silence at first, and how late the stems would come is
+measured. The delay that follows from it holds for the rest of the run.
 """
 
 from __future__ import annotations

@@ -118,7 +118,9 @@ def workspace(network: NativeNetwork) -> Workspace:
 
 
 def _room(*shape: int) -> Samples:
-    return np.zeros(shape, np.float32)
+    made: Samples = np.empty(shape, np.float32)
+    made.fill(0.0)  # touched now: the first hops of a live run have no time for page faults
+    return made
 
 
 @compiled()

@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from live.support.servers import RATE, WIDE_CHANNELS, Server, wait_until
 from streamer.audio import Samples
 from streamer.errors import DeviceError
 from streamer.live.devices.device import Device, find_device
-from streamer.live.devices.portaudio import PortAudioBackend
+from streamer.live.devices.portaudio import PortAudioBackend, PortAudioStream, _latency
 from streamer.live.devices.portaudio_library import library
 from streamer.live.devices.watchdog import Reconnect
 
@@ -244,6 +246,19 @@ def test_a_server_that_died_is_left_and_its_device_found_again(
     playing(portaudio, back)
 
 
+@pytest.mark.parametrize("rate", [RATE, 44100])
+@pytest.mark.parametrize("block_frames", [32, 64, 256, 512])
+def test_a_card_is_asked_for_periods_of_one_block(block_frames: int, rate: int) -> None:
+    """As PortAudio 19.6 works them out in ``PaAlsaStreamComponent_DetermineFramesPerBuffer``."""
+    usual = replace(LISTED[0], input_latency_seconds=384 / rate, output_latency_seconds=384 / rate)
+    both = Counter(2, 2).request(usual, usual, samplerate=rate, blocksize=block_frames)
+    for kind in ("input", "output"):
+        seconds = _latency(replace(both, latency="low"), kind, usual)
+        buffer_frames = block_frames + max(block_frames, int(seconds * rate))
+        periods_frames = -(-(buffer_frames // 4) // block_frames) * block_frames
+        assert periods_frames == block_frames
+
+
 def playing(portaudio: PortAudioBackend, target: Device) -> tuple[object, Counter]:
     """A stream whose callbacks come."""
     counter = Counter(outputs=8, capacity_frames=0)
@@ -256,13 +271,66 @@ def playing(portaudio: PortAudioBackend, target: Device) -> tuple[object, Counte
 def test_a_call_that_never_returns_is_left_to_itself(
     pulse: Server, portaudio: PortAudioBackend
 ) -> None:
-    never, patience = threading.Event(), library().patience_seconds
-    library().patience_seconds = 0.01
-    try:
-        with pytest.raises(DeviceError, match="does not answer; restart it"):
-            library().call(never.wait)
-    finally:
-        library().patience_seconds = patience
-        never.set()
+    never = threading.Event()
+    with hurried(), pytest.raises(DeviceError, match="does not answer; restart it"):
+        library().call(never.wait)
+    never.set()
     assert portaudio.refresh()  # by another copy of the library
     playing(portaudio, find_device(portaudio.devices(), "wide", "output"))
+
+
+def test_a_device_whose_opening_was_given_up_is_released_when_it_opens(
+    pulse: Server, portaudio: PortAudioBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, closed = threading.Event(), threading.Event()
+    make, close = PortAudioStream.__init__, PortAudioStream.close_in
+
+    def make_late(self: PortAudioStream, *of: object) -> None:
+        opening.wait()
+        make(self, *of)
+
+    def close_noted(self: PortAudioStream, portaudio: object) -> None:
+        close(self, portaudio)
+        closed.set()
+
+    monkeypatch.setattr(PortAudioStream, "__init__", make_late)
+    monkeypatch.setattr(PortAudioStream, "close_in", close_noted)
+    target = find_device(portaudio.devices(), "wide", "output")
+    request = Counter(outputs=8).request(None, target, latency=LATENCY_SECONDS)
+    with hurried(), pytest.raises(DeviceError, match="does not answer; restart it"):
+        portaudio.open(request)
+    opening.set()
+    assert closed.wait(10)
+    assert pulse.call("pactl", "list", "short", "sink-inputs").strip() == ""
+
+
+def test_a_portaudio_that_did_not_start_again_refuses_in_one_sentence(
+    pulse: Server, portaudio: PortAudioBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for a device tries on: anything but a `DeviceError` would end the run."""
+    target = find_device(portaudio.devices(), "wide", "output")
+    request = Counter(outputs=8).request(None, target, latency=LATENCY_SECONDS)
+    never = threading.Event()
+
+    def hang() -> None:
+        library().sounddevice._lib.Pa_Terminate()
+        never.wait()
+
+    monkeypatch.setattr(library(), "_again", hang)
+    with hurried(), pytest.raises(DeviceError, match="does not answer; restart it"):
+        portaudio.refresh()
+    with pytest.raises(DeviceError, match="cannot be used"):
+        portaudio.open(request)
+    never.set()
+    assert portaudio.refresh()
+    playing(portaudio, find_device(portaudio.devices(), "wide", "output"))
+
+
+@contextmanager
+def hurried() -> Iterator[None]:
+    """Hardly wait for a call into PortAudio."""
+    patience, library().patience_seconds = library().patience_seconds, 0.1
+    try:
+        yield
+    finally:
+        library().patience_seconds = patience

@@ -97,6 +97,22 @@ def test_a_device_that_lost_sound_gets_its_delay_back_by_one_splice(side):
     assert result.ripple_ppm[80:].max() <= 5
 
 
+@pytest.mark.parametrize("delay", [300, 1800])
+def test_an_input_that_lost_a_little_sound_does_not_leave_a_short_delay_ahead(delay):
+    incoming = VirtualClock(100, 64, 1e-3, (50.0, 50.03), loses=True)
+    result = run(incoming, VirtualClock(0, 64, 1e-3), 100, delay=delay)
+    assert result.counters.splices == 1
+    assert result.error_frames[54:].max() <= 128
+    assert result.ripple_ppm[80:].max() <= 5
+
+
+def test_an_output_that_lost_a_little_sound_glides_since_it_has_all_to_play():
+    outgoing = VirtualClock(0, 64, 1e-3, (50.0, 50.03), loses=True)
+    result = run(VirtualClock(100, 64, 1e-3), outgoing, 54, delay=1800)
+    assert result.counters.splices == 0
+    assert result.counters.dry_missing_frames == 0
+
+
 @pytest.mark.parametrize("side", [0, 1])
 def test_a_device_may_come_late(side):
     clocks = [VirtualClock(100, 512, 1e-3), VirtualClock(0, 512, 1e-3)]

@@ -1,5 +1,6 @@
 """What the callbacks do with rings, gains, fades, meters and counters, on virtual blocks."""
 
+import resource
 import time
 
 import numpy as np
@@ -291,3 +292,13 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(make, word):
     with pytest.raises(SettingsError, match=word) as caught:
         make()
     assert "; try" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "make", [port_with, lambda: CapturePort(2, RATE, [], capacity_frames=1024)]
+)
+def test_the_memory_of_its_log_is_there_before_a_callback_writes(make):
+    port = make()
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+    port._records["frame"] = 1
+    assert resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before < 10
