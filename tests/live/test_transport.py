@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -227,6 +228,20 @@ def test_the_engine_does_not_wait_while_a_place_is_searched(tmp_path: Path) -> N
     np.testing.assert_allclose(
         taken[2 * RATE + FADE_FRAMES :], signal[2 * RATE :][FADE_FRAMES:RATE], atol=1e-6
     )
+
+
+@pytest.mark.parametrize("place", [math.inf, -math.inf, math.nan, 1e308, -1, 2])
+def test_a_song_whose_length_is_not_known_has_no_such_place(tmp_path: Path, place: float) -> None:
+    source = open_source(Path(song(tmp_path, noise(RATE))))
+    source.seconds = None
+    player = Player(source, CapturePort(2, RATE, [], capacity_frames=8 * RATE), LiveSettings())
+    if place == 2:  # behind the end, wherever that is
+        player.seek(place)
+    else:
+        with pytest.raises(SettingsError, match="must be between 0 and the end"):
+            player.seek(place)
+    player.play(RATE)
+    player.close()
 
 
 def test_while_the_beginning_of_a_long_loop_plays_its_rest_is_searched_beside_it(

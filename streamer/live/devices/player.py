@@ -29,6 +29,8 @@ beginning, and the engine cannot wait until the reading has come back."""
 _CLOSE_SECONDS = 1.0
 _ROUNDING_SECONDS = 1e-3
 """OSC brings numbers of 32 bits: of some hours, they are no closer."""
+_LONGEST_SECONDS = 1e6
+"""No song whose length is not known is longer."""
 
 
 class Player:
@@ -102,7 +104,7 @@ class Player:
         begin = self._begin_seconds
         end = self._end_seconds if self._end_seconds is not None else self.length_seconds
         number = seconds if isinstance(seconds, int | float) else math.nan
-        last = end or math.inf
+        last = end or _LONGEST_SECONDS
         within = begin - _ROUNDING_SECONDS <= number <= last + _ROUNDING_SECONDS
         if isinstance(seconds, bool) or not (within or number == 0):
             until = f"and {end:.1f}" if end else "and the end"

@@ -167,11 +167,11 @@ class Mixer:
         The first output's name is left out, so the scene fits where another one is in its place.
         """
         state, first = self._state, next(iter(self.ports))
-        placed = {name for name, one in state.listeners.items() if one.output is not None}
+        own = self._own_routes(state.listeners)  # a recall makes them again
         routes = tuple(
             replace(route, port="") if route.port == first else route
             for route in state.routes
-            if route.listener not in placed
+            if route not in own
         )
         return Scene(state.stems, routes, state.master_db, state.fallback, state.listeners)
 
@@ -201,12 +201,7 @@ class Mixer:
         for stem in scene.stems:
             self._check_stem(stem)
         listeners = {name: self._whole(one) for name, one in scene.listeners.items()}
-        own = self._settled(
-            Route(stem, one.output.channels, one.output.port, listener=name)
-            for name, one in listeners.items()
-            if one.output is not None
-            for stem in self.stems
-        )
+        own = self._own_routes(listeners)
         desk = self._given if scene.routes is None else self._settled(scene.routes)
         if scene.routes is None and not desk:
             desk = default_routes(self.stems, self.ports, own, self._with_mix)
@@ -222,6 +217,15 @@ class Mixer:
             master_db=scene.master_db,
             fallback=scene.fallback or self._fallback,
             listeners=listeners,
+        )
+
+    def _own_routes(self, listeners: Mapping[str, Listener]) -> tuple[Route, ...]:
+        """Return the routes of those who have an output: all stems to it."""
+        return self._settled(
+            Route(stem, one.output.channels, one.output.port, listener=name)
+            for name, one in listeners.items()
+            if one.output is not None
+            for stem in self.stems
         )
 
     def _settled(self, routes: Iterable[Route]) -> tuple[Route, ...]:

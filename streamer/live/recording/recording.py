@@ -18,7 +18,8 @@ from streamer.live.settings import LiveSettings
 TAKES: Final = Path("takes")
 """Where takes go that a key or a remote begins, if the settings name no folder."""
 MOST_AHEAD_SECONDS: Final = 6.0
-"""How much of what is not heard yet is kept for a take to begin with."""
+"""How much is kept for a take to begin with: what is not heard yet, and what is heard while the
+files are made."""
 _KEPT_FAILURES: Final = 8
 
 
@@ -54,6 +55,7 @@ class Recording:
         self._ended: list[Recorder] = []  # still at their last frames, or so a moment ago
         self._failures: list[str] = []
         self._switching = threading.Lock()
+        self._wanted_from = math.inf  # while the files of a take are made: its first frame
 
     def open(self) -> None:
         """Make the files where the whole run is recorded.
@@ -81,7 +83,11 @@ class Recording:
         with self._switching:
             if wanted and not self.on:
                 self._end()
-                self._recorder = self._begin(max(0, math.floor(self._heard())))
+                self._wanted_from = max(0, math.floor(self._heard()))
+                try:
+                    self._recorder = self._begin(self._wanted_from)
+                finally:
+                    self._wanted_from = math.inf
             elif not wanted:
                 self._end()
 
@@ -96,7 +102,8 @@ class Recording:
             self._give(recorder, start_frame, data)
         self._ahead.append((start_frame, data.copy()))
         newest = start_frame + data.shape[1]
-        kept_from = max(self._heard(), newest - MOST_AHEAD_SECONDS * self._samplerate)
+        wanted_from = min(self._heard(), self._wanted_from)
+        kept_from = max(wanted_from, newest - MOST_AHEAD_SECONDS * self._samplerate)
         while self._ahead and self._ahead[0][0] + self._ahead[0][1].shape[1] <= kept_from:
             self._ahead.popleft()
 

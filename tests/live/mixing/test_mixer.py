@@ -529,6 +529,17 @@ def test_dry_plays_at_a_listeners_level_and_a_gap_at_the_loudest_send():
     np.testing.assert_allclose(played(desk)[:, 2:4], DRY * 10 ** (-6 / 20), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "more", [Route("mix", (5, 6), listener="me"), Route("bass", (5, 6), gain_db=-3, listener="me")]
+)
+def test_a_saved_scene_keeps_what_a_listener_with_an_output_has_besides(more):
+    desk = with_listener(Listener(Place((3, 4))), scene_routes=(Route("vocals", (1, 2)), more))
+    before = desk.state
+    desk.apply(desk.scene())
+    assert set(desk.state.routes) == set(before.routes)
+    assert len(desk.state.routes) == len(before.routes)
+
+
 def test_a_saved_scene_fits_where_the_first_output_is_another_one():
     route = (Route("vocals", (1, 2)), Route("drums", (1, 2), "B"))
     saved = Mixer(STEMS, {"A (hw:0,0)": 2, "B": 2}, route).scene()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from streamer.errors import SettingsError, SinkError
 from streamer.live.control.commands import Commands
 from streamer.live.control.osc import Message
 from streamer.live.native_engine import NativeEngine
+from streamer.live.recording.take import Take
 from streamer.live.status import State
 
 FLOAT = {"sample_format": "float32", "route": ["drums=1,2"]}
@@ -79,6 +81,32 @@ def test_a_recording_of_the_whole_run_has_its_first_frame(tmp_path: Path) -> Non
         run.advance(2)
     sound = take(tmp_path)
     np.testing.assert_allclose(sound, signal[begun() - 32 :][: len(sound)], atol=1e-6)
+
+
+def test_a_take_whose_files_take_long_to_make_begins_when_it_was_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signal, make = noise_source(seconds=6), Take.__init__
+    device = card(signal)
+    with running([device], takes=tmp_path, **FLOAT) as run:
+        run.advance(1.5)
+
+        def make_late(self: Take, *of: Any, **more: Any) -> None:
+            run.advance(0.8)  # a slow disk
+            make(self, *of, **more)
+
+        monkeypatch.setattr(Take, "__init__", make_late)
+        heard = device.heard_frames
+        record(run, 1)
+        run.advance(1)
+        out = device.heard(0, device.heard_frames)[:, :2]
+    sound = take(tmp_path)
+    assert np.abs(sound[:64]).max() > 0.01
+    (first,) = (
+        at for at in range(len(out) - 64) if np.allclose(out[at : at + 64], sound[:64], atol=1e-6)
+    )
+    assert abs(first - heard) <= 512
+    np.testing.assert_allclose(sound[: len(out) - first], out[first:], atol=1e-6)
 
 
 def test_the_native_engine_records_from_the_middle_too(tmp_path: Path) -> None:

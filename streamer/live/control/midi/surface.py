@@ -137,11 +137,11 @@ class Surface:
             address = resolved(binding.to, known)
             if address is None:
                 continue
-            control = before.get(signal)
-            if control is None or (control.address, control.binding) != (address, binding):
-                found = self._tree.look(address)
-                scale = None if found is None else SCALES.get(found[0])
-                control = Control(signal, address, binding, scale)
+            found = self._tree.look(address)  # a listener may come with a later scene
+            scale = None if found is None else SCALES.get(found[0])
+            control, wanted = before.get(signal), (address, binding, scale)
+            if control is None or (control.address, control.binding, control.scale) != wanted:
+                control = Control(signal, *wanted)
             self._controls[signal] = control
         self._unwired += [one for signal, one in before.items() if signal not in self._controls]
 

@@ -198,7 +198,7 @@ class PageApp:
     async def _read(self, client: Client, socket: WebSocket) -> None:
         """Obey what a client sends, until it leaves or sends too much."""
         while (message := await socket.receive())["type"] != "websocket.disconnect":
-            if not self._clients.receive(client, message.get("text")):
+            if not await self._clients.receive(client, message.get("text")):
                 return
             await asyncio.sleep(0)  # many may have come at once, and the others have their turn
 

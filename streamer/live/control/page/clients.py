@@ -118,7 +118,7 @@ class Clients:
         """Forget a page."""
         self._clients.discard(client)
 
-    def receive(self, client: Client, text: str | None) -> bool:
+    async def receive(self, client: Client, text: str | None) -> bool:
         """Obey a message, None if it was no text; return whether the client may stay."""
         now = time.monotonic()
         if not client.pace.take(now):
@@ -131,7 +131,7 @@ class Clients:
                 raise MessageError("a message must be text, and this was binary; send JSON")
             message = parse(text)
             address = message.set if isinstance(message, Set) else message.act
-            self._view.obey(client.role, message, client.number)
+            await self._view.obey(client.role, message, client.number)
         except StemstreamError as error:
             self._complain(client, address, str(error))
         except Exception as error:  # the page outlives a mistake of ours

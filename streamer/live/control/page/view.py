@@ -7,6 +7,7 @@ listed here cannot be done from the page: ending the run, and whatever takes a p
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -88,8 +89,8 @@ class RunView:
             return values
         return {one: value for one, value in values.items() if _belongs_to(role, one)}
 
-    def obey(self, role: Role, message: Set | Act, client: int) -> None:
-        """Do what a client says.
+    async def obey(self, role: Role, message: Set | Act, client: int) -> None:
+        """Do what a client says; what may wait for a disk holds up nobody else.
 
         Raises:
             ForbiddenError: its role may not do that, or there is no such address.
@@ -98,14 +99,20 @@ class RunView:
         if isinstance(message, Act):
             if role.kind != "desk" or message.act not in ACTS:
                 raise _forbidden(role, message.act)
-            self._commands.act(Message(message.act, message.arguments))
+            await self._act(Message(message.act, message.arguments))
             return
         if message.set not in self._writable() or not _may_set(role, message.set):
             raise _forbidden(role, message.set)
-        self._commands.act(Message(message.set, (message.value,)))
+        await self._act(Message(message.set, (message.value,)))
         if message.set != CLOCK:
             [now] = self._commands.act(Message(message.set, ()))
             self._set[message.set] = client, now.args[0]
+
+    async def _act(self, message: Message) -> None:
+        if message.address.startswith(("/record", "/scene")):  # files are made or read
+            await asyncio.to_thread(self._commands.act, message)
+        else:
+            self._commands.act(message)
 
     def look(self) -> News:
         """Return what has changed since the last call."""

@@ -333,11 +333,13 @@ def test_a_ready_map_fits_the_stems_of_the_model(desk):
     assert desk.told == []
 
 
-def test_listeners_that_a_scene_brings_find_their_controls(desk):
-    on = surface(desk, {"cc 7": Binding("/listener/#2/gain")})
+@pytest.mark.parametrize("to", ["/listener/#2/gain", "/listener/bob/gain"])
+def test_listeners_that_a_scene_brings_find_their_controls(desk, to):
+    on = surface(desk, {"cc 7": Binding(to, echo=True)})
     send(on, *cc(7, 95, 96))
     assert desk.acts == []
     desk.values |= {"/listener/ann/gain": 0.0, "/listener/bob/gain": 0.0}
     list(on.news())
     send(on, *cc(7, 95, 0))
     assert desk.values["/listener/bob/gain"] == -90.0
+    assert list(on.news()) == [bytes([0xB0, 7, 0])]

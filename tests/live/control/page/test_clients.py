@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 pytest.importorskip("uvicorn", reason="the page is an extra: pip install 'stemstream[page]'")
 
+from live.support.desk import Switch
 from live.support.page import Band
 from live.support.staging import begun, card, running, tone
 from support.doubles import RATE
@@ -21,6 +23,7 @@ from support.doubles import RATE
 from streamer.live.control.page.clients import Client, Clients
 from streamer.live.control.page.roles import DESK
 from streamer.live.control.page.view import RunView
+from streamer.live.mixing.scene_folder import SceneFolder
 from streamer.live.status import State
 
 GAIN = "/stem/vocals/gain"
@@ -73,7 +76,7 @@ class Room:
 def errors(clients: Clients, desk: Client, **message: object) -> list[str]:
     """The sentences that a page is answered with."""
     desk.outbox.take()
-    clients.receive(desk, json.dumps(message))
+    asyncio.run(clients.receive(desk, json.dumps(message)))
     answers = map(json.loads, desk.outbox.take())
     return [one["sentence"] for one in answers if one["type"] == "error"]
 
@@ -98,6 +101,34 @@ def test_a_page_that_reads_slowly_makes_nobody_wait_and_gets_the_newest(tmp_path
         await settled()
         assert [one["values"] for one in slow.read("values")] == [{GAIN: -50}]
         assert [*slow.read("meters")] == [*quick.read("meters")][-1:]
+        room.leave()
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("slow", [{"set": "/record"}, {"act": "/scene/save"}], ids=str)
+def test_a_disk_that_one_page_waits_for_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: dict[str, str]
+) -> None:
+    disk = threading.Event()
+
+    def waits(*_: object) -> None:
+        assert disk.wait(10)
+
+    async def play() -> None:
+        monkeypatch.setattr(Switch, "switch", waits)
+        monkeypatch.setattr(SceneFolder, "save", waits)
+        room, other = Room(tmp_path), Reader()
+        room.join(other)
+        drummer = room.clients.join(DESK)
+        value = True if "set" in slow else "verse"
+        message = json.dumps({**slow, "value": value})
+        waiting = asyncio.create_task(room.clients.receive(drummer, message))
+        await room.move(range(-1, -4, -1))
+        assert [one["values"][GAIN] for one in other.read("values")][-3:] == [-1, -2, -3]
+        assert not waiting.done()
+        disk.set()
+        assert await waiting
         room.leave()
 
     asyncio.run(play())

@@ -208,3 +208,20 @@ def test_the_page_is_small_and_asks_nobody_else_and_has_no_code_in_its_markup(
     assert refused
     page.context.close()
     stage.chromium.wrong.clear()  # the browser reports the code that it refused
+
+
+def test_an_older_place_of_a_fader_is_not_sent_after_a_newer_one(desk: Any) -> None:
+    sent = desk.evaluate(
+        """async () => {
+          const { Values } = await import('/static/values.js');
+          const sent = [], fader = new Values((_, value) => sent.push(value), () => {});
+          fader.allow(['a']);
+          fader.set('a', 1);
+          fader.set('a', 2); // waits for its turn
+          for (const begun = performance.now(); performance.now() < begun + 50; );
+          fader.set('a', 3); // and is overtaken: the page was busy
+          await new Promise((done) => setTimeout(done, 100));
+          return sent;
+        }"""
+    )
+    assert sent == [1, 3]

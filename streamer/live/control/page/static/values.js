@@ -121,12 +121,11 @@ export class Values {
 
   #sendQueued(address) {
     if (!this.#queued.has(address)) return;
-    const value = this.#queued.get(address);
-    this.#queued.delete(address);
-    this.#sendNow(address, value);
+    this.#sendNow(address, this.#queued.get(address));
   }
 
   #sendNow(address, value) {
+    this.#queued.delete(address); // it is older, and its timer may be late
     this.#sentAt.set(address, performance.now());
     if (!this.#send(address, value)) this.refuse(address);
   }
