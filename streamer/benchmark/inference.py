@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -133,26 +133,34 @@ def run_apart(job: BenchmarkJob) -> list[Result]:
 def run_here(job: BenchmarkJob) -> Iterator[Result]:
     """Run a job in this process, a result for each window."""
     with tempfile.TemporaryDirectory() as folder:
-        path = write_random_htdemucs(Path(folder)) if job.model == RANDOM else job.model
-        for seconds in _windows_of(path, job):
-            try:
-                yield _run_window(job, str(path), seconds)
-            except StemstreamError as error:
-                yield Result(job.model, job.backend, seconds, problem=str(error))
+        path = str(write_random_htdemucs(Path(folder))) if job.model == RANDOM else job.model
+        timed = [(seconds, _timed(job, path, seconds)) for seconds in _windows_of(path, job)]
+        # the reference is loaded after all of them: their memory is counted without it
+        for seconds, result in timed:
+            yield replace(result, deviation_db=_deviation_db(job, path, seconds, result))
 
 
-def _windows_of(model: str | Path, job: BenchmarkJob) -> Sequence[float]:
+def _windows_of(model: str, job: BenchmarkJob) -> Sequence[float]:
     """Return the windows' seconds; a model that remembers the stream has its own."""
     if job.model in models.names() and models.info(job.model).streaming:
-        bag = models.load(str(model), device="cpu", backend=backend_named(job.backend))
+        bag = models.load(model, device="cpu", backend=backend_named(job.backend))
         assert bag.stride is not None
         return stream_windows(bag.stride, bag.samplerate, None)
     return job.windows
 
 
-def _run_window(job: BenchmarkJob, model: str, seconds: float) -> Result:
-    known = BACKENDS[0] if job.backend == NO_NETWORK else backend_named(job.backend)
-    bag = _load(model, known, seconds)
+def _timed(job: BenchmarkJob, model: str, seconds: float) -> Result:
+    try:
+        return _run_window(job, _load(model, _known(job), seconds))
+    except StemstreamError as error:
+        return Result(job.model, job.backend, seconds, problem=str(error))
+
+
+def _known(job: BenchmarkJob) -> Backend:
+    return BACKENDS[0] if job.backend == NO_NETWORK else backend_named(job.backend)
+
+
+def _run_window(job: BenchmarkJob, bag: models.Bag) -> Result:
     timing = time_bag(bag)
     if not timing.steady and timing.p50_seconds < AGAIN_SECONDS:  # what disturbed it may be over
         timing = min(timing, time_bag(bag), key=lambda one: one.p99_seconds)
@@ -172,7 +180,6 @@ def _run_window(job: BenchmarkJob, model: str, seconds: float) -> Result:
         load=load,
         least_delay_seconds=None if problem else quickest(request, [timing]).delay_seconds,
         memory_bytes=peak_memory_bytes(),
-        deviation_db=None if job.model == RANDOM else _deviation_db(bag, model, known, seconds),
         steady=timing.steady,
         problem=problem,
     )
@@ -188,12 +195,14 @@ def _load(model: str, known: Backend, seconds: float) -> models.Bag:
     )
 
 
-def _deviation_db(bag: models.Bag, model: str, known: Backend, seconds: float) -> float | None:
-    """Return how close the bag's stems of a window of music are to the reference."""
-    if known == BACKENDS[0] or find_spec("stempeg") is None:
+def _deviation_db(job: BenchmarkJob, model: str, seconds: float, result: Result) -> float | None:
+    """Return how close the stems of a window of music are to the reference."""
+    known = _known(job)
+    means_nothing = result.p50_seconds is None or job.model == RANDOM
+    if means_nothing or known == BACKENDS[0] or find_spec("stempeg") is None:
         return None
     expected = _newest_half(_load(model, BACKENDS[0], seconds))
-    difference = expected - _newest_half(bag)
+    difference = expected - _newest_half(_load(model, known, seconds))
     return float(10 * np.log10(np.sum(expected**2) / max(np.sum(difference**2), 1e-30)))
 
 

@@ -25,6 +25,7 @@ from streamer.evaluation.settings import EvalSettings
 from streamer.evaluation.songs import Song
 from streamer.models.calibration import time_bag
 from streamer.models.separator import Bag, Stride
+from streamer.pipeline.passes import Plan
 from streamer.processor import Processor, load_bag
 
 
@@ -82,6 +83,10 @@ def trace(folder: Path, settings: EvalSettings, bag: Bag, progress: Progress) ->
         raise SettingsError(
             "no hop and lookahead of the grid fit into its windows; try longer ones"
         )
+    for grid in grids:  # now, not after the hours that the file run takes
+        live = load_bag(grid[0])
+        for one in grid:
+            Plan.make(live, one)
     steps = _Steps(progress, len(songs) * (1 + len(grids)))
     file_run = settings.model_copy(update={"crossfade": None})
     (file_scores,) = _score_all(songs, bag, [file_run], steps)

@@ -229,7 +229,7 @@ class Training:
             stems = self._next(batches)
             more = number < settings.accumulate - 1
             with fabric.no_backward_sync(self._forward, enabled=more):
-                goals = self._teacher.goals(stems) if self._teacher else stems
+                goals = self._goals(stems)
                 estimates = self._forward(stems.sum(1))[..., self._settled]
                 goals = goals[..., self._settled]
                 losses = stem_losses(estimates, goals, settings.loss, settings.stft_loss)
@@ -254,6 +254,15 @@ class Training:
         self.clock.steps += 1
         self.clock.seconds += time.perf_counter() - began
         self._listener.stepped(state.progress.step, self.steps, float(total))
+
+    def _goals(self, stems: torch.Tensor) -> torch.Tensor:
+        """Return what is to be learnt of these true stems."""
+        if self._teacher is None:
+            return stems
+        goals = self._teacher.goals(stems)
+        for note in self._teacher.take_notes():
+            self._listener.told(note)
+        return goals
 
     def _next(self, batches: Iterator[torch.Tensor]) -> torch.Tensor:
         began = time.perf_counter()

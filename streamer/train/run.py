@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.utilities import rank_zero_only
 
-from streamer.errors import ModelError, OutputExistsError, SettingsError
+from streamer.errors import ModelError, ModelMemoryError, OutputExistsError, SettingsError
 from streamer.files.part import refuse_unwritable
 from streamer.models.backends.quantized import SLOW_BFLOAT16, has_bfloat16
+from streamer.models.backends.torch_separator import ran_out
 from streamer.models.networks.checkpoint import Network
 from streamer.models.threads import set_up_torch
 from streamer.resolve import flag
@@ -39,12 +44,14 @@ def train(settings: TrainSettings, listener: Listener) -> Outcome | None:
     """
     if not _is_first():
         listener = _Nobody()
+    _check_processes(settings)
     check_out(settings)
     set_up_torch(settings.torch_num_threads)
     subject, corpora = _prepare(settings, listener)
     # from here on there may be several processes; they come by the same way, and find all decoded
     fabric = _fabric(settings)
-    with Interrupt() as interrupt:
+    set_up_torch(settings.torch_num_threads)  # where there are several, they were counted anew
+    with Interrupt() as interrupt, _memory_told():
         training = Training(settings, fabric, subject, corpora, listener)
         listener.told(_plan(settings, training, fabric))
         if settings.precision == "bfloat16" and fabric.device.type == "cpu" and not has_bfloat16():
@@ -119,6 +126,19 @@ class _Nobody:
         """See `Listener`."""
 
 
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    """Say it in one sentence where the network has not enough memory."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out(error):
+            raise
+        raise ModelMemoryError(
+            "memory ran out; try a smaller --batch with more --accumulate, or a shorter --window"
+        ) from error
+
+
 def _fabric(settings: TrainSettings) -> Fabric:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
@@ -137,6 +157,16 @@ def _fabric(settings: TrainSettings) -> Fabric:
     return fabric
 
 
+def _check_processes(settings: TrainSettings) -> None:
+    """Refuse processes that would know nothing of each other, and write the same files."""
+    begun = int(os.environ["WORLD_SIZE"]) if TorchElasticEnvironment.detect() else settings.devices
+    if begun != settings.devices:
+        raise SettingsError(
+            f"devices={settings.devices} must be {begun}, since torchrun began {begun} processes; "
+            f"give --devices {begun} too"
+        )
+
+
 def _strategy() -> DDPStrategy:
     # the others wait while the first process judges, which takes as long as the songs are; and a
     # network may have parameters that no output depends on
@@ -148,15 +178,21 @@ def _prepare(settings: TrainSettings, listener: Listener) -> tuple[Subject, Corp
     subject = load_subject(settings)
     network = subject.network
     models = [(settings.out / MODEL_FILE).with_suffix(suffix) for suffix in SUFFIXES]
+    state = settings.out / STATE_FILE
     if any(model.exists() and model.samefile(subject.file) for model in models):
         raise SettingsError(
             f"out={settings.out} must not be the folder of --name={subject.file}, which "
             f"it would replace; try --out {settings.out}-2"
         )
+    made = next((model for model in models if model.is_file()), None)
+    if made is not None and not (settings.overwrite or state.is_file()):
+        raise OutputExistsError(
+            f"{made} is there, and the run that made it is not; --overwrite replaces it, or name "
+            "another folder with --out"
+        )
     told = [subject.note, _nothing_dropped(settings, network)]
     if settings.teacher is not None:
         told.append(check_teacher(settings, network.sources))
-    state = settings.out / STATE_FILE
     judges = saved_progress(state).judges if settings.resume and state.is_file() else ()
     corpora = gather(settings, network.sources, network.samplerate, listener.decoded, judges)
     for target in (*models, state, settings.out / LOG_FILE):

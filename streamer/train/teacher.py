@@ -57,7 +57,7 @@ class Teacher:
         self._samplerate = samplerate
         bag = _load(settings, device)
         self._order = [bag.names.index(name) for name in names]
-        self._processor = Processor(_settings(settings, device), bag=bag)
+        self._bag, self._processor = bag, Processor(_settings(settings, device), bag=bag)
 
     def goals(self, stems: torch.Tensor) -> torch.Tensor:
         """Return what is to be learnt: the true ``stems``, moved towards the teacher's.
@@ -65,6 +65,10 @@ class Teacher:
         Both are ``(batch, stems, channels, frames)``.
         """
         return torch.lerp(stems, self._heard_in(stems.sum(1)).to(stems), self._share)
+
+    def take_notes(self) -> list[str]:
+        """Return notes for the user on how it ran since the last call."""
+        return self._bag.take_notes()
 
     def _heard_in(self, mixtures: torch.Tensor) -> torch.Tensor:
         """Return the teacher's stems of ``(batch, channels, frames)``."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from streamer.benchmark import inference
 from streamer.benchmark.fixing import fix
 from streamer.benchmark.inference import (
     NO_NETWORK,
@@ -84,6 +85,21 @@ def test_the_random_network_is_of_htdemucs_size(tmp_path: Path) -> None:
     separator = bag.members[0].separator
     assert separator.window_frames == separator.input_frames(22050) == 22050
     assert bag.samplerate == 44100
+
+
+def test_memory_is_counted_without_what_the_sound_is_compared_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def noted(name: str, value: float) -> Callable[..., float]:
+        return lambda *_: asked.append(name) or value
+
+    monkeypatch.setattr(inference, "_deviation_db", noted("sound", 50.0))
+    monkeypatch.setattr(inference, "peak_memory_bytes", noted("memory", 1))
+    results = list(run_here(BenchmarkJob("passthrough", NO_NETWORK, (0.5, 1.0))))
+    assert asked == ["memory", "memory", "sound", "sound"]
+    assert [one.deviation_db for one in results] == [50.0, 50.0]
 
 
 def test_what_a_backend_costs_in_sound_is_told() -> None:

@@ -112,6 +112,20 @@ def test_a_grid_that_fits_no_window_is_refused(model, data):
         trace(data, settings, load_bag(settings), lambda *_: None)
 
 
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        ({"windows": (0.25, 0.6)}, "window=0.6 must be at most 0.5"),
+        ({"crossfade": 0.05}, "crossfade"),
+    ],
+)
+def test_what_no_run_can_have_is_refused_before_anything_is_separated(model, data, wish, told):
+    settings, steps = EvalSettings(**model, **{**GRID, **wish}), []
+    with pytest.raises(SettingsError, match=told):
+        trace(data, settings, load_bag(EvalSettings(**model)), lambda *step: steps.append(step))
+    assert not steps
+
+
 def test_no_window_is_separated_twice():
     separator = RecordingSeparator(100)
     bag, (remembered,) = remembering(separator.bag())

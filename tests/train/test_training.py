@@ -14,14 +14,24 @@ import pytest
 import torch
 from demucs.apply import apply_model
 from demucs.pretrained import get_model
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import TorchElasticEnvironment
 from safetensors.torch import load_file, save_file
 from support.doubles import RATE, SOURCES, tiny
 
-from streamer.errors import ModelError, OutputExistsError, SettingsError, SinkError, WeightsError
+from streamer.errors import (
+    ModelError,
+    ModelMemoryError,
+    OutputExistsError,
+    SettingsError,
+    SinkError,
+    WeightsError,
+)
 from streamer.models.backends.quantized import SLOW_BFLOAT16
 from streamer.models.loading import load
 from streamer.models.networks.causal import CausalBandSplit
 from streamer.models.networks.checkpoint import read_network, write_network
+from streamer.models.separator import Bag
 from streamer.processor import load_bag
 from streamer.resolve import resolve
 from streamer.train.best import BestEpochs
@@ -347,6 +357,58 @@ def test_the_folder_of_another_run(settings, tmp_path):
         run(settings(epochs=1, epoch_steps=1, resume=True))
     _, recorder = run(settings(epochs=1, epoch_steps=1, overwrite=True))
     assert len(recorder.rows) == 2
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_model_whose_run_is_gone_is_not_replaced_unasked(settings, tmp_path, resume):
+    few = {"epochs": 1, "epoch_steps": 1}
+    run(settings(**few))
+    (tmp_path / "out/state.safetensors").unlink()  # it is large
+    before = (tmp_path / "out/model.safetensors").read_bytes()
+    with pytest.raises(OutputExistsError, match="--overwrite replaces it, or name another folder"):
+        run(settings(**few, resume=resume))
+    assert (tmp_path / "out/model.safetensors").read_bytes() == before
+    run(settings(**few, overwrite=True))
+
+
+def test_processes_that_know_nothing_of_each_other_are_refused(settings, tmp_path, monkeypatch):
+    """As torchrun starts them: each would write the same files."""
+    monkeypatch.setattr(TorchElasticEnvironment, "detect", lambda: True)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(SettingsError, match=r"devices=1 must be 4.*; give --devices 4 too"):
+        run(settings())
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_several_processes_have_the_threads_that_they_are_told(settings, monkeypatch):
+    class Counting(Fabric):
+        def launch(self):
+            torch.set_num_threads(1)  # as it does where there are several
+            super().launch()
+
+    monkeypatch.setattr("streamer.train.run.Fabric", Counting)
+    threads = []
+    monkeypatch.setattr(
+        Recorder, "stepped", lambda *_: threads.append(torch.get_num_threads()), raising=True
+    )
+    run(settings(epochs=1, epoch_steps=1, torch_num_threads=2))
+    assert threads == [2]
+
+
+def test_memory_that_runs_out_is_one_sentence(settings, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("streamer.train.loop.stem_losses", full)
+    with pytest.raises(ModelMemoryError, match=r"^memory ran out; try a smaller --batch"):
+        run(settings(epochs=1, epoch_steps=1))
+
+
+def test_what_becomes_of_a_teacher_is_told(settings, monkeypatch):
+    notes = ["it runs on the CPU from now on"]
+    monkeypatch.setattr(Bag, "take_notes", lambda _: [notes.pop()] if notes else [])
+    _, recorder = run(settings(teacher="passthrough", epochs=1, epoch_steps=2))
+    assert recorder.sentences.count("it runs on the CPU from now on") == 1
 
 
 @pytest.mark.parametrize("quick", [True, False])

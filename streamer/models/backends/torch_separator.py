@@ -187,10 +187,15 @@ def _on_cpu(tensor: torch.Tensor) -> torch.Tensor:
     return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
 
 
+def ran_out(error: Exception) -> bool:
+    """Return whether an error says that there is not enough memory."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(mark in text for mark in _OUT_OF_MEMORY)
+
+
 def _failure(error: Exception, device: torch.device) -> ModelError:
     text = str(error).strip()
-    lowered = text.lower()
-    if isinstance(error, MemoryError) or any(mark in lowered for mark in _OUT_OF_MEMORY):
+    if ran_out(error):
         way_out = (
             "a shorter --window" if device.type == "cpu" else "a shorter --window or --device cpu"
         )
