@@ -239,7 +239,7 @@ def test_live_processors_that_are_dropped_keep_no_thread() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system with fork")
 @pytest.mark.parametrize("doing", ["load", "feed"])
 def test_a_process_that_was_forked_after_a_run_says_so(doing: str) -> None:
-    streamer.load("htdemucs_mini")
+    streamer.load("htdemucs_mini", backend="torch")
     processor = Processor(bag=bag_of([tiny()], [[1] * 4]))
     processor.prepare(RATE, 512, 2)
     receiver, sender = os.pipe()
@@ -247,7 +247,7 @@ def test_a_process_that_was_forked_after_a_run_says_so(doing: str) -> None:
     if not child:  # nothing of the tests may happen twice, whatever becomes of this
         try:
             if doing == "load":
-                streamer.load("htdemucs_mini")
+                streamer.load("htdemucs_mini", backend="torch")
             else:
                 processor.feed(noise(512))
             os.write(sender, b"no error")

@@ -101,8 +101,14 @@ def midway(until, songs, tiny):
         run.communicate()
 
 
-@pytest.mark.parametrize("to", ["the process", "the whole group"])
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("sent", "to"),
+    [
+        (signal.SIGINT, "the whole group"),
+        (signal.SIGTERM, "the process"),
+        (signal.SIGHUP, "the whole group"),
+    ],
+)
 def test_a_signal_saves_and_says_how_to_go_on(sent, to, midway, ended):
     (os.killpg if to == "the whole group" else os.kill)(midway.pid, sent)
     outcome = ended(midway)

@@ -314,8 +314,10 @@ def test_a_live_processor_needs_live_windows():
 
 
 def test_a_short_window_is_shown_as_it_is():
-    short = load("htdemucs_mini", window=1, exact_window=True).members[0].separator
-    padded = load("htdemucs_mini", window=1).members[0].separator
+    short, padded = (
+        load("htdemucs_mini", window=1, exact_window=exact, backend="torch").members[0].separator
+        for exact in (True, False)
+    )
     window = noise(44100)[None]
     assert short(window).shape == padded(window).shape == (1, 4, 44100, 2)
     assert np.abs(short(window) - padded(window)).max() > 1e-3
