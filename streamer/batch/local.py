@@ -9,7 +9,6 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -167,11 +166,11 @@ class _Process:
 
 def _work(answers: Connection[Any, Any], settings: Settings) -> None:
     """Be a worker, until nobody asks any more."""
-    stopping = threading.Event()
+    asked: list[int] = []  # no event: a second signal while it is set would wait for the first
     # no exception at just any moment: one between a file's opening and its `with` would leave it
-    signal.signal(signal.SIGTERM, lambda _signum, _frame: stopping.set())
+    signal.signal(signal.SIGTERM, lambda signum, _frame: asked.append(signum))
     end_with_parent()  # at once, so that the next run finds no song locked
-    if stopping.is_set():  # while it began
+    if asked:  # while it began
         return
     try:
         worker = Worker(settings)
@@ -180,5 +179,5 @@ def _work(answers: Connection[Any, Any], settings: Settings) -> None:
         return
     with contextlib.suppress(EOFError, OSError):  # nobody asks any more
         answers.send(worker.made)
-        while not stopping.is_set() and (task := answers.recv()) is not None:
-            answers.send(worker.do(task, stopping.is_set))
+        while not asked and (task := answers.recv()) is not None:
+            answers.send(worker.do(task, lambda: bool(asked)))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from streamer import Settings
@@ -53,3 +56,27 @@ def test_a_process_in_place_of_a_lost_one_has_the_same_model(told):
     there.send(Outcome(Task("song.wav", "out"), seconds=1.0))
     outcome = process.outcome()
     assert bool(outcome.error) == (told != "htdemucs")
+
+
+TWICE = """
+import signal
+import threading
+
+from streamer.batch import local
+
+
+class Interrupted(threading.Condition):
+    def notify_all(self):
+        signal.raise_signal(signal.SIGTERM)  # while the handler is at the first
+        super().notify_all()
+
+
+threading.Condition = Interrupted
+local.end_with_parent = lambda: signal.raise_signal(signal.SIGTERM)
+local._work(None, None)
+"""
+
+
+def test_a_second_signal_while_the_first_is_noted_hangs_no_worker():
+    """A handler that takes a lock, as that of an event, would wait for itself."""
+    subprocess.run([sys.executable, "-c", TWICE], check=True, timeout=30)

@@ -41,11 +41,10 @@ def test_stems_are_written_without_a_writable_cache(
     song: Callable[..., Path],
     tmp_path: Path,
 ) -> None:
-    for model, told in (("passthrough", 0), ("rt_mini", 1)):  # a song's way compiles nothing
-        done = served("separate", "-n", model, "--out", tmp_path / "out", song())
-        assert done.returncode == 0, done.stderr
-        assert done.stderr.count("compiled code cannot be kept") == told
-        assert len(list((tmp_path / "out" / model).rglob("*.wav"))) == 4
+    done = served("separate", "-n", "passthrough", "--out", tmp_path / "out", song())
+    assert done.returncode == 0, done.stderr
+    assert "compiled code" not in done.stderr  # a song's way compiles nothing
+    assert len(list((tmp_path / "out").rglob("*.wav"))) == 4
 
 
 def test_doctor_tells_that_nothing_can_be_kept(
