@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import signal
 import sys
@@ -17,6 +16,7 @@ from typing import Final
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cli.garbage import collect_garbage
 from cli.terminal import complain, output, progress_of, tell
 from streamer.batch.engine import Engine, Made, Worker
 from streamer.batch.estimate import estimate
@@ -54,7 +54,7 @@ def run_batch(wish: Wish) -> int:
     Raises:
         StemstreamError: it cannot begin.
     """
-    gc.enable()  # see `cli.main`; over thousands of songs there is garbage
+    collect_garbage()  # over thousands of songs there is some
     songs, place = find_songs(_inputs(wish)), place_of(wish.out)
     began, code = time.monotonic(), 0
     with ExitStack() as stack:

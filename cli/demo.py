@@ -24,10 +24,12 @@ def demo(
     # imported here, as in `separate`
     from cli.loading import load_model
 
-    bag = load_model(settings)
+    bag = load_model(settings, ahead=song is None)
+    from cli.garbage import collect_garbage
     from cli.tracks import separate_shown
     from streamer.files import demo_song, reference_stems
 
+    collect_garbage()
     path = song or str(demo_song())
     with ExitStack() as stack:
         truth = reference_stems(Path(path)) or {}

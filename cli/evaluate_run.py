@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from cli.garbage import collect_garbage
 from cli.loading import load_model
 from cli.terminal import print_whole, tell
 from streamer.errors import SettingsError, SinkError
@@ -41,7 +41,7 @@ def show_scores(
 ) -> None:
     """Score a model's stems, or files; print a table and write a JSON file."""
     _refuse_unwritable(json_file)
-    gc.enable()  # see `cli.main`
+    collect_garbage()
     judged = settings.model
     if data is None:
         assert reference is not None
@@ -66,6 +66,7 @@ def show_curve(
     data: Path, settings: EvalSettings, json_file: Path | None, plot: Path | None
 ) -> None:
     """Score live windows against the file run; print a table, write a JSON file and a plot."""
+    collect_garbage()
     for path in (json_file, plot):
         _refuse_unwritable(path)
     if settings.model in BOUNDS:
@@ -88,7 +89,7 @@ def show_curve(
 
 
 def _load(settings: EvalSettings) -> Bag:
-    bag = load_model(settings)
+    bag = load_model(settings, ahead=True)
     if bag.note:
         tell(bag.note)
     return bag

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 
 from rich.table import Table
 
+from cli.garbage import collect_garbage
 from cli.live_ports import look_ahead, open_ports
 from cli.screen import line, show, tell_all
 from cli.terminal import complain, console, output, tell
@@ -52,8 +53,7 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
         session = open_session(settings, backend_for(settings), tell=said.put)
         stack.enter_context(session)
         tell_all(said)
-        gc.freeze()
-        gc.enable()
+        collect_garbage()
         stack.callback(gc.unfreeze)  # soxr complains at the exit of what it finds then
         pages = open_ports(session, controller, stack, said)
         devices = [stream.device for stream in session.streams.all]

@@ -1,18 +1,15 @@
-"""The model of a command, loaded while what else the command needs is still imported."""
+"""The model of a command."""
 
 from __future__ import annotations
-
-import gc
 
 from streamer.models.separator import Bag
 from streamer.processor import load_bag
 from streamer.settings import StreamSettings
 
 
-def load_model(settings: StreamSettings) -> Bag:
-    """Load the model; with it most is there that stays, and garbage collection begins."""
+def load_model(settings: StreamSettings, *, ahead: bool = False) -> Bag:
+    """Load the model; ``ahead``: it will be used, so what it loads later is begun now."""
     bag = load_bag(settings)
-    bag.load_ahead()
-    gc.freeze()
-    gc.enable()
+    if ahead:
+        bag.load_ahead()
     return bag

@@ -47,7 +47,7 @@ def main() -> NoReturn:
 
 def _end(codes: list[int]) -> None:
     for code in codes:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in filter(None, (sys.stdout, sys.stderr)):
             with suppress(OSError, ValueError, SinkError):  # it was told already, if it can be
                 stream.flush()
         os._exit(code)
@@ -63,7 +63,7 @@ def run() -> NoReturn:
     claim()
     # processes that this one starts import nothing that lies in the current folder
     os.environ["PYTHONSAFEPATH"] = "1"
-    # importing makes a great many objects and no garbage; `cli.tracks` turns collection on again
+    # importing makes a great many objects and no garbage; see `cli.garbage`
     gc.disable()
     stops = StopSignals()
     stops.heed()
@@ -77,7 +77,7 @@ def run() -> NoReturn:
         words = sys.argv[1:] or ["--help"]
         code = program(words)(words, prog_name="stemstream", standalone_mode=False)
         sys.stdout.flush()
-        sys.exit(code)
+        sys.exit(code or 0)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except Exception as error:

@@ -48,7 +48,7 @@ def separate(
     # model loads meanwhile
     from cli.loading import load_model
 
-    bag = load_model(settings)
+    bag = load_model(settings, ahead=not settings.resume)
     from cli.tracks import separate_all
 
     raise typer.Exit(separate_all(inputs, settings, bag, as_json=as_json))

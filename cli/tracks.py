@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cli.failures import tell_failure, unexpected
+from cli.garbage import collect_garbage
 from cli.report import plain, print_json, print_table
 from cli.stops import asked
 from cli.terminal import complain, progress_bar, tell
@@ -23,6 +24,7 @@ def separate_all(inputs: Sequence[str], settings: Settings, bag: Bag, *, as_json
     Raises:
         StemstreamError: nothing can be separated with these settings.
     """
+    collect_garbage()
     if bag.note:
         tell(bag.note)
     check_outputs(inputs, settings, bag)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.table import Table
 from rich.text import Text
 
+from cli.garbage import collect_garbage
 from cli.terminal import complain, console, output, progress_of, tell
 from streamer.train.journal import Row
 from streamer.train.loop import Outcome
@@ -23,7 +23,7 @@ KINDS = ("sdr", "sir", "sar")
 
 def run_train(settings: TrainSettings) -> int:
     """Train, and return the exit code."""
-    _collect_garbage()
+    collect_garbage()
     with Screen() as screen:
         outcome = train(settings, screen)
     if outcome is None:
@@ -37,17 +37,11 @@ def run_train(settings: TrainSettings) -> int:
 
 def run_preview(settings: TrainSettings, folder: Path) -> int:
     """Write examples of every augmentation, and return the exit code."""
-    _collect_garbage()
+    collect_garbage()
     with Screen() as screen:
         folders = preview(settings, folder, screen)
     tell(f"written to {folder}: {', '.join(one.name for one in folders)}")
     return 0
-
-
-def _collect_garbage() -> None:
-    """Begin it now that all is imported; see `cli.main`."""
-    gc.freeze()
-    gc.enable()
 
 
 class Screen:

@@ -201,8 +201,11 @@ def _deviation_db(job: BenchmarkJob, model: str, seconds: float, result: Result)
     means_nothing = result.p50_seconds is None or job.model == RANDOM
     if means_nothing or known == BACKENDS[0] or find_spec("stempeg") is None:
         return None
-    expected = _newest_half(_load(model, BACKENDS[0], seconds))
-    difference = expected - _newest_half(_load(model, known, seconds))
+    try:
+        expected = _newest_half(_load(model, BACKENDS[0], seconds))
+        difference = expected - _newest_half(_load(model, known, seconds))
+    except ModelError:  # the reference may take more than there is; the times hold
+        return None
     return float(10 * np.log10(np.sum(expected**2) / max(np.sum(difference**2), 1e-30)))
 
 

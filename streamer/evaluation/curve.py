@@ -84,9 +84,7 @@ def trace(folder: Path, settings: EvalSettings, bag: Bag, progress: Progress) ->
             "no hop and lookahead of the grid fit into its windows; try longer ones"
         )
     for grid in grids:  # now, not after the hours that the file run takes
-        live = load_bag(grid[0])
-        for one in grid:
-            Plan.make(live, one)
+        _check(grid)
     steps = _Steps(progress, len(songs) * (1 + len(grids)))
     file_run = settings.model_copy(update={"crossfade": None})
     (file_scores,) = _score_all(songs, bag, [file_run], steps)
@@ -115,6 +113,13 @@ def _grid(window: float, settings: EvalSettings) -> list[EvalSettings]:
         for hop, lookahead in itertools.product(settings.hops, settings.lookaheads)
         if hop + lookahead <= window
     ]
+
+
+def _check(grid: Sequence[EvalSettings]) -> None:
+    """Refuse schedules that cannot be had."""
+    bag = load_bag(grid[0])
+    for one in grid:
+        Plan.make(bag, one)
 
 
 def _along_the_stream(stride: Stride, samplerate: int, settings: EvalSettings) -> EvalSettings:

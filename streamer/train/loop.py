@@ -185,9 +185,10 @@ class Training:
         except Stopped:
             self._save()
             raise
-        except RuntimeError as error:
-            # torch raises it wherever the loop is, for each such process, so also while it ends
-            if "DataLoader worker" not in str(error):
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            # torch raises the first wherever the loop is, for each such process, so also while it
+            # ends; the others where what comes from it breaks off before that
+            if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
                 raise
             raise ModelError(
                 "a process that makes examples was killed, as it is where memory runs out; "

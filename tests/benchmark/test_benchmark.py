@@ -21,7 +21,7 @@ from streamer.benchmark.inference import (
     run_here,
 )
 from streamer.benchmark.report import COLUMNS, cells, notes, write
-from streamer.errors import SettingsError, SinkError
+from streamer.errors import ModelMemoryError, SettingsError, SinkError
 from streamer.live.planning.plan import PlanRequest
 from streamer.live.planning.solver import quickest, solve
 from streamer.models import load
@@ -30,6 +30,7 @@ from streamer.models.calibration import WindowTiming
 from streamer.models.choice import BACKENDS, Answer, Backend, Choices, backend_named
 from streamer.models.networks.checkpoint import read_network
 from streamer.models.networks.random import RANDOM, write_random_htdemucs
+from streamer.models.separator import Bag
 
 FAST = Result(
     "tiny", "torch float32", 2.0, 0.1, 0.12, 0.05, 0.2, 0.5, 0.4, 300_000_000, deviation_db=48.2
@@ -100,6 +101,20 @@ def test_memory_is_counted_without_what_the_sound_is_compared_with(
     results = list(run_here(BenchmarkJob("passthrough", NO_NETWORK, (0.5, 1.0))))
     assert asked == ["memory", "memory", "sound", "sound"]
     assert [one.deviation_db for one in results] == [50.0, 50.0]
+
+
+def test_what_cannot_be_compared_is_timed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = inference._load
+
+    def load_but_the_reference(model: str, known: Backend, seconds: float) -> Bag:
+        if known == BACKENDS[0]:
+            raise ModelMemoryError("memory ran out")
+        return loaded(model, known, seconds)
+
+    monkeypatch.setattr(inference, "_load", load_but_the_reference)
+    (result,) = run_here(BenchmarkJob("htdemucs_mini", BACKENDS[2].name, (0.5,)))
+    assert (result.problem, result.deviation_db) == ("", None)
+    assert result.p50_seconds > 0
 
 
 def test_what_a_backend_costs_in_sound_is_told() -> None:

@@ -395,6 +395,19 @@ def test_several_processes_have_the_threads_that_they_are_told(settings, monkeyp
     assert threads == [2]
 
 
+@pytest.mark.parametrize("broken", [ConnectionResetError, BrokenPipeError, EOFError])
+def test_what_breaks_off_with_a_process_that_makes_examples_is_one_sentence(
+    settings, monkeypatch, broken
+):
+    def break_off(*_):
+        raise broken
+        yield
+
+    monkeypatch.setattr("streamer.train.loop.load", break_off)
+    with pytest.raises(ModelError, match="a process that makes examples was killed"):
+        run(settings(epochs=1, epoch_steps=1))
+
+
 def test_memory_that_runs_out_is_one_sentence(settings, monkeypatch):
     def full(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")

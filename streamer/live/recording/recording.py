@@ -93,6 +93,7 @@ class Recording:
 
     def write(self, start_frame: int, data: Samples) -> None:
         """Record the next stems, ``(stems, frames, channels)``; never waits."""
+        wanted_from = self._wanted_from  # first: it is let go when the recorder is there
         recorder = self._recorder
         if recorder is not None:
             if recorder is not self._begun:
@@ -102,7 +103,7 @@ class Recording:
             self._give(recorder, start_frame, data)
         self._ahead.append((start_frame, data.copy()))
         newest = start_frame + data.shape[1]
-        wanted_from = min(self._heard(), self._wanted_from)
+        wanted_from = min(wanted_from, self._wanted_from, self._heard())
         kept_from = max(wanted_from, newest - MOST_AHEAD_SECONDS * self._samplerate)
         while self._ahead and self._ahead[0][0] + self._ahead[0][1].shape[1] <= kept_from:
             self._ahead.popleft()

@@ -15,7 +15,7 @@ from torch import nn
 
 from streamer.errors import ModelError
 from streamer.models.backends.openvino_layers import fast_layers
-from streamer.models.backends.openvino_library import load_converter, load_openvino
+from streamer.models.backends.openvino_library import load_openvino
 from streamer.models.networks.checkpoint import Network
 from streamer.models.networks.crop import Crop
 from streamer.models.networks.hybrid import HybridCore, masks
@@ -59,12 +59,12 @@ def write_hop_graph(network: Network, path: Path) -> None:
 
 
 def _write(graph: nn.Module, inputs: tuple[torch.Tensor, ...], path: Path) -> None:
-    openvino, converter = load_openvino(), load_converter()
+    openvino = load_openvino()
     try:
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # shapes become constants, which is what is wanted
             traced = torch.jit.trace(graph.eval(), inputs, check_trace=False)  # type: ignore[no-untyped-call]
-            model = converter.convert_model(traced, input=[list(one.shape) for one in inputs])
+            model = openvino.convert_model(traced, input=[list(one.shape) for one in inputs])
         openvino.save_model(model, str(path), compress_to_fp16=False)
     except RuntimeError as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 import tempfile
 import time
@@ -78,7 +79,8 @@ class Graphs:
 
     def has(self, wanted: Wanted) -> bool:
         """Return whether there is one on disk; whether it is whole, `get` sees."""
-        return self._folder is not None and (self._folder / _folder_of(wanted)).is_dir()
+        # not `Path.is_dir`, which raises for a folder of another user's
+        return self._folder is not None and os.path.isdir(self._folder / _folder_of(wanted))  # noqa: PTH112
 
     def get(self, wanted: Wanted, *, afresh: bool = False) -> Path:
         """Return the graph; with ``afresh`` it is made even if it is there.

@@ -11,7 +11,7 @@ from typing import Any
 from streamer.errors import ModelError
 from streamer.models.allocator import share_freed_memory
 
-_ALONE = threading.Lock()
+_ALONE, _IMPORTING = threading.Lock(), threading.Lock()
 _CONVERTER = "openvino.tools.ovc"
 
 
@@ -29,7 +29,7 @@ def openvino_missing() -> ModelError:
 
 
 def load_openvino() -> Any:
-    """Import and return the module ``openvino``, without its converter of models.
+    """Import and return the module ``openvino``.
 
     Raises:
         ModelError: it is not installed.
@@ -37,31 +37,32 @@ def load_openvino() -> Any:
     if not has_openvino():
         raise openvino_missing()
     share_freed_memory()
-    # It brings the converter along where that can be imported, which takes as long as all the rest
-    hidden = _CONVERTER not in sys.modules
-    if hidden:
-        sys.modules[_CONVERTER] = None  # type: ignore[assignment]
-    try:
-        import openvino
-    finally:
-        if hidden:
-            sys.modules.pop(_CONVERTER, None)
+    with _IMPORTING:
+        if "openvino" not in sys.modules:
+            _import_without_converter()
+    import openvino
+
     return openvino
 
 
-def load_converter() -> Any:
-    """Import and return the module ``openvino.tools.ovc``, which converts models of torch.
+def _import_without_converter() -> None:
+    """Import it without what takes as long to import as all the rest; that comes when called."""
+    sys.modules[_CONVERTER] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    finally:
+        del sys.modules[_CONVERTER]
+    openvino.convert_model = _convert_model
 
-    Raises:
-        ModelError: OpenVINO is not installed.
-    """
-    load_openvino()
+
+def _convert_model(*args: Any, **options: Any) -> Any:
+    """Do what ``openvino.convert_model`` does."""
     # Importing it reports that to its makers through this package; without it a stand-in of its
     # own is taken, which reports nothing.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     from openvino.tools import ovc
 
-    return ovc
+    return ovc.convert_model(*args, **options)
 
 
 def openvino_core() -> Any:

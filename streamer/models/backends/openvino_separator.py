@@ -78,9 +78,7 @@ class OpenVinoSeparator:
     def load_ahead(self) -> None:
         """Begin to load the graph of whole windows on a thread of its own, if it is on disk."""
         if self._graphs.has(self._whole):
-            ahead = threading.Thread(target=self._load_quietly, name="stemstream-graph")
-            ahead.daemon = True  # the process may end before it is loaded
-            ahead.start()
+            threading.Thread(target=self._load_quietly, name="stemstream-graph").start()
 
     def _load_quietly(self) -> None:
         with contextlib.suppress(Exception):  # the first window tries again, and tells

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ from streamer.errors import SettingsError, SinkError
 from streamer.live.control.commands import Commands
 from streamer.live.control.osc import Message
 from streamer.live.native_engine import NativeEngine
+from streamer.live.recording.recording import Recording
 from streamer.live.recording.take import Take
+from streamer.live.settings import LiveSettings
 from streamer.live.status import State
 
 FLOAT = {"sample_format": "float32", "route": ["drums=1,2"]}
@@ -107,6 +111,37 @@ def test_a_take_whose_files_take_long_to_make_begins_when_it_was_begun(
     )
     assert abs(first - heard) <= 512
     np.testing.assert_allclose(sound[: len(out) - first], out[first:], atol=1e-6)
+
+
+def test_the_files_may_be_there_while_the_engine_is_at_a_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stems, heard = noise_source(seconds=1)[None], 0.0
+    slow, make = threading.Event(), Take.__init__
+
+    def make_late(self: Take, *of: Any, **more: Any) -> None:
+        assert slow.wait(10)
+        make(self, *of, **more)
+
+    class Piece(np.ndarray[Any, Any]):
+        def copy(self, *_: Any) -> Any:  # the engine is at it
+            slow.set()
+            switching.join()
+            return np.array(self)
+
+    monkeypatch.setattr(Take, "__init__", make_late)
+    settings = LiveSettings(takes=tmp_path, sample_format="float32")
+    recording = Recording(settings, ["drums"], RATE, lambda: 1 << 40, lambda: heard)
+    recording.write(0, stems[:, :2000])
+    switching = threading.Thread(target=recording.switch, args=(True,))
+    switching.start()
+    while recording._wanted_from == math.inf:
+        pass
+    heard = 4000.0
+    recording.write(2000, stems[:, 2000:4000].view(Piece))
+    recording.write(4000, stems[:, 4000:6000])
+    recording.close()
+    np.testing.assert_array_equal(take(tmp_path), stems[0, :6000])
 
 
 def test_the_native_engine_records_from_the_middle_too(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -17,7 +19,7 @@ import torch
 from streamer.errors import ModelError, SettingsError, WeightsError
 from streamer.models.backends import openvino_separator
 from streamer.models.backends.openvino_graphs import GRAPH, Graphs
-from streamer.models.backends.openvino_library import has_openvino, load_converter
+from streamer.models.backends.openvino_library import has_openvino
 from streamer.models.backends.openvino_separator import OpenVinoSeparator
 from streamer.models.backends.torch_separator import TorchSeparator
 from streamer.models.networks.checkpoint import read_network
@@ -206,18 +208,23 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
         Graphs(tmp_path / "none.safetensors", lambda: None, tmp_path)
 
 
-def test_nothing_is_sent_home():
-    load_converter()
-    assert sys.modules["openvino_telemetry"] is None
+CONVERTING = """
+import sys
+import torch
+from streamer.models.backends.openvino_library import load_openvino
+
+for _ in range(2):
+    openvino = load_openvino()
+assert not [one for one in sys.modules if "ovc" in one or "telemetry" in one]
+traced = torch.jit.trace(torch.nn.ReLU(), torch.zeros(3))
+model = openvino.convert_model(traced, input=[[3]])  # as another part of a program may
+assert model.output(0).shape == [3]
+assert sys.modules["openvino_telemetry"] is None
+"""
 
 
-def test_the_converter_is_loaded_only_to_convert():
-    code = (
-        "import sys; from streamer.models.backends.openvino_library import load_openvino as load; "
-        "load(); print([one for one in sys.modules if 'ovc' in one])"
-    )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert ended.stdout == "[]\n", ended.stderr
+def test_the_converter_is_loaded_when_it_is_called_and_nothing_is_sent_home():
+    subprocess.run([sys.executable, "-c", CONVERTING], check=True)
 
 
 def test_a_graph_on_disk_is_loaded_ahead_and_one_that_is_not_waits(
@@ -242,6 +249,19 @@ def test_a_graph_on_disk_is_loaded_ahead_and_one_that_is_not_waits(
     ahead.join()
     assert np.array_equal(ours(noise(1, FRAMES)), expected)
     assert by == ["MainThread", AHEAD]
+
+
+def test_a_folder_that_may_not_be_entered_is_none(noise, make, export, tmp_path, monkeypatch):
+    path = export(make("htdemucs", **APART), "aaaa0000")
+    ours = separator(Graphs(path, Counted(path), tmp_path))
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", refuse)
+        ours.load_ahead()
+    assert np.isfinite(ours(noise(1, FRAMES))).all()
 
 
 def test_what_goes_wrong_ahead_is_told_at_the_first_window(noise, graphs, monkeypatch):
