@@ -9,6 +9,9 @@ TEST_PACKAGES := ffmpeg sox libportaudio2 libasound2-plugins pulseaudio pulseaud
 SERVERS := $(BIN)/python -m pytest -m servers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# what stopped halfway is made again, such as a Python environment without pip
+.DELETE_ON_ERROR:
+
 .PHONY: demo test check lint screenshots clean
 
 ## make demo [SONG=path]: separate a real song with the embedded model

@@ -36,7 +36,7 @@ def devices(
     else:
         tell("there is no sound device; plug one in or start a sound server, then see doctor")
     for port in _midi_ports():
-        typer.echo(f"MIDI {port}")
+        output.print(f"MIDI {port}", soft_wrap=True)
 
 
 def _midi_ports() -> list[MidiPort]:

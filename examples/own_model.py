@@ -23,7 +23,7 @@ class MidSide:
 song, samplerate = soundfile.read(sys.argv[1], dtype="float32", always_2d=True)
 bag = Bag("mid_side", [Member(MidSide(), (1.0, 1.0))], MidSide.names, 44100, 2)
 with streamer.Processor(bag=bag) as p:
-    p.prepare(samplerate, len(song), song.shape[1])
+    p.prepare(samplerate, 512, song.shape[1])
     parts = [*p.feed(song), *p.flush()]
 for stem in bag.names:
     soundfile.write(f"{stem}.wav", np.concatenate([part[stem] for part in parts]), samplerate)

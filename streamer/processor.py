@@ -68,9 +68,12 @@ class Live:
         (joined,) = plan.passes
         return self.worker(max(1, stride.context_frames // joined.schedule.hop_frames))
 
-    def wait_frames(self, samplerate: int) -> int:
-        """Return how long stems are waited for, beyond their windows."""
-        return math.ceil(self.compute_seconds * samplerate) + FADE_FRAMES
+    def wait_frames(self, samplerate: int, blocksize: int) -> int:
+        """Return how long stems are waited for, beyond their windows.
+
+        A window may be full with the first frame of a block, and is handed over with its last.
+        """
+        return math.ceil(self.compute_seconds * samplerate) + FADE_FRAMES + blocksize - 1
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class _Whole:
     def make_worker(self, _plan: Plan) -> WindowWorker:
         return Worker(self.jobs, self.batch)
 
-    def wait_frames(self, _samplerate: int) -> int:
+    def wait_frames(self, _samplerate: int, _blocksize: int) -> int:
         return 0
 
 
@@ -195,7 +198,7 @@ class Processor:
     @property
     def latency_frames(self) -> int:
         """The delay of `process` in frames, at the prepared sample rate. It never changes."""
-        return self._stream.delay_frames + self._policy.wait_frames(self._shape[0])
+        return self._stream.delay_frames + self._policy.wait_frames(self._shape[0], self._blocksize)
 
     @property
     def missing_frames(self) -> int:

@@ -11,7 +11,7 @@ from typing import Final
 
 from streamer.cache import private_folder
 from streamer.errors import SinkError
-from streamer.files.part import remove_stale_parts, sink_errors
+from streamer.files.part import remove_own_parts, remove_stale_parts, sink_errors
 
 _MOST_SECONDS: Final = 10.0
 """To wait for a run that takes a lock; it takes a moment, unless it is held up."""
@@ -41,7 +41,7 @@ def track_lock(targets: Iterable[Path]) -> Iterator[None]:
             # Ctrl-C may come between the opening of a file and the moment when its maker has it
             for target in every:
                 with suppress(SinkError):
-                    remove_stale_parts(target)
+                    remove_own_parts(target)
             raise
 
 

@@ -1,14 +1,17 @@
 """A file that is written under a part name beside its target, and is renamed when it is whole.
 
-A part file is called ``vocals.wav.<target><run>.part``. The first eight digits stand for the
-target. The last eight are random for each run, so two runs never write the same file. The first
-eight find the files that a killed run left behind.
+A part file is called ``vocals.wav.<target><process><run>.part``. The first eight digits stand for
+the target: they find the files that a killed run left behind. Four are random for each process, and
+four for each file, so two runs never write the same one. While it is written it is locked (flock),
+so that a run elsewhere, on a folder that two machines share, does not take it for such a one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import functools
 import os
 import secrets
 import tempfile
@@ -61,7 +64,8 @@ class PartFile:
         self._identity: tuple[int, int] | None = None
         self.refuse_existing()
         with sink_errors(target):
-            self.path = target.with_name(f"{_prefix(target)}{secrets.token_hex(4)}{_SUFFIX}")
+            run = _process(os.getpid()) + secrets.token_hex(2)
+            self.path = target.with_name(f"{_prefix(target)}{run}{_SUFFIX}")
 
     def open(self) -> None:
         """Make the file, and its folder.
@@ -75,6 +79,8 @@ class PartFile:
             with contextlib.suppress(FileNotFoundError):
                 self.target.lstat()
             self.file = self.path.open("x+b")
+            with contextlib.suppress(OSError):  # not all disks have locks
+                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._identity = identity_of(os.fstat(self.file.fileno()))
 
     def publish(self) -> None:
@@ -217,14 +223,59 @@ def remove_stale_parts(target: Path) -> None:
     Raises:
         SinkError: its folder cannot be read, or one of the files cannot be removed.
     """
-    prefix = _prefix(target)
     with sink_errors(target):
-        if not target.parent.is_dir():
-            return
-        for entry in target.parent.iterdir():
-            rest = entry.name.removeprefix(prefix)
-            if rest != entry.name and rest.endswith(_SUFFIX) and len(rest) == 8 + len(_SUFFIX):
-                entry.unlink(missing_ok=True)
+        for part in _parts(target):
+            if not _is_held(part):
+                part.unlink(missing_ok=True)
+
+
+def remove_own_parts(target: Path) -> None:
+    """Remove the part files that this process has made of a target, and no others.
+
+    Raises:
+        SinkError: its folder cannot be read, or one of the files cannot be removed.
+    """
+    own = _prefix(target) + _process(os.getpid())
+    with sink_errors(target):
+        for part in _parts(target):
+            if part.name.startswith(own):
+                part.unlink(missing_ok=True)
+
+
+def _parts(target: Path) -> list[Path]:
+    """Return all part files of a target, whoever made them."""
+    prefix = _prefix(target)
+    if not target.parent.is_dir():
+        return []
+    return [
+        entry
+        for entry in target.parent.iterdir()
+        if entry.name.startswith(prefix)
+        and entry.name.endswith(_SUFFIX)
+        and len(entry.name) == len(prefix) + 8 + len(_SUFFIX)
+    ]
+
+
+def _is_held(part: Path) -> bool:
+    """Return whether a run that goes on, here or on another machine, writes a part file."""
+    try:
+        descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+@functools.cache
+def _process(number: int) -> str:  # noqa: ARG001 (a process that was forked has another one)
+    return secrets.token_hex(2)
 
 
 @contextmanager

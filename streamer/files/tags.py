@@ -116,6 +116,8 @@ def write_tags(path: Path, container: str, tags: Mapping[str, str]) -> None:
     for key, text in tags.items():
         # A value may not fit its key, as a track number "A1" does not in M4A.
         with contextlib.suppress(ValueError, TypeError, KeyError):
+            if container in ("wav", "mp3") and key == "website":
+                text.encode("latin-1")  # ID3 has no other letters in it, and would say so too late
             if accessors is None:
                 file.tags[key] = [text]
             elif key in accessors[1]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class WindowEngine:
         self._observer = parts.observer
         self._insert = insert
         self._jobs: list[WindowJob] = []
-        self.processor = _make_processor(parts.prepared, worker, self._jobs.append)
+        self.processor = _make_processor(parts.prepared, worker, self._take)
         self._degrader = Degrader(parts.prepared, self.processor)
         self._deadlines = DeadlineMonitor(parts.observer, self._degrader, parts.log)
         self._feeds = [StemFeed(port) for port in parts.streams.ports.values()]
@@ -71,7 +72,14 @@ class WindowEngine:
                     self._log.note(note)
             self._jobs.clear()
 
+    def _take(self, job: WindowJob) -> None:
+        # the resampler on the way out still holds the last stems of the window before
+        job.heard_from = self.processor.emitted_frames
+        self._jobs.append(job)
+
     def _deliver(self, stems: Stems) -> None:
+        if stems.data.shape[2] == 1:  # of a model that is mono
+            stems = replace(stems, data=np.repeat(stems.data, 2, axis=2))
         for feed in self._feeds:
             feed.write(stems)
         self._recording.write(stems.start_frame, stems.data)

@@ -172,11 +172,13 @@ class Separation:
 
     def flush(self) -> Iterator[Stems]:
         """End the stream; yield the rest of the stems, exactly as many frames as were fed."""
+        # a live worker would drop a window that waits for the next one
+        wait = self._gaps.may_drop
+        yield from self._collect(wait=wait)
         yield from self._advance(self._front.flush())
         for window in self._windower.finish(self._history):
+            yield from self._collect(wait=wait)
             self._submit(window)
-            # a live worker would drop it for the next one
-            yield from self._collect(wait=self._gaps.may_drop)
         yield from self._collect(wait=True)
         for index, stitcher in enumerate(self._stitchers):
             yield from self._leave(index, stitcher.flush())

@@ -40,7 +40,8 @@ class WindowJob:
     clock; 0: that moment has not come. ``together`` is how many windows were computed in one go.
     ``played_to`` is the frame up to which the output had come when the stems were ready for it;
     None: they are ready now. Before it the model took ``ahead_seconds`` for what later windows
-    need, and ``caught_up_seconds`` for sound that it had missed.
+    need, and ``caught_up_seconds`` for sound that it had missed. ``heard_from`` is the frame, at
+    the devices' rate, that its stems go on from; None: the window's first.
     """
 
     window: Window
@@ -55,6 +56,7 @@ class WindowJob:
     played_to: float | None = None
     ahead_seconds: float = 0.0
     caught_up_seconds: float = 0.0
+    heard_from: int | None = None
 
     @property
     def compute_seconds(self) -> float:

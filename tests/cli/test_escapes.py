@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cli.devices import devices
 from cli.escapes import EscapedStream, escaped
 from cli.terminal import SafeConsole
 
@@ -123,3 +124,17 @@ def test_what_is_kept_is_kept() -> None:
     stream = EscapedStream(file)
     stream.writelines(["50 %\r", "\x1b[2J\n"])
     assert file.getvalue() == "50 %\r\\x1b[2J\n"
+
+
+def test_names_of_midi_ports_are_shown_escaped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Ports:
+        def ports(self) -> list[str]:
+            return [f"ALSA:{EVIL}"]
+
+    monkeypatch.setattr("cli.devices.RtMidiPorts", Ports)
+    devices()
+    out = capsys.readouterr().out
+    assert f"MIDI ALSA:{SHOWN}" in out
+    assert not COMMANDS.search(out)

@@ -13,9 +13,12 @@ import pytest
 import soundfile
 
 from streamer.audio import Samples
+from streamer.engine import separate_track
 from streamer.errors import SettingsError
 from streamer.files import Encoding, FileSink, open_source
 from streamer.files.encode.wav import PcmCoder, WavWriter, wav_header
+from streamer.processor import load_bag
+from streamer.settings import Settings
 
 Ffmpeg = Callable[..., bytes]
 Decode = Callable[..., Samples]
@@ -103,6 +106,16 @@ def test_stems_do_not_share_their_dither(tmp_path: Path) -> None:
     assert abs(np.corrcoef(noises)[0, 1]) < 0.1
 
 
+def test_stems_in_files_of_one_name_do_not_share_their_dither_either(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "song.wav", np.zeros((5000, 1)), 44100)
+    settings = Settings(model="passthrough", out=tmp_path, filename="{stem}/{track}.{ext}")
+    paths = separate_track(tmp_path / "song.wav", settings, load_bag(settings)).paths
+    assert len({path.name for path in paths.values()}) == 1
+    noises = [soundfile.read(path, always_2d=True)[0][:, 0] for path in paths.values()]
+    others = np.corrcoef(noises) - np.eye(len(noises))
+    assert np.abs(others).max() < 0.1
+
+
 @pytest.mark.parametrize(
     ("kind", "rate", "channels", "out_rate"),
     [
@@ -175,7 +188,7 @@ def test_tags_are_carried(tmp_path: Path, tone: Tone, ffmpeg: Ffmpeg, kind: str)
 
 
 def test_tags_that_do_not_fit_are_dropped(tmp_path: Path, tone: Tone) -> None:
-    tags = {"title": "T", "tracknumber": "A1", "nonsense": "x"}
+    tags = {"title": "T", "tracknumber": "A1", "nonsense": "x", "website": "https://例え.jp"}
     for kind in ("m4a", "wav", "mp3"):
         path = tmp_path / f"a.{kind}"
         with FileSink(path, 44100, 2, Encoding(kind), tags=tags) as sink:

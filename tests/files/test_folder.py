@@ -14,6 +14,7 @@ import pytest
 from streamer.cache import private_folder
 from streamer.errors import SinkError
 from streamer.files import track_lock
+from streamer.files.part import PartFile
 
 
 @pytest.fixture(autouse=True)
@@ -168,3 +169,33 @@ def test_of_several_runs_one_at_a_time_has_the_lock_though_each_removes_it(tmp_p
     command = [sys.executable, "-c", code, str(tmp_path / "song"), str(tmp_path / "mine")]
     runs = [subprocess.Popen(command) for _ in range(3)]
     assert [run.wait() for run in runs] == [0, 0, 0]
+
+
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from streamer.files import track_lock
+try:
+    with track_lock([Path(sys.argv[1])]):
+        raise ZeroDivisionError if sys.argv[2] == "fails" else SystemExit
+except ZeroDivisionError:
+    pass
+"""
+
+
+@pytest.mark.parametrize("it", ["ends", "fails"])
+def test_a_run_that_does_not_see_the_lock_leaves_what_another_one_writes(
+    tmp_path: Path, it: str
+) -> None:
+    """As on another machine, or as another user, with the same folder for stems."""
+    target = tmp_path / "vocals.wav"
+    part = PartFile(target)
+    part.open()
+    part.file.write(b"all of it")
+    stale = part.path.with_name(f"{part.path.name[:-13]}00000000.part")
+    stale.touch()
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "b")}
+    subprocess.run([sys.executable, "-c", ELSEWHERE, target, it], check=True, env=environment)
+    assert not stale.exists()
+    part.publish()
+    assert target.read_bytes() == b"all of it"

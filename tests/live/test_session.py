@@ -42,7 +42,7 @@ from streamer.live.settings import LiveSettings
 from streamer.live.status import Reason, State
 from streamer.live.telemetry.verdict import judge
 from streamer.models import load
-from streamer.models.separator import Bag
+from streamer.models.separator import Bag, Member
 from streamer.testing.virtual import VirtualBackend
 
 RAMP_STEP = 1 / (0.005 * RATE)
@@ -496,3 +496,33 @@ def test_meters_come_20_times_a_second_though_each_look_is_a_little_late() -> No
         run.backend.advance(4.0, every=(0.007, turn))
     looks = [now for before, now in itertools.pairwise(seen) if now is not before]
     assert len(looks) == pytest.approx(80, abs=2)
+
+
+def test_a_mono_model_plays_and_is_recorded_on_both_sides(tmp_path: Path) -> None:
+    class Mono(Scaled):
+        channels = 1
+
+    signal = np.repeat(noise_source(seconds=3)[:, :1], 2, axis=1)
+    bag = Bag("tiny", [Member(Mono(), (1.0,) * 4)], Mono.names, RATE, 1)
+    device = card(signal)
+    with running([device], lambda _: bag, record=tmp_path, route=["bass=1,2"]) as run:
+        run.advance(2)
+        assert run.session.status().state is State.RUNNING
+        out = device.heard(0, device.heard_frames)[-RATE // 4 :, :2]
+    assert out.any()
+    np.testing.assert_array_equal(out[:, 0], out[:, 1])
+    assert soundfile.info(tmp_path / "take-001" / "drums.wav").channels == 2
+
+
+@pytest.mark.parametrize(("late_seconds", "late"), [(-0.002, False), (0.006, True)])
+def test_what_the_resampler_still_holds_counts_for_the_deadline(
+    late_seconds: float, late: bool
+) -> None:
+    """At another rate than the model's, stems go on from before the window that brings them."""
+    rate, compute = 11025, [0.05]
+    device = card(noise_source(seconds=6, rate=rate), rate=rate)
+    with running([device], compute=lambda _: compute[0], adapt=False) as run:
+        compute[0] = run.session.plan.budget_seconds + late_seconds
+        run.advance(4)
+        status = run.session.status()
+    assert (status.dry_frames > 0) == (status.deadline_misses > 0) == late

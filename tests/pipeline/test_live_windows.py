@@ -216,6 +216,32 @@ def test_a_model_that_fails_leaves_a_gap_and_the_run_goes_on():
                                mix[3 * hop + crossfade : 5 * hop], atol=1e-6)  # fmt: skip
 
 
+@pytest.mark.parametrize("block", [40, 500, 900])
+def test_blocks_of_any_length_are_allowed_for(block):
+    clock, model, mix = VirtualClock(), RecordingSeparator(window_frames=2000), noise(2 * RATE)
+    live = Live(0.05, worker=lambda _: SlowWorker(clock, lambda n: 0.001))
+    processor = Processor(LIVE, bag=model.bag(), live=live)
+    processor.prepare(RATE, block, 2)
+    parts = run(processor, mix, block, clock)
+    assert processor.missing_frames == 0
+    assert (np.concatenate([part.wet for part in parts])[processor.latency_frames :] == 1).all()
+
+
+def test_the_last_windows_wait_for_the_model_at_the_end():
+    clock, model, mix = VirtualClock(), RecordingSeparator(window_frames=2000), noise(2 * RATE)
+    live = Live(1.0, worker=lambda _: SlowWorker(clock, lambda n: 0.9 * HOP))
+    processor = Processor(LIVE, bag=model.bag(), live=live)
+    processor.prepare(RATE, 40, 2)
+    parts = []
+    for start in range(0, len(mix), 40):
+        clock.now += 40 / RATE
+        parts += processor.feed(mix[start : start + 40])
+        if processor.waiting_windows == 2:  # one has just begun to wait for the one before
+            break
+    parts += processor.flush()
+    assert (np.concatenate([part.wet for part in parts]) == 1).all()
+
+
 def test_what_a_model_that_always_fails_leaves_out_is_missing():
     class Broken(RecordingSeparator):
         def __call__(self, windows, kept=WHOLE):

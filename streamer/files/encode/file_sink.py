@@ -71,7 +71,8 @@ class StemEncoder(Encoder, Protocol):
 class FileSink(FileOutput, Sink):
     """One stem's file. It appears under its name only when it is whole.
 
-    If the format does not take the sample rate, ``note`` tells which one is used instead.
+    ``name`` is the stem's (default: the file's). If the format does not take the sample rate,
+    ``note`` tells which one is used instead.
 
     Raises:
         OutputExistsError: the file exists and ``overwrite`` is not set.
@@ -87,11 +88,12 @@ class FileSink(FileOutput, Sink):
         channels: int,
         encoding: Encoding,
         *,
+        name: str | None = None,
         tags: Mapping[str, str] | None = None,
         overwrite: bool = False,
     ) -> None:
         super().__init__(path, overwrite=overwrite)
-        self._encoding = encoding
+        self._encoding, self._name = encoding, path.stem if name is None else name
         self._tags = tags or {}
         with self._guard():
             self._encoder = self._new_encoder(samplerate, channels)
@@ -107,13 +109,14 @@ class FileSink(FileOutput, Sink):
 
     def _new_encoder(self, samplerate: int, channels: int) -> StemEncoder:
         encoding, file = self._encoding, self._part.file
-        seed = [encoding.seed, zlib.crc32(self._part.target.name.encode(errors="surrogateescape"))]
+        stem = f"{self._name}{self._part.target.suffix}"
+        seed = [encoding.seed, zlib.crc32(stem.encode(errors="surrogateescape"))]
         if encoding.format == "wav":
             coder = PcmCoder(encoding.sample_format, dither=encoding.dither, seed=seed)
             bext = b""
             if encoding.stamp is not None:
-                name, depth = self._part.target.stem, encoding.sample_format
-                bext = bext_body(name, encoding.stamp, samplerate, channels, depth)
+                depth = encoding.sample_format
+                bext = bext_body(self._name, encoding.stamp, samplerate, channels, depth)
             return WavWriter(file, samplerate, channels, coder, bext=bext)
         if encoding.format in ("flac", "ogg"):
             from streamer.files.encode.write_snd import SoundfileWriter

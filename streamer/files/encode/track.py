@@ -132,6 +132,7 @@ class _Files(TrackSink):
                     source.samplerate,
                     channels,
                     encoding,
+                    name=name,
                     tags=source.tags,
                     overwrite=settings.overwrite,
                 )

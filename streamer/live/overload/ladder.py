@@ -107,9 +107,11 @@ def make_rungs(
 def widened(plan: LivePlan) -> LivePlan | None:
     """Return the plan with its lookahead shared between hop and compute budget; the same delay.
 
-    None if the lookahead is too short to make a difference.
+    None if the lookahead is too short to make a difference, or is the model's own.
     """
     request = plan.request
+    if request.stride is not None:
+        return None
     kept_frames = min(
         plan.lookahead_frames, round(KEPT_LOOKAHEAD_SECONDS * request.model_samplerate)
     )

@@ -82,7 +82,8 @@ class Observer:
         played_to, given_at = job.played_to, job.ended_at
         if played_to is None:  # its stems came into the rings just now
             played_to, given_at = self._main.counters().position, now
-        late_frames = played_to - (first_frame - self._main.fade_frames)
+        heard_from = first_frame if job.heard_from is None else job.heard_from
+        late_frames = played_to - (heard_from - self._main.fade_frames)
         missed = job.dropped or job.error is not None or late_frames > 0
         if job.began_at:
             self.failure = "" if job.error is None else told(job.error)

@@ -133,6 +133,15 @@ def test_a_wider_hop_takes_from_the_lookahead_only(plan):
     assert widened(wide) is None
 
 
+def test_a_streaming_models_own_lookahead_is_not_shared_out():
+    stride = Stride(512, 2048)
+    plan = solve(
+        PlanRequest("along", RATE, RATE, stride=stride, path=DevicePath(512)),
+        [WindowTiming(stride.window_frames(1), 0.003, 0.005)],
+    )
+    assert [rung.name for rung in make_rungs(plan)] == ["as planned", "dry"]
+
+
 def test_no_rung_without_a_gain():
     bare = solve(PlanRequest("big", RATE, RATE, lookahead_seconds=0.0), [BASE])
     slower = ("slow", WindowTiming(2 * RATE, 0.04, 0.05))
