@@ -229,7 +229,7 @@ def test_blocks_of_any_length_are_allowed_for(block):
 
 def test_the_last_windows_wait_for_the_model_at_the_end():
     clock, model, mix = VirtualClock(), RecordingSeparator(window_frames=2000), noise(2 * RATE)
-    live = Live(1.0, worker=lambda _: SlowWorker(clock, lambda n: 0.9 * HOP))
+    live = Live(1.0, worker=lambda _: SlowWorker(clock, lambda n: 1.5 * HOP))
     processor = Processor(LIVE, bag=model.bag(), live=live)
     processor.prepare(RATE, 40, 2)
     parts = []
