@@ -26,12 +26,15 @@ SONGS = {
     "rt_mini": (*REAL, "rendered"),
     "rt_mini-2": REAL,
     "rt_mini-3": (*REAL, "guitars", "kits", "rendered"),
+    "rt_mini-4": (*REAL, "guitars", "kits", "rendered"),
     "rt_mini_fast": REAL,
 }
 """What each round of a training learns from, in the order of ``mixing`` in its settings.
 
 A round ``NAME-2`` begins with the weights of ``NAME``, and so on.
 """
+TEACHERS = {"rt_mini-4": "mini_duo"}
+"""What is learnt from beside the true stems; a recipe that is found may not name it."""
 MODELS = [name for name in SONGS if "-" not in name]
 WITH_BASS_APART = ("lithium", "sodium")
 """Of the album; in the other songs the bass is inside ``other``, which teaches what is wrong."""
@@ -115,6 +118,7 @@ def _train(
     command = [Path(sys.executable).with_name("stemstream"), "train"]
     command += ["--config", HERE / f"{name}.toml", "--model", weights, "--cache", cache, "-o", out]
     command += [part for folder in data for part in ("--data", folder)]
+    command += ["--teacher", TEACHERS[name]] if name in TEACHERS else []
     return subprocess.run([*command, *["--resume"] * resume], check=False).returncode
 
 
