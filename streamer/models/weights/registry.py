@@ -26,7 +26,7 @@ DEMUCS_LICENCE = (
 )
 EMBEDDED_SHA256: Final[Mapping[str, str]] = {
     "htdemucs_mini": "db583e8e453bb5b625ad843df95d353496e1badb249eed5dce8cd9c66d136a0d",
-    "rt_mini": "3ef5a7be1b30b06167254304484532126ad41de13af2aef06217411eed04a852",
+    "rt_mini": "272b7e6a9cc4307194dd984fea158e53bd88194b28809035829163b6dc23403c",
     "rt_mini_fast": "0a2a6eebb09c3c0606e1b05fb7d02ccf0dca2423c67ec9f7963e97ae59aa1ffb",
 }
 """The digests of the networks' files that come with this package."""
