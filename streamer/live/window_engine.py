@@ -74,8 +74,7 @@ class WindowEngine:
 
     def _take(self, job: WindowJob) -> None:
         # the resampler on the way out still holds the last stems of the window before
-        job.heard_from = self.processor.emitted_frames
-        self._jobs.append(job)
+        self._jobs.append(replace(job, heard_from=self.processor.emitted_frames))
 
     def _deliver(self, stems: Stems) -> None:
         if stems.data.shape[2] == 1:  # of a model that is mono
