@@ -37,7 +37,8 @@ class Live:
     """The settings of a `Processor` that must never wait.
 
     Stems come ``compute_seconds`` after their windows are full. Later stems are replaced by the
-    ``fallback`` and counted. ``history_seconds`` is the longest context of any plan that
+    ``fallback`` and counted. Of windows that one block completes the newest wins: give blocks that
+    are no longer than a hop. ``history_seconds`` is the longest context of any plan that
     `Processor.switch` brings later. ``worker`` makes the worker; its argument is how many windows
     may wait. ``on_job`` is called with each finished window, before its stems come out.
 

@@ -62,6 +62,7 @@ class PartFile:
         self.done = False
         self._overwrite = overwrite
         self._identity: tuple[int, int] | None = None
+        self._held: BinaryIO | None = None
         self.refuse_existing()
         with sink_errors(target):
             run = _process(os.getpid()) + secrets.token_hex(2)
@@ -83,6 +84,12 @@ class PartFile:
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._identity = identity_of(os.fstat(self.file.fileno()))
 
+    def hold(self) -> None:
+        """Lock the file, which is whole and closed, until it has its name."""
+        with contextlib.suppress(OSError):  # not all disks have locks
+            self._held = self.path.open("rb")
+            fcntl.flock(self._held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
     def publish(self) -> None:
         """Give the whole file its name.
 
@@ -97,6 +104,7 @@ class PartFile:
         else:
             self._publish_as_new()
         self.done = True
+        self._let_go()
 
     def _publish_as_new(self) -> None:
         try:
@@ -125,6 +133,11 @@ class PartFile:
             self.file.close()
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held.close()
 
     def refuse_existing(self) -> None:
         """Make sure that the target may be written.
@@ -259,11 +272,13 @@ def _parts(target: Path) -> list[Path]:
 def _is_held(part: Path) -> bool:
     """Return whether a run that goes on, here or on another machine, writes a part file."""
     try:
-        descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except PermissionError:
+        return True  # of another user, and nobody can tell
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:

@@ -8,13 +8,15 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
 from streamer.cache import private_folder
 from streamer.errors import SinkError
-from streamer.files import track_lock
-from streamer.files.part import PartFile
+from streamer.files import Encoding, FileSink, track_lock
+from streamer.files.part import PartFile, remove_stale_parts
 
 
 @pytest.fixture(autouse=True)
@@ -199,3 +201,27 @@ def test_a_run_that_does_not_see_the_lock_leaves_what_another_one_writes(
     assert not stale.exists()
     part.publish()
     assert target.read_bytes() == b"all of it"
+
+
+@pytest.mark.parametrize("it", ["ends", "fails"])
+def test_nor_does_it_take_what_is_whole_and_has_no_name_yet(tmp_path: Path, it: str) -> None:
+    target = tmp_path / "vocals.wav"
+    with FileSink(target, 44100, 2, Encoding(), tags={"title": "T"}) as sink:
+        sink.write(np.zeros((100, 2), np.float32))
+        sink.seal()  # the other stems take longer
+        environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "b")}
+        subprocess.run([sys.executable, "-c", ELSEWHERE, target, it], check=True, env=environment)
+        sink.commit()
+    assert [path.name for path in tmp_path.glob("vocals*")] == ["vocals.wav"]
+
+
+def test_nor_what_it_may_not_look_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = PartFile(tmp_path / "vocals.wav")
+    part.open()
+    part.file.close()
+    with monkeypatch.context() as patch:
+        patch.setattr("streamer.files.part.os.open", Mock(side_effect=PermissionError))
+        remove_stale_parts(part.target)
+    assert part.path.exists()
+    remove_stale_parts(part.target)
+    assert not part.path.exists()

@@ -109,6 +109,7 @@ class FileOutput(Output):
             self._part.file.close()
             self._dress(self._part.path)
             self._part.refuse_existing()
+            self._part.hold()
         self._sealed = True
 
     def commit(self) -> None:

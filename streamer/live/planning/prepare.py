@@ -355,6 +355,8 @@ def stand_in(
     seconds = plan.window_frames / bag.samplerate
     wish = settings.model_copy(update={"model": EMBEDDED, "window": _seconds_of(plan)})
     smaller = make_bag(wish)
+    if smaller.channels != bag.channels:
+        return None
     timings = calibrate(
         lambda _: smaller, [seconds], subject(wish, smaller), store=CalibrationStore()
     ).timings

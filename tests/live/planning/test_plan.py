@@ -362,6 +362,12 @@ def test_a_stand_in_has_the_same_windows_to_the_frame():
     assert smaller.timing.window_frames == frames
 
 
+def test_no_stereo_model_stands_in_for_a_mono_one():
+    plan = solve(replace(USUAL, model="big"), [WindowTiming(5516, 0.01, 0.012)])
+    mono = Bag("big", load("passthrough").members, load("passthrough").names, RATE, 1)
+    assert stand_in(LiveSettings(), mono, plan, lambda _: load("passthrough")) is None
+
+
 def test_a_model_slower_than_real_time():
     with pytest.raises(ModelError) as refused:
         solve(USUAL, [WindowTiming(2 * RATE, 2.0, 2.5), WindowTiming(RATE, 1.2, 1.5)])
