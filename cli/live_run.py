@@ -15,6 +15,7 @@ from rich.table import Table
 from cli.garbage import collect_garbage
 from cli.live_ports import look_ahead, open_ports
 from cli.screen import line, show, tell_all
+from cli.stops import asked
 from cli.terminal import complain, console, output, tell
 from streamer.errors import DeviceError, SinkError
 from streamer.live.devices.machine import backend_for
@@ -34,6 +35,7 @@ from streamer.live.session import open_session
 from streamer.live.settings import LiveSettings
 from streamer.live.status import Reason
 from streamer.live.telemetry.report import plain, write_report
+from streamer.live.telemetry.verdict import LiveReport
 
 
 def run_live(settings: LiveSettings, *, as_json: bool) -> int:
@@ -67,23 +69,32 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
         except SystemExit as ended:  # by another signal, see `cli.main`: what was measured is kept
             code = ended.code if isinstance(ended.code, int) else 1
         except Exception as error:  # told when what was measured until then is safe
-            failure = error
+            if asked:  # it broke into what then failed, as a terminal does that is gone
+                code = 128 + asked[0]
+            else:
+                failure = error
         session.quit(Reason.ASKED if failure is None else Reason.FAILED)
     tell_all(said)
     tell(line(session.status()))
-    report = session.report()
+    unwritten = _hand_out(session.report(), settings, as_json=as_json)
+    if failure is not None:
+        raise failure
+    return code or unwritten
+
+
+def _hand_out(report: LiveReport, settings: LiveSettings, *, as_json: bool) -> int:
+    """Write what was measured to where it is wanted; return the exit code of what failed."""
+    code = 0
     if settings.report is not None:
         try:
             write_report(settings.report, report)
             tell(f"report written to {settings.report}")
         except SinkError as error:  # the same measurements may still go to standard output
             complain(str(error))
-            code = code or error.exit_code
+            code = error.exit_code
     if as_json:
         json.dump(plain(report), sys.stdout, indent=2, allow_nan=False)
         sys.stdout.write("\n")
-    if failure is not None:
-        raise failure
     return code
 
 

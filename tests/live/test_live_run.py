@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -34,3 +36,22 @@ def test_what_was_measured_is_printed_where_the_report_cannot_be_written(
     assert code == SinkError.exit_code
     assert json.loads(told.out)["reason"] == "asked to stop"
     assert "stemstream: run.json cannot be written: the disk is full" in told.err
+
+
+def test_an_error_that_a_signal_makes_is_a_run_that_was_asked_to_stop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A terminal that is closed sends a signal, and refuses what is written to it meanwhile."""
+
+    def hang_up(*_: object) -> None:
+        monkeypatch.setattr(live_run, "asked", [signal.SIGHUP])
+        raise OSError(errno.EIO, "Input/output error")
+
+    backend = VirtualBackend([card(noise_source(seconds=1))])
+    monkeypatch.setattr(live_run, "backend_for", lambda _: backend)
+    monkeypatch.setattr(live_run, "open_session", partial(open_session, make_bag=scaled))
+    monkeypatch.setattr(live_run, "show", hang_up)
+    with known_timing():
+        code = live_run.run_live(LiveSettings(**PLAN), as_json=True)
+    assert code == 128 + signal.SIGHUP
+    assert json.loads(capsys.readouterr().out)["reason"] == "asked to stop"
