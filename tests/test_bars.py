@@ -18,10 +18,11 @@ MOST_LINES = 400
 MOST_FUNCTION_LINES = 50
 MOST_PARAMETERS = 7
 LONG = ROOT / "streamer" / "live" / "realtime" / "callbacks.py"
-"""What devices call is in one file, under a banner with its rules."""
+"""What devices call is in one file, but for their clocks, under a banner with its rules."""
 REASON = "Many parameters:"
 POKES = {
     "callbacks.py": "it works on records of the native state",
+    "device_clock.py": "it works on records of the native state",
     "hop_loop.py": "it works on records of the native state",
     "jack_callbacks.py": "it works on records of the native state",
     "ladder.py": "its counters are a record of its own",

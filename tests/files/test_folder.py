@@ -179,7 +179,8 @@ from pathlib import Path
 from streamer.files import track_lock
 try:
     with track_lock([Path(sys.argv[1])]):
-        raise ZeroDivisionError if sys.argv[2] == "fails" else SystemExit
+        if sys.argv[2] == "fails":
+            raise ZeroDivisionError
 except ZeroDivisionError:
     pass
 """

@@ -1,5 +1,6 @@
 # ┌────────────────────────────────────────────────────────────────────────────────────────────┐
-# │ REAL-TIME CODE. All that a device calls stands here and, for JACK, in `jack_callbacks`.    │
+# │ REAL-TIME CODE. All that a device calls stands here, in `device_clock` and, for JACK, in   │
+# │ `jack_callbacks`.                                                                          │
 # │                                                                                            │
 # │ A sound device calls these functions on a thread of its own, and each must be done before  │
 # │ the device's next block is due. So in here:                                                │
@@ -10,7 +11,7 @@
 # │   - no file, no log, no print, no exception: what goes wrong is a counter;                 │
 # │   - work for a block depends on its frames alone, not on how late somebody is;             │
 # │   - imports are ringbuffer, numpy, numba and its code generator, llvmlite.                 │
-# │ tests/live/realtime/test_callbacks.py walks this file for what has no place in it.         │
+# │ tests/live/realtime/test_callbacks.py walks these files for what has no place in them.     │
 # └────────────────────────────────────────────────────────────────────────────────────────────┘
 """What PortAudio calls for each block of a device: capture, playback, or both.
 
@@ -45,6 +46,7 @@ from ringbuffer import (
 )
 from ringbuffer.atomics import load_acquire, store_release
 from ringbuffer.compiled import c_function, compiled
+from streamer.live.realtime.device_clock import SHOWN_WORDS, dll_at, dll_look, dll_update
 
 _numba: Any = numba
 
@@ -65,11 +67,6 @@ ROW_FRAMES = CHUNK_FRAMES + TAPS + 32
 MIX_ROWS = 4
 """Rows of the gain matrix past the stems': mix L, mix R, then mix L, mix R instead of stems."""
 
-OUTLIER = 5.0
-"""A block this many times as far off as two blocks are on average tells nothing of the clock."""
-SPREAD_BLOCKS = 512
-"""Over how many blocks that average goes."""
-
 MOST_CONVERTER_SECONDS = 10.0
 """No device buffers more: what is farther from its call than that is no time of its converter."""
 
@@ -81,37 +78,6 @@ _TINY = 1e-30  # denormals, which slow a CPU down a hundredfold, are silence
 
 
 _WORD, _NUMBER = np.int64, np.float64  # every field takes eight bytes
-
-DLL = np.dtype(
-    [
-        ("frame", _WORD),  # the first frame of the last block
-        ("last_frames", _WORD),  # how many frames that block has
-        ("blocks", _WORD),  # how many blocks were taken in since the loop was started
-        ("sequence", _WORD),  # how often values were shown to the other thread
-        ("samplerate", _NUMBER),  # nominal, in Hz
-        ("time", _NUMBER),  # filtered time of the last block, in seconds
-        ("period", _NUMBER),  # seconds that one nominal second of the device takes
-        ("time_variance", _NUMBER),  # how unsure `time` is: this and two more are a Kalman filter's
-        ("covariance", _NUMBER),  # of `time` and `period`
-        ("period_variance", _NUMBER),  # how unsure `period` is
-        ("age_seconds", _NUMBER),  # for how long `time` was filtered without a new start
-        ("outside_seconds", _NUMBER),  # for how long all blocks were outliers
-        ("last_time", _NUMBER),  # when the last block was called, unfiltered
-        ("walk_variance", _NUMBER),  # what a second adds to `period_variance`
-        ("spread_seconds", _NUMBER),  # how far off two blocks are on average
-        ("least_spread_seconds", _NUMBER),  # what `spread_seconds` never goes below
-        ("shown_time", _NUMBER),  # what the other thread reads, slot 0: `time`
-        ("shown_frame", _NUMBER),  # `frame`
-        ("shown_period", _NUMBER),  # `period`
-        ("shown_age", _NUMBER),  # `age_seconds`
-        ("shown_time_2", _NUMBER),  # slot 1: the same
-        ("shown_frame_2", _NUMBER),
-        ("shown_period_2", _NUMBER),
-        ("shown_age_2", _NUMBER),
-    ]
-)
-"""A delay-locked loop over the times of a device's blocks. Of the two shown slots, the last written
-is number `sequence % 2`."""
 
 LOG_RING = np.dtype(
     [
@@ -244,11 +210,9 @@ PLAYBACK = np.dtype(
     ]
 )
 
-_DLL_WORDS, _LOG_WORDS, _LOG_RING_WORDS = (k.itemsize // 8 for k in (DLL, LOG, LOG_RING))
+_LOG_WORDS, _LOG_RING_WORDS = (kind.itemsize // 8 for kind in (LOG, LOG_RING))
 _CAPTURE_WORDS, _PLAYBACK_WORDS = (kind.itemsize // 8 for kind in (CAPTURE, PLAYBACK))
 _WRITTEN, _READ = (8 * (LOG_RING.names or ()).index(name) for name in ("written", "read"))
-_SEQUENCE, _SHOWN = (8 * (DLL.names or ()).index(name) for name in ("sequence", "shown_time"))
-_SHOWN_WORDS = 4
 _INT, _REAL, _VOID = types.int64, types.float64, types.void
 _SAMPLES = types.float32[:, ::1]
 _clock_gettime: Any = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
@@ -258,12 +222,6 @@ Samples = npt.NDArray[np.float32]
 
 
 # Records, clock and log
-
-
-@compiled(inlined=True)
-def dll_at(address: int) -> Any:
-    """The `DLL` at an address, as an array of one."""
-    return int64_at(address, _DLL_WORDS).view(DLL)
 
 
 @compiled(inlined=True)
@@ -326,89 +284,6 @@ def _log(
     record.position = position
     record.ratio = ratio
     store_release(log + _WRITTEN, ring.written + 1)
-
-
-# The clock of a device: a delay-locked loop over the times of its blocks
-
-
-@compiled(_VOID(_INT, _REAL, _REAL, _REAL), inside=True)
-def _dll_correct(address: int, step: float, expected: float, error: float) -> None:
-    dll = dll_at(address)[0]
-    dll.time_variance += step * (2 * dll.covariance + step * dll.period_variance)
-    dll.covariance += step * dll.period_variance
-    dll.period_variance += step * dll.walk_variance
-    whole = dll.time_variance + dll.spread_seconds * dll.spread_seconds
-    time_gain = dll.time_variance / whole
-    period_gain = dll.covariance / whole
-    dll.time = expected + time_gain * error
-    dll.period += period_gain * error
-    dll.time_variance *= 1 - time_gain
-    dll.period_variance -= period_gain * dll.covariance
-    dll.covariance *= 1 - time_gain
-
-
-@compiled(_VOID(_INT), inside=True)
-def _dll_show(address: int) -> None:
-    dll = dll_at(address)[0]
-    sequence = dll.sequence + 1
-    slot = address + _SHOWN + sequence % 2 * (8 * _SHOWN_WORDS)
-    shown = int64_at(slot, _SHOWN_WORDS).view(np.float64)
-    shown[0] = dll.time
-    shown[1] = dll.frame
-    shown[2] = dll.period
-    shown[3] = dll.age_seconds
-    store_release(address + _SEQUENCE, sequence)
-
-
-@compiled(_VOID(_INT, _REAL, _INT, _INT), inside=True)
-def dll_update(address: int, now: float, frame: int, frames: int) -> None:
-    """Take in that the block of `frames` frames that begins with `frame` was called at `now`."""
-    dll = dll_at(address)[0]
-    step = dll.last_frames / dll.samplerate
-    dll.last_frames = frames
-    dll.blocks += 1
-    dll.age_seconds += step
-    expected = dll.time + step * dll.period
-    error = now - expected
-    gate = OUTLIER * dll.spread_seconds
-    weight = 1.0 / min(dll.blocks + 1, SPREAD_BLOCKS)
-    off = abs(now - dll.last_time - step)
-    dll.last_time = now
-    if dll.blocks > 1:
-        dll.spread_seconds += weight * (min(off, gate) - dll.spread_seconds)
-    dll.spread_seconds = max(dll.spread_seconds, dll.least_spread_seconds)
-    inside = abs(error) <= gate
-    dll.outside_seconds = 0.0 if inside else dll.outside_seconds + step
-    if dll.blocks == 1 or dll.outside_seconds > min(1.0, 0.1 + 0.5 * dll.age_seconds):
-        # The first block; or frames were lost, or the clock was set: its rate holds, its time not.
-        dll.time = now
-        dll.time_variance = gate * gate
-        dll.covariance = 0.0
-        dll.outside_seconds = 0.0
-        dll.age_seconds = 0.0
-    elif inside:
-        _dll_correct(address, step, expected, error)
-    else:
-        dll.time = expected
-    dll.frame = frame
-    _dll_show(address)
-
-
-@compiled(types.boolean(_INT, _INT))
-def dll_look(address: int, into: int) -> bool:
-    """Copy time, frame, period and age (float64) of a loop from another thread to `into`.
-
-    False where there is nothing yet, or the loop moved on again and again while it was copied.
-    """
-    words = int64_at(into, _SHOWN_WORDS)
-    for _attempt in range(4):
-        sequence = load_acquire(address + _SEQUENCE)
-        slot = address + _SHOWN + sequence % 2 * (8 * _SHOWN_WORDS)
-        for word in range(_SHOWN_WORDS):
-            words[word] = load_acquire(slot + 8 * word)
-        if load_acquire(address + _SEQUENCE) == sequence:
-            return bool(sequence > 0)
-    return False
 
 
 # Capture
@@ -766,7 +641,7 @@ def _follow(address: int, now: float, frames: int) -> bool:
     dll_update(state.dll, now, state.played_frames, frames)
     known = dll_look(state.source_dll, state.seen) if state.source_dll != 0 else False
     own = dll_at(state.dll)[0]
-    source = int64_at(state.seen, _SHOWN_WORDS).view(np.float64)
+    source = int64_at(state.seen, SHOWN_WORDS).view(np.float64)
     if not known:
         return False
     age = min(own.age_seconds, source[3])

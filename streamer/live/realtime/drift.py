@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.audio import Samples
-from streamer.live.realtime.callbacks import DLL, HALF_TAPS, PHASES, TAPS
+from streamer.live.realtime.callbacks import HALF_TAPS, PHASES, TAPS
+from streamer.live.realtime.device_clock import DLL
 
 KAISER_BETA = 9.0
 """Images of what lies 9% of the rate under the Nyquist frequency, or lower, are 90 dB down."""
@@ -56,7 +57,7 @@ of a short delay would be late for the minute or more that it takes to glide bac
 
 
 def start_dll(dll: NDArray[np.void], samplerate: int) -> None:
-    """Make a `callbacks.DLL`, or clear an old one: only the nominal rate is known."""
+    """Make a `device_clock.DLL`, or clear an old one: only the nominal rate is known."""
     dll[:] = np.zeros(1, DLL)
     dll["samplerate"] = samplerate
     dll["period"] = 1.0

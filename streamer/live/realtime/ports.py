@@ -27,6 +27,7 @@ from streamer.errors import SettingsError
 from streamer.live.realtime import callbacks as rt
 from streamer.live.realtime import drift as clocks
 from streamer.live.realtime.counters import CaptureCounters, Levels, PlaybackCounters
+from streamer.live.realtime.device_clock import DLL
 from streamer.live.realtime.port import Port, Record, address_of
 from streamer.live.realtime.wake import Semaphore
 from streamer.pipeline.level import KNEE
@@ -131,7 +132,7 @@ class PlaybackPort(Port):
         self._set(integers | reals)
 
     def _fill_drift(self) -> None:
-        self._dll = self._keep(np.zeros(1, rt.DLL))
+        self._dll = self._keep(np.zeros(1, DLL))
         clocks.start_dll(self._dll, self.samplerate)
         values = {
             "dll": address_of(self._dll),
@@ -153,7 +154,7 @@ class PlaybackPort(Port):
         self._set(values)
 
     def follow(self, dll: Record) -> None:
-        """Take the clock of the input device from its `callbacks.DLL`, which must live as long."""
+        """Take the input device's clock from its `device_clock.DLL`, which must live as long."""
         self._state["source_dll"] = address_of(dll)
 
     def mute(self) -> None:
@@ -282,7 +283,7 @@ class CapturePort(Port):
         )
         self._outputs = tuple(outputs)  # their rings are written here, so they must live
         self.semaphore = Semaphore()
-        self._dll = self._keep(np.zeros(1, rt.DLL))
+        self._dll = self._keep(np.zeros(1, DLL))
         clocks.start_dll(self._dll, samplerate)
         for port in outputs:
             if port.drift:

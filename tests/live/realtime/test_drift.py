@@ -5,7 +5,8 @@ import pytest
 from live.support.blocks import VIRTUAL, call, gains_of, play
 from support.doubles import noise
 
-from streamer.live.realtime.callbacks import DLL, HALF_TAPS, PHASES, TAPS, dll_update
+from streamer.live.realtime.callbacks import HALF_TAPS, PHASES, TAPS
+from streamer.live.realtime.device_clock import DLL, dll_update
 from streamer.live.realtime.drift import filter_table, start_dll
 from streamer.live.realtime.ports import CapturePort, PlaybackPort
 from streamer.testing.two_clocks import VirtualClock, run_two_clocks
