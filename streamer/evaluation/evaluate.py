@@ -60,10 +60,12 @@ def with_bound(folder: Path, settings: EvalSettings, progress: Progress) -> list
         StemstreamError: see `streamer.errors`.
     """
     bound, stems = BOUNDS[settings.model], settings.stems or FOUR_STEMS
-    every = _in_the_mix(stems)
-    wanted = [every.index(stem) for stem in stems]
-    songs = choose_songs(folder, every, settings)
-    return _score_all(songs, stems, lambda excerpt: bound(excerpt)[wanted], settings, progress)
+
+    def estimate(excerpt: Excerpt) -> Samples:
+        return bound(excerpt)[[excerpt.song.stems.index(stem) for stem in stems]]
+
+    songs = choose_songs(folder, stems, settings)
+    return _score_all(songs, stems, estimate, settings, progress)
 
 
 def of_files(
@@ -76,7 +78,7 @@ def of_files(
         SettingsError: no song has one of the stems.
     """
     stems = settings.stems or FOUR_STEMS
-    songs = choose_songs(references, _in_the_mix(stems), settings)
+    songs = choose_songs(references, stems, settings)
     found = pair(songs, estimates, stems)
 
     def estimate(excerpt: Excerpt) -> Samples:
@@ -86,10 +88,6 @@ def of_files(
         return np.pad(stems, ((0, 0), (0, missing), (0, 0)))
 
     return _score_all(songs, stems, estimate, settings, progress)
-
-
-def _in_the_mix(stems: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*FOUR_STEMS, *stems)))
 
 
 def separate(excerpt: Excerpt, processor: Processor) -> Samples:

@@ -12,6 +12,7 @@ from streamer.audio import Samples
 from streamer.errors import SettingsError
 from streamer.evaluation.settings import EvalSettings
 from streamer.evaluation.songs import Song, find_songs
+from streamer.models.weights.registry import FOUR_STEMS
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,27 +36,38 @@ class Excerpt:
         return len(self.mixture)
 
 
-def choose_songs(folder: Path, stems: Sequence[str], settings: EvalSettings) -> list[Song]:
-    """Return the songs to score: of a data set with splits those of ``test``.
+def choose_songs(folder: Path, made: Sequence[str], settings: EvalSettings) -> list[Song]:
+    """Return the songs to score stems of, ``settings.stems`` or all ``made``.
 
-    A song that has none of the stems that are to be scored is left out.
+    Of a data set with splits these are the songs of ``test``. A song that has none of these stems
+    is left out. The songs have all four stems beside those ``made``: all of them are in the mix.
 
     Raises:
         SourceError: there is none, or one cannot be read.
         SettingsError: no song has one of the stems that are to be scored.
     """
-    songs = find_songs(folder, stems)
+    songs = find_songs(folder, tuple(dict.fromkeys((*FOUR_STEMS, *made))))
     songs = [song for song in songs if song.split == "test"] or songs
-    scored = settings.stems or stems
-    for index, stem in enumerate(stems):
-        if stem in scored and not any(song.recordings[index] for song in songs):
+    there = {
+        stem
+        for song in songs
+        for stem, recording in zip(song.stems, song.recordings, strict=True)
+        if recording is not None
+    }
+    scored = settings.stems or tuple(made)
+    for stem in scored:
+        if stem not in there:
+            others = ",".join(other for other in scored if other in there)
+            way_out = f"try --stems {others}" if others else "try another model"
             raise SettingsError(
-                f"no song in {folder} has the stem {stem!r}, which the model makes; try another "
-                "model, or other songs"
+                f"no song in {folder} has the stem {stem!r}, which the model makes; {way_out}, or "
+                "other songs"
             )
-    there = [index for index, stem in enumerate(stems) if stem in scored]
-    songs = [song for song in songs if any(song.recordings[index] for index in there)]
-    return songs[: settings.songs]
+    return [
+        song
+        for song in songs
+        if any(song.recordings[song.stems.index(stem)] is not None for stem in scored)
+    ][: settings.songs]
 
 
 def read_excerpt(song: Song, seconds: float | None, around_seconds: float = 0.0) -> Excerpt:

@@ -121,7 +121,7 @@ class Training:
         self._frames = subject.frames
         self._best_epochs = BestEpochs(settings.out, settings.average)
         self._teacher = None
-        if settings.teacher is not None:
+        if settings.teacher:
             network = subject.network
             self._teacher = Teacher(
                 settings, network.sources, network.samplerate, str(fabric.device)

@@ -33,7 +33,7 @@ from streamer.train.network import Subject, load_subject
 from streamer.train.preview import write_preview
 from streamer.train.settings import FREE_TO_CHANGE, TrainSettings
 from streamer.train.state import saved_progress, saved_settings
-from streamer.train.teacher import check_teacher
+from streamer.train.teacher import check_teachers
 
 
 def train(settings: TrainSettings, listener: Listener) -> Outcome | None:
@@ -92,10 +92,13 @@ def check_out(settings: TrainSettings) -> None:
         raise OutputExistsError(
             f"{settings.out} holds a run; --resume goes on with it, --overwrite replaces it"
         )
-    before = saved_settings(path)
+    saved = saved_settings(path)
+    # what is newer than the run was what it is by default
+    fields = TrainSettings.model_fields
+    before = TrainSettings(**{name: saved[name] for name in fields if name in saved})
+    knowns = before.model_dump(mode="json")
     for name, value in settings.model_dump(mode="json").items():
-        # what is newer than the run was what it is by default
-        known = before.get(name, TrainSettings.model_fields[name].default)
+        known = knowns[name]
         if name not in FREE_TO_CHANGE and value != known:
             raise SettingsError(
                 f"{flag(name)}={shown(value)} must be {shown(known)}, as in the run in "
@@ -191,8 +194,7 @@ def _prepare(settings: TrainSettings, listener: Listener) -> tuple[Subject, Corp
             "another folder with --out"
         )
     told = [subject.note, _nothing_dropped(settings, network)]
-    if settings.teacher is not None:
-        told.append(check_teacher(settings, network.sources))
+    told += check_teachers(settings, network.sources)
     judges = saved_progress(state).judges if settings.resume and state.is_file() else ()
     corpora = gather(settings, network.sources, network.samplerate, listener.decoded, judges)
     for target in (*models, state, settings.out / LOG_FILE):

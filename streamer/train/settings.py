@@ -19,7 +19,10 @@ from streamer.checked import (
 )
 
 
-def _folders(value: object) -> object:
+def _several(value: object) -> object:
+    """Make a list of one value, and of none."""
+    if value is None:
+        return ()
     return [value] if isinstance(value, str | Path) else value
 
 
@@ -45,7 +48,7 @@ class TrainSettings(Checked):
 
     table: ClassVar[str] = "train"
 
-    data: Annotated[tuple[Path, ...], BeforeValidator(_folders)] = guarded(
+    data: Annotated[tuple[Path, ...], BeforeValidator(_several)] = guarded(
         (),
         panel="Songs",
         unit="FOLDER",
@@ -221,11 +224,12 @@ class TrainSettings(Checked):
         le=100,
         description="weight of the spectral loss beside that one",
     )
-    teacher: Name | None = guarded(
-        None,
+    teacher: Annotated[tuple[Name, ...], BeforeValidator(_several)] = guarded(
+        (),
         panel="Training",
         unit="MODEL",
-        description="model whose stems are learnt beside the true ones",
+        description="model whose stems are learnt beside the true ones; of several, each hears "
+        "what those before it left",
         examples=["mini_duo"],
     )
     teacher_share: Share = harmless(
@@ -336,7 +340,7 @@ class TrainSettings(Checked):
         """See `Checked.idle`."""
         if "held_out" in asked and self.validation is not None:
             return "{held_out} holds songs out, and {validation} names others; give one of them"
-        if "teacher_share" in asked and self.teacher is None:
+        if "teacher_share" in asked and not self.teacher:
             return "{teacher_share} is the share of a {teacher}, and none is named; name one"
         for name, field in type(self).model_fields.items():
             varies = panel_of(field) == "Augmentation" and getattr(self, name)

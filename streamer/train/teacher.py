@@ -1,8 +1,11 @@
-"""A model that has learnt already, and helps another to learn.
+"""Models that have learnt already, and help another to learn.
 
 The true stems of a mixture tell one way to explain it. A teacher's stems tell what can be heard in
 it at all (knowledge distillation: Hinton and others, "Distilling the knowledge in a neural
 network", 2015). So they keep a small network from learning few songs by heart.
+
+Several teachers stand in a row. Each gives what it has of the stems, and the next one hears what
+that left of the mixture. So one that knows voices alone helps one that knows all stems.
 """
 
 from __future__ import annotations
@@ -22,32 +25,39 @@ from streamer.settings import Settings
 from streamer.train.settings import TrainSettings
 
 
-def check_teacher(settings: TrainSettings, names: Sequence[str]) -> str | None:
-    """Check that the teacher can be had, and gives the stems that are learnt.
+def check_teachers(settings: TrainSettings, names: Sequence[str]) -> list[str | None]:
+    """Check that the teachers can be had, and give the stems that are learnt.
 
-    Return what there is to tell of how it was chosen.
+    Return what there is to tell of how each was chosen.
 
     Raises:
-        SettingsError: the model does not give these stems.
-        StemstreamError: the model cannot be had.
+        SettingsError: the last one does not give these stems, or one before it gives none of them,
+            or leaves nothing for the others.
+        StemstreamError: a model cannot be had.
     """
-    bag = _load(settings, settings.device)
-    if set(bag.names) != set(names):
-        raise SettingsError(
-            f"teacher={settings.teacher} gives {', '.join(bag.names)}, and {settings.model} is to "
-            f"learn {', '.join(names)}; name one with the same stems"
-        )
-    return bag.note
+    bags = [_load(settings, model, settings.device) for model in settings.teacher]
+    for number, (model, bag) in enumerate(zip(settings.teacher, bags, strict=True), 1):
+        if number == len(bags):
+            fits, wanted = set(bag.names) == set(names), "the last one must have the same stems"
+        else:
+            fits = 0 < len(set(names) & set(bag.names)) < len(names)
+            wanted = "one before the last must have some of these stems, not all"
+        if not fits:
+            raise SettingsError(
+                f"teacher={model} gives {', '.join(bag.names)}, and {settings.model} is to learn "
+                f"{', '.join(names)}; {wanted}"
+            )
+    return [bag.note for bag in bags]
 
 
 class Teacher:
-    """Gives the stems that `stemstream separate` would, one after the other.
+    """Gives the stems that `stemstream separate` would, one teacher after the other.
 
     Args:
-        settings: name the model, and how much it counts; see `check_teacher`.
+        settings: name the models, and how much they count; see `check_teachers`.
         names: the stems that are learnt.
         samplerate: of the examples, in Hz.
-        device: what it computes on.
+        device: what they compute on.
     """
 
     def __init__(
@@ -55,46 +65,58 @@ class Teacher:
     ) -> None:
         self._share = settings.teacher_share
         self._samplerate = samplerate
-        bag = _load(settings, device)
-        self._order = [bag.names.index(name) for name in names]
-        self._bag, self._processor = bag, Processor(_settings(settings, device), bag=bag)
+        self._stems = len(names)
+        self._row = [_One(settings, model, names, device) for model in settings.teacher]
 
     def goals(self, stems: torch.Tensor) -> torch.Tensor:
-        """Return what is to be learnt: the true ``stems``, moved towards the teacher's.
+        """Return what is to be learnt: the true ``stems``, moved towards the teachers'.
 
         Both are ``(batch, stems, channels, frames)``.
         """
-        return torch.lerp(stems, self._heard_in(stems.sum(1)).to(stems), self._share)
+        mixtures = stems.sum(1).float().cpu().numpy()
+        heard = torch.from_numpy(np.stack([self._heard_in(mixture) for mixture in mixtures]))
+        return torch.lerp(stems, heard.to(stems), self._share)
 
     def take_notes(self) -> list[str]:
-        """Return notes for the user on how it ran since the last call."""
-        return self._bag.take_notes()
+        """Return notes for the user on how they ran since the last call."""
+        return [note for one in self._row for note in one.bag.take_notes()]
 
-    def _heard_in(self, mixtures: torch.Tensor) -> torch.Tensor:
-        """Return the teacher's stems of ``(batch, channels, frames)``."""
-        heard = [self._separated(mixture.numpy().T) for mixture in mixtures.float().cpu()]
-        return torch.from_numpy(np.stack(heard))
+    def _heard_in(self, mixture: Samples) -> Samples:
+        """Return ``(stems, channels, frames)`` of ``(channels, frames)``."""
+        heard, rest = np.zeros((self._stems, *mixture.shape), np.float32), mixture
+        for one in self._row:
+            source = MemorySource("example", rest.T, self._samplerate)
+            parts = [part.data[one.given] for part in run(source, one.processor)]
+            stems = np.concatenate(parts, axis=1).transpose(0, 2, 1)
+            heard[one.learnt] += stems
+            rest = rest - stems.sum(0)
+        return heard
 
-    def _separated(self, mixture: Samples) -> Samples:
-        """Return ``(stems, channels, frames)`` of ``(frames, channels)``."""
-        source = MemorySource("example", mixture, self._samplerate)
-        stems = np.concatenate([part.data for part in run(source, self._processor)], axis=1)
-        ordered: Samples = stems[self._order]
-        return ordered.transpose(0, 2, 1)
+
+class _One:
+    """A teacher: ``given`` are its stems that are learnt, ``learnt`` their places among those."""
+
+    def __init__(
+        self, settings: TrainSettings, model: str, names: Sequence[str], device: str
+    ) -> None:
+        self.bag = _load(settings, model, device)
+        self.processor = Processor(_settings(settings, model, device), bag=self.bag)
+        shared = [name for name in names if name in self.bag.names]
+        self.given = [self.bag.names.index(name) for name in shared]
+        self.learnt = [names.index(name) for name in shared]
 
 
-def _load(settings: TrainSettings, device: str) -> Bag:
+def _load(settings: TrainSettings, model: str, device: str) -> Bag:
     threads = torch.get_num_threads()  # a network that remembers takes one
     try:
-        return load_bag(_settings(settings, device))
+        return load_bag(_settings(settings, model, device))
     finally:
         torch.set_num_threads(threads)
 
 
-def _settings(settings: TrainSettings, device: str) -> Settings:
-    assert settings.teacher is not None
+def _settings(settings: TrainSettings, model: str, device: str) -> Settings:
     return Settings(
-        model=settings.teacher,
+        model=model,
         repo=settings.repo,
         trust_checkpoint=settings.trust_checkpoint,
         torch_num_threads=settings.torch_num_threads,

@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import torch
 from support.data_set import make_stems, write_song, write_stem_file
 
 from cli.evaluate import MEANINGLESS
 from streamer.evaluation.settings import EvalSettings
+from streamer.models.networks.checkpoint import write_network
+from streamer.models.networks.mask_unet import MaskUNets
 from streamer.resolve import flag
 
 Run = Callable[..., Any]
@@ -241,6 +244,23 @@ def test_stems_of_a_model_that_no_song_has(stemstream: Run, songs: Path, elsewhe
     assert outcome.code == 2
     assert "no song in" in outcome.complaint
     assert "has the stem 'vocals'" in outcome.complaint
+
+
+def test_a_model_of_some_stems_hears_all_of_them(
+    stemstream: Run, score: Run, songs: Path, elsewhere: Path
+) -> None:
+    voices = elsewhere / "voices.safetensors"
+    torch.manual_seed(0)
+    write_network(MaskUNets(["vocals", "rest"], samplerate=RATE), voices)
+    outcome = stemstream("eval", "-n", voices, "--data", songs)
+    assert outcome.code == 2
+    assert "the stem 'rest', which the model makes; try --stems vocals" in outcome.complaint
+    words = ("-n", voices, "--data", songs, "--stems", "vocals", "--no-bss-eval")
+    of_stems = score(*words)["stems"]["vocals"]["mdx_sdr_db"]
+    for name in ("one", "two"):
+        stems = [soundfile.read(path)[0] for path in (songs / name).iterdir()]
+        soundfile.write(songs / name / "mixture.wav", sum(stems), RATE, subtype="FLOAT")
+    assert score(*words)["stems"]["vocals"]["mdx_sdr_db"] == pytest.approx(of_stems, abs=0.01)
 
 
 def test_without_museval_it_says_what_to_install(

@@ -12,6 +12,8 @@ import torch
 from support.doubles import RATE, SOURCES, tiny
 
 from streamer.audio import Samples
+from streamer.models.networks.checkpoint import write_network
+from streamer.models.networks.mask_unet import MaskUNets
 from streamer.train.export import export, state_of
 
 Write = Callable[..., Path]
@@ -70,6 +72,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     network = tiny()
     export(network, path, state_of(network))
+    return path
+
+
+@pytest.fixture(scope="session")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random network that knows vocals alone, and calls the rest by another name."""
+    path = tmp_path_factory.mktemp("model") / "voices.safetensors"
+    torch.manual_seed(0)
+    network = MaskUNets(["rest", "vocals"], samplerate=RATE)
+    write_network(network, path)
     return path
 
 

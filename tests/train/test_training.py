@@ -41,8 +41,8 @@ from streamer.train.losses import mean_loss, spectral_losses, stem_losses
 from streamer.train.network import load_subject
 from streamer.train.run import train
 from streamer.train.settings import TrainSettings
-from streamer.train.state import learning_rate_at, make_state, saved_progress
-from streamer.train.teacher import Teacher, check_teacher
+from streamer.train.state import learning_rate_at, make_state, saved_progress, saved_settings
+from streamer.train.teacher import Teacher, check_teachers
 from streamer.train.validate import sdr_of
 
 PLAIN = {"device": "cpu", "workers": 0, "warmup": 1, "window": 0.5, "bss_every": 0}
@@ -139,6 +139,38 @@ def test_a_teacher_s_stems_are_learnt_beside_the_true_ones(settings, checkpoint)
     assert losses[0] == losses[1] != losses[2]
 
 
+def test_a_teacher_hears_what_those_before_it_left(settings, checkpoint, voices):
+    def heard(mixture, *teachers):
+        taught = settings(teacher=teachers, teacher_share=1)
+        stems = torch.stack([mixture, *[torch.zeros_like(mixture)] * 3], 1)
+        return Teacher(taught, SOURCES, RATE, "cpu").goals(stems)
+
+    row = str(voices), str(checkpoint)
+    assert check_teachers(settings(teacher=row), SOURCES) == [None, None]
+    mixture = 0.1 * torch.randn(2, 2, 4000, generator=torch.Generator().manual_seed(1))
+    vocals = heard(mixture, str(voices))
+    assert vocals[:, 3].abs().max() > 1e-3
+    assert not vocals[:, :3].any()
+    rest = heard(mixture - vocals.sum(1), str(checkpoint))
+    torch.testing.assert_close(heard(mixture, *row), vocals + rest, atol=1e-6, rtol=0)
+    assert (heard(mixture, str(checkpoint)) - rest).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("now", [(), "passthrough"])
+def test_a_run_of_when_there_was_one_teacher_or_none_goes_on(settings, monkeypatch, now):
+    choices = {"epochs": 1, "epoch_steps": 2, "teacher": now}
+    run(settings(**choices), stop_after=1)
+    before = {"teacher": now or None}
+    monkeypatch.setattr(
+        "streamer.train.run.saved_settings", lambda path: {**saved_settings(path), **before}
+    )
+    outcome, _ = run(settings(**choices, resume=True))
+    assert outcome.epoch == 1
+    before["teacher"] = "mini_duo"
+    with pytest.raises(SettingsError, match=r"--teacher=.* must be .*mini_duo"):
+        run(settings(**choices, resume=True))
+
+
 def test_a_teacher_takes_no_threads_and_tells_of_itself(settings, monkeypatch):
     def takes_all_but_one(wish):
         torch.set_num_threads(1)  # as a network that remembers does
@@ -147,16 +179,25 @@ def test_a_teacher_takes_no_threads_and_tells_of_itself(settings, monkeypatch):
     monkeypatch.setattr("streamer.train.teacher.load_bag", takes_all_but_one)
     torch.set_num_threads(2)
     taught = settings(teacher="passthrough")
-    assert check_teacher(taught, SOURCES) == "chosen"
+    assert check_teachers(taught, SOURCES) == ["chosen"]
     Teacher(taught, SOURCES, RATE, "cpu")
     assert torch.get_num_threads() == 2
     _, recorder = run(settings(teacher="passthrough", epochs=1, epoch_steps=1))
     assert "chosen" in recorder.sentences
 
 
-def test_a_teacher_must_have_the_same_stems(settings):
-    with pytest.raises(SettingsError, match=r"teacher=passthrough gives drums, .* to learn a, b;"):
-        check_teacher(settings(teacher="passthrough"), ("a", "b"))
+def test_a_teacher_must_have_stems_that_are_learnt(settings, voices):
+    def refused(*teachers, names=SOURCES):
+        with pytest.raises(SettingsError) as error:
+            check_teachers(settings(teacher=teachers), names)
+        return str(error.value)
+
+    said = refused("passthrough", names=("a", "b"))
+    assert said.startswith("teacher=passthrough gives drums, bass, other, vocals, and")
+    assert said.endswith("to learn a, b; the last one must have the same stems")
+    assert "the last one" in refused(str(voices), str(voices))
+    assert "one before the last" in refused("passthrough", "passthrough")
+    assert "one before the last" in refused(str(voices), "passthrough", names=("drums", "a"))
     with pytest.raises(ModelError, match="no model is named 'nonsense'"):
         train(settings(teacher="nonsense"), None)  # before a song is decoded
     with pytest.raises(SettingsError, match=r"share of a .*teacher, and none is named"):

@@ -31,11 +31,12 @@ from streamer.errors import ModelError, WeightsError
 from streamer.models.networks.arguments import checked_arguments
 from streamer.models.networks.causal import CausalBandSplit
 from streamer.models.networks.filters import CausalFilters
+from streamer.models.networks.mask_unet import MaskUNets
 from streamer.models.networks.masked import MaskedHTDemucs
 
 Network: TypeAlias = Any  # one of NETWORKS: demucs's classes carry no types
 
-NETWORKS = (Demucs, HDemucs, HTDemucs, MaskedHTDemucs, CausalBandSplit, CausalFilters)
+NETWORKS = (Demucs, HDemucs, HTDemucs, MaskedHTDemucs, CausalBandSplit, CausalFilters, MaskUNets)
 _CLASSES = {f"{network.__module__}.{network.__name__}": network for network in NETWORKS}
 # Files written before 0.2 name these classes where they were then, and demucs imports what a file
 # names: pickles, too.

@@ -75,9 +75,6 @@ class CausalFilters(CausalBandSplit):
     def forward(self, mix: torch.Tensor) -> torch.Tensor:
         """Return the stems of ``(batch, channels, frames)``, without the delay.
 
-        While it learns, only one of the memories is there, and each filter is used for twice the
-        time, around the same middle. That takes half the time.
-
         Shape: ``(batch, stems, channels, frames)``.
         """
         if self.training:
@@ -151,23 +148,24 @@ class CausalFilters(CausalBandSplit):
         return taps * torch.from_numpy(filter_window()).to(taps.device)
 
     def _learning(self, mix: torch.Tensor) -> torch.Tensor:
-        frames = mix.shape[-1]
-        times = -(-frames // HOP)
-        heard = F.pad(mix, (FFT - HOP, times * HOP - frames)).unfold(-1, FFT, HOP)
-        filters = self._filters(heard, self._empty(len(mix), mix.device))
-        # the middle of the time for which a filter is otherwise used
-        begins = HOP - EARLY - (HOP - PERIOD) // 2
-        reach = HOP + FADE + FILTER_TAPS - 1
-        before = BEHIND - 1 - begins
-        behind = (times - 1) * HOP + reach - before - frames
-        parts = F.pad(mix, (before, behind)).unfold(-1, reach, HOP)
+        batch, _, frames = mix.shape
+        times = -(-frames // HOP) * TURNS
+        heard = F.pad(mix, (FFT - PERIOD, times * PERIOD - frames)).unfold(-1, FFT, PERIOD)
+        turns = torch.cat([heard[:, :, turn::TURNS] for turn in range(TURNS)])
+        made = self._filters(turns, self._empty(len(turns), mix.device)).split(batch)
+        first = self.initial_state(batch, mix.device).filters[:, :, :, :2]
+        filters = torch.cat([first, torch.stack(made, 4).flatten(3, 4)], 3)
+        early = PERIOD + EARLY  # how long before the mixture the first filter begins
+        before = BEHIND - 1 + early
+        reach = PERIOD + FADE + FILTER_TAPS - 1
+        behind = (times + 1) * PERIOD + reach - before - frames
+        parts = F.pad(mix, (before, behind)).unfold(-1, reach, PERIOD)
         sound = _filtered(parts, filters, slice(None))
         rise = _rise(mix.device)[:FADE]
-        rising, falling = sound[..., :FADE], sound[..., HOP:]
+        rising, falling = sound[..., :FADE], sound[..., PERIOD:]
         fallen = F.pad(falling[..., :-1, :] * (1 - rise), (0, 0, 1, 0))
-        held = torch.cat([fallen + rise * rising, sound[..., FADE:HOP]], dim=-1)
-        stems: torch.Tensor = F.pad(held.flatten(-2), (begins, 0))[..., :frames]
-        return stems
+        held = torch.cat([fallen + rise * rising, sound[..., FADE:PERIOD]], dim=-1)
+        return held.flatten(-2)[..., early : early + frames]
 
 
 def _rise(device: torch.device) -> torch.Tensor:

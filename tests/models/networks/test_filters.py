@@ -62,16 +62,11 @@ def test_a_stream_in_any_hops_is_the_song(network):
         torch.testing.assert_close(stream, song[..., : stream.shape[-1]], atol=1e-6, rtol=0)
 
 
-def test_while_it_learns_the_stems_add_up_to_the_mix_and_are_in_time_with_it(network):
-    """Half of its filters are held for twice the time: nearly what a song gives."""
-    mix = draw(1, 2, 40 * HOP)
+@pytest.mark.parametrize("frames", [20 * HOP, 20 * HOP + 300])
+def test_while_it_learns_its_stems_are_those_of_a_song(network, frames):
+    mix = draw(2, 2, frames)
     song = network(mix)
-    learning = network.train()(mix)
-    assert learning.shape == song.shape
-    settled = slice(4 * HOP, -4 * HOP)
-    torch.testing.assert_close(learning.sum(1)[..., settled], mix[..., settled], atol=1e-6, rtol=0)
-    differs = (learning - song)[..., settled].square().mean()
-    assert differs < 0.5 * song[..., settled].square().mean()
+    torch.testing.assert_close(network.train()(mix), song, atol=1e-6, rtol=0)
 
 
 def test_it_takes_the_weights_of_the_causal_network(network):
