@@ -26,7 +26,7 @@ from typing import Final
 from streamer.batch.engine import Engine, Made, Outcome, Task
 from streamer.batch.manifest import Manifest, Row, State
 from streamer.batch.places import Place, place_of
-from streamer.batch.songs import HERE, Song, look
+from streamer.batch.songs import HERE, Song, look, spelled_out
 from streamer.batch.store import Seen
 from streamer.errors import (
     OutputExistsError,
@@ -97,7 +97,7 @@ class Job:
         self._place = place or place_of(str(settings.out))
         self._sound = settings_digest(settings)
         self._known = manifest.rows()
-        songs = [song for song in songs if not self._place.holds(song.source)]
+        songs = self._outside(songs)
         self._folders = {
             song.source: song.folder if keep_folders else HERE for song in songs if not song.problem
         }
@@ -140,6 +140,24 @@ class Job:
             yield self._told.popleft()
 
     # What is to be done
+
+    def _outside(self, songs: Sequence[Song]) -> list[Song]:
+        """Return the songs that are no stems of an earlier run, named as they were then.
+
+        Raises:
+            SettingsError: there is none.
+        """
+        left = [song for song in songs if not self._place.holds(song.source)]
+        if songs and not left:
+            raise SettingsError(
+                f"all songs lie in the folder of --out, {self._settings.out}, where they count as "
+                "stems; name another folder for these"
+            )
+        before = {spelled_out(source): source for source in self._known}
+        return [
+            replace(song, source=before.get(spelled_out(song.source), song.source))
+            for song in left
+        ]
 
     def _paths(self, source: str) -> tuple[str, ...]:
         below = self._settings.model_copy(update={"out": Path(self._folders[source])})
@@ -219,13 +237,18 @@ class Job:
         """
         paths = self._paths(row.source)
         there = [path for path in paths if self._place.stands(path)]
-        strangers = [path for path in there if path not in row.outputs]
+        ours, now = (set(map(spelled_out, each)) for each in (row.outputs, paths))
+        strangers = [path for path in there if spelled_out(path) not in ours]
         if strangers and not self._settings.overwrite:
             raise OutputExistsError(
                 f"{strangers[0]} exists, and this job did not write it; --overwrite replaces it"
             )
         # with earlier settings it may have written others; they stay its own
-        others = (path for path in row.outputs if path not in paths and self._place.stands(path))
+        others = (
+            path
+            for path in row.outputs
+            if spelled_out(path) not in now and self._place.stands(path)
+        )
         outputs = (*paths, *others)
         begun = replace(row, state=State.RUNNING, tries=row.tries + 1, outputs=outputs)
         self.rows[row.source] = begun
@@ -276,7 +299,10 @@ class Job:
 
     def _are_there(self, row: Row) -> bool:
         paths = self._paths(row.source)
-        return row.outputs[: len(paths)] == paths and all(map(self._place.has, paths))
+        before = row.outputs[: len(paths)]
+        return [*map(spelled_out, before)] == [*map(spelled_out, paths)] and all(
+            map(self._place.has, paths)
+        )
 
     def _failed(self, row: Row, error: str, exit_code: int) -> Row:
         # its own are those of an earlier run, and what a broken upload has left; one that somebody

@@ -70,13 +70,13 @@ def find_songs(words: Sequence[str]) -> list[Song]:
                 f"there is no song in {word}; name a file, a folder with songs or a pattern"
             )
         for song in songs:
-            here = song.source if is_address(song.source) else _spelled_out(song.source)
-            found.setdefault(here, song)
+            found.setdefault(spelled_out(song.source), song)
     return list(found.values())
 
 
-def _spelled_out(name: str) -> str:
-    return os.path.abspath(name)  # noqa: PTH100 (without "..", and a link is a song of its own)
+def spelled_out(name: str) -> str:
+    """Return a path from the root on, without ``..``; a link stays one. An address stays as is."""
+    return name if is_address(name) else os.path.abspath(name)  # noqa: PTH100 (it follows links)
 
 
 def look(song: Song, known: Seen) -> Seen:

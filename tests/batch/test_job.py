@@ -424,3 +424,24 @@ def test_with_nothing_left_no_model_and_no_torch_is_loaded(library):
     again = subprocess.run(command, capture_output=True, text=True)
     assert (again.returncode, again.stdout.strip()) == (0, "False"), again.stderr
     assert "1 song of 1 had their turn before" in again.stderr
+
+
+def test_a_job_is_the_same_however_its_folders_are_spelled(library: Library) -> None:
+    library.song("1.wav")
+    library.song("2.wav", 300)
+    assert library.run() == ["1.wav", "2.wav"]
+    library.folder = library.folder / ".." / library.folder.name
+    library.out = library.out.parent / "music" / ".." / library.out.name
+    assert library.run() == []
+    assert [row.state for row in library.job.rows.values()] == [State.DONE] * 2
+    library.song("2.wav", 350)
+    assert library.run() == ["2.wav"]
+    assert library.replaces == [True]
+    assert len(read_manifest(library.out / ".job")) == 2
+
+
+def test_songs_that_all_lie_in_the_folder_for_stems(library: Library) -> None:
+    library.song("1.wav")
+    library.out = library.folder.parent
+    with pytest.raises(SettingsError, match="all songs lie in the folder of --out"):
+        library.run()
