@@ -155,8 +155,7 @@ class Job:
             )
         before = {spelled_out(source): source for source in self._known}
         return [
-            replace(song, source=before.get(spelled_out(song.source), song.source))
-            for song in left
+            replace(song, source=before.get(spelled_out(song.source), song.source)) for song in left
         ]
 
     def _paths(self, source: str) -> tuple[str, ...]:

@@ -116,13 +116,21 @@ def write_tags(path: Path, container: str, tags: Mapping[str, str]) -> None:
     for key, text in tags.items():
         # A value may not fit its key, as a track number "A1" does not in M4A.
         with contextlib.suppress(ValueError, TypeError, KeyError):
-            if container in ("wav", "mp3") and key == "website":
-                text.encode("latin-1")  # ID3 has no other letters in it, and would say so too late
+            if container in ("wav", "mp3"):
+                _refuse_unfit(key, text)
             if accessors is None:
                 file.tags[key] = [text]
             elif key in accessors[1]:
                 accessors[1][key](file.tags, key, [text])
     file.save()
+
+
+def _refuse_unfit(key: str, text: str) -> None:
+    """Raise ValueError for what ID3 cannot hold, where mutagen would say so late or never."""
+    if key == "website":
+        text.encode("latin-1")
+    elif key in ("date", "originaldate") and re.match(r"\d{4}(?!\d)", text) is None:
+        raise ValueError(text)  # a date there begins with its year, and 12/05 would be one
 
 
 def _is_riff(path: Path) -> bool:

@@ -198,6 +198,20 @@ def test_tags_that_do_not_fit_are_dropped(tmp_path: Path, tone: Tone) -> None:
             assert source.tags["title"] == "T"
 
 
+@pytest.mark.parametrize("kind", ["wav", "mp3"])
+def test_a_date_is_kept_where_it_begins_with_its_year(
+    tmp_path: Path, tone: Tone, kind: str
+) -> None:
+    for given, kept in (("2003-05-12", "2003-05-12"), ("12/05/2003", None), ("20030512", None)):
+        path = tmp_path / f"a.{kind}"
+        tags = {"title": "T", "date": given}
+        with FileSink(path, 44100, 2, Encoding(kind), tags=tags, overwrite=True) as sink:
+            sink.write(tone(5000))
+            sink.commit()
+        with open_source(path) as source:
+            assert (source.tags["title"], source.tags.get("date")) == ("T", kept)
+
+
 def test_riff_info_tags_and_container_tags_are_read(tmp_path: Path, ffmpeg: Ffmpeg) -> None:
     for name in ("a.wav", "a.mka", "a.mp3", "a.flac", "a.wv", "a.wma"):
         given_tags = ["-metadata", "title=T", "-metadata", "artist=A", "-metadata", "track=7"]

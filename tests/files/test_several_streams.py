@@ -102,3 +102,10 @@ def test_the_mix_of_a_stem_file_is_read_without_a_word(tmp_path: Path, ffmpeg: F
     words = ["-map", "0", "-c", "copy", "-disposition:a:0", "0", "-disposition:a:3", "default"]
     ffmpeg("-i", path, *words, other)
     assert level(other) == (0.8, [])
+    four = tmp_path / "four.stem.mp4"
+    ffmpeg(
+        "-i", path, *(word for n in range(1, 5) for word in ("-map", f"0:{n}")), "-c", "copy", four
+    )
+    with pytest.raises(SourceError, match=r"four.stem.mp4 holds stems and no mix.* stream=1 to 4"):
+        open_source(four)
+    assert level(four, 1)[0] == 0.16
