@@ -33,7 +33,9 @@ from streamer.live.planning.plan import PlanRequest
 from streamer.live.planning.solver import quickest, solve, stream_windows
 from streamer.models.calibration import WindowTiming, time_bag
 from streamer.models.choice import BACKENDS, Backend, backend_named
+from streamer.models.members import Networks
 from streamer.models.networks.random import RANDOM, write_random_htdemucs
+from streamer.models.weights.places import place_of
 from streamer.peak_memory import peak_memory_bytes
 
 WINDOWS: Final = (1.0, 2.0, 4.0)
@@ -101,10 +103,25 @@ def jobs(
         if name in models.names() and models.info(name).origin == "none":
             yield BenchmarkJob(name, NO_NETWORK, ordered)
             continue
-        streaming = name in models.names() and models.info(name).streaming
+        other = "openvino bfloat16" if _goes_along(name) else "native float32"
         for backend_name in backend_names:
-            if backend_name != ("openvino bfloat16" if streaming else "native float32"):
+            if backend_name != other:
                 yield BenchmarkJob(name, backend_name, ordered)
+
+
+def _goes_along(name: str) -> bool:
+    """Return whether a model remembers the stream; a file of weights tells it of itself."""
+    if name == RANDOM:
+        return False
+    if name in models.names():
+        return models.info(name).streaming
+    try:
+        place = place_of(name)
+        assert place is not None
+        networks = Networks(place, trust_checkpoint=False, threads=None)
+        return any(networks.facts(member).stride is not None for member in place.bag.members)
+    except StemstreamError:  # its rows will tell
+        return False
 
 
 def run_apart(job: BenchmarkJob) -> list[Result]:
@@ -142,7 +159,7 @@ def run_here(job: BenchmarkJob) -> Iterator[Result]:
 
 def _windows_of(model: str, job: BenchmarkJob) -> Sequence[float]:
     """Return the windows' seconds; a model that remembers the stream has its own."""
-    if job.model in models.names() and models.info(job.model).streaming:
+    if _goes_along(job.model):
         bag = models.load(model, device="cpu", backend=backend_named(job.backend))
         assert bag.stride is not None
         return stream_windows(bag.stride, bag.samplerate, None)

@@ -74,6 +74,11 @@ def trace(folder: Path, settings: EvalSettings, bag: Bag, progress: Progress) ->
         StemstreamError: see `streamer.errors`.
     """
     bag.check_live()
+    if settings.normalize == "track":
+        raise SettingsError(
+            "normalize=track needs the whole track first, and a live run has no whole; try "
+            "normalize=rms"
+        )
     songs = choose_songs(folder, bag.names, settings)
     if bag.stride is None:
         grids = [grid for window in settings.windows if (grid := _grid(window, settings))]

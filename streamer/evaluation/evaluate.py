@@ -24,6 +24,7 @@ from streamer.evaluation.scores import SongScore, score
 from streamer.evaluation.settings import EvalSettings
 from streamer.evaluation.songs import Song
 from streamer.files.decode.memory import MemorySource
+from streamer.files.encode.rescale import rescaling_gain
 from streamer.models.separator import Bag
 from streamer.models.weights.registry import FOUR_STEMS
 from streamer.processor import Processor
@@ -78,8 +79,9 @@ def of_files(
         SettingsError: no song has one of the stems.
     """
     stems = settings.stems or FOUR_STEMS
-    songs = choose_songs(references, stems, settings)
-    found = pair(songs, estimates, stems)
+    every = choose_songs(references, stems, settings.model_copy(update={"songs": None}))
+    songs = every[: settings.songs]
+    found = pair(songs, estimates, stems, alone=len(every) == 1)
 
     def estimate(excerpt: Excerpt) -> Samples:
         other = found[excerpt.song.name]
@@ -95,6 +97,9 @@ def separate(excerpt: Excerpt, processor: Processor) -> Samples:
     heard = np.concatenate([excerpt.before, excerpt.mixture, excerpt.after])
     source = MemorySource(excerpt.song.name, heard, excerpt.song.samplerate)
     stems = np.concatenate([stems.data for stems in run(source, processor)], axis=1)
+    if processor.settings.clip_mode == "rescale":  # which files have done when they are written
+        peaks = np.abs(stems).max(axis=(1, 2), initial=0)
+        stems *= np.float32([rescaling_gain(float(peak)) for peak in peaks])[:, None, None]
     return stems[:, len(excerpt.before) :][:, : excerpt.frames]
 
 

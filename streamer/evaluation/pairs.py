@@ -9,19 +9,21 @@ from streamer.errors import SourceError
 from streamer.evaluation.songs import UNEQUAL_SECONDS, Song, songs_in
 
 
-def pair(songs: Sequence[Song], folder: Path, stems: Sequence[str]) -> dict[str, Song]:
+def pair(
+    songs: Sequence[Song], folder: Path, stems: Sequence[str], *, alone: bool
+) -> dict[str, Song]:
     """Return the estimates of each song, by its name.
 
     ``folder`` is laid out like a data set, or has a folder with the model's name in it, as
-    `stemstream separate` writes. A single song and a single estimate belong together, whatever
-    their names.
+    `stemstream separate` writes. A song that is ``alone`` in its folder and a single estimate
+    belong together, whatever their names.
 
     Raises:
         SourceError: a song or a stem has no estimate, or one of another length or rate.
     """
     estimates = _estimates(folder, stems)
     by_name = {one.name.removesuffix(".stem"): one for one in estimates}  # of song.stem.mp4
-    if len(songs) == len(estimates) == 1:
+    if alone and len(estimates) == 1:
         by_name = {songs[0].name: estimates[0]}
     for song in songs:
         if song.name not in by_name:

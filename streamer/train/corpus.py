@@ -34,6 +34,7 @@ ENVELOPE_HZ: Final = 20
 PLATEAU: Final = 0.999
 """A share of full scale: two nearly equal samples above it are clipping, not music."""
 MOVES: Final = 1e-4
+FULL: Final = float(np.finfo(np.float16).max)
 SILENCE_RMS: Final = 1e-4
 """-80 dB full scale: under it a stem is silent."""
 
@@ -139,7 +140,7 @@ def _kept_survey(notes: Path, path: Path) -> SongSurvey | None:
 
 
 def _key(song: Song, samplerate: int) -> str:
-    facts: list[object] = [samplerate, song.stems]
+    facts: list[object] = [samplerate, song.stems, song.frames]
     for recording in song.recordings:
         if recording is not None:
             status = recording.path.stat()
@@ -162,6 +163,7 @@ def _decode(song: Song, samplerate: int, path: Path) -> SongSurvey:
         kept = np.lib.format.open_memmap(part, "w+", np.float16, shape)
         for start in range(0, frames, step):
             stretch = song.read(samplerate, start, step)
+            stretch[np.abs(stretch) > FULL] = 0  # what half precision cannot hold is no sound
             kept[:, start : start + step] = stretch
             measure.feed(stretch)
         kept.flush()

@@ -28,7 +28,8 @@ from streamer.models import load
 from streamer.models.backends.openvino_library import has_openvino
 from streamer.models.calibration import WindowTiming
 from streamer.models.choice import BACKENDS, Answer, Backend, Choices, backend_named
-from streamer.models.networks.checkpoint import read_network
+from streamer.models.networks.causal import HOP, CausalBandSplit
+from streamer.models.networks.checkpoint import read_network, write_network
 from streamer.models.networks.random import RANDOM, write_random_htdemucs
 from streamer.models.separator import Bag
 
@@ -55,6 +56,18 @@ def test_a_model_without_a_network_runs_once() -> None:
 def test_a_streaming_model_runs_on_what_runs_it_in_all_its_digits() -> None:
     backends = ["torch float32", "openvino bfloat16", "native float32"]
     assert [job.backend for job in jobs(["rt_mini"], backends, [1.0])] == backends[::2]
+
+
+def test_so_does_one_that_a_user_trained(tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    write_network(CausalBandSplit(["a", "b"], width=8, depth=1, hidden=8, samplerate=8000), path)
+    backends = ["torch float32", "openvino bfloat16", "native float32"]
+    assert [job.backend for job in jobs([str(path)], backends, [1.0])] == backends[::2]
+    results = run_here(BenchmarkJob(str(path), "torch float32", (1.0,)))
+    assert [result.window_seconds * 8000 / HOP for result in results] == [1, 2, 4, 8]
+    (job,) = jobs(["missing.safetensors"], backends[:1], [1.0])
+    (result,) = run_here(job)
+    assert "missing.safetensors" in result.problem
 
 
 def test_a_job_in_this_process_and_apart() -> None:

@@ -139,6 +139,27 @@ def test_files_of_separate_score_as_its_model(score: Run, stemstream: Run, elsew
         assert told["stems"][stem] == pytest.approx(ratios, abs=1e-3)
 
 
+def test_loud_files_score_as_their_model(score: Run, stemstream: Run, elsewhere: Path) -> None:
+    stems = 4 * make_stems(60_000)
+    write_song(elsewhere / "songs" / "loud", stems, 44100)
+    soundfile.write(elsewhere / "loud.wav", stems.sum(axis=0), 44100, subtype="FLOAT")
+    mode = ("-n", "passthrough", "--clip-mode", "rescale")
+    assert stemstream("separate", *mode, "--float32", elsewhere / "loud.wav").code == 0
+    told = score("--reference", "songs", "--estimate", "separated", "--no-bss-eval")
+    model = score(*mode, "--data", "songs", "--no-bss-eval")
+    for stem, ratios in model["stems"].items():
+        assert told["stems"][stem] == pytest.approx(ratios, abs=1e-3)
+
+
+def test_files_of_another_song_are_not_scored(
+    stemstream: Run, songs: Path, elsewhere: Path
+) -> None:
+    write_song(elsewhere / "made" / "two", make_stems(2 * RATE, seed=1), RATE)
+    outcome = stemstream("eval", "--reference", songs, "--estimate", "made", "--songs", 1)
+    assert outcome.code == 3
+    assert "has no estimate of one" in outcome.complaint
+
+
 def test_perfect_files_in_any_layout(score: Run, songs: Path, elsewhere: Path) -> None:
     write_song(songs / "two", make_stems(2 * RATE, seed=1), RATE)
     for seed, name in enumerate(("one", "two")):

@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 import pytest
+import soundfile
 from support.doubles import RATE, SOURCES, noise
 
 from streamer.errors import SettingsError
@@ -177,3 +178,25 @@ def test_a_damaged_song_of_the_cache_is_decoded_again(songs, tmp_path, suffix, k
     again = gather(settings, SOURCES, RATE).training[0]
     assert again.survey == whole.survey
     np.testing.assert_array_equal(again.whole(), expected)
+
+
+def test_a_mixture_that_comes_later_and_is_longer(songs, tmp_path):
+    settings = TrainSettings(data=songs, out=tmp_path / "out")
+    gather(settings, SOURCES, RATE)
+    longer = noise(round(4.04 * RATE))
+    soundfile.write(songs / "song 0/mixture.wav", longer, RATE, subtype="FLOAT")
+    corpora = gather(settings, SOURCES, RATE)
+    tracks = [*corpora.training, *corpora.validation]
+    assert {track.frames for track in tracks} == {4 * RATE, len(longer)}
+    assert all(track.whole().shape[1] == track.frames for track in tracks)
+
+
+def test_samples_beyond_all_sound_are_silence(song, tmp_path):
+    loud = noise(4 * RATE)
+    loud[100] = 1e6
+    for number in range(2):
+        song(f"songs/{number}", stems={"drums": loud})
+    settings = TrainSettings(data=tmp_path / "songs", out=tmp_path / "out")
+    for track in gather(settings, SOURCES, RATE).training:
+        assert np.isfinite(track.whole()).all()
+        assert not track.whole()[0, 100].any()
