@@ -57,10 +57,10 @@ def run_live(settings: LiveSettings, *, as_json: bool) -> int:
         tell_all(said)
         collect_garbage()
         stack.callback(gc.unfreeze)  # soxr complains at the exit of what it finds then
+        session.start()  # first: the outputs play already, and a file is to be fed
         pages = open_ports(session, controller, stack, said)
         devices = [stream.device for stream in session.streams.all]
         stack.enter_context(watching(devices, session.note))
-        session.start()
         try:
             show(session, said, pages)
             session.wait()

@@ -43,9 +43,13 @@ class RunEnd:
         return min(self._last_frame, NEVER if end is None else end)
 
     def reached(self, frame: float) -> Reason:
-        """Return why the run is over when that frame was heard; `Reason.NONE` while it goes on."""
+        """Return why the run is over when that frame was heard; `Reason.NONE` while it goes on.
+
+        A file that was read to its end, and then stopped, waits there.
+        """
         end = self.frame()
-        if frame < end:
+        waits = self._player is not None and not self._player.playing and end != self._last_frame
+        if frame < end or waits:
             return Reason.NONE
         return Reason.DURATION_REACHED if end == self._last_frame else Reason.SOURCE_ENDED
 

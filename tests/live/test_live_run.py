@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from live.support.staging import PLAN, card, known_timing, noise_source, scaled
+import soundfile
+from live.support.staging import PLAN, card, known_timing, noise_source, scaled, speakers
+from support.doubles import RATE, noise
 
 from cli import live_run
 from streamer.errors import SinkError
-from streamer.live.session import open_session
+from streamer.live.session import LiveSession, open_session
 from streamer.live.settings import LiveSettings
 from streamer.testing.virtual import VirtualBackend
 
@@ -55,3 +57,24 @@ def test_an_error_that_a_signal_makes_is_a_run_that_was_asked_to_stop(
         code = live_run.run_live(LiveSettings(**PLAN), as_json=True)
     assert code == 128 + signal.SIGHUP
     assert json.loads(capsys.readouterr().out)["reason"] == "asked to stop"
+
+
+def test_a_file_is_fed_before_pages_and_ports_are_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its outputs play already, and what opens the others may take long."""
+    soundfile.write(tmp_path / "in.wav", noise(RATE), RATE, subtype="FLOAT")
+    started: list[bool] = []
+
+    def slow(session: LiveSession, *_: object) -> list[str]:
+        started.append(session._turns.started)
+        return []
+
+    backend = VirtualBackend([speakers()])
+    monkeypatch.setattr(live_run, "backend_for", lambda _: backend)
+    monkeypatch.setattr(live_run, "open_session", partial(open_session, make_bag=scaled))
+    monkeypatch.setattr(live_run, "open_ports", slow)
+    monkeypatch.setattr(live_run, "show", lambda session, *_: session.quit())
+    with known_timing():
+        live_run.run_live(LiveSettings(**PLAN, input=tmp_path / "in.wav"), as_json=True)
+    assert started == [True]

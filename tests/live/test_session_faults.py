@@ -354,6 +354,24 @@ def test_two_outputs_of_a_file_keep_together(tmp_path: Path) -> None:
         assert abs(at - delay) < 300 / RATE
 
 
+def test_a_file_begins_when_all_outputs_are_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "in.wav", noise(4 * RATE), RATE, subtype="FLOAT")
+    opened = VirtualBackend.open
+
+    def slow(backend, request):
+        backend.advance(1.5)
+        return opened(backend, request)
+
+    monkeypatch.setattr(VirtualBackend, "open", slow)
+    outputs = [speakers("one"), speakers("two")]
+    with running(outputs, input=str(tmp_path / "in.wav"), output=["one", "two"]) as run:
+        run.advance(3)
+        for port in run.session.streams.ports.values():
+            assert port.counters().dry_missing_frames == 0
+
+
 def test_a_file_goes_on_at_one_output_while_the_first_is_away(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "in.wav", noise(14 * RATE, seed=3), RATE, subtype="FLOAT")
     leader, follower = speakers("one"), speakers("two", ppm=50)

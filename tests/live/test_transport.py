@@ -145,6 +145,18 @@ def test_a_seek_back_from_the_end_goes_on(tmp_path: Path) -> None:
         assert run.session.status().reason is Reason.SOURCE_ENDED
 
 
+def test_a_stop_just_before_the_end_is_no_end(tmp_path: Path) -> None:
+    path = song(tmp_path, noise(2 * RATE))
+    with running([speakers()], input=path, route=["drums=1,2"]) as run:
+        run.advance(2)  # all of it is fed, the last of it is not heard yet
+        send(run, "/transport/play", 0)
+        run.advance(3)
+        assert run.session.status().state is State.RUNNING
+        send(run, "/transport/play", 1)
+        run.advance(1)
+        assert run.session.status().reason is Reason.SOURCE_ENDED
+
+
 def test_a_loop_goes_on_after_a_seek(tmp_path: Path) -> None:
     part = {"start": 1, "end": 2, "loop": True, "route": ["drums=1,2"]}
     with running([speakers()], input=song(tmp_path, noise(3 * RATE)), **part) as run:

@@ -169,8 +169,10 @@ class DeviceStreams:
         if self._wiring.input is not None:
             for port in self.ports.values():
                 port.skip(0)  # a recording begins in the middle of a sound, so it fades in
+        # a file goes at the pace of the first output: the others are silent until that begins
+        order = self.all if self._wiring.input is not None else self.all[::-1]
         try:
-            for stream in self.all:
+            for stream in order:
                 stream.open(lambda stream=stream: self._starting(stream))  # type: ignore[misc]
         except BaseException:
             self.close()

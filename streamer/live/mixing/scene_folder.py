@@ -139,7 +139,7 @@ class SceneFolder:
         return self.folder / f"{name}{ENDING}"
 
     def _check_there(self, name: FileName) -> None:
-        if name not in self._names:
+        if name not in self._names and not self._path(name).is_file():  # more than are listed
             if self._trouble:
                 raise SettingsError(
                     f"the scenes in {self.folder} cannot be read ({self._trouble}); "

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import Final
 
 import numpy as np
 
@@ -110,6 +111,16 @@ class RoundTrip:
         }
 
 
+EVERY_STEM: Final = {
+    "stems": None,
+    "two_stems": None,
+    "residual": False,
+    "conserve": False,
+    "duration": None,
+}
+"""What a settings file may say of other runs: of their stems, and when they end."""
+
+
 def measure(
     settings: LiveSettings,
     backend: AudioBackend,
@@ -128,6 +139,7 @@ def measure(
         SettingsError: the input is a file, or the run cannot be planned.
     """
     pace = pace or Pace()
+    settings = settings.model_copy(update=EVERY_STEM)
     wiring = _wire(settings, backend)
     outputs = wiring.outputs[0].output_channels
     channels = channels or ((1, 2) if outputs > 1 else (1,))

@@ -126,6 +126,10 @@ def test_only_scenes_are_listed_and_not_too_many(scenes):
         (scenes.folder / f"scene {number}.toml").touch()
     scenes.follow()
     assert len(scenes.names) == MOST_SCENES
+    scenes.save("zulu")
+    scenes.recall("zulu")
+    scenes.rename("zulu", "zz")
+    assert scenes.current == "zz"
 
 
 def test_following_waits_for_no_slow_disk(scenes, mixer):

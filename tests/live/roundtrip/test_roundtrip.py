@@ -86,6 +86,19 @@ def test_one_device_to_the_frame(blocksize: int) -> None:
     assert got.missed_windows == got.xruns == 0
 
 
+@pytest.mark.parametrize(
+    "of_other_runs",
+    [{"two_stems": "vocals"}, {"stems": ("bass",), "residual": True}, {"duration": 0.5}],
+)
+def test_what_a_settings_file_says_of_other_runs_changes_nothing(
+    of_other_runs: dict[str, object],
+) -> None:
+    device = card()
+    cable(device, device)
+    got = trip(device, **of_other_runs)
+    assert got.separator_frames == got.announced_separator_frames
+
+
 def test_an_inverted_cable_on_other_channels() -> None:
     device = card(output_channels=4)
 

@@ -24,6 +24,7 @@ class Takeover:
         """Tell where the knob is now and where the value; return whether the knob may move it."""
         before, self._last = self._last, place
         if not self.holds(present):
+            self._given = None  # and does not come back when the value does
             low, high = sorted((place if before is None else before, place))
             return low - _NEAR <= present <= high + _NEAR
         return True

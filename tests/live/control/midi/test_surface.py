@@ -343,3 +343,16 @@ def test_listeners_that_a_scene_brings_find_their_controls(desk, to):
     send(on, *cc(7, 95, 0))
     assert desk.values["/listener/bob/gain"] == -90.0
     assert list(on.news()) == [bytes([0xB0, 7, 0])]
+
+
+def test_a_knob_that_let_go_does_not_take_hold_when_the_value_comes_back(desk):
+    on = surface(desk, {"cc 7": Binding(GAIN)})
+    send(on, *cc(7, 95))
+    held = desk.values[GAIN]
+    desk.values[GAIN] = 6.0
+    send(on, *cc(7, 60, 40))
+    desk.values[GAIN] = held
+    send(on, *cc(7, 41))
+    assert desk.values[GAIN] == held
+    send(on, *cc(7, 90, 96))  # passes it again
+    assert desk.values[GAIN] != held

@@ -377,4 +377,9 @@ def test_the_desk_leads_to_no_viewers_page_which_would_be_a_desk_there(
         expect(page.get_by_role("link", name="The whole desk")).to_have_count(1)
         expect(page.get_by_role("link", name="To watch only")).to_have_count(0)
         expect(button(page, "QR code for To watch only")).to_have_count(1)
+        named = {"viewer": Listener(Place((5,))), "desk": Listener(Place((6,)))}
+        served.band.mixer.apply(Scene(listeners=named))
+        for name in named:
+            expect(page.get_by_role("link", name=name, exact=True)).to_have_count(1)
+        expect(page.get_by_role("link", name="The whole desk")).to_have_count(1)
         page.context.close()

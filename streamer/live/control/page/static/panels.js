@@ -31,7 +31,7 @@ export class Links {
           "li",
           { class: "line" },
           // this browser is the desk: here a viewer's page would be the desk, too
-          link.name === "viewer"
+          link.name === "viewer" && !isMix(link)
             ? element("span", { class: "wide" }, named(link))
             : element("a", { class: "wide", href: link.path }, named(link)),
           element(
@@ -55,7 +55,9 @@ export class Links {
   }
 }
 
-const named = ({ name }) => ({ desk: "The whole desk", viewer: "To watch only" })[name] ?? name;
+/** Whether a link is a listener's, who may have any name. */
+const isMix = ({ path }) => path.startsWith("/mix/");
+const named = (link) => (isMix(link) ? link.name : { desk: "The whole desk", viewer: "To watch only" }[link.name]);
 
 /** The sound devices: whether each is there, and the meters of those that play. */
 export class Devices {
