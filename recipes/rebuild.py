@@ -23,25 +23,17 @@ REAL = ("musdb", "cc0")
 SONGS = {
     "htdemucs_mini": (*REAL, "rendered"),
     "htdemucs_mini-2": REAL,
-    "htdemucs_mini-3": (*REAL, "guitars", "kits", "rendered"),
     "rt_mini": (*REAL, "rendered"),
     "rt_mini-2": REAL,
     "rt_mini-3": (*REAL, "guitars", "kits", "rendered"),
     "rt_mini-4": (*REAL, "guitars", "kits", "rendered"),
     "rt_mini_fast": REAL,
-    "rt_mini_fast-2": (*REAL, "guitars", "kits", "rendered"),
 }
 """What each round of a training learns from, in the order of ``mixing`` in its settings.
 
 A round ``NAME-2`` begins with the weights of ``NAME``, and so on.
 """
-SPLEETER = "spleeter"
-"""`spleeter.py` makes it."""
-TEACHERS = {
-    "htdemucs_mini-3": (SPLEETER, "mini_duo"),
-    "rt_mini-4": ("mini_duo",),
-    "rt_mini_fast-2": (SPLEETER, "mini_duo"),
-}
+TEACHERS = {"rt_mini-4": "mini_duo"}
 """What is learnt from beside the true stems; a recipe that is found may not name it."""
 MODELS = [name for name in SONGS if "-" not in name]
 WITH_BASS_APART = ("lithium", "sodium")
@@ -76,15 +68,6 @@ def made_songs(name: str, folder: Path, musdb: Path, cc0: Path) -> Path:
     command = [sys.executable, HERE / "make_songs.py", name, folder]
     subprocess.run([*command, "--musdb", musdb, "--cc0", cc0], check=True)
     return folder
-
-
-def teachers(name: str, folder: Path) -> list[str | Path]:
-    """Return the models that teach in a round; fetch what is missing of them."""
-    file = folder / f"{SPLEETER}.safetensors"
-    named = TEACHERS.get(name, ())
-    if SPLEETER in named and not file.is_file():
-        subprocess.run([sys.executable, HERE / "spleeter.py", file], check=True)
-    return [file if teacher == SPLEETER else teacher for teacher in named]
 
 
 def _filters_of_rt_mini(folder: Path) -> Path:
@@ -122,19 +105,20 @@ def main() -> int:
             real.get(kind) or made_songs(kind, songs / kind, told.musdb, told.cc0)
             for kind in SONGS[name]
         ]
-        flags = [("--model", weights), ("--cache", songs / "cache"), ("--out", folder)]
-        flags += [("--data", one) for one in data]
-        flags += [("--teacher", one) for one in teachers(name, songs)]
-        status = _train(name, flags, resume=told.resume)
+        status = _train(name, weights, data, songs / "cache", folder, resume=told.resume)
         if status:
             return status
     return 0
 
 
-def _train(name: str, flags: list[tuple[str, str | Path]], *, resume: bool) -> int:
+def _train(
+    name: str, weights: str | Path, data: list[Path], cache: Path, out: Path, *, resume: bool
+) -> int:
     """Train one round; return the command's exit status."""
     command = [Path(sys.executable).with_name("stemstream"), "train"]
-    command += ["--config", HERE / f"{name}.toml", *(part for flag in flags for part in flag)]
+    command += ["--config", HERE / f"{name}.toml", "--model", weights, "--cache", cache, "-o", out]
+    command += [part for folder in data for part in ("--data", folder)]
+    command += ["--teacher", TEACHERS[name]] if name in TEACHERS else []
     return subprocess.run([*command, *["--resume"] * resume], check=False).returncode
 
 

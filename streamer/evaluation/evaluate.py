@@ -98,8 +98,8 @@ def separate(excerpt: Excerpt, processor: Processor) -> Samples:
     source = MemorySource(excerpt.song.name, heard, excerpt.song.samplerate)
     stems = np.concatenate([stems.data for stems in run(source, processor)], axis=1)
     if processor.settings.clip_mode == "rescale":  # which files have done when they are written
-        peaks = np.abs(stems).max(axis=(1, 2), initial=0)
-        stems *= np.float32([rescaling_gain(float(peak)) for peak in peaks])[:, None, None]
+        for stem in stems:
+            stem *= np.float32(rescaling_gain(float(np.abs(stem).max(initial=0))))
     return stems[:, len(excerpt.before) :][:, : excerpt.frames]
 
 

@@ -76,5 +76,5 @@ def test_a_file_is_fed_before_pages_and_ports_are_opened(
     monkeypatch.setattr(live_run, "open_ports", slow)
     monkeypatch.setattr(live_run, "show", lambda session, *_: session.quit())
     with known_timing():
-        live_run.run_live(LiveSettings(**PLAN, input=tmp_path / "in.wav"), as_json=True)
+        live_run.run_live(LiveSettings(**PLAN, input=str(tmp_path / "in.wav")), as_json=True)
     assert started == [True]

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 from make_songs import MAKERS
-from rebuild import MODELS, REAL, SONGS, TEACHERS, rounds_of, teachers
+from rebuild import MODELS, REAL, SONGS, rounds_of
 
 from streamer.train.settings import TrainSettings
 
@@ -30,12 +30,3 @@ def test_each_round_begins_with_the_weights_of_the_one_before(tmp_path: Path) ->
     for name, weights, _ in rounds:
         assert (name == weights) == (name in MODELS)
         assert name in MODELS or weights in before
-
-
-def test_the_teachers_of_a_round_are_models_that_are_there(tmp_path: Path) -> None:
-    assert TEACHERS.keys() <= SONGS.keys()
-    spleeter = tmp_path / "spleeter.safetensors"
-    spleeter.touch()  # it was fetched before
-    assert teachers("rt_mini", tmp_path) == []
-    assert teachers("rt_mini-4", tmp_path) == ["mini_duo"]
-    assert teachers("rt_mini_fast-2", tmp_path) == [spleeter, "mini_duo"]

@@ -11,7 +11,6 @@ that does not read misses messages.
 
 from __future__ import annotations
 
-import contextlib
 import selectors
 import socket
 import threading
@@ -118,9 +117,13 @@ class Remote(Service):
 
     def _push(self, now_seconds: float) -> None:
         for datagram, subscriber in self._subscriptions.push(now_seconds):
-            self._send(datagram, subscriber)
+            if not self._send(datagram, subscriber):
+                self._subscriptions.missed(datagram, subscriber)
 
-    def _send(self, datagram: bytes, target: Sender) -> None:
-        # a slow or absent listener misses something: that is UDP
-        with contextlib.suppress(OSError):
+    def _send(self, datagram: bytes, target: Sender) -> bool:
+        """Return whether the system took it: what gets lost on its way nobody knows."""
+        try:
             self._socket.sendto(datagram, target)
+        except OSError:  # the network is away, or its buffer full
+            return False
+        return True

@@ -125,6 +125,12 @@ class OscSubscriptions:
             pushed += [(datagram, sender) for datagram in always]
         return pushed
 
+    def missed(self, datagram: bytes, sender: Sender) -> None:
+        """Tell that a message of `push` was not sent: it is news the next time, too."""
+        if subscriber := self._subscribers.get(sender):
+            for message in parse(datagram):
+                subscriber.sent.pop(message.address, None)
+
     def _answers(self, message: Message, sender: Sender, now_seconds: float) -> list[Message]:
         try:
             answers = self._act(message, sender, now_seconds)

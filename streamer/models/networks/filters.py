@@ -152,7 +152,7 @@ class CausalFilters(CausalBandSplit):
         times = -(-frames // HOP) * TURNS
         heard = F.pad(mix, (FFT - PERIOD, times * PERIOD - frames)).unfold(-1, FFT, PERIOD)
         turns = torch.cat([heard[:, :, turn::TURNS] for turn in range(TURNS)])
-        made = self._filters(turns, self._empty(len(turns), mix.device)).split(batch)
+        made = torch.split(self._filters(turns, self._empty(len(turns), mix.device)), batch)
         first = self.initial_state(batch, mix.device).filters[:, :, :, :2]
         filters = torch.cat([first, torch.stack(made, 4).flatten(3, 4)], 3)
         early = PERIOD + EARLY  # how long before the mixture the first filter begins

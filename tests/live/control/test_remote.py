@@ -1,3 +1,5 @@
+import contextlib
+import errno
 import socket
 import threading
 import time
@@ -9,7 +11,7 @@ from pythonosc.osc_message_builder import build_msg
 from pythonosc.udp_client import SimpleUDPClient
 
 from streamer.errors import SettingsError
-from streamer.live.control.osc import parse
+from streamer.live.control.osc import build, parse
 from streamer.live.control.remote import Remote
 from streamer.live.control.subscriptions import (
     KEEP_SECONDS,
@@ -346,6 +348,38 @@ def test_pushes_arrive_where_the_subscriber_listens(run, client):
     # nobody listens there now, which disturbs nobody
     client.send_message("/dry", 1)
     until(lambda: run.mixer.state.dry)
+
+
+def test_what_the_system_did_not_send_is_sent_later(run, monkeypatch):
+    """As while the Wi-Fi of this machine is away."""
+    remote = Remote(run, lambda: run.status, port=0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as surface:
+        surface.bind(("127.0.0.1", 0))
+        surface.settimeout(0.2)
+        address = surface.getsockname()
+
+        def heard():
+            remote._push(1.0)
+            told = {}
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    told |= {one.address: one.args for one in parse(surface.recv(9999))}
+            return told.get("/stem/vocals/gain")
+
+        remote._subscriptions.receive(build("/subscribe"), address, 0.0)
+        assert heard() == (0.0,)
+        send(remote._subscriptions, "/stem/vocals/gain", -3.0)
+        with monkeypatch.context() as away:
+            away.setattr(remote, "_socket", Unreachable())
+            assert heard() is None
+        assert heard() == (-3.0,)
+        assert heard() is None
+    remote.close()
+
+
+class Unreachable:
+    def sendto(self, *_):
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
 
 
 def test_rubbish_over_the_network(run, remote, client):
