@@ -79,10 +79,10 @@ def read_network(path: Path, *, trust_checkpoint: bool = False) -> Network:
 
 def write_network(network: Network, path: Path) -> None:
     """Write a network as safetensors, as Demucs publishes its own; `read_network` reads it."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     state = {name: one.contiguous() for name, one in network.state_dict().items()}
-    save_file(state, path, metadata_of(network))
+    path.write_bytes(save(state, metadata_of(network)))  # its own `save_file` hides it from others
 
 
 def metadata_of(network: Network) -> dict[str, str]:

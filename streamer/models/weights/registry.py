@@ -27,7 +27,7 @@ DEMUCS_LICENCE = (
 EMBEDDED_SHA256: Final[Mapping[str, str]] = {
     "htdemucs_mini": "db583e8e453bb5b625ad843df95d353496e1badb249eed5dce8cd9c66d136a0d",
     "rt_mini": "272b7e6a9cc4307194dd984fea158e53bd88194b28809035829163b6dc23403c",
-    "rt_mini_fast": "0a2a6eebb09c3c0606e1b05fb7d02ccf0dca2423c67ec9f7963e97ae59aa1ffb",
+    "rt_mini_fast": "0c34dc427d54c15a229a158a91152e2d269e3fcf11aff1dbfb53c1f7894273d4",
 }
 """The digests of the networks' files that come with this package."""
 MINI_LICENCE = "trained partly on MUSDB18, which is for education and non-commercial research"
