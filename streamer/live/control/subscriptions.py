@@ -10,10 +10,13 @@ No datagram can raise an error or use up memory here. Bad ones are counted, and 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from streamer.errors import SettingsError, StemstreamError
+from streamer.live.control.apart import Apart, waits_for_disk
 from streamer.live.control.commands import (
     Commands,
     UnknownAddressError,
@@ -73,6 +76,8 @@ class OscSubscriptions:
         self._told: set[str] = set()
         self._commands = Commands(controls, status)
         self._subscribers: dict[Sender, _Subscriber] = {}
+        self._apart = Apart()
+        self._undone: list[tuple[Message, Sender, Future[list[Message]]]] = []
         self._counters = RemoteCounters()
 
     @property
@@ -91,16 +96,16 @@ class OscSubscriptions:
         return [
             build(answer.address, *answer.args)
             for message in messages
-            for answer in self._answers(message, sender, now_seconds)
+            for answer in self._answers(message, partial(self._act, message, sender, now_seconds))
         ]
 
     def push(self, now_seconds: float) -> list[tuple[bytes, Sender]]:
-        """Return the messages for the subscribers now; end old subscriptions.
+        """Return the messages for the subscribers now, and late answers; end old subscriptions.
 
         Never raises.
         """
         try:
-            return self._pushed(now_seconds)
+            return [*self._answered_late(), *self._pushed(now_seconds)]
         except Exception as error:  # the remote outlives a mistake of ours
             self._tell_once("push", f"OSC: nothing is pushed ({error!r}); please report it")
             return []
@@ -131,9 +136,18 @@ class OscSubscriptions:
             for message in parse(datagram):
                 subscriber.sent.pop(message.address, None)
 
-    def _answers(self, message: Message, sender: Sender, now_seconds: float) -> list[Message]:
+    def _answered_late(self) -> list[tuple[bytes, Sender]]:
+        done = [one for one in self._undone if one[2].done()]
+        self._undone = [one for one in self._undone if not one[2].done()]
+        return [
+            (build(answer.address, *answer.args), sender)
+            for message, sender, future in done
+            for answer in self._answers(message, future.result)
+        ]
+
+    def _answers(self, message: Message, act: Callable[[], list[Message]]) -> list[Message]:
         try:
-            answers = self._act(message, sender, now_seconds)
+            answers = act()
         except UnknownAddressError as error:
             self._count("unknown")
             self._tell_once("unknown", f"OSC: {error}")
@@ -151,6 +165,12 @@ class OscSubscriptions:
         return answers
 
     def _act(self, message: Message, sender: Sender, now_seconds: float) -> list[Message]:
+        if waits_for_disk(message):
+            future = self._apart.do_soon(lambda: self._commands.act(message))
+            if future.done():
+                return future.result()
+            self._undone.append((message, sender, future))
+            return []
         if message.address not in ("/subscribe", "/unsubscribe"):
             return self._commands.act(message)
         target = (sender[0], port_number(message.args, sender[1]), *sender[2:])

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 
 import numpy as np
 
@@ -37,7 +37,8 @@ from streamer.words import counted
 
 RING_SECONDS = 8
 SYNC_SECONDS = 2.0
-_CLOSE_SECONDS = 10.0
+CLOSE_SECONDS: Final = 10.0
+"""How long the end of a run waits for a disk."""
 _BLOCK_FRAMES = 16384
 
 
@@ -184,7 +185,7 @@ class Recorder:
         """Whether the files are finished."""
         return not self._recorder.is_alive()
 
-    def close(self, timeout_seconds: float = _CLOSE_SECONDS) -> None:
+    def close(self, timeout_seconds: float = CLOSE_SECONDS) -> None:
         """Write the rest and finish the files; a second time does nothing. Never raises.
 
         It waits ``timeout_seconds`` for the disk at most; after that `status` tells so.

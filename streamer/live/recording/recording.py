@@ -12,7 +12,7 @@ from typing import Final
 
 from streamer.audio import Samples
 from streamer.live.mixing.levels import checked_switch
-from streamer.live.recording.recorder import Recorder, RecorderStatus
+from streamer.live.recording.recorder import CLOSE_SECONDS, Recorder, RecorderStatus
 from streamer.live.settings import LiveSettings
 
 TAKES: Final = Path("takes")
@@ -122,11 +122,16 @@ class Recording:
         return [*self._failures, *_failures(takes)]
 
     def close(self) -> None:
-        """Finish the files."""
-        with self._switching:
+        """Finish the files. Those that a disk that hangs is still making stay as they are."""
+        if not self._switching.acquire(timeout=CLOSE_SECONDS):
+            self._failures.append("a take was never begun: the disk did not answer")
+            return
+        try:
             self._end()
             for recorder in self._ended:
                 recorder.close()
+        finally:
+            self._switching.release()
 
     def _give(self, recorder: Recorder, start_frame: int, data: Samples) -> None:
         frames = min(data.shape[1], self._end_frame() - start_frame)

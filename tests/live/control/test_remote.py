@@ -10,7 +10,7 @@ from live.support.desk import Desk
 from pythonosc.osc_message_builder import build_msg
 from pythonosc.udp_client import SimpleUDPClient
 
-from streamer.errors import SettingsError
+from streamer.errors import SettingsError, SinkError
 from streamer.live.control.osc import build, parse
 from streamer.live.control.remote import Remote
 from streamer.live.control.subscriptions import (
@@ -380,6 +380,27 @@ def test_what_the_system_did_not_send_is_sent_later(run, monkeypatch):
 class Unreachable:
     def sendto(self, *_):
         raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+
+def test_what_a_slow_disk_holds_up_is_answered_later(run, subscriptions, monkeypatch):
+    disk = threading.Event()
+
+    def switch(_):
+        disk.wait(10)
+        raise SinkError("the disk is full")
+
+    monkeypatch.setattr(run.recorder, "switch", switch)
+    assert send(subscriptions, "/record", 1) == []
+    send(subscriptions, "/stem/vocals/gain", -3.0)
+    assert run.mixer.state.stems["vocals"].gain_db == -3
+    assert subscriptions.push(0.0) == []
+    disk.set()
+    answers = []
+    until(lambda: answers.extend(subscriptions.push(0.0)) or answers)
+    [(datagram, sender)] = answers
+    assert sender == SENDER
+    assert parse(datagram)[0].args == ("/record", "the disk is full")
+    assert subscriptions.counters.refused == 1
 
 
 def test_rubbish_over_the_network(run, remote, client):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,35 @@ def test_the_files_may_be_there_while_the_engine_is_at_a_piece(
     recording.write(4000, stems[:, 4000:6000])
     recording.close()
     np.testing.assert_array_equal(take(tmp_path), stems[0, :6000])
+
+
+def test_a_disk_that_hangs_does_not_keep_a_run_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, disk = threading.Event(), threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        entered.set()
+        disk.wait(30)
+        raise SinkError("the disk is gone")
+
+    monkeypatch.setattr(Take, "__init__", hang)
+    monkeypatch.setattr("streamer.live.recording.recording.CLOSE_SECONDS", 0.1)
+    recording = Recording(LiveSettings(takes=tmp_path), ["drums"], RATE, lambda: 0, lambda: 0.0)
+
+    def switch() -> None:
+        with suppress(SinkError):
+            recording.switch(True)
+
+    switching = threading.Thread(target=switch)
+    switching.start()
+    assert entered.wait(10)
+    recording.close()
+    late = not switching.is_alive()
+    disk.set()
+    switching.join()
+    assert not late
+    assert recording.failures == ["a take was never begun: the disk did not answer"]
 
 
 def test_the_native_engine_records_from_the_middle_too(tmp_path: Path) -> None:

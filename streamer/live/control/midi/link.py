@@ -16,11 +16,13 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from streamer.errors import DeviceError, StemstreamError
+from streamer.live.control.apart import Apart, waits_for_disk
 from streamer.live.control.commands import Commands
 from streamer.live.control.controls import Controls
 from streamer.live.control.midi.controller_map import (
@@ -192,7 +194,22 @@ def open_link(
     Raises:
         DeviceError: it cannot be opened, or is gone meanwhile.
     """
-    commands = Commands(controls, status)
+    commands, apart = Commands(controls, status), Apart()
+
+    def act(address: str, args: tuple[Any, ...]) -> None:
+        message = Message(address, args)
+        if not waits_for_disk(message):
+            commands.act(message)
+            return
+        future = apart.do_soon(lambda: commands.act(message))
+        if future.done():
+            future.result()
+        else:
+            future.add_done_callback(told_late)
+
+    def told_late(done: Future[list[Message]]) -> None:
+        if error := done.exception():
+            tell(f"MIDI: {error}")
 
     def keep(learned: ControllerMap) -> None:
         try:
@@ -203,7 +220,7 @@ def open_link(
             tell(f"MIDI: what was learned is not kept: {error}")
 
     surface = Surface(
-        lambda address, args: commands.act(Message(address, args)),
+        act,
         ControlTree(controls, status),
         found.map,
         tell=tell,

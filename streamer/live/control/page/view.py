@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from streamer.errors import SettingsError
+from streamer.live.control.apart import Apart
 from streamer.live.control.commands import Commands, dbfs
 from streamer.live.control.controls import Controls
 from streamer.live.control.osc import Message
@@ -53,7 +54,7 @@ class RunView:
 
     def __init__(self, controls: Controls, status: Callable[[], Status]) -> None:
         self._controls, self._status = controls, status
-        self._commands = Commands(controls, status)
+        self._commands, self._apart = Commands(controls, status), Apart()
         self._values = self._readings()
         self._set: dict[str, tuple[int, Reading]] = {}
         self._seen: Status | None = None
@@ -110,7 +111,8 @@ class RunView:
 
     async def _act(self, message: Message) -> None:
         if message.address.startswith(("/record", "/scene")):  # files are made or read
-            await asyncio.to_thread(self._commands.act, message)
+            # not asyncio's own threads, for which the end of its loop waits
+            await asyncio.wrap_future(self._apart.do(lambda: self._commands.act(message)))
         else:
             self._commands.act(message)
 

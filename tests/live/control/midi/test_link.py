@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
-from live.support.desk import Desk
+from live.support.desk import Desk, Switch
 from live.support.midi import NANO, Ports
 from live.support.staging import card, running, tone
 from support.doubles import RATE
 
-from streamer.errors import DeviceError, SettingsError
+from streamer.errors import DeviceError, SettingsError, SinkError
 from streamer.live.control.commands import Commands
 from streamer.live.control.midi.controller_map import Binding, ControllerMap, load_map
 from streamer.live.control.midi.link import LOOK_SECONDS, MidiLink, find_controller, open_link
@@ -203,3 +206,27 @@ def test_of_a_controller_with_two_ports_each_keeps_its_place(link, ports, told):
     assert way_back(again[1], [NANO.name]) is None
     twins = ["nano:nano 20:0", "nano:nano 24:0"]
     assert [way_back(MidiPort("ALSA", twin), twins) for twin in twins] == [0, 1]
+
+
+def test_a_slow_disk_holds_up_no_control(ports, told, tmp_path, monkeypatch):
+    disk, ended = threading.Event(), threading.Event()
+
+    def switch(*_):
+        disk.wait(10)
+        ended.set()
+        raise SinkError("the disk is full")
+
+    monkeypatch.setattr(Switch, "switch", switch)
+    desk = Desk(tmp_path / "scenes")
+    found = find_controller("nano", tmp_path / "map.toml", ports)
+    with open_link(desk, Status, found, told.append) as link:
+        (controller,) = ports.opened
+        controller.waiting = [bytes((0xB0, 45, 127)), bytes((0xB0, 46, 127))]
+        link.step(0.0)
+        assert desk.mixer.state.dry
+        assert not ended.is_set()
+        disk.set()
+        until = time.monotonic() + 5
+        while "MIDI: the disk is full" not in told and time.monotonic() < until:
+            time.sleep(0.01)
+    assert "MIDI: the disk is full" in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 pytest.importorskip("uvicorn", reason="the page is an extra: pip install 'stemstream[page]'")
 
+from live.support.desk import Switch
 from live.support.page import SCHEMA, TIMEOUT_SECONDS, Page, page
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
@@ -136,3 +138,25 @@ def test_it_ends_while_browsers_are_there_and_tells_them(tmp_path: Path) -> None
 def read_on(socket: ClientConnection) -> None:
     while True:
         socket.recv(TIMEOUT_SECONDS)
+
+
+def test_a_disk_that_hangs_does_not_keep_the_page_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, disk = threading.Event(), threading.Event()
+
+    def switch(*_: object) -> None:
+        entered.set()
+        disk.wait(60)
+
+    monkeypatch.setattr(Switch, "switch", switch)
+    with page(tmp_path) as there, there.browser() as browser:
+        browser.set("/record", True)
+        assert entered.wait(10)
+        closing = threading.Thread(target=there.server.close)
+        closing.start()
+        closing.join(20)
+        late = closing.is_alive()
+        disk.set()
+        closing.join()
+    assert not late
