@@ -354,6 +354,25 @@ def test_two_outputs_of_a_file_keep_together(tmp_path: Path) -> None:
         assert abs(at - delay) < 300 / RATE
 
 
+def test_a_file_waits_for_its_second_output_while_both_are_away(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "in.wav", noise(14 * RATE, seed=3), RATE, subtype="FLOAT")
+    outputs = leader, follower = speakers("one"), speakers("two")
+    names = ["one", "two"]
+    with running(outputs, reopens=True, input=str(tmp_path / "in.wav"), output=names) as run:
+        for device in outputs:
+            run.backend.at(4.0, device.unplug)
+        run.backend.at(6.0, follower.replug)
+        run.backend.at(8.5, leader.replug)
+        port = run.session.streams.ports["two"]
+        advance_to(run, 3.9)
+        before = port.counters().position
+        advance_to(run, 8.0)
+        assert port.counters().position - before < 2.3 * RATE
+        advance_to(run, 11.0)
+        others = run.session.streams.ports["one"].counters().position
+        assert others == pytest.approx(port.counters().position, abs=0.1 * RATE)
+
+
 def test_a_file_begins_when_all_outputs_are_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -245,6 +245,9 @@ class DeviceStreams:
         closed = [stream for stream in self.all if stream.device_stream is None]
         for stream in closed:
             self._stand_in(stream, now)
+        if len(closed) == len(self.all):  # a file waits
+            for port in self.ports.values():
+                port.stand(now)
         self._bring_back([stream for stream in closed if stream.due(now)], now)
         if not self.lost:  # the next loss is another one
             self._next_look, self._look_wait = now, FIRST_LOOK_SECONDS

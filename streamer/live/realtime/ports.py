@@ -212,6 +212,19 @@ class PlaybackPort(Port):
         elif self._led_dll is not None:
             self._led_dll["blocks"] = 0  # as in `CapturePort.skip`
 
+    def stand(self, now: float) -> None:
+        """Have the clock of a file that this port leads stand: its next frame is due now.
+
+        Only while no stream is open on any port.
+        """
+        dll = self._led_dll
+        if dll is not None and dll["sequence"] > 0:
+            frame = self.counters().position + self.delay_frames
+            for slot in ("shown_time", "shown_time_2"):
+                dll[slot] = now
+            for slot in ("shown_frame", "shown_frame_2"):
+                dll[slot] = frame
+
     @property
     def aligned(self) -> bool:
         """Whether its position is known: with `drift` the clocks tell it after a while."""
