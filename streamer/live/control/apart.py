@@ -11,11 +11,14 @@ from concurrent.futures import Future, wait
 from queue import SimpleQueue
 from typing import Any, Final
 
+from streamer.errors import SinkError
 from streamer.live.control.osc import Message
 
 _WAIT: Final = frozenset({"/record", "/scene/save", "/scene/rename"})
 SOON_SECONDS: Final = 0.05
 """A disk that is well has done it by then."""
+
+MOST_WAITING: Final = 8
 
 Answers = list[Message]
 
@@ -33,7 +36,15 @@ class Apart:
         self._thread: threading.Thread | None = None
 
     def do(self, act: Callable[[], Answers]) -> Future[Answers]:
-        """Do this when it is its turn; from one thread."""
+        """Do this when it is its turn; from one thread.
+
+        Raises:
+            SinkError: so much waits already that the disk seems to hang.
+        """
+        if self._queue.qsize() >= MOST_WAITING:
+            raise SinkError(
+                "the disk does not answer; nothing more is recorded or saved until then"
+            )
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="stemstream-files", daemon=True)
             self._thread.start()
@@ -42,7 +53,7 @@ class Apart:
         return future
 
     def do_soon(self, act: Callable[[], Answers]) -> Future[Answers]:
-        """Do this, and wait until it is done, but no longer than `SOON_SECONDS`."""
+        """Do this, and wait until it is done, but no longer than `SOON_SECONDS`; see `do`."""
         future = self.do(act)
         wait([future], SOON_SECONDS)
         return future

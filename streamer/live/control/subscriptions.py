@@ -137,13 +137,16 @@ class OscSubscriptions:
                 subscriber.sent.pop(message.address, None)
 
     def _answered_late(self) -> list[tuple[bytes, Sender]]:
-        done = [one for one in self._undone if one[2].done()]
-        self._undone = [one for one in self._undone if not one[2].done()]
-        return [
-            (build(answer.address, *answer.args), sender)
-            for message, sender, future in done
-            for answer in self._answers(message, future.result)
-        ]
+        answered: list[tuple[bytes, Sender]] = []
+        undone, self._undone = self._undone, []
+        for one in undone:
+            message, sender, future = one
+            if future.done():
+                answers = self._answers(message, future.result)
+                answered += [(build(answer.address, *answer.args), sender) for answer in answers]
+            else:
+                self._undone.append(one)
+        return answered
 
     def _answers(self, message: Message, act: Callable[[], list[Message]]) -> list[Message]:
         try:

@@ -11,6 +11,7 @@ from pythonosc.osc_message_builder import build_msg
 from pythonosc.udp_client import SimpleUDPClient
 
 from streamer.errors import SettingsError, SinkError
+from streamer.live.control.apart import MOST_WAITING
 from streamer.live.control.osc import build, parse
 from streamer.live.control.remote import Remote
 from streamer.live.control.subscriptions import (
@@ -394,13 +395,16 @@ def test_what_a_slow_disk_holds_up_is_answered_later(run, subscriptions, monkeyp
     send(subscriptions, "/stem/vocals/gain", -3.0)
     assert run.mixer.state.stems["vocals"].gain_db == -3
     assert subscriptions.push(0.0) == []
+    for _ in range(MOST_WAITING):
+        assert send(subscriptions, "/record", 1) == []
+    [(_, address, said)] = send(subscriptions, "/record", 1)
+    assert (address, said[:27]) == ("/record", "the disk does not answer; n")
     disk.set()
     answers = []
     until(lambda: answers.extend(subscriptions.push(0.0)) or answers)
-    [(datagram, sender)] = answers
+    datagram, sender = answers[0]
     assert sender == SENDER
     assert parse(datagram)[0].args == ("/record", "the disk is full")
-    assert subscriptions.counters.refused == 1
 
 
 def test_rubbish_over_the_network(run, remote, client):
