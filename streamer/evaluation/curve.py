@@ -79,6 +79,11 @@ def trace(folder: Path, settings: EvalSettings, bag: Bag, progress: Progress) ->
             "normalize=track needs the whole track first, and a live run has no whole; try "
             "normalize=rms"
         )
+    if settings.clip_mode == "rescale":
+        raise SettingsError(
+            "clip_mode=rescale needs the peak of the whole track, and a live run has no whole; try "
+            "clip_mode=clamp"
+        )
     songs = choose_songs(folder, bag.names, settings)
     if bag.stride is None:
         grids = [grid for window in settings.windows if (grid := _grid(window, settings))]

@@ -129,7 +129,7 @@ def _refuse_unfit(key: str, text: str) -> None:
     """Raise ValueError for what ID3 cannot hold, where mutagen would say so late or never."""
     if key == "website":
         text.encode("latin-1")
-    elif key in ("date", "originaldate") and re.match(r"\d{4}(?!\d)", text) is None:
+    elif key in ("date", "originaldate") and re.match(r"\d{4}", text) is None:
         raise ValueError(text)  # a date there begins with its year, and 12/05 would be one
 
 

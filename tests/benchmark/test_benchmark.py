@@ -30,6 +30,7 @@ from streamer.models.calibration import WindowTiming
 from streamer.models.choice import BACKENDS, Answer, Backend, Choices, backend_named
 from streamer.models.networks.causal import HOP, CausalBandSplit
 from streamer.models.networks.checkpoint import read_network, write_network
+from streamer.models.networks.filters import CausalFilters
 from streamer.models.networks.random import RANDOM, write_random_htdemucs
 from streamer.models.separator import Bag
 
@@ -65,6 +66,10 @@ def test_so_does_one_that_a_user_trained(tmp_path: Path) -> None:
     assert [job.backend for job in jobs([str(path)], backends, [1.0])] == backends[::2]
     results = run_here(BenchmarkJob(str(path), "torch float32", (1.0,)))
     assert [result.window_seconds * 8000 / HOP for result in results] == [1, 2, 4, 8]
+    filters = tmp_path / "filters.safetensors"
+    write_network(CausalFilters(["a", "b"], width=8, depth=1, hidden=8), filters)
+    (result,) = run_here(BenchmarkJob(str(filters), "openvino float32", (1.0,)))
+    assert "backend=openvino runs networks of the classes" in result.problem
     (job,) = jobs(["missing.safetensors"], backends[:1], [1.0])
     (result,) = run_here(job)
     assert "missing.safetensors" in result.problem

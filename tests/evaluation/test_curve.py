@@ -118,6 +118,7 @@ def test_a_grid_that_fits_no_window_is_refused(model, data):
         ({"windows": (0.25, 0.6)}, "window=0.6 must be at most 0.5"),
         ({"crossfade": 0.05}, "crossfade"),
         ({"normalize": "track"}, "normalize=track needs the whole track"),
+        ({"clip_mode": "rescale"}, "clip_mode=rescale needs the peak"),
     ],
 )
 def test_what_no_run_can_have_is_refused_before_anything_is_separated(model, data, wish, told):

@@ -202,7 +202,11 @@ def test_tags_that_do_not_fit_are_dropped(tmp_path: Path, tone: Tone) -> None:
 def test_a_date_is_kept_where_it_begins_with_its_year(
     tmp_path: Path, tone: Tone, kind: str
 ) -> None:
-    for given, kept in (("2003-05-12", "2003-05-12"), ("12/05/2003", None), ("20030512", None)):
+    for given, kept in (
+        ("2003-05-12", "2003-05-12"),
+        ("12/05/2003", None),
+        ("20030512", "20030512"),
+    ):
         path = tmp_path / f"a.{kind}"
         tags = {"title": "T", "date": given}
         with FileSink(path, 44100, 2, Encoding(kind), tags=tags, overwrite=True) as sink:

@@ -1,6 +1,6 @@
 """A thread for what waits for a disk: making the files of a take, writing a scene.
 
-So a disk that hangs holds up neither faders nor the end of a run.
+So a disk that hangs while it makes these holds up neither faders nor the end of a run.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Answers = list[Message]
 
 
 def waits_for_disk(message: Message) -> bool:
-    """Return whether a message makes or writes files; no later message depends on that."""
-    return message.address in _WAIT
+    """Return whether a message makes or writes files. One without a value asks for it alone."""
+    return message.address in _WAIT and bool(message.args)
 
 
 class Apart:
