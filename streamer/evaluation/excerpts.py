@@ -44,10 +44,13 @@ def choose_songs(folder: Path, made: Sequence[str], settings: EvalSettings) -> l
 
     Raises:
         SourceError: there is none, or one cannot be read.
-        SettingsError: no song has one of the stems that are to be scored.
+        SettingsError: no song has one of the stems that are to be scored, or what is in the mix of
+            one is not known.
     """
     songs = find_songs(folder, tuple(dict.fromkeys((*FOUR_STEMS, *made))))
     songs = [song for song in songs if song.split == "test"] or songs
+    for song in songs:
+        _refuse_unknown_mix(song, made)
     there = {
         stem
         for song in songs
@@ -68,6 +71,18 @@ def choose_songs(folder: Path, made: Sequence[str], settings: EvalSettings) -> l
         for song in songs
         if any(song.recordings[song.stems.index(stem)] is not None for stem in scored)
     ][: settings.songs]
+
+
+def _refuse_unknown_mix(song: Song, made: Sequence[str]) -> None:
+    """Refuse a song without a mixture, of whose stems one may be in another."""
+    there = [stem for stem, one in zip(song.stems, song.recordings, strict=True) if one is not None]
+    more = [stem for stem in there if stem not in FOUR_STEMS]
+    beside = [stem for stem in there if stem not in made]
+    if song.mixture_recording is None and more and beside:
+        raise SettingsError(
+            f"{song.path} has {more[0]} beside {beside[0]}, and one may be a part of the other; "
+            "put its mixture there, too"
+        )
 
 
 def read_excerpt(song: Song, seconds: float | None, around_seconds: float = 0.0) -> Excerpt:

@@ -284,6 +284,17 @@ def test_a_model_of_some_stems_hears_all_of_them(
     assert score(*words)["stems"]["vocals"]["mdx_sdr_db"] == pytest.approx(of_stems, abs=0.01)
 
 
+def test_a_stem_that_may_be_in_another_needs_a_mixture(
+    stemstream: Run, songs: Path, elsewhere: Path
+) -> None:
+    voices = elsewhere / "voices.safetensors"
+    write_network(MaskUNets(["vocals", "rest"], samplerate=RATE), voices)
+    soundfile.write(songs / "one" / "rest.wav", make_stems(2 * RATE)[0], RATE, subtype="FLOAT")
+    outcome = stemstream("eval", "-n", voices, "--data", songs)
+    assert outcome.code == 2
+    assert "has rest beside drums, and one may be a part of the other" in outcome.complaint
+
+
 def test_without_museval_it_says_what_to_install(
     stemstream: Run, songs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

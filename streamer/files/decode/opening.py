@@ -186,7 +186,8 @@ def _av_source(path: Path, stream: int | None, sizes: RightSizes | None) -> Sour
 
     opener = _opener(path) if sizes is None else _patcher(path, sizes)
     is_stems = _is_stem_file(path)
-    if is_stems and stream is None and MIXTURE not in (stem_streams(path) or {MIXTURE: 0}):
+    streams = stem_streams(path) if is_stems and stream is None else {}
+    if streams and MIXTURE not in streams:
         raise SourceError(
             f"{path.name} holds stems and no mix of them; give a file with the mix, or one of the "
             "stems, stream=1 to 4"

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from streamer.errors import SettingsError, StemstreamError
-from streamer.live.control.apart import Apart, waits_for_disk
+from streamer.live.control.apart import Apart
 from streamer.live.control.commands import (
     Commands,
     UnknownAddressError,
@@ -168,8 +168,8 @@ class OscSubscriptions:
         return answers
 
     def _act(self, message: Message, sender: Sender, now_seconds: float) -> list[Message]:
-        if waits_for_disk(message):
-            future = self._apart.do_soon(lambda: self._commands.act(message))
+        if self._apart.takes(message):
+            future = self._apart.do_soon(message, lambda: self._commands.act(message))
             if future.done():
                 return future.result()
             self._undone.append((message, sender, future))

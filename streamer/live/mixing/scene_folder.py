@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,10 @@ from streamer.words import nearest
 ENDING: Final = ".toml"
 MOST_SCENES: Final = 256
 """How many a list shows: it goes to every remote."""
+BUSY_SECONDS: Final = 1.0
+"""How long a scene waits for another one that is being saved."""
+CLOSE_SECONDS: Final = 10.0
+"""How long the end of a run waits for a scene that is being saved."""
 _COARSE_NS: Final = 3_000_000_000
 
 
@@ -39,7 +45,6 @@ class SceneFolder:
         self._names: tuple[str, ...] = ()
         self._trouble = ""
         self._listed: int | None = None
-        # one at a time: a disk may be slow, and two saves of one name must not mix
         self._busy = threading.Lock()
         self._list()
 
@@ -61,7 +66,7 @@ class SceneFolder:
             SettingsError: there is none of that name, or it is wrong; nothing changes.
         """
         checked = _checked(name)
-        with self._busy:
+        with self._alone():
             self._list()
             self._check_there(checked)
             self._follow_now(SceneFile(self._path(checked)))
@@ -72,7 +77,7 @@ class SceneFolder:
         Raises:
             SettingsError: it is wrong; nothing changes.
         """
-        with self._busy:
+        with self._alone():
             self._follow_now(SceneFile(path))
 
     def save(self, name: object) -> None:
@@ -83,7 +88,7 @@ class SceneFolder:
             SinkError: it cannot be written; the file before stays.
         """
         checked = _checked(name)
-        with self._busy:
+        with self._alone():
             path = self._path(checked)
             save_scene(path, self._mixer.scene())
             self._written(path)
@@ -97,7 +102,7 @@ class SceneFolder:
             SinkError: the folder cannot be written.
         """
         before, after = _checked(old), _checked(new)
-        with self._busy:
+        with self._alone():
             self._list()
             self._check_there(before)
             path, target = self._path(before), self._path(after)
@@ -122,6 +127,21 @@ class SceneFolder:
         try:
             self._list_if_changed()
             return self._followed.follow(self._mixer) if self._followed is not None else None
+        finally:
+            self._busy.release()
+
+    def close(self) -> None:
+        """Wait until what is being saved is written; not for a disk that hangs."""
+        if self._busy.acquire(timeout=CLOSE_SECONDS):
+            self._busy.release()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep others from the files meanwhile: two saves of one name must not mix."""
+        if not self._busy.acquire(timeout=BUSY_SECONDS):
+            raise SettingsError("a scene is being saved, and the disk is slow; try again")
+        try:
+            yield
         finally:
             self._busy.release()
 

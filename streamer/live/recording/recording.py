@@ -123,15 +123,13 @@ class Recording:
 
     def close(self) -> None:
         """Finish the files. Those that a disk that hangs is still making stay as they are."""
-        if not self._switching.acquire(timeout=CLOSE_SECONDS):
-            self._failures.append("a take was never begun: the disk did not answer")
-            return
-        try:
+        if self._switching.acquire(timeout=CLOSE_SECONDS):
             self._end()
-            for recorder in self._ended:
-                recorder.close()
-        finally:
             self._switching.release()
+        else:
+            self._failures.append("a take was never begun: the disk did not answer")
+        for recorder in self._ended:
+            recorder.close()
 
     def _give(self, recorder: Recorder, start_frame: int, data: Samples) -> None:
         frames = min(data.shape[1], self._end_frame() - start_frame)

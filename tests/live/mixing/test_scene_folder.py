@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from live.support.desk import STEMS
 
 from streamer.errors import SettingsError, SinkError
 from streamer.live.mixing.mixer import Mixer
-from streamer.live.mixing.scene import load_scene
+from streamer.live.mixing.scene import load_scene, save_scene
 from streamer.live.mixing.scene_folder import MOST_SCENES, SceneFolder, user_folder
 
 PATHS = ["../out", "/etc/passwd", "a/b", "a\\b", "c:x"]
@@ -160,3 +161,44 @@ def test_the_folder_of_ones_own(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", "not/absolute")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert user_folder() == tmp_path / ".local" / "share" / "stemstream" / "scenes"
+
+
+def test_a_save_on_a_disk_that_hangs_keeps_nobody_waiting(scenes, monkeypatch):
+    scenes.save("verse")
+    at_the_disk, disk = threading.Event(), threading.Event()
+
+    def hang(*_):
+        at_the_disk.set()
+        disk.wait(30)
+
+    monkeypatch.setattr("streamer.live.mixing.scene_folder.save_scene", hang)
+    monkeypatch.setattr("streamer.live.mixing.scene_folder.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("streamer.live.mixing.scene_folder.CLOSE_SECONDS", 0.05)
+    saving = threading.Thread(target=scenes.save, args=("verse",))
+    saving.start()
+    assert at_the_disk.wait(10)
+    for act, name in ((scenes.recall, "verse"), (scenes.load, "x.toml"), (scenes.save, "other")):
+        assert "a scene is being saved" in told(act, name)
+    scenes.close()
+    assert saving.is_alive()
+    disk.set()
+    saving.join()
+    scenes.recall("verse")
+
+
+def test_the_end_waits_for_a_save(scenes, monkeypatch):
+    at_the_disk, written = threading.Event(), []
+
+    def slow(path, scene):
+        at_the_disk.set()
+        time.sleep(0.1)
+        save_scene(path, scene)
+        written.append(path.stem)
+
+    monkeypatch.setattr("streamer.live.mixing.scene_folder.save_scene", slow)
+    saving = threading.Thread(target=scenes.save, args=("verse",))
+    saving.start()
+    assert at_the_disk.wait(10)
+    scenes.close()
+    assert written == ["verse"]
+    saving.join()

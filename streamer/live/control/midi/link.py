@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from streamer.errors import DeviceError, StemstreamError
-from streamer.live.control.apart import Apart, waits_for_disk
+from streamer.live.control.apart import Apart
 from streamer.live.control.commands import Commands
 from streamer.live.control.controls import Controls
 from streamer.live.control.midi.controller_map import (
@@ -198,10 +198,10 @@ def open_link(
 
     def act(address: str, args: tuple[Any, ...]) -> None:
         message = Message(address, args)
-        if not waits_for_disk(message):
+        if not apart.takes(message):
             commands.act(message)
             return
-        future = apart.do_soon(lambda: commands.act(message))
+        future = apart.do_soon(message, lambda: commands.act(message))
         if future.done():
             future.result()
         else:

@@ -112,7 +112,7 @@ class RunView:
     async def _act(self, message: Message) -> None:
         if message.address.startswith(("/record", "/scene")):  # files are made or read
             # not asyncio's own threads, for which the end of its loop waits
-            await asyncio.wrap_future(self._apart.do(lambda: self._commands.act(message)))
+            await asyncio.wrap_future(self._apart.do(message, lambda: self._commands.act(message)))
         else:
             self._commands.act(message)
 

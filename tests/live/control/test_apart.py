@@ -1,0 +1,45 @@
+"""What waits for a disk: in its turn, and whoever asked may be gone."""
+
+from __future__ import annotations
+
+import threading
+
+from streamer.live.control.apart import Apart
+from streamer.live.control.osc import Message
+
+
+def test_what_is_asked_and_what_needs_no_disk_stays_where_it_is() -> None:
+    apart = Apart()
+    for address, args in (("/record", ()), ("/scene/list", ()), ("/scene/recall", ("a",))):
+        assert not apart.takes(Message(address, args))
+    for address, args in (
+        ("/record", (1,)),
+        ("/scene/save", ("a",)),
+        ("/scene/rename", ("a", "b")),
+    ):
+        assert apart.takes(Message(address, args))
+
+
+def test_a_scene_that_is_recalled_waits_for_the_one_that_is_saved_and_for_no_take() -> None:
+    apart, disk, done = Apart(), threading.Event(), []
+
+    def act(name: str) -> list[Message]:
+        disk.wait(10)
+        done.append(name)
+        return []
+
+    take, save, recall = (
+        Message("/record", (1,)),
+        Message("/scene/save", "a"),
+        Message("/scene", "b"),
+    )
+    apart.do(take, lambda: act("take"))
+    assert not apart.takes(recall)
+    apart.do(save, lambda: act("save"))
+    assert apart.takes(recall)
+    last = apart.do(recall, lambda: act("recall"))
+    assert not last.cancel()  # as where a page has gone
+    disk.set()
+    last.result(10)
+    assert [name for name in done if name != "take"] == ["save", "recall"]
+    assert not apart.takes(recall)
