@@ -7,7 +7,7 @@ device is found again by its name and host API, never by index.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -85,7 +85,7 @@ class StreamRequest:
     ``state_address`` is handed to it as user data; the stream keeps their ``owner`` alive. A
     ``blocksize`` of 0 lets the device choose, and change, the frames of a call. Samples are
     float32, interleaved. The ports are for devices that make them, one for each channel, and they
-    tell others of the ``delay_frames`` from input to output.
+    tell others of the delay from input to output, the frames that ``delay`` returns.
     """
 
     input: Device | None
@@ -100,7 +100,7 @@ class StreamRequest:
     owner: object = None
     input_ports: tuple[PortName, ...] = ()
     output_ports: tuple[PortName, ...] = ()
-    delay_frames: int = 0
+    delay: Callable[[], int] = lambda: 0
 
     def ports(self) -> Iterator[tuple[Kind, PortName]]:
         """Each port to make, with its direction."""

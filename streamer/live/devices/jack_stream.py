@@ -64,6 +64,7 @@ class JackStream:
         self._state = np.zeros(1, rt.JACK)
         self._times = np.full(3, _NOW_SECONDS)
         self._latency_seconds = 0.0, 0.0
+        self._delay_frames = request.delay()
         self._fill()
         self._seen_changes = -1
         self.closed = self._left = False
@@ -86,7 +87,7 @@ class JackStream:
             "range": self._keep(np.zeros(2, np.uint32)),
             "block_frames": frames,
             "samplerate": request.samplerate,
-            "delay_frames": request.delay_frames,
+            "delay_frames": self._delay_frames,
             "waits": self._client.loaded.of_pipewire,
         }
         values |= {name: self._client.loaded.address(of) for name, of in _C_FUNCTIONS.items()}
@@ -159,16 +160,19 @@ class JackStream:
             self._client.announce_latencies()
 
     def look(self) -> None:
-        """Follow the graph, where it changed: its connections and latencies. Never raises."""
+        """Follow the graph, where it changed, and our own delay. Never raises."""
         changes = int(self._state["graph_changes"][0])
-        if changes == self._seen_changes or not self.active:
+        as_before = changes == self._seen_changes and self._request.delay() == self._delay_frames
+        if as_before or not self.active:
             return
         with suppress(NoAnswerError):
             self._seen_changes = -1 if self._call(self._follow) else changes
 
     def _follow(self) -> bool:
         again = self._connections.look(self._client, self._ports)
-        if self._client.loaded.of_pipewire:
+        told, self._delay_frames = self._delay_frames, self._request.delay()
+        self._state["delay_frames"] = self._delay_frames
+        if self._client.loaded.of_pipewire or told != self._delay_frames:
             self._announce()
         self._tell_times()
         return again

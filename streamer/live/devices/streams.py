@@ -136,7 +136,7 @@ class DeviceStreams:
             owner=(port, self.capture),
             input_ports=self._wiring.input_ports if source else (),
             output_ports=self._wiring.output_ports(output) if output else (),
-            delay_frames=self.delay_frames,
+            delay=lambda: self.delay_frames,
         )
 
     def mute(self) -> None:
