@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -44,6 +45,8 @@ def separate(
     settings = resolve(flags, config=config).settings
     if settings.out == PIPE:
         _refuse_crowded_output(as_json=as_json)
+    if not any(Path(path) == PIPE or os.access(path, os.F_OK) for path in inputs):
+        raise typer.Exit(_told_missing(inputs, as_json=as_json))
     # imported here, since help and wrong flags need not wait for it; the engine last, since the
     # model loads meanwhile
     from cli.loading import load_model
@@ -52,6 +55,22 @@ def separate(
     from cli.tracks import separate_all
 
     raise typer.Exit(separate_all(inputs, settings, bag, as_json=as_json))
+
+
+def _told_missing(inputs: list[str], *, as_json: bool) -> int:
+    """Say why no input can be opened, before a model is fetched for it; return the exit code."""
+    from cli.report import print_json
+    from cli.tracks import try_all
+    from streamer.files import open_source
+
+    def refuse(path: str) -> dict[str, object]:
+        open_source(path).close()
+        return {"source": path}
+
+    outcomes, code = try_all(inputs, refuse)
+    if as_json:
+        print_json(outcomes)
+    return code
 
 
 def _refuse_crowded_output(*, as_json: bool) -> None:

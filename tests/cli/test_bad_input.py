@@ -45,6 +45,14 @@ def test_missing_file(separate: Run) -> None:
 
 
 @pytest.mark.usefixtures("nothing_made")
+def test_no_model_is_fetched_for_inputs_that_are_not_there(separate: Run) -> None:
+    outcome = separate("none.wav", "no folder/two.wav", "--json", model="no-such-model")
+    assert outcome.code == SOURCE
+    assert outcome.err.count("does not exist") == 2
+    assert [one["source"] for one in json.loads(outcome.out)] == ["none.wav", "no folder/two.wav"]
+
+
+@pytest.mark.usefixtures("nothing_made")
 def test_folder(separate: Run, elsewhere: Path) -> None:
     (elsewhere / "album").mkdir()
     outcome = separate("album")

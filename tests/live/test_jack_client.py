@@ -75,9 +75,7 @@ def test_sound_goes_through_to_the_bit_after_the_announced_delay_and_latencies_a
         assert latencies(jack, "stemstream:in_L") == (taken, given + DELAY)
         assert latencies(jack, "stemstream:mix_L") == (taken + DELAY, given)
         run.streams.set_delay(DELAY + PERIOD)  # as the silent beginning may
-        run.until(
-            lambda: latencies(jack, "stemstream:mix_L") == (taken + DELAY + PERIOD, given)
-        )
+        run.until(lambda: latencies(jack, "stemstream:mix_L") == (taken + DELAY + PERIOD, given))
         assert latencies(jack, "stemstream:in_L") == (taken, given + DELAY + PERIOD)
         assert run.streams.device_seconds == (taken / RATE, given / RATE)
         assert run.streams.exact == (True, True)
