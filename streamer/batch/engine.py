@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from streamer.batch.at_hand import at_hand
 from streamer.batch.scratch import remove_stale
+from streamer.batch.songs import spelled_out
 from streamer.engine import Progress, TrackReport, separate_track
 from streamer.errors import ModelError, StemstreamError
 from streamer.pipeline.passes import Plan
@@ -31,6 +32,10 @@ class Task:
     source: str
     out: str
     replace: bool = False
+
+    def spelled_out(self) -> Task:
+        """Return the same for one who works in another folder."""
+        return Task(spelled_out(self.source), spelled_out(self.out), self.replace)
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ class Job:
     # What is to be done
 
     def _outside(self, songs: Sequence[Song]) -> list[Song]:
-        """Return the songs that are no stems of an earlier run, named as they were then.
+        """Return the songs that are no stems of an earlier run.
 
         Raises:
             SettingsError: there is none.
@@ -154,10 +154,7 @@ class Job:
                 f"all songs lie in the folder of --out, {self._settings.out}, where they count as "
                 "stems; give another --out"
             )
-        before = {spelled_out(source): source for source in self._known}
-        return [
-            replace(song, source=before.get(spelled_out(song.source), song.source)) for song in left
-        ]
+        return left
 
     def _paths(self, source: str) -> tuple[str, ...]:
         below = self._settings.model_copy(update={"out": Path(self._folders[source])})
@@ -178,7 +175,8 @@ class Job:
 
     def _take_up(self, song: Song, *, retry_failed: bool) -> None:
         source = song.source
-        old, sound = self._known.get(source), self._sound
+        old, sound = self._known.get(spelled_out(source)), self._sound
+        old = old and replace(old, source=source)
         new = Row(source, settings=sound, outputs=old.outputs if old is not None else ())
         known = Seen() if old is None else Seen(old.bytes, old.modified_ns, old.content)
         new = replace(new, **asdict(look(song, known)))
@@ -186,7 +184,9 @@ class Job:
         if old is not None and same:
             # what cannot be read has no content: it may have changed, but it fails as before
             done = old.state is State.DONE and bool(new.content) and self._are_there(old)
-            if done or (old.state is State.FAILED and not retry_failed):
+            in_the_way = self._settings.overwrite and old.exit_code == SinkError.exit_code
+            failed = old.state is State.FAILED and not (retry_failed or in_the_way)
+            if done or failed:
                 new = replace(old, bytes=new.bytes, modified_ns=new.modified_ns)
         if old is not None and old.state is State.RUNNING:
             new = replace(new, tries=old.tries)

@@ -11,13 +11,14 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
+from streamer.batch.songs import spelled_out
 from streamer.errors import SinkError
 
 FILE: Final = "manifest.sqlite"
@@ -37,7 +38,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A song of a job.
+    """A song of a job. In the table paths are from the root on, since a job has no working folder.
 
     ``bytes`` and ``modified_ns`` are of its file, ``content`` is the digest of what is in it, and
     ``settings`` stands for all that decides how its stems sound. ``tries`` counts its beginnings.
@@ -85,7 +86,7 @@ class Manifest:
                 self._table.commit()
 
     def rows(self) -> dict[str, Row]:
-        """Return all rows by their source, in the order in which they came.
+        """Return all rows by their source, spelled out, in the order in which they came.
 
         Raises:
             SinkError: it is damaged, or of another layout.
@@ -95,7 +96,7 @@ class Manifest:
             if layout != LAYOUT:
                 raise sqlite3.DatabaseError(f"layout {layout}")
             found = [_row(values) for values in self._table.execute(_GET)]
-        return {row.source: row for row in found}
+        return {row.source: row for row in map(_spelled_out, found)}
 
     def put(self, *rows: Row) -> None:
         """Write rows, all or none, in place of those with their sources.
@@ -188,8 +189,13 @@ def read_manifest(folder: Path) -> dict[str, Row]:
         manifest.close()
 
 
+def _spelled_out(row: Row) -> Row:
+    outputs = tuple(map(spelled_out, row.outputs))
+    return replace(row, source=spelled_out(row.source), outputs=outputs)
+
+
 def _values(row: Row) -> tuple[object, ...]:
-    *values, outputs = astuple(row)
+    *values, outputs = astuple(_spelled_out(row))
     return (*map(_storable, values), json.dumps(outputs))
 
 

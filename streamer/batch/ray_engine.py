@@ -13,7 +13,8 @@ import importlib
 import logging
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from streamer import __version__
@@ -40,7 +41,7 @@ class RayEngine:
 
     def __init__(self, settings: Settings, workers: int | None, address: str | None) -> None:
         self.workers = workers or 0
-        self._settings, self._address = settings, address
+        self._settings, self._address = _spelled_out(settings), address
         self._ray: Any = load_ray()
         self._actor: Any = None
         self._threads = 1
@@ -100,7 +101,7 @@ class RayEngine:
         while True:
             for slot in self._slots:
                 if slot.pending is None and (task := next_task()) is not None:
-                    slot.task, slot.pending = task, slot.actor.do.remote(task)
+                    slot.task, slot.pending = task, slot.actor.do.remote(task.spelled_out())
             free = any(slot.pending is None for slot in self._slots)
             if free and not any(slot.task for slot in self._slots):
                 return  # there is nothing to do
@@ -130,7 +131,7 @@ class RayEngine:
         if task is None and isinstance(told, StemstreamError):
             self._begin_again(slot, told)
         slot.failures = 0 if task is not None else slot.failures
-        return told if task is not None else None
+        return replace(told, task=task) if task is not None else None
 
     def _begin_again(self, slot: _Slot, error: StemstreamError) -> None:
         """Have another worker take the place of one that could not join.
@@ -199,6 +200,16 @@ class _Actor:
 
     def stop(self) -> None:
         self._stopped = True
+
+
+def _spelled_out(settings: Settings) -> Settings:
+    """Return settings for workers that are in another folder."""
+    changes: dict[str, object] = {}
+    if settings.repo is not None:
+        changes["repo"] = settings.repo.absolute()
+    if Path(settings.model).is_file():
+        changes["model"] = str(Path(settings.model).absolute())
+    return settings.model_copy(update=changes)
 
 
 def _reason(error: Exception) -> str:

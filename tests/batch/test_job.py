@@ -218,8 +218,36 @@ def test_a_file_that_is_not_its_own_is_never_replaced_unless_told(library):
         assert library.run(job=wish) == []
         assert stranger.read_text() == "a mix of mine"
         assert "--overwrite" in library.rows()["1.wav"].error
-    assert library.run(job={"retry_failed": True}, overwrite=True) == ["1.wav"]
+    assert library.run(overwrite=True) == ["1.wav"]
     assert stranger.read_bytes() != b"a mix of mine"
+
+
+def test_songs_of_one_name_in_two_working_folders_are_two_songs(tmp_path, monkeypatch):
+    out = tmp_path / "stems"
+    settings = Settings(model="passthrough", out=out)
+    for number, folder in enumerate(("a", "b"), 1):
+        (tmp_path / folder).mkdir()
+        soundfile.write(tmp_path / folder / "1.wav", np.full(4410, 0.1 * number), RATE)
+    told = []
+    for folder in ("a", "b", "a"):
+        monkeypatch.chdir(tmp_path / folder)
+        engine = Here(settings)
+        with open_manifest(out / ".job") as manifest:
+            job = Job(find_songs(["."]), settings, manifest, made=engine.start())
+            list(job.run(engine))
+        (row,) = job.rows.values()
+        told.append((row.source, row.state, engine.done))
+        if folder == "a":
+            heard, _ = soundfile.read(out / "passthrough" / "1" / "bass.wav")
+            assert np.median(heard) == pytest.approx(0.1, rel=0.05)
+        else:
+            assert "did not write it" in row.error
+    assert told == [
+        ("1.wav", State.DONE, ["1.wav"]),
+        ("1.wav", State.FAILED, []),
+        ("1.wav", State.DONE, []),
+    ]
+    assert set(read_manifest(out / ".job")) == {str(tmp_path / one / "1.wav") for one in "ab"}
 
 
 def test_a_file_that_came_before_the_songs_turn_is_not_the_jobs_either(library):

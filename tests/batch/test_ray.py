@@ -41,7 +41,7 @@ def workers_of_cluster(cluster: Any) -> list[int]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
 @pytest.mark.filterwarnings("ignore")  # of Ray's own
-def test_a_driver_a_worker_and_a_node_that_go_take_no_song_with_them(tmp_path):
+def test_a_driver_a_worker_and_a_node_that_go_take_no_song_with_them(tmp_path, monkeypatch):
     from ray.cluster_utils import Cluster
 
     random = np.random.default_rng(SEED)
@@ -50,7 +50,8 @@ def test_a_driver_a_worker_and_a_node_that_go_take_no_song_with_them(tmp_path):
     try:
         nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
         words = ["--engine", "ray", "--address", cluster.address]
-        run = start(library, out, *words)
+        monkeypatch.chdir(tmp_path)  # the workers stay where Ray was started
+        run = start(library.name, out.name, *words)
         wanted = int(random.integers(1, 6))
         wait_until(lambda: count(out / ".job") >= wanted or run.poll() is not None)
         time.sleep(random.uniform(0, 0.05))
