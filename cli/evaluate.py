@@ -17,7 +17,6 @@ MEANINGLESS = (
     "two_stems",
     "other_method",
     "residual",
-    "conserve",
     "loudness",
     "sample_format",
     "dither",

@@ -193,7 +193,7 @@ def _prepare(settings: TrainSettings, listener: Listener) -> tuple[Subject, Corp
             f"{made} is there, and the run that made it is not; --overwrite replaces it, or name "
             "another folder with --out"
         )
-    told = [subject.note, _nothing_dropped(settings, network)]
+    told = [subject.note, _nothing_dropped(settings, network), _nothing_resumed(settings)]
     told += check_teachers(settings, network.sources)
     judges = saved_progress(state).judges if settings.resume and state.is_file() else ()
     corpora = gather(settings, network.sources, network.samplerate, listener.decoded, judges)
@@ -215,8 +215,15 @@ def _nothing_dropped(settings: TrainSettings, network: Network) -> str | None:
     )
 
 
+def _nothing_resumed(settings: TrainSettings) -> str | None:
+    if not settings.resume or (settings.out / STATE_FILE).is_file():
+        return None
+    return f"there is no run in {settings.out} to go on with, so a new one begins"
+
+
 def _plan(settings: TrainSettings, training: Training, fabric: Fabric) -> str:
-    begun = f"from step {training.state.progress.step} on, " if settings.resume else ""
+    step = training.state.progress.step
+    begun = f"from step {step} on, " if step else ""
     where = f"{fabric.world_size} x {fabric.device.type}, {settings.precision}"
     return (
         f"{begun}{settings.epochs} epochs of {training.epoch_steps} steps on {where}; "

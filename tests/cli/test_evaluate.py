@@ -139,6 +139,22 @@ def test_files_of_separate_score_as_its_model(score: Run, stemstream: Run, elsew
         assert told["stems"][stem] == pytest.approx(ratios, abs=1e-3)
 
 
+def test_stems_that_add_up_score_as_their_files(
+    score: Run, stemstream: Run, elsewhere: Path
+) -> None:
+    stems = make_stems(60_000)
+    write_song(elsewhere / "songs" / "one", stems, 44100)
+    soundfile.write(elsewhere / "one.wav", stems.sum(axis=0), 44100, subtype="FLOAT")
+    mode = ("-n", "passthrough", "--clip-mode", "none")
+    files = stemstream("separate", *mode, "--conserve", "--float32", elsewhere / "one.wav")
+    assert files.code == 0, files.err
+    told = score("--reference", "songs", "--estimate", "separated", "--no-bss-eval")
+    words = (*mode, "--data", "songs", "--no-bss-eval")
+    model, plain = score(*words, "--conserve"), score(*words)
+    assert told["stems"]["other"] == pytest.approx(model["stems"]["other"], abs=1e-3)
+    assert plain["stems"]["other"] != pytest.approx(model["stems"]["other"], abs=1)
+
+
 def test_loud_files_score_as_their_model(score: Run, stemstream: Run, elsewhere: Path) -> None:
     stems = 4 * make_stems(60_000)
     write_song(elsewhere / "songs" / "loud", stems, 44100)

@@ -225,6 +225,15 @@ def test_songs_may_come_and_go_while_a_run_rests_but_not_those_to_judge_by(
         run(settings(resume=True, **choices))
 
 
+def test_a_run_that_is_not_where_it_is_resumed_is_told(settings, tmp_path):
+    choices = {"epochs": 1, "epoch_steps": 1, "resume": True}
+    _, recorder = run(settings(**choices))
+    told = f"there is no run in {tmp_path / 'out'} to go on with, so a new one begins"
+    assert told in recorder.sentences
+    _, recorder = run(settings(**choices))
+    assert told not in recorder.sentences
+
+
 def test_a_run_stopped_before_an_epoch_ends_goes_on(settings):
     choices = {"epochs": 1, "epoch_steps": 2}
     stopped, _ = run(settings(**choices), stop_after=1)

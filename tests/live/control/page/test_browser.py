@@ -124,6 +124,17 @@ def test_keys_of_a_fader_reach_the_strip_that_was_used_last(desk: Any, other: An
     for key, said in (told | {"Home": "off"}).items():
         desk.keyboard.press(key)
         says(level(other, "bass"), said)
+    # far below a decibel is little, but six are six
+    low = {"0": "0", "PageDown": "minus 6", "ArrowDown": "minus 7"}
+    for key, said in low.items():
+        desk.keyboard.press(key)
+        says(level(other, "bass"), f"{said} decibels")
+    for decibels in (13, 19, 25, 31, 37):
+        desk.keyboard.press("PageDown")
+        says(level(other, "bass"), f"minus {decibels} decibels")
+    for key, decibels in (("ArrowUp", 34), ("PageUp", 28), ("Home", None)):
+        desk.keyboard.press(key)
+        says(level(other, "bass"), f"minus {decibels} decibels" if decibels else "off")
 
 
 def test_a_listeners_name_may_be_typed_with_any_sign(stage: Stage, tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ const SWITCHED_OFF = "stemstream-keys-off";
 
 export const KEYS = [
   ["\u2190 \u2192", "choose a strip"],
-  ["\u2191 \u2193", "its level, 1 dB; with shift 0.1 dB"],
+  ["\u2191 \u2193", "its level, 1 dB (3 dB below \u221230 dB); with shift 0.1 dB"],
   ["page up, page down", "6 dB"],
   ["0", "0 dB"],
   ["m, s", "mute, solo"],
   ["1 to 9", "mute a stem; with shift, solo"],
-  ["+, \u2212", "master, 1 dB"],
+  ["+, \u2212", "master, as \u2191 \u2193"],
   ["d", "dry"],
   ["r", "record"],
   ["space", "play or pause a file"],

@@ -46,11 +46,11 @@ function along(line, value, from, to) {
 
 export const roundedDb = (db) => Math.min(MAX_DB, Math.max(OFF_DB, Math.round(db * 10) / 10));
 
-/** Move a level by a key: in dB near 0, faster far below, where a dB is little. */
+/** Move a level by a key. A step of 1 dB is one of 3 dB far below, where a dB is little. */
 export function steppedDb(db, by) {
   if (by > 0 && db < -60) return -60;
   const isLow = db < -30 || (db === -30 && by < 0);
-  const moved = roundedDb(db + by * (isLow && Math.abs(by) >= 1 ? 3 : 1));
+  const moved = roundedDb(db + by * (isLow && Math.abs(by) === 1 ? 3 : 1));
   return moved < -60 ? OFF_DB : moved;
 }
 
