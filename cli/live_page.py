@@ -89,7 +89,8 @@ def open_page(
         SettingsError: it cannot listen there.
     """
     found = find_page()
-    where = found.PageSettings(settings.page, settings.host, settings.token, settings.announce)
+    announce = settings.announce and not settings.is_local
+    where = found.PageSettings(settings.page, settings.host, settings.token, announce)
     page: server.PageServer = found.PageServer(session, session.status, where, tell_later)
     stack.enter_context(page)
     pages = Pages(page)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
 
@@ -315,11 +317,23 @@ class LiveSettings(StreamSettings):
             )
         return self
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the ports are open to this machine alone."""
+        with suppress(ValueError):
+            return ip_address(self.host).is_loopback
+        return self.host == "localhost"
+
     def idle(self, asked: Container[str]) -> str | None:
         """See `Checked.idle`."""
         for name in ("token", "announce"):
             if name in asked and getattr(self, name) and self.page is None:
                 return f"{{{name}}} is for the page; name its port with {{page}}"
+        if "announce" in asked and self.announce and self.is_local:
+            return (
+                f"{{announce}} is for the network, and {{host}}={self.host} is this machine alone; "
+                "add {host} 0.0.0.0"
+            )
         if "host" in asked and self.page is None and self.osc is None and self.metrics is None:
             return "{host} is for open ports; name one with {page}, {osc} or {metrics}"
         return super().idle(asked)

@@ -109,13 +109,20 @@ def test_what_a_file_has_wrong_is_said(tmp_path, text, sentence):
 )
 def test_a_flag_that_would_do_nothing_without_a_port_is_refused(tmp_path, given, ports, sentence):
     for port in ports:
-        assert resolve({**given, port: "0"}, environ={}, kind=LiveSettings)
+        assert resolve({"host": "0.0.0.0", **given, port: "0"}, environ={}, kind=LiveSettings)  # noqa: S104
     with pytest.raises(SettingsError) as refused:
         resolve(given, environ={}, kind=LiveSettings)
     assert str(refused.value).startswith(f"{sentence} with --{ports[0]}")
     # a settings file may hold what other runs need
     ((name, value),) = given.items()
     assert getattr(from_file(tmp_path, f"[live]\n{name} = {json.dumps(value)}\n"), name) == value
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_a_page_for_this_machine_alone_is_not_announced(tmp_path, host):
+    with pytest.raises(SettingsError, match=rf"--host={host} is this machine alone; add --host 0"):
+        resolve({"page": 0, "announce": True, "host": host}, environ={}, kind=LiveSettings)
+    assert from_file(tmp_path, "[live]\nannounce = true\npage = 0\n").is_local
 
 
 @pytest.mark.parametrize(
