@@ -102,14 +102,14 @@ def default_routes(
     """Return the default routes: a pair of channels for each stem, else all stems on 1,2.
 
     ``ports`` are output channels by output. An output with one channel gets the mono sum. Where
-    listeners have routes of their own (``others``), all stems are on 1,2, if those are free. An
-    output of ``with_mix`` has both, all stems on 1,2 and then the pairs.
+    listeners have routes of their own (``others``), all stems are on 1,2, if those are free. Else
+    an output of ``with_mix`` has both, all stems on 1,2 and then the pairs.
     """
     routes: list[Route] = []
     taken = {(route.port, channel) for route in others for channel in route.channels}
     for port, outputs in ports.items():
-        mixed = port in with_mix and outputs >= with_mix_channels(stems)
-        pairs = mixed or (outputs >= 2 * len(stems) and not others)
+        pairs = outputs >= 2 * len(stems) and not others
+        mixed = pairs and port in with_mix and outputs >= with_mix_channels(stems)
         places = [(stem, 1) for stem in stems] if mixed or not pairs else []
         if pairs:
             places += [(stem, 2 * n + 1) for n, stem in enumerate(stems, start=mixed)]

@@ -1,7 +1,7 @@
 """The ports of outputs that make them, as JACK does: how many, and their names.
 
 Other devices have the channels that they have. Here the routes come first: as many ports as they
-need, and without any a mix of all stems and a pair for each stem.
+need, and without any, and without listeners, a mix of all stems and a pair for each stem.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def name_outputs(wiring: Wiring, settings: LiveSettings, stems: Sequence[str]) -
         return wiring
     scene = Scene() if settings.scene is None else load_scene(settings.scene)
     routes = [parse_route(route) for route in settings.route]
-    if not (routes or scene.routes or settings.output_channels):
+    if not (routes or scene.routes or scene.listeners or settings.output_channels):
         least = with_mix_channels(stems)
         outputs = tuple(
             replace(one, output_channels=max(least, one.output_channels))

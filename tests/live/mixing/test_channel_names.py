@@ -58,14 +58,7 @@ def test_a_listener_gives_a_pair_its_name(tmp_path: Path) -> None:
     scene.write_text('[routes]\nanna = ["vocals=1,2", "drums=1,2@-3"]\n"a:b" = ["drums=3,4"]\n')
     assert names_of(outputs=4, scene=scene) == ("anna_L", "anna_R", "a_b_L", "a_b_R")
     scene.write_text('[listeners.bo]\noutput = "3,4"\n')
-    assert names_of(outputs=4, scene=scene) == (
-        "mix_L",
-        "mix_R",
-        "bo_L",
-        "bo_R",
-        "vocals_L",
-        "vocals_R",
-    )
+    assert names_of(outputs=4, scene=scene) == ("mix_L", "mix_R", "bo_L", "bo_R")
 
 
 def test_no_two_ports_of_a_client_are_alike() -> None:

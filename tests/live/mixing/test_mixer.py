@@ -350,6 +350,12 @@ def test_without_routes(outputs, channels):
     assert mixer(outputs=outputs).state.routes == default_routes(STEMS, {"out": outputs})
 
 
+def test_beside_listeners_every_stem_has_the_same_places():
+    listener = [Route(stem, (3, 4), "jack", listener="drummer") for stem in STEMS]
+    routes = default_routes(STEMS, {"jack": 10}, listener, with_mix=["jack"])
+    assert [(one.source, one.channels) for one in routes] == [(stem, (1, 2)) for stem in STEMS]
+
+
 def test_without_routes_every_output_plays():
     assert {route.port for route in default_routes(["a"], {"x": 2, "y": 1})} == {"x", "y"}
 
