@@ -274,6 +274,34 @@ def test_while_the_beginning_of_a_long_loop_plays_its_rest_is_searched_beside_it
     np.testing.assert_array_equal(taken, np.resize(signal, taken.shape))
 
 
+@pytest.mark.parametrize("kept_seconds", [60, 2])
+def test_a_part_that_begins_again_after_a_jump_in_it_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_seconds: float
+) -> None:
+    monkeypatch.setattr("streamer.live.devices.player.KEPT_SECONDS", kept_seconds)
+    signal = noise(6 * RATE)
+    path = song(tmp_path, signal)
+    capture = CapturePort(2, RATE, [], capacity_frames=9 * RATE)
+    source = SlowSource(open_source(Path(path)))
+    source.let_go.set()
+    player = Player(source, capture, LiveSettings(input=path, start=1, end=5, loop=True))
+    player.play(RATE // 4)
+    player.seek(4.75)
+    player.play(RATE // 4 + FADE_FRAMES)
+    for search in [one for one in threading.enumerate() if one.name == "song search"]:
+        search.join()
+    begun = RATE // 4 + FADE_FRAMES + RATE // 4  # when the part begins again
+    player.play(begun - 1)
+    source.let_go.clear()
+    player.play(begun + RATE)  # comes back, though nothing can be sought
+    source.let_go.set()
+    player.play(begun + 4 * RATE)
+    player.close()
+    taken = np.zeros((begun + 4 * RATE, 2), "f4")
+    assert capture.ring.read(taken) == len(taken)
+    np.testing.assert_allclose(taken[begun:], signal[RATE : 5 * RATE], atol=1e-6)
+
+
 def test_a_place_behind_the_true_end_is_not_the_length(
     tmp_path: Path, ffmpeg: Callable[..., bytes]
 ) -> None:

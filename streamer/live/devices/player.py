@@ -233,6 +233,11 @@ class Player:
         """
         if self._way_back is not None:
             self._way_back.wait()
+        if self._loop and not self._kept and begin_frame != self._begin_frame:
+            # who sought waits for this; when the part begins again the engine cannot wait
+            for _ in self._keeping(self._file(self._begin_frame)):
+                if self._kept:
+                    break
         if self._kept_all:
             yield from _from_frame(self._kept, begin_frame - self._begin_frame)
         elif begin_frame != self._begin_frame or not self._loop:
