@@ -30,7 +30,15 @@ from streamer.live.devices.reconnecting import ReconnectingStream
 from streamer.live.devices.streams import DeviceStreams
 from streamer.live.devices.wiring import Wiring
 from streamer.live.planning.plan import LivePlan
-from streamer.live.planning.prepare import POLL_SECONDS, MakeBag, Prepared, prepare, wire
+from streamer.live.planning.prepare import (
+    POLL_SECONDS,
+    MakeBag,
+    Prepared,
+    prepare,
+    whole_bag,
+    wire,
+)
+from streamer.live.realtime.hop_engine import can_run
 from streamer.live.realtime.run_clock import SYSTEM_CLOCK, RunClock
 from streamer.live.roundtrip.cable import CableLoop
 from streamer.live.roundtrip.loopback import LoopbackDelay
@@ -148,6 +156,12 @@ def measure(
             f"output channels {','.join(map(str, channels))} must be one or two of "
             f"{wiring.outputs[0].name}, which has {outputs}; try 1"
         )
+    if can_run(whole_bag(settings, make_bag), wiring.samplerate):
+        tell(
+            f"a live run has a native engine for {settings.model}, which is sooner (`stemstream "
+            "plan`); here it is measured with the engine in Python"
+        )
+        settings = settings.model_copy(update={"latency": None})  # promised for the other engine
     tell("listening to the devices alone")
     device, claimed_seconds = _through_devices(backend, wiring, channels, pace, tell)
     backend.refresh()  # else PortAudio gives its JACK ports other names the second time

@@ -28,7 +28,7 @@ LEAST_BUCKET_SECONDS: Final = 1e-3
 
 COUNTERS: Final[Mapping[str, str]] = {
     "xruns": "Callbacks that found too little to play or no room for what was taken.",
-    "dropped_frames": "Frames that were lost.",
+    "dropped_frames": "Frames that were lost while their device was there.",
     "deadline_misses": "Windows that were missed: late, skipped or failed.",
     "device_losses": "Times that a device was away.",
     "played_frames": "Frames that were played.",

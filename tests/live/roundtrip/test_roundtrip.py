@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from live.support.causal import small_causal
 
 from streamer.audio import Samples
 from streamer.errors import DeviceError, SettingsError
@@ -121,6 +122,18 @@ def test_a_promise_is_measured_as_announced() -> None:
     got = trip(device, hop=None, lookahead=None, latency=0.4)
     assert got.separator_frames == got.plan.delay.frames
     assert got.total.frames <= 0.4 * RATE + CABLE_FRAMES
+
+
+def test_a_model_that_a_run_computes_natively_is_measured_in_python_and_that_is_told(
+    tmp_path: Path,
+) -> None:
+    small_causal(tmp_path)
+    device, told = card(), []
+    cable(device, device)
+    model = str(tmp_path / "small.safetensors")
+    got = trip(device, model=model, hop=None, lookahead=None, latency=0.03, tell=told.append)
+    assert got.separator_frames == got.plan.delay.frames > 0.03 * RATE, "no promise is broken"
+    assert sum("it is measured with the engine in Python" in sentence for sentence in told) == 1
 
 
 def test_two_devices_with_clocks_of_their_own() -> None:
