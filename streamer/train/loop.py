@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -285,9 +285,11 @@ class Training:
         scores: Scores | None = None
         if self._fabric.is_global_zero:
             with_bss = bool(epoch and every) and not epoch % every
-            scores = self._judge(interrupt, with_bss=with_bss)
+            with suppress(Stopped):  # the others wait for what comes of this
+                scores = self._judge(interrupt, with_bss=with_bss)
         scores = self._fabric.broadcast(scores)
-        assert scores is not None
+        if scores is None:
+            raise Stopped
         sdr_db = sdr_of(scores)
         better = sdr_db > progress.best_sdr or progress.best_epoch is None
         row = {"epoch": epoch, "step": progress.step, **named(scores)}
@@ -316,8 +318,7 @@ class Training:
             nonlocal judged
             judged += 1
             self._listener.judged(judged, len(songs))
-            # where there are several processes, the others wait for what comes of this
-            if interrupt.signum is not None and self._fabric.world_size == 1:
+            if interrupt.signum is not None:
                 raise Stopped
 
         self._listener.judged(0, len(songs))

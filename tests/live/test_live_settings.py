@@ -109,7 +109,7 @@ def test_what_a_file_has_wrong_is_said(tmp_path, text, sentence):
 )
 def test_a_flag_that_would_do_nothing_without_a_port_is_refused(tmp_path, given, ports, sentence):
     for port in ports:
-        assert resolve({"host": "0.0.0.0", **given, port: "0"}, environ={}, kind=LiveSettings)  # noqa: S104
+        assert resolve({"host": "0.0.0.0", **given, port: "0"}, environ={}, kind=LiveSettings)
     with pytest.raises(SettingsError) as refused:
         resolve(given, environ={}, kind=LiveSettings)
     assert str(refused.value).startswith(f"{sentence} with --{ports[0]}")

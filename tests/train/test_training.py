@@ -271,6 +271,31 @@ def test_validation_tells_how_far_it_is(settings):
     assert recorder.judgements == once * 4
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("judging", range(4))
+def test_a_signal_while_songs_are_judged_ends_that_after_the_song(
+    settings, monkeypatch, judging, processes
+):
+    """Before the first step, after the epoch, and of the best as it is and in half precision."""
+
+    class Impatient(Recorder):
+        def judged(self, songs, of):
+            super().judged(songs, of)
+            if len(self.judgements) == 3 * judging + 2:
+                signal.raise_signal(signal.SIGINT)
+
+    # one that believes in another, which has nothing to do meanwhile
+    monkeypatch.setattr(Fabric, "world_size", property(lambda _: processes))
+    recorder = Impatient()
+    choices = {"epochs": 1, "epoch_steps": 1, "held_out": 0.5}
+    outcome = train(settings(**choices), recorder)
+    assert outcome.signum == signal.SIGINT
+    assert recorder.judgements == [(0, 2), (1, 2), (2, 2)] * judging + [(0, 2), (1, 2)]
+    outcome, _ = run(settings(**choices, resume=True))
+    assert outcome.signum is None
+    assert outcome.scores is not None
+
+
 def test_what_is_kept_is_the_best(settings):
     # so high a rate makes it worse and worse
     outcome, recorder = run(settings(epochs=3, epoch_steps=2, learning_rate=0.5, ema=0, patience=1))
