@@ -7,6 +7,7 @@ Such text becomes a `FileName` as soon as it comes in.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import string
 import unicodedata
@@ -72,6 +73,11 @@ class FileName(str):
 def is_address(word: str) -> bool:
     """Return whether a word is the address of a store, as ``s3://bucket/key``, and no path."""
     return _ADDRESS.match(word) is not None
+
+
+def spelled_out(name: str) -> str:
+    """Return a path from the root on, without ``..``; a link stays one. An address stays as is."""
+    return name if is_address(name) else os.path.abspath(name)  # noqa: PTH100 (it follows links)
 
 
 def distinct_names(names: Iterable[object]) -> tuple[FileName, ...]:

@@ -11,9 +11,9 @@ from typing import Final, Protocol
 
 from streamer.batch.at_hand import at_hand
 from streamer.batch.scratch import remove_stale
-from streamer.batch.songs import spelled_out
 from streamer.engine import Progress, TrackReport, separate_track
 from streamer.errors import ModelError, StemstreamError
+from streamer.naming import spelled_out
 from streamer.pipeline.passes import Plan
 from streamer.processor import load_bag
 from streamer.settings import Settings

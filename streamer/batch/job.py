@@ -26,7 +26,7 @@ from typing import Final
 from streamer.batch.engine import Engine, Made, Outcome, Task
 from streamer.batch.manifest import Manifest, Row, State
 from streamer.batch.places import Place, place_of
-from streamer.batch.songs import HERE, Song, look, spelled_out
+from streamer.batch.songs import HERE, Song, look
 from streamer.batch.store import Seen
 from streamer.errors import (
     OutputExistsError,
@@ -36,7 +36,7 @@ from streamer.errors import (
     StemstreamError,
 )
 from streamer.files import output_paths
-from streamer.naming import FILENAME
+from streamer.naming import FILENAME, spelled_out
 from streamer.settings import Settings
 
 MOST_TRIES: Final = 3

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
-from streamer.batch.songs import spelled_out
 from streamer.errors import SinkError
+from streamer.naming import spelled_out
 
 FILE: Final = "manifest.sqlite"
 LAYOUT: Final = 1

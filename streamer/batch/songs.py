@@ -21,7 +21,7 @@ from typing import Final
 from streamer.batch import store
 from streamer.batch.store import Seen
 from streamer.errors import SettingsError, SourceError, StemstreamError
-from streamer.naming import FileName, is_address
+from streamer.naming import FileName, is_address, spelled_out
 
 SUFFIXES: Final = frozenset(
     {".aac", ".ac3", ".aif", ".aiff", ".ape", ".au", ".caf", ".flac", ".m4a", ".m4v", ".mka"}
@@ -72,11 +72,6 @@ def find_songs(words: Sequence[str]) -> list[Song]:
         for song in songs:
             found.setdefault(spelled_out(song.source), song)
     return list(found.values())
-
-
-def spelled_out(name: str) -> str:
-    """Return a path from the root on, without ``..``; a link stays one. An address stays as is."""
-    return name if is_address(name) else os.path.abspath(name)  # noqa: PTH100 (it follows links)
 
 
 def look(song: Song, known: Seen) -> Seen:
