@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Unpack
@@ -245,7 +245,7 @@ def separate_track(
         open_source(path, stream_index(settings.stream)) as source,
         make_processor(settings, bag) as p,
     ):
-        files = _files(path, settings, bag.name, p.names)
+        files = _files(path, settings, bag, p.names)
         if files.finished:
             return TrackReport(str(path), bag.name, files.paths, project=files.project)
         measure = TrackMeasure(p.names, bag.names)
@@ -291,19 +291,32 @@ class _Files:
         return bool(self.paths) and not self.missing and self.place is None
 
 
-def _files(path: str | Path, settings: Settings, model: str, names: Sequence[str]) -> _Files:
-    paths = missing = stem_paths(settings, model, path, names)
-    place = project_place(settings, model, path, paths)
+def _files(path: str | Path, settings: Settings, bag: Bag, names: Sequence[str]) -> _Files:
+    paths = missing = stem_paths(settings, bag.name, path, names)
+    place = project_place(settings, bag.name, path, paths)
     project = place.path if place else None
     if settings.resume:
         missing = left_to_write(paths)
-        if project and not left_to_write({"": project}):
+        if place and not left_to_write({"": place.path}):
+            if missing:
+                every = stem_paths(settings, bag.name, path, bag.names)
+                _refuse_other_stems(place, {*every.values(), *paths.values()})
             place = None
         elif project:
             _refuse_other_levels(sorted(set(paths.values()) - set(missing.values())))
     else:
-        refuse_inputs([path], output_paths(settings, model, path, names))
+        refuse_inputs([path], output_paths(settings, bag.name, path, names))
     return _Files(paths, missing, project, place)
+
+
+def _refuse_other_stems(place: ProjectPlace, every: Collection[Path]) -> None:
+    """Refuse a project made for other stems out of ``every``: their gain may be another."""
+    opened = place.opened(every)
+    if opened and opened != set(place.stems.values()):
+        raise OutputExistsError(
+            f"{place.path} was made for other stems, which may have another level; give those with "
+            "--stems, or another folder with --out"
+        )
 
 
 def _refuse_other_levels(kept: Sequence[Path]) -> None:

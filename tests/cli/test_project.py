@@ -116,6 +116,25 @@ def test_stems_of_another_gain_get_no_project(
     assert files(folder) == {"drums.wav", "other.wav", "vocals.wav"}
 
 
+@pytest.mark.parametrize(("first", "then"), [("bass,vocals", None), (None, "bass")])
+def test_stems_of_another_choice_get_no_gain_of_their_own(
+    separate: Run, loud: Path, files: Run, elsewhere: Path, first: str | None, then: str | None
+) -> None:
+    def chosen(stems: str | None) -> tuple[str, ...]:
+        return ("--project", "reaper", *(("--stems", stems) if stems else ()))
+
+    folder = elsewhere / "separated/passthrough/song"
+    assert separate(*chosen(first), loud).code == 0
+    (folder / "bass.wav").unlink()
+    kept = files(folder)
+    outcome = separate(*chosen(then), "--resume", loud)
+    assert outcome.code == 4
+    assert "song.rpp was made for other stems, which may have another level" in outcome.complaint
+    assert files(folder) == kept
+    assert separate(*chosen(first), "--resume", loud).code == 0
+    assert files(folder) == kept | {"bass.wav"}
+
+
 def test_projects_of_two_songs_in_one_folder_have_two_names(
     separate: Run, song: Run, files: Run, elsewhere: Path
 ) -> None:

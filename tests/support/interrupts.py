@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,7 +18,9 @@ ROOM = str(Path(streamer.__file__).parent)
 class Interrupted:
     """Runs a call, and breaks into it at a line, call or return of our own code.
 
-    With ``only`` it breaks into the functions of these names alone.
+    With ``only`` it breaks into the functions of these names alone. Each run has a thread of its
+    own: Python 3.11 may go on handling what a trace function raised, and that error would be the
+    context of all later ones.
     """
 
     def __init__(self, call: Callable[[], object], only: Collection[str] = ()) -> None:
@@ -28,14 +31,17 @@ class Interrupted:
     def at(self, moment: int) -> bool:
         """Run it up to a moment, from 1; return whether it came so far."""
         self._left = moment
-        before = sys.gettrace()
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(self._run).result()
+
+    def _run(self) -> bool:
         try:
             sys.settrace(self._trace)
             self._call()
         except KeyboardInterrupt:
             return True
         finally:
-            sys.settrace(before)
+            sys.settrace(None)
         return False
 
     def _trace(self, frame: FrameType, event: str, _arg: object) -> Any:

@@ -13,8 +13,8 @@ from streamer.files.folder import track_lock
 from streamer.files.part import identity_of, sink_errors
 from streamer.files.project.contents import ProjectTrack
 from streamer.files.project.kinds import KINDS
-from streamer.naming import FILENAME, PIPE, FileName, track_name
-from streamer.settings import Settings
+from streamer.naming import FILENAME, PIPE, FileName, spelled_out, track_name
+from streamer.settings import ProjectKind, Settings
 
 
 def stem_paths(
@@ -42,9 +42,10 @@ def stem_paths(
 
 @dataclass(frozen=True, slots=True)
 class ProjectPlace:
-    """Where a track's project goes, and the file of each stem that it opens."""
+    """Where a track's project goes, of which kind it is, and the file of each stem in it."""
 
     path: Path
+    kind: ProjectKind
     stems: Mapping[str, Path]
 
     @property
@@ -54,6 +55,17 @@ class ProjectPlace:
             ProjectTrack(name, PurePath(os.path.relpath(path, self.path.parent)))
             for name, path in self.stems.items()
         ]
+
+    def opened(self, files: Iterable[Path]) -> set[Path]:
+        """Return which of these files the project opens that is there.
+
+        Raises:
+            SinkError: it cannot be read.
+        """
+        with sink_errors(self.path):
+            told = KINDS[self.kind].files_of(self.path.read_bytes())
+        opened = {spelled_out(str(self.path.parent / file)) for file in told}
+        return {file for file in files if spelled_out(str(file)) in opened}
 
 
 def project_place(
@@ -70,7 +82,7 @@ def project_place(
     # in the place of a stem, so that two tracks have two projects wherever they have two vocals
     name = _filled(settings.filename, {**fields, "stem": fields["track"]})
     name = name if name.endswith(suffix) else name + suffix
-    return ProjectPlace(settings.out / _folder_name(model) / name, stems)
+    return ProjectPlace(settings.out / _folder_name(model) / name, settings.project, stems)
 
 
 def output_paths(

@@ -28,6 +28,13 @@ def rpp(project: Project) -> bytes:
     return "\n".join(lines).encode("utf-8", "surrogateescape")
 
 
+def files_of(text: bytes) -> list[PurePath]:
+    """Return the files that a project opens, as it names them; see `rpp`."""
+    lines = (line.strip() for line in text.decode("utf-8", "surrogateescape").splitlines())
+    names = (line.removeprefix("FILE ") for line in lines if line.startswith("FILE "))
+    return [PurePath(name[1:].rpartition(name[0])[0]) for name in names if name[0] in _QUOTES]
+
+
 def _inside(project: Project) -> Iterator[str]:
     yield f"  SAMPLERATE {project.samplerate} 1 0"
     yield f"  TEMPO {project.tempo or _USUAL_TEMPO:.10g} 4 4"
