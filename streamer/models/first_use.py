@@ -18,7 +18,6 @@ from typing import Final
 
 from streamer.cache import processors
 from streamer.children import deaf, end_with_parent
-from streamer.models.devices import kind_of
 from streamer.models.loading import load
 from streamer.models.separator import Streaming
 from streamer.models.weights.registry import info, names
@@ -61,8 +60,8 @@ def _is_due(settings: StreamSettings) -> bool:
     from ringbuffer.compiled import is_to_come
     from streamer.models.backends.native_network import give_hop
 
-    native = settings.backend in ("auto", "native")
-    return native and is_to_come(give_hop) and kind_of(settings.device) == "cpu"
+    native = settings.backend in ("auto", "native") and settings.device in ("auto", "cpu")
+    return native and is_to_come(give_hop)
 
 
 def _start(name: str) -> multiprocessing.process.BaseProcess | None:

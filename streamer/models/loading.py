@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Final, Unpack
@@ -89,6 +89,7 @@ def _load_from(
     if request.precision is None:
         made = known is not None and known.origin == "made"
         request = replace(request, precision="bfloat16" if made else "float32")
+    request = replace(request, device=_device(request, strides.values()))
     device = kind_of(request.device)
     windows = WindowKind(request.window, request.exact_window)
     chosen = _choose_each(request, networks, strides, windows)
@@ -102,6 +103,18 @@ def _load_from(
     digests = "+".join(map(networks.digest, there))
     backend = " and ".join(dict.fromkeys(one.name for one in chosen.values()))
     return replace(bag, note=note, backend=backend, device=device, weights=digests)
+
+
+def _device(request: ModelRequest, strides: Iterable[Stride | None]) -> str:
+    """Return the device to ask for: where nobody names one, a GPU is not always the best.
+
+    A network that takes one hop at a time is soonest on the CPU, by its native engine.
+    """
+    wish = request.backend
+    library = wish.library if isinstance(wish, Backend) else wish
+    by_hops = request.exact_window and None not in strides and request.precision != "float16"
+    on_cpu = library in ("openvino", "native") or (library == "auto" and by_hops)
+    return "cpu" if request.device == "auto" and on_cpu else request.device
 
 
 def _needed(

@@ -38,9 +38,7 @@ class NoProcess(Process):
 @pytest.fixture
 def events(monkeypatch):
     noted = []
-    place = {"processors": lambda: 2, "kind_of": lambda wish: "cpu" if wish == "auto" else wish}
-    for name, value in place.items():
-        monkeypatch.setattr(first_use, name, value)
+    monkeypatch.setattr(first_use, "processors", lambda: 2)
     monkeypatch.setattr(first_use._SPAWN, "Process", lambda **wish: Process(noted, **wish))
     return noted
 

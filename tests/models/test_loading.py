@@ -16,7 +16,7 @@ from demucs.repo import BagOnlyRepo, LocalRepo
 
 from streamer.cache import JsonStore
 from streamer.errors import ModelError, SettingsError, WeightsError
-from streamer.models import load
+from streamer.models import load, loading
 from streamer.models.backends import quantized
 from streamer.models.backends.openvino_library import has_openvino
 from streamer.models.backends.torch_separator import TorchSeparator
@@ -236,6 +236,28 @@ def test_networks_that_go_along_in_different_ways_are_for_files():
 
 
 @pytest.mark.skipif(not has_openvino(), reason="needs openvino")
+@pytest.mark.parametrize(
+    ("options", "device"),
+    [
+        ({"name": "rt_mini", "exact_window": True}, "cpu"),  # one hop at a time
+        ({"name": "rt_mini", "backend": "native"}, "cpu"),
+        ({"name": "htdemucs_mini", "backend": "openvino"}, "cpu"),
+        ({"name": "rt_mini"}, "cuda"),
+        ({"name": "htdemucs_mini", "exact_window": True}, "cuda"),
+        ({"name": "rt_mini", "exact_window": True, "device": "cuda"}, "cuda"),
+    ],
+)
+def test_where_nobody_names_a_device_the_gpu_is_for_what_it_is_best_for(
+    options, device, monkeypatch
+):
+    def ended(wish):
+        raise ModelError(f"on {'cuda' if wish == 'auto' else wish}")
+
+    monkeypatch.setattr(loading, "kind_of", ended)
+    with pytest.raises(ModelError, match=f"^on {device}$"):
+        load(**options)
+
+
 def test_beside_openvino_a_network_that_remembers_is_native():
     class Known:
         def known(self, subject, backends):
