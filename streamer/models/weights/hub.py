@@ -188,17 +188,37 @@ class HubPlace:
         found = _library().try_to_load_from_cache(self.repo_id, filename, cache_dir=self._cache)
         return Path(found) if isinstance(found, str) else None
 
+    def get_anew(self, member: str) -> Path | None:
+        """Return the file of one network, fetched in place of a damaged one; None: no hub is there.
+
+        Raises:
+            WeightsError: see `get`.
+        """
+        return self._fetch(f"{member}.safetensors", anew=True) if reachable() else None
+
     def _get(self, filename: str, pickle: Path | None = None) -> Path:
         found = self._cached(filename)
         if found is not None:
             return found
         if not reachable():
             raise self._missing(filename, "the hub cannot be reached from here", pickle)
+        return self._fetch(filename, pickle)
+
+    def _fetch(self, filename: str, pickle: Path | None = None, *, anew: bool = False) -> Path:
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
+        from huggingface_hub.errors import (
+            EntryNotFoundError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+        )
 
         try:
-            return Path(hf_hub_download(self.repo_id, filename, cache_dir=self._cache))
+            found = hf_hub_download(
+                self.repo_id, filename, cache_dir=self._cache, force_download=anew
+            )
+            return Path(found)
+        except LocalEntryNotFoundError as error:  # no hub answered, but perhaps somebody else
+            raise self._missing(filename, _first_line(error), pickle) from error
         except OSError as error:
             if error.errno in _FOLDER_ERRORS:
                 raise _unwritable(filename, self.folder, error) from error

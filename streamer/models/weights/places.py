@@ -219,11 +219,21 @@ def place_of(
 def get_file(place: Place, member: str) -> Path:
     """Return the file of one network of a place, fetched if need be and checked.
 
+    What is damaged in the hub's cache is fetched again.
+
     Raises:
         WeightsError: it cannot be fetched, or its checksum is wrong.
     """
-    path = place.get(member)
-    verify(path, place.sha256s.get(member))
+    path, wanted = place.get(member), place.sha256s.get(member)
+    try:
+        verify(path, wanted)
+    except WeightsError:
+        is_of_hub = isinstance(place, hub.HubPlace) and path.is_relative_to(place.folder)
+        again = place.get_anew(member) if is_of_hub else None
+        if again is None:
+            raise
+        verify(again, wanted)
+        return again
     return path
 
 

@@ -97,6 +97,50 @@ def test_fetched_once_and_then_here(hub, make, export, tmp_path):
     assert got == ["None", "htdemucs", "955717e8.safetensors", size]
 
 
+def test_a_damaged_file_is_fetched_again(hub, make, export, tmp_path):
+    address, folder = hub
+    served = folder / "adefossez/HTDemucs/955717e8.safetensors"
+    served.parent.mkdir(parents=True)
+    export(make("htdemucs"), "955717e8").rename(served)
+    code = "print(json.dumps([str(download('htdemucs')[0])]))"
+    (path,) = run(code, address, tmp_path / "home")
+    blob = Path(path).resolve()
+    blob.write_bytes(bytes(blob.stat().st_size))
+    kind, message = run(FAIL, "http://127.0.0.1:9", tmp_path / "home")
+    assert kind == "WeightsError"
+    assert "is damaged or was changed" in message
+    assert run(code, address, tmp_path / "home") == [path]
+    assert blob.read_bytes() == served.read_bytes()
+
+
+def test_a_portal_that_answers_for_the_hub_does_not_tell_what_it_has(tmp_path):
+    class Portal(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_HEAD()
+            self.wfile.write(b"<html>Welcome to our hotel</html>")
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Portal)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}"
+        kind, message = run(FAIL, address, tmp_path / "home")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert kind == "WeightsError"
+    assert "does not have it" not in message
+    assert "where there is a network" in message
+
+
 def test_what_the_hub_does_not_have_is_told(hub, tmp_path):
     kind, message = run(FAIL, hub[0], tmp_path / "home")
     assert kind == "WeightsError"
