@@ -38,8 +38,10 @@ screenshots: .venv/dev
 	$(BIN)/python docs/screenshots.py
 
 .venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("stemstream needs Python 3.11 or later, and $(PYTHON) is older; try: make demo PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	./.ci/system-packages python3-venv
 	$(PYTHON) -m venv .venv
+	@rm -f .venv/demo .venv/dev
 
 .venv/demo: pyproject.toml | .venv/bin/python
 	$(PIP) "$(TORCH)"

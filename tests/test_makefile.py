@@ -4,22 +4,45 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HALF = "#!/bin/sh\nmkdir -p .venv/bin; touch .venv/bin/python; exit 1\n"
+MADE = "mkdir -p .venv/bin; touch .venv/bin/python"
+ANSWERS = f"""#!/bin/sh
+[ "$1" = -c ] || {{ {MADE}; exit 0; }}
+exec {sys.executable} -c 'import sys; sys.version_info = (3, MINOR, 9); exec(sys.argv[1])' "$2"
+"""
+HALF = f'#!/bin/sh\n[ "$1" = -c ] && exit 0; {MADE}; exit 1\n'
 """As `python3 -m venv` of a Debian without python3-venv."""
 
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
-def test_an_environment_without_pip_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / ".ci").mkdir()
-    for name, program in ((".ci/system-packages", "#!/bin/sh\n"), ("python", HALF)):
-        (tmp_path / name).write_text(program)
-        (tmp_path / name).chmod(0o755)
+
+def make(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
+    """Have `make` make an environment with a Python of our own."""
+    shutil.copy(ROOT / "Makefile", folder)
+    (folder / ".ci").mkdir(exist_ok=True)
+    for name, program in ((".ci/system-packages", "#!/bin/sh\n"), ("python", python)):
+        (folder / name).write_text(program)
+        (folder / name).chmod(0o755)
     command = ["make", ".venv/bin/python", "PYTHON=./python"]
-    assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_an_environment_without_pip_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
+    assert make(tmp_path, HALF).returncode
     assert not (tmp_path / ".venv/bin/python").exists()
+
+
+def test_a_python_that_is_too_old_makes_nothing(tmp_path: Path) -> None:
+    made = make(tmp_path, ANSWERS.replace("MINOR", "10"))
+    assert made.returncode
+    assert "needs Python 3.11 or later, and ./python is older; try: make demo" in made.stderr
+    assert not (tmp_path / ".venv").exists()
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv/demo").touch()  # of an environment whose Python is gone
+    assert make(tmp_path, ANSWERS.replace("MINOR", "11")).returncode == 0
+    assert not (tmp_path / ".venv/demo").exists()

@@ -228,12 +228,13 @@ def get_file(place: Place, member: str) -> Path:
     try:
         verify(path, wanted)
     except WeightsError:
-        is_of_hub = isinstance(place, hub.HubPlace) and path.is_relative_to(place.folder)
-        again = place.get_anew(member) if is_of_hub else None
+        again = None
+        if isinstance(place, hub.HubPlace) and path.is_relative_to(place.folder):
+            again = place.get_anew(member)
         if again is None:
             raise
-        verify(again, wanted)
-        return again
+        path = again
+        verify(path, wanted)
     return path
 
 
