@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Final, Unpack, get_args
 
 from streamer.arguments import as_block, check_callable, check_choice, check_kind, check_number
@@ -30,6 +29,8 @@ MOST_JOBS: Final = 1024
 MOST_FRAMES: Final = 1 << 24
 """The longest block: minutes."""
 MOST_CHANNELS: Final = 1024
+_ANOTHER: Final = "call reset() to begin another"
+_ENDED: Final = "the stream has ended with flush()"
 
 
 @dataclass(frozen=True)
@@ -144,12 +145,13 @@ class Processor:
         self.settings = settings or resolve(options, called=str).settings
         if live is not None and not self.settings.live_windows:
             raise SettingsError("a live processor needs live windows; give hop and lookahead")
-        self.plan = Plan.make(bag or load_bag(self.settings), self.settings)
+        self.plan = self._first_plan = Plan.make(bag or load_bag(self.settings), self.settings)
         # a model that remembers must see the stream in order
         self._jobs = min(int(jobs), 1) if self.plan.bag.streaming else int(jobs)
         self._policy = live or _Whole(self._jobs, int(batch))
         self._separation: Separation | None = None
         self._in_use = threading.Lock()
+        self._over = ""  # why the stream cannot go on
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -185,7 +187,7 @@ class Processor:
     def reset(self) -> None:
         """Forget the stream and begin another of the same shape."""
         self.close()
-        policy = self._policy
+        policy, self.plan = self._policy, self._first_plan
         self._separation = Separation(
             self.plan,
             *self._shape,
@@ -194,7 +196,7 @@ class Processor:
             on_job=policy.on_job,
         )
         self._delay: ConstantDelay | None = None
-        self._ended = self._broken = False
+        self._over = ""
 
     @property
     def latency_frames(self) -> int:
@@ -229,8 +231,8 @@ class Processor:
 
         Raises:
             SettingsError: the block has another shape than prepared or is not of floats, the model
-                runs on threads, the stream has ended or lost a part, or another thread uses the
-                processor.
+                runs on threads, the stream began with `feed`, is over or lost a part, or another
+                thread uses the processor.
         """
         with self._going_on() as stream:
             if self._jobs:
@@ -244,6 +246,8 @@ class Processor:
                     f"{self._shape[1]}), so prepare again or split the block"
                 )
             if self._delay is None:
+                if stream.fed_frames:
+                    raise SettingsError(f"the stream began with feed(); {_ANOTHER} for process()")
                 self._delay = ConstantDelay(
                     self.names, self.latency_frames, stream.mix_channels, self._policy.fallback
                 )
@@ -260,10 +264,11 @@ class Processor:
 
         Raises:
             SettingsError: the block has other channels than prepared or is not of floats, the
-                stream has ended or lost a part, or another thread uses the processor.
+                stream began with `process`, is over or lost a part, or another thread uses the
+                processor.
         """
         with self._going_on() as stream:
-            return list(stream.advance(stream.take_in(as_block(block, self._shape[1]))))
+            return list(self._advanced(stream, block))
 
     def through(self, blocks: Iterable[Samples]) -> Iterator[Stems]:
         """`feed` each block, then `flush`; yield the stems as they are ready.
@@ -275,10 +280,15 @@ class Processor:
         """
         for block in blocks:
             with self._going_on() as stream:
-                yield from stream.advance(stream.take_in(as_block(block, self._shape[1])))
+                yield from self._advanced(stream, block)
         with self._going_on() as stream:
-            self._ended = True
+            self._over = _ENDED
             yield from stream.flush()
+
+    def _advanced(self, stream: Separation, block: Samples) -> Iterator[Stems]:
+        if self._delay is not None:
+            raise SettingsError(f"the stream began with process(); {_ANOTHER} for feed()")
+        return stream.advance(stream.take_in(as_block(block, self._shape[1])))
 
     def flush(self) -> list[Stems]:
         """End the stream and return the rest of the stems. `reset` begins another stream.
@@ -288,7 +298,7 @@ class Processor:
                 processor.
         """
         with self._going_on() as stream:
-            self._ended = True
+            self._over = _ENDED
             rest = list(stream.flush())
             if self._delay is None:
                 return rest
@@ -299,8 +309,8 @@ class Processor:
     def switch(self, plan: Plan, *, idle: bool = False) -> None:
         """Change the live windows, or the model, from the next window on. The stems stay the same.
 
-        The delay stays too, so the new hop and lookahead must fit into it. With ``idle`` no window
-        is separated: all are gaps.
+        The delay stays too, so the new hop and lookahead must fit into it; `reset` undoes it all.
+        With ``idle`` no window is separated: all are gaps.
 
         Raises:
             SettingsError: the processor is not live, or the plan has other stems.
@@ -324,9 +334,10 @@ class Processor:
         self._live_stream().warm_up()
 
     def close(self) -> None:
-        """End the worker's threads after their present window."""
+        """End the stream, and the worker's threads after their present window."""
         if self._separation is not None:
             self._separation.close()
+            self._over = self._over or "the processor is closed"
 
     @property
     def _stream(self) -> Separation:
@@ -350,20 +361,14 @@ class Processor:
                 "one of its own"
             )
         try:
-            if self._ended:
-                raise SettingsError(
-                    "the stream has ended with flush(); call reset() to begin another"
-                )
-            if self._broken:
-                raise SettingsError(
-                    "the stream has lost a part where it failed or was left; call reset() to begin "
-                    "another"
-                )
+            if self._over:
+                raise SettingsError(f"{self._over}; {_ANOTHER}")
             yield stream
         except SettingsError:  # the model raises none: nothing was done
             raise
         except BaseException:
-            self._broken = self._broken or stream is self._separation
+            if stream is self._separation:
+                self._over = self._over or "the stream has lost a part where it failed or was left"
             raise
         finally:
             self._in_use.release()
@@ -371,12 +376,7 @@ class Processor:
     def __enter__(self) -> Processor:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

@@ -226,6 +226,20 @@ def test_a_through_that_is_left_early_ends_its_own_stream_alone() -> None:
         assert fed(processor, block, [len(block)]).shape[1] == len(block)
 
 
+def test_a_stream_is_taken_by_blocks_or_fed_but_not_both(tiny_bag: Bag) -> None:
+    processor = Processor(bag=tiny_bag)
+    processor.prepare(44100, 500, 2)
+    processor.process(noise(500))
+    for feed in (processor.feed, lambda block: list(processor.through([block]))):
+        with pytest.raises(SettingsError, match=r"began with process\(\); call reset\(\)"):
+            feed(noise(3000))
+    processor.process(noise(500))
+    processor.reset()
+    processor.feed(noise(500))
+    with pytest.raises(SettingsError, match=r"began with feed\(\); call reset\(\)"):
+        processor.process(noise(500))
+
+
 def test_two_stems_residual_and_conserve_add_up(tiny_bag: Bag) -> None:
     mix = noise(9000)
 

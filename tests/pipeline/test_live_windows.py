@@ -276,6 +276,29 @@ def test_a_plan_can_be_switched_while_it_runs():
     assert processor.missing_frames == 0
 
 
+def test_another_stream_begins_with_the_first_plan():
+    model = RecordingSeparator(window_frames=2000)
+    processor = Processor(LIVE, bag=model.bag(), live=Live(0.05, history_seconds=0.25))
+    processor.prepare(RATE, 40, 2)
+    before = processor.latency_frames
+    processor.switch(Plan.make(model.bag(), LIVE.model_copy(update={"hop": 0.07})))
+    processor.reset()
+    assert processor.latency_frames == before
+    processor.close()
+
+
+def test_a_closed_processor_waits_for_no_window():
+    with Processor(LIVE, bag=RecordingSeparator(2000).bag(), live=Live()) as processor:
+        processor.prepare(RATE, 512, 2)
+        processor.process(noise(512))
+    for call in (processor.flush, lambda: processor.process(noise(512))):
+        with pytest.raises(SettingsError, match=r"the processor is closed; call reset\(\)"):
+            call()
+    processor.reset()
+    processor.process(noise(512))
+    processor.close()
+
+
 def test_the_live_worker_never_waits_and_the_newest_window_wins():
     gate, begun = threading.Event(), threading.Event()
 
