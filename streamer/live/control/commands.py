@@ -75,11 +75,10 @@ class Commands:
         """
         address, args = message.address, message.args
         values = self._tree.values()
-        if is_pattern(address):
+        found = [address] if address in values else []
+        if not found and is_pattern(address):
             reached = [one for one in values if one.startswith(_PATTERNS_REACH)]
             found = [known for known in reached if matches(address, known)]
-        else:
-            found = [address] if address in values else []
         if found:
             return [answer for known in found for answer in self._value(known, args)]
         return self._do(address, args)

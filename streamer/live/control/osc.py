@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pythonosc.osc_message import OscMessage, ParseError
-from pythonosc.osc_message_builder import build_msg
+from pythonosc.osc_message_builder import OscMessageBuilder
+
+from streamer.naming import MOST_NAME_BYTES
 
 _BUNDLE: Final = b"#bundle\0"
 _BUNDLE_HEAD_BYTES: Final = 16  # "#bundle", NUL, time tag
 _DEEPEST: Final = 8
-_LONGEST_ADDRESS: Final = 128
+LONGEST_ADDRESS: Final = 2 * MOST_NAME_BYTES + 64
+"""In bytes: room for a listener and a stem, and what stands around them."""
 _MOST_ARGUMENTS: Final = 64
 _KNOWN_TYPES: Final = frozenset(b",ihfdsbrmtTFN[]")
 
@@ -51,7 +54,12 @@ def build(address: str, *args: str | float) -> bytes:
     sent = [
         one.encode("utf-8", "replace").decode() if isinstance(one, str) else one for one in args
     ]
-    return bytes(build_msg(address, sent).dgram)
+    builder = OscMessageBuilder(address)
+    for one in sent:
+        # older versions of python-osc take 2 ** 31 for an int32
+        long = isinstance(one, int) and not -(2**31) <= one < 2**31
+        builder.add_arg(one, builder.ARG_TYPE_INT64 if long else None)
+    return bytes(builder.build().dgram)
 
 
 def is_pattern(address: str) -> bool:
@@ -96,7 +104,7 @@ def _message(packet: bytes) -> Message:
     types = packet[types_at:].split(b"\0", 1)[0]
     if not _KNOWN_TYPES.issuperset(types):
         raise OscError("an argument has an unknown type")
-    if packet.find(b"\0") > _LONGEST_ADDRESS or len(types) > _MOST_ARGUMENTS:
+    if packet.find(b"\0") > LONGEST_ADDRESS or len(types) > _MOST_ARGUMENTS:
         raise OscError("a message is too long")
     try:
         message = OscMessage(packet)

@@ -13,6 +13,7 @@ from pythonosc.udp_client import SimpleUDPClient
 from streamer.errors import SettingsError, SinkError
 from streamer.live.control.apart import MOST_WAITING
 from streamer.live.control.osc import build, parse
+from streamer.live.control.page.messages import Set
 from streamer.live.control.remote import Remote
 from streamer.live.control.subscriptions import (
     KEEP_SECONDS,
@@ -20,8 +21,10 @@ from streamer.live.control.subscriptions import (
     OscSubscriptions,
     RemoteCounters,
 )
-from streamer.live.mixing.state import StemState
+from streamer.live.mixing.routes import Place
+from streamer.live.mixing.state import Listener, StemState
 from streamer.live.status import Meter, Reason, State, Status
+from streamer.naming import MOST_NAME_BYTES
 
 STEMS = ["drums", "bass", "other", "vocals"]
 SENDER = ("127.0.0.1", 5000)
@@ -118,6 +121,29 @@ def test_patterns_reach_the_controls_and_never_end_a_run(run, subscriptions):
     assert send(subscriptions, "/*", 0) == []  # dry alone has one part
     assert send(subscriptions, "/qui?")[0][0] == "/error"
     assert not run.ended.is_set()
+
+
+def test_a_name_with_the_signs_of_patterns_is_itself_first(tmp_path):
+    desk = Desk(tmp_path, stems=("guitar [L]", "vox*", "vox2"))
+    subscriptions = OscSubscriptions(desk, lambda: STATUS, print)
+    for name in ("guitar [L]", "vox*"):
+        assert send(subscriptions, f"/stem/{name}/mute", 1) == []
+    assert {name for name, stem in desk.mixer.state.stems.items() if stem.mute} == {
+        "guitar [L]",
+        "vox*",
+    }
+
+
+@pytest.mark.parametrize("letter", ["\N{HIRAGANA LETTER A}", "a"])
+def test_the_longest_names_have_addresses(tmp_path, letter):
+    name = letter * (MOST_NAME_BYTES // len(letter.encode()))
+    listener = Listener(output=Place((1, 2)))
+    desk = Desk(tmp_path, stems=(name, "b"), listeners={name: listener})
+    subscriptions = OscSubscriptions(desk, lambda: STATUS, print)
+    address = f"/listener/{name}/stem/{name}/gain"
+    assert send(subscriptions, address, -6.0) == []
+    assert desk.mixer.state.listeners[name].stems[name].gain_db == -6
+    assert Set(set=address, value=-6).set == address
 
 
 def test_scene(run, subscriptions, tmp_path):
