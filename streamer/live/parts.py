@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from streamer.live.control.apart import Apart
 from streamer.live.devices.device import AudioBackend
 from streamer.live.devices.player import Player
 from streamer.live.devices.streams import DeviceStreams
@@ -66,6 +67,7 @@ class RunParts:
     log: RunLog
     mixer: Mixer
     scenes: SceneFolder
+    apart: Apart
     player: Player | None
     end: RunEnd
     recording: Recording
@@ -113,6 +115,7 @@ class RunParts:
             log=RunLog(observer, rate, tell),
             mixer=mixer,
             scenes=SceneFolder(_scenes_of(settings), mixer),
+            apart=Apart(),
             player=player,
             end=end,
             recording=Recording(settings, names, rate, end.frame, heard=lambda: observer.position),

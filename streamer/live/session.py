@@ -117,6 +117,7 @@ class LiveSession:
         self._parts = RunParts.make(prepared, backend, tell, clock)
         self.streams, self.mixer = self._parts.streams, self._parts.mixer
         self.scenes, self.recorder = self._parts.scenes, self._parts.recording
+        self.apart = self._parts.apart
         self.engine = make_engine(self._parts)
         self._supervisor = Supervisor(self._parts, self.engine)
         if self.settings.scene is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import Future, wait
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -26,6 +27,7 @@ class Supervisor:
         self._losses = _LossNotes(parts)
         self._announcement = _Announcement(parts)
         self._next_look = self._next_scene = -math.inf
+        self._following: Future[str | None] | None = None
         self._started = datetime.now(UTC)
 
     def begin(self, now: float) -> None:
@@ -62,11 +64,16 @@ class Supervisor:
             self._parts.log.note_once(failure)
 
     def _follow_scene(self, now: float) -> None:
-        if now >= self._next_scene:
+        parts = self._parts
+        if self._following is None and now >= self._next_scene:
             self._next_scene = now + SCENE_SECONDS
-            told = self._parts.scenes.follow()
+            self._following = parts.apart.look(parts.scenes.follow)  # which may wait for a disk
+            if self._following is not None and parts.clock.virtual is not None:
+                wait([self._following])
+        if self._following is not None and self._following.done():
+            told, self._following = self._following.result(), None
             if told is not None:
-                self._parts.log.note(told)
+                parts.log.note(told)
 
     @property
     def delay_seconds(self) -> float:

@@ -6,6 +6,7 @@ import gc
 import itertools
 import re
 import threading
+import time
 import weakref
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +36,7 @@ from support.doubles import RATE, bag_of, noise, tiny
 from streamer import Processor, Settings
 from streamer.audio import Samples
 from streamer.errors import SettingsError, StemstreamError
+from streamer.live.mixing.scene_folder import SceneFolder
 from streamer.live.planning.prepare import prepare
 from streamer.live.realtime.callbacks import FADE_FRAMES
 from streamer.live.session import open_session
@@ -272,6 +274,30 @@ def test_a_scene_is_loaded_again_while_it_runs(tmp_path: Path) -> None:
     out = heard(device)
     assert np.abs(out[: 2 * RATE // 2 + begun()]).max() > 0.3
     assert np.abs(out[-RATE:]).max() < 0.05
+
+
+def test_a_disk_that_hangs_while_a_scene_is_followed_holds_up_no_sound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disk, looks = threading.Event(), []
+
+    def hangs(_folder: SceneFolder) -> str | None:
+        looks.append(disk.is_set())
+        disk.wait(2)
+        return "looked"
+
+    monkeypatch.setattr(SceneFolder, "follow", hangs)
+    monkeypatch.setattr("streamer.live.supervision.wait", lambda _looks: None)  # as in real time
+    with running([card(tone(6))], route=["drums=1,2"]) as run:
+        run.advance(3)
+        assert (looks, run.told) == ([False], [])
+        disk.set()
+        for _ in range(1000):
+            if run.told:
+                break
+            run.advance(0.01)
+            time.sleep(0.001)
+    assert "looked" in run.told[0]
 
 
 # A file as the input

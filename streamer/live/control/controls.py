@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from streamer.live.control.apart import Apart
 from streamer.live.mixing.mixer import Mixer
 
 
@@ -68,6 +69,10 @@ class Controls(Protocol):
     @property
     def recorder(self) -> Recorder:
         """The recording."""
+
+    @property
+    def apart(self) -> Apart:
+        """The threads that wait for disks, one order for all remotes."""
 
     @property
     def transport(self) -> Transport | None:

@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from streamer.errors import SettingsError, StemstreamError
-from streamer.live.control.apart import Apart
 from streamer.live.control.commands import (
     Commands,
     UnknownAddressError,
@@ -76,7 +75,7 @@ class OscSubscriptions:
         self._told: set[str] = set()
         self._commands = Commands(controls, status)
         self._subscribers: dict[Sender, _Subscriber] = {}
-        self._apart = Apart()
+        self._apart = controls.apart
         self._undone: list[tuple[Message, Sender, Future[list[Message]]]] = []
         self._counters = RemoteCounters()
 

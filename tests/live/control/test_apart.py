@@ -10,10 +10,12 @@ from streamer.live.control.osc import Message
 
 def test_what_is_asked_and_what_needs_no_disk_stays_where_it_is() -> None:
     apart = Apart()
-    for address, args in (("/record", ()), ("/scene/list", ()), ("/scene/recall", ("a",))):
+    for address, args in (("/record", ()), ("/scene/list", ()), ("/dry", (1,))):
         assert not apart.takes(Message(address, args))
     for address, args in (
         ("/record", (1,)),
+        ("/scene", ("a",)),
+        ("/scene/recall", ("a",)),
         ("/scene/save", ("a",)),
         ("/scene/rename", ("a", "b")),
     ):
@@ -34,12 +36,13 @@ def test_a_scene_that_is_recalled_waits_for_the_one_that_is_saved_and_for_no_tak
         Message("/scene", "b"),
     )
     apart.do(take, lambda: act("take"))
-    assert not apart.takes(recall)
     apart.do(save, lambda: act("save"))
-    assert apart.takes(recall)
+    assert apart.look(lambda: act("look")) is None, "the next time"
     last = apart.do(recall, lambda: act("recall"))
     assert not last.cancel()  # as where a page has gone
     disk.set()
     last.result(10)
     assert [name for name in done if name != "take"] == ["save", "recall"]
-    assert not apart.takes(recall)
+    looked = apart.look(lambda: 3)
+    assert looked is not None
+    assert looked.result(10) == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from streamer.live.control.apart import Apart
 from streamer.live.mixing.levels import checked_switch
 from streamer.live.mixing.mixer import Mixer
 from streamer.live.mixing.routes import Place, parse_route
@@ -49,6 +50,7 @@ class Desk:
         self.mixer.apply(Scene(listeners=listeners or {}))
         self.scenes = SceneFolder(folder, self.mixer)
         self.recorder = Switch()
+        self.apart = Apart()
         self.transport = Switch(on=True) if song else None
         self.ended = 0
         self.learned: list[str] = []

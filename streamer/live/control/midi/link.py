@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from streamer.errors import DeviceError, StemstreamError
-from streamer.live.control.apart import Apart
 from streamer.live.control.commands import Commands
 from streamer.live.control.controls import Controls
 from streamer.live.control.midi.controller_map import (
@@ -194,7 +193,7 @@ def open_link(
     Raises:
         DeviceError: it cannot be opened, or is gone meanwhile.
     """
-    commands, apart = Commands(controls, status), Apart()
+    commands, apart = Commands(controls, status), controls.apart
 
     def act(address: str, args: tuple[Any, ...]) -> None:
         message = Message(address, args)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from streamer.errors import StemstreamError
+from streamer.live.control.apart import SOON_SECONDS
 from streamer.live.control.page import messages
 from streamer.live.control.page.messages import (
     Error,
@@ -98,6 +99,7 @@ class Clients:
         self._status_at = 0.0
         self._listeners = view.listeners
         self._told: set[str] = set()
+        self._obeying: set[asyncio.Future[None]] = set()
 
     def __len__(self) -> int:
         return len(self._clients)
@@ -119,12 +121,22 @@ class Clients:
         self._clients.discard(client)
 
     async def receive(self, client: Client, text: str | None) -> bool:
-        """Obey a message, None if it was no text; return whether the client may stay."""
+        """Obey a message, None if it was no text; return whether the client may stay.
+
+        What takes a disk long is done while the client's next messages are obeyed.
+        """
         now = time.monotonic()
         if not client.pace.take(now):
             if client.pace.complain(now):
                 self._complain(client, "", "too many messages at a time; send fewer")
             return not client.pace.is_over
+        obeying = asyncio.ensure_future(self._obey(client, text))
+        self._obeying.add(obeying)
+        obeying.add_done_callback(self._obeying.discard)
+        await asyncio.wait({obeying}, timeout=SOON_SECONDS)
+        return True
+
+    async def _obey(self, client: Client, text: str | None) -> None:
         address = ""
         try:
             if text is None:
@@ -137,7 +149,6 @@ class Clients:
         except Exception as error:  # the page outlives a mistake of ours
             self.failed(error)
             self._complain(client, address, "this failed; please report it")
-        return True
 
     async def send(self, client: Client, socket: Socket) -> None:
         """Send what is in a client's outbox, as long as there is such a page.

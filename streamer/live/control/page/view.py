@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from streamer.errors import SettingsError
-from streamer.live.control.apart import Apart
 from streamer.live.control.commands import Commands, dbfs
 from streamer.live.control.controls import Controls
 from streamer.live.control.osc import Message
@@ -54,7 +53,7 @@ class RunView:
 
     def __init__(self, controls: Controls, status: Callable[[], Status]) -> None:
         self._controls, self._status = controls, status
-        self._commands, self._apart = Commands(controls, status), Apart()
+        self._commands, self._apart = Commands(controls, status), controls.apart
         self._values = self._readings()
         self._set: dict[str, tuple[int, Reading]] = {}
         self._seen: Status | None = None

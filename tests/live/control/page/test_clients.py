@@ -107,13 +107,14 @@ def test_a_page_that_reads_slowly_makes_nobody_wait_and_gets_the_newest(tmp_path
 
 
 @pytest.mark.parametrize("slow", [{"set": "/record"}, {"act": "/scene/save"}], ids=str)
-def test_a_disk_that_one_page_waits_for_holds_up_no_other(
+def test_a_disk_that_one_page_waits_for_holds_up_no_fader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: dict[str, str]
 ) -> None:
-    disk = threading.Event()
+    disk, done = threading.Event(), []
 
     def waits(*_: object) -> None:
         assert disk.wait(10)
+        done.append(True)
 
     async def play() -> None:
         monkeypatch.setattr(Switch, "switch", waits)
@@ -126,9 +127,15 @@ def test_a_disk_that_one_page_waits_for_holds_up_no_other(
         waiting = asyncio.create_task(room.clients.receive(drummer, message))
         await room.move(range(-1, -4, -1))
         assert [one["values"][GAIN] for one in other.read("values")][-3:] == [-1, -2, -3]
-        assert not waiting.done()
-        disk.set()
         assert await waiting
+        for dry in (1, 0):  # nor its own
+            assert await room.clients.receive(drummer, json.dumps({"set": "/dry", "value": dry}))
+            assert room.band.mixer.state.dry is bool(dry)
+        assert not done
+        disk.set()
+        async with asyncio.timeout(10):
+            while not done:
+                await asyncio.sleep(0.001)
         room.leave()
 
     asyncio.run(play())
