@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 # FFmpeg's names for what mutagen calls otherwise.
-_FFMPEG_NAMES = {"album_artist": "albumartist", "track": "tracknumber", "disc": "discnumber"}
+_FFMPEG_NAMES = {
+    "album_artist": "albumartist",
+    "album artist": "albumartist",
+    "disc": "discnumber",
+    "track": "tracknumber",
+    "year": "date",
+}
 
 # What stands among the tags but tells of the file and its loudness, not of the song; and pictures.
 _NOT_TAGS = re.compile(
@@ -21,6 +27,8 @@ _NOT_TAGS = re.compile(
     "|major_brand|metadata_block_picture|minor_version|r128_.*|replaygain_.*|software|vendor_id"
     "|waveformatextensible_.*"
 )
+
+_COMPOSER = "\xa9wrt"  # of MP4
 
 # Where mutagen keeps tags whose keys and values are not those of the easy interface.
 _KEYS_OF_THEIR_OWN = ("mutagen.apev2", "mutagen.asf")
@@ -154,14 +162,38 @@ def _open(path: Path, container: str) -> Any:
 
 
 def _accessors(tags: object) -> tuple[_Get, _Set] | None:
-    """The easy keys of ID3 and MP4 tags; None for Vorbis comments, whose keys are easy already."""
+    """The easy keys of ID3 and MP4 tags; None for Vorbis comments, whose keys are easy already.
+
+    mutagen leaves out the comment of the one and the composer of the other.
+    """
     from mutagen.easyid3 import EasyID3
     from mutagen.easymp4 import EasyMP4Tags
     from mutagen.id3 import ID3
     from mutagen.mp4 import MP4Tags
 
     if isinstance(tags, ID3):
-        return EasyID3.Get, EasyID3.Set
+        return {**EasyID3.Get, "comment": _comment}, {**EasyID3.Set, "comment": _set_comment}
     if isinstance(tags, MP4Tags):
-        return EasyMP4Tags.Get, EasyMP4Tags.Set
+        get, put = _composer, _set_composer
+        return {**EasyMP4Tags.Get, "composer": get}, {**EasyMP4Tags.Set, "composer": put}
     return None
+
+
+def _comment(tags: Any, _key: str) -> list[str]:
+    # those with a description are other programs' numbers
+    return [text for frame in tags.getall("COMM") if not frame.desc for text in frame.text]
+
+
+def _set_comment(tags: Any, _key: str, values: list[str]) -> None:
+    from mutagen.id3 import COMM, Encoding
+
+    frame = COMM(encoding=Encoding.UTF8, lang="XXX", desc="", text=values)  # type: ignore[no-untyped-call]
+    tags.add(frame)
+
+
+def _composer(tags: Any, _key: str) -> list[str]:
+    return list(tags[_COMPOSER])
+
+
+def _set_composer(tags: Any, _key: str, values: list[str]) -> None:
+    tags[_COMPOSER] = values

@@ -136,7 +136,7 @@ def test_not_finite_and_too_loud_samples_pass(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(tmp_path / "odd.wav")[0], data)
 
 
-@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.aiff", "front.m4a"])
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.aiff", "a.wv", "front.m4a"])
 def test_cut_short_gives_what_is_there_and_says_so(
     tmp_path: Path, wav: Path, ffmpeg: Ffmpeg, decode: Decode, name: str
 ) -> None:
@@ -149,6 +149,19 @@ def test_cut_short_gives_what_is_there_and_says_so(
     assert len(samples) == len(decode(path))
     seconds = len(samples) / 44100
     assert losses == [f"{name} is damaged or cut short: {seconds:.1f} s of 1.0 s decoded"]
+
+
+def test_a_reading_that_breaks_off_is_no_packet_that_is_left_out(
+    tmp_path: Path, wav: Path, ffmpeg: Ffmpeg
+) -> None:
+    path = tmp_path / "a.wv"
+    ffmpeg("-i", wav, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with open_source(path) as source:
+        source.seek(1)  # from here on no length is known
+        seconds = (1 + sum(map(len, source.blocks()))) / 44100
+        assert source.losses == [f"a.wv is damaged: nothing after {seconds:.1f} s can be read"]
 
 
 @pytest.mark.parametrize("name", ["a.ogg", "a.opus"])

@@ -17,6 +17,7 @@ from streamer.engine import separate_track
 from streamer.errors import SettingsError
 from streamer.files import Encoding, FileSink, open_source
 from streamer.files.encode.wav import PcmCoder, WavWriter, wav_header
+from streamer.files.tags import from_container
 from streamer.processor import load_bag
 from streamer.settings import Settings
 
@@ -31,6 +32,8 @@ TAGS = {
     "date": "1999",
     "genre": "Jazz",
     "tracknumber": "3/9",
+    "composer": "C. Poser",
+    "comment": "live, from the desk",
 }
 
 
@@ -214,6 +217,12 @@ def test_a_date_is_kept_where_it_begins_with_its_year(
             sink.commit()
         with open_source(path) as source:
             assert (source.tags["title"], source.tags.get("date")) == ("T", kept)
+
+
+def test_tags_of_ape_have_the_common_names() -> None:
+    told = {"Title": "T", "Year": "1999", "Album Artist": "A", "Track": "3"}
+    common = {"title": "T", "date": "1999", "albumartist": "A", "tracknumber": "3"}
+    assert from_container(told) == common
 
 
 def test_riff_info_tags_and_container_tags_are_read(tmp_path: Path, ffmpeg: Ffmpeg) -> None:

@@ -28,7 +28,7 @@ from streamer.files.tags import from_container
 
 # Containers whose stated length is true; others guess it from bit rate or file size.
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
-_STATES_LENGTH = ("flac", "mp3", _MP4)
+_STATES_LENGTH = ("flac", "mp3", "wv", _MP4)
 
 # Containers in which a jump ends where it is said to; after one in Ogg, positions are guesses.
 _JUMPS = ("flac", _MP4)
@@ -95,6 +95,7 @@ class AvSource(Source):
         self.losses = []
         self._bad_packets = 0
         self._bad_since = 0.0
+        self._stopped_seconds: float | None = None
         self._skipped_frames = 0
         self._odd: tuple[object, AudioResampler] | None = None
         self._tap = Tap(self._opener())
@@ -118,7 +119,8 @@ class AvSource(Source):
         self._frames = self._decoded()
         # Some codecs say their true rate and channels only with the first frame.
         self._first = next(self._frames, None)
-        if self._first is None and self._bad_packets:
+        stopped = self._stopped_seconds is not None
+        if self._first is None and (self._bad_packets or stopped):
             index_is_last = not self.rewindable and self._container.format.name == _MP4
             self.close()
             if index_is_last:
@@ -191,7 +193,7 @@ class AvSource(Source):
                 packet = next(packets, None)
             except Exception:
                 packet = None
-                self._note_bad_packet(position)
+                self._stopped_seconds = position
             if packet is None:
                 break
             try:
@@ -270,6 +272,10 @@ class AvSource(Source):
             seconds = delivered / self.samplerate
             self.losses.append(
                 f"{self._label} is cut short: its last page is missing; {seconds:.1f} s decoded"
+            )
+        elif self._stopped_seconds is not None:
+            self.losses.append(
+                f"{self._label} is damaged: nothing after {self._stopped_seconds:.1f} s can be read"
             )
         elif self._bad_packets:
             self.losses.append(
