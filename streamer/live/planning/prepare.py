@@ -365,9 +365,10 @@ def stand_in(
 
 def subject(settings: LiveSettings, bag: Bag) -> Subject:
     """Return what is timed: the model, and everything that its speed depends on."""
+    one_of_several = ":" in settings.device  # as cuda:1
     return Subject(
         model=bag.name,
-        backend=f"{bag.backend} {bag.device}".strip(),
+        backend=f"{bag.backend} {settings.device if one_of_several else bag.device}".strip(),
         threads=settings.torch_num_threads or 0,
         stems=settings.needed_stems or (),
         weights=bag.weights,

@@ -345,10 +345,12 @@ def test_what_is_timed_tells_models_and_devices_apart(tmp_path):
             ({}, replace(bag, backend="openvino float32 cpu")),
             ({}, replace(bag, weights="others of that name")),
             ({"torch_num_threads": 1}, bag),
+            ({}, replace(bag, device="cuda")),
+            ({"device": "cuda:1"}, replace(bag, device="cuda")),
         )
     ]
     assert timed[1].backend == "openvino float32 cpu"
-    assert len(set(timed)) == 4
+    assert len(set(timed)) == 6
 
 
 @pytest.mark.usefixtures("timings")
