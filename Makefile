@@ -9,6 +9,9 @@ TEST_PACKAGES := ffmpeg sox libportaudio2 libasound2-plugins pulseaudio pulseaud
 SERVERS := $(BIN)/python -m pytest -m servers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# an environment whose Python is gone is filled anew
+$(shell test -e .venv/bin/python || rm -f .venv/demo .venv/dev)
+
 # what stopped halfway is made again, such as a Python environment without pip
 .DELETE_ON_ERROR:
 
@@ -41,7 +44,6 @@ screenshots: .venv/dev
 	@$(PYTHON) -c 'import sys; sys.exit("stemstream needs Python 3.11 or later, and $(PYTHON) is older; try: make demo PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	./.ci/system-packages python3-venv
 	$(PYTHON) -m venv .venv
-	@rm -f .venv/demo .venv/dev
 
 .venv/demo: pyproject.toml | .venv/bin/python
 	$(PIP) "$(TORCH)"

@@ -21,14 +21,16 @@ HALF = f'#!/bin/sh\n[ "$1" = -c ] && exit 0; {MADE}; exit 1\n'
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
 
-def make(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
+def make(
+    folder: Path, python: str, target: str = ".venv/bin/python"
+) -> subprocess.CompletedProcess[str]:
     """Have `make` make an environment with a Python of our own."""
     shutil.copy(ROOT / "Makefile", folder)
     (folder / ".ci").mkdir(exist_ok=True)
     for name, program in ((".ci/system-packages", "#!/bin/sh\n"), ("python", python)):
         (folder / name).write_text(program)
         (folder / name).chmod(0o755)
-    command = ["make", ".venv/bin/python", "PYTHON=./python"]
+    command = ["make", target, "PYTHON=./python"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
@@ -42,7 +44,15 @@ def test_a_python_that_is_too_old_makes_nothing(tmp_path: Path) -> None:
     assert made.returncode
     assert "needs Python 3.11 or later, and ./python is older; try: make demo" in made.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_an_environment_whose_python_is_gone_is_filled_anew(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
     (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv/demo").touch()  # of an environment whose Python is gone
-    assert make(tmp_path, ANSWERS.replace("MINOR", "11")).returncode == 0
-    assert not (tmp_path / ".venv/demo").exists()
+    (tmp_path / ".venv/demo").touch()
+    logging = "echo 'echo \"$@\" >> log' > .venv/bin/python; chmod +x .venv/bin/python"
+    made = make(
+        tmp_path, ANSWERS.replace("MINOR", "11").replace(MADE, f"{MADE}; {logging}"), "demo"
+    )
+    assert made.returncode  # no stemstream comes of it here
+    assert "-m pip install" in (tmp_path / "log").read_text()

@@ -84,6 +84,13 @@ class Manifest:
                 self._table.execute(_MADE)
                 self._table.execute(f"pragma user_version={LAYOUT}")
                 self._table.commit()
+            self._older = self._typed() if write else set()
+
+    def _typed(self) -> set[str]:
+        """Return the sources that are not spelled out."""
+        found = self._table.execute("select source from songs")
+        names = {str(_stored(name)) for (name,) in found}
+        return {name for name in names if name != spelled_out(name)}
 
     def rows(self) -> dict[str, Row]:
         """Return all rows by their source, spelled out, in the order in which they came.
@@ -104,8 +111,13 @@ class Manifest:
         Raises:
             SinkError: they cannot be written.
         """
+        named = {spelled_out(row.source) for row in rows}
         with self._errors(), self._table:
+            # a table of before 0.2 has paths as they were typed, here
+            older = [(name,) for name in self._older if spelled_out(name) in named]
+            self._table.executemany("delete from songs where source = ?", older)
             self._table.executemany(_PUT, map(_values, rows))
+        self._older -= {name for (name,) in older}
 
     def made(self, settings: str) -> tuple[str, tuple[str, ...]] | None:
         """Return the model's folder and the stems that settings gave, by their digest; or None.

@@ -21,6 +21,7 @@ from streamer import __version__
 from streamer.batch.engine import Made, Outcome, Task, Worker, other_model
 from streamer.batch.ray_nodes import look_at, refuse_other_version, share
 from streamer.errors import ModelError, SettingsError, StemstreamError
+from streamer.models.weights.places import CHECKPOINTS
 from streamer.settings import Settings
 
 REACH_SECONDS: Final = 5.0
@@ -205,10 +206,11 @@ class _Actor:
 def _spelled_out(settings: Settings) -> Settings:
     """Return settings for workers that are in another folder."""
     changes: dict[str, object] = {}
-    if settings.repo is not None:
-        changes["repo"] = settings.repo.absolute()
-    if Path(settings.model).is_file():
-        changes["model"] = str(Path(settings.model).absolute())
+    model, repo = Path(settings.model), settings.repo
+    if repo is not None and repo.parts[:1] != ("~",):  # that each has of its own
+        changes["repo"] = repo.absolute()
+    if model.suffix in CHECKPOINTS and model.is_file():
+        changes["model"] = str(model.absolute())
     return settings.model_copy(update=changes)
 
 

@@ -242,7 +242,7 @@ class LiveSession:
                 stack.callback(player.close)
             stack.callback(self._supervisor.tell_of_takes)
             stack.callback(self._parts.recording.close)
-            stack.callback(self.scenes.close)
+            stack.callback(self.apart.close)
             stack.callback(self.streams.close)
             self._turns.join()
             self._fade_out()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -466,6 +467,20 @@ def test_a_job_is_the_same_however_its_folders_are_spelled(library: Library) -> 
     assert library.run() == ["2.wav"]
     assert library.replaces == [True]
     assert len(read_manifest(library.out / ".job")) == 2
+
+
+def test_a_table_with_names_as_they_were_typed_is_taken_up(
+    library: Library, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    song = library.song("1.wav")
+    library.run()
+    with sqlite3.connect(library.out / ".job" / "manifest.sqlite") as table:
+        table.execute("update songs set source = '1.wav', state = 'failed'")
+    monkeypatch.chdir(library.folder)
+    library.run(job={"retry_failed": True})
+    monkeypatch.chdir(tmp_path)
+    (row,) = read_manifest(library.out / ".job").values()
+    assert (row.source, row.state) == (str(song), State.DONE)
 
 
 def test_songs_that_all_lie_in_the_folder_for_stems(library: Library) -> None:

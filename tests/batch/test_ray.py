@@ -79,6 +79,20 @@ def test_a_driver_a_worker_and_a_node_that_go_take_no_song_with_them(tmp_path, m
     assert files(out) == files(tmp_path / "alone")
 
 
+def test_what_each_worker_has_of_its_own_is_not_spelled_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("htdemucs").touch()
+    Path("mine.safetensors").touch()
+
+    def told(**wish):
+        settings = RayEngine(Settings(**wish), 1, None)._settings
+        return str(settings.repo), settings.model
+
+    assert told(repo=Path("~/models"), model="htdemucs") == ("~/models", "htdemucs")
+    own = str(tmp_path / "mine.safetensors")
+    assert told(repo=Path("models"), model="mine.safetensors") == (str(tmp_path / "models"), own)
+
+
 def test_a_cluster_that_is_not_there_is_one_sentence():
     with pytest.raises(SettingsError, match="ray start"):
         RayEngine(Settings(model="passthrough"), 1, "127.0.0.1:9").start()

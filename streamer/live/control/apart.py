@@ -5,9 +5,12 @@ So a disk that hangs holds up neither sound nor faders, nor the end of a run.
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
@@ -18,6 +21,10 @@ SOON_SECONDS: Final = 0.05
 """A disk that is well has done it by then."""
 
 MOST_WAITING: Final = 8
+STALE_SECONDS: Final = 5.0
+"""A scene that has waited so long is no more what anybody wants to hear."""
+CLOSE_SECONDS: Final = 10.0
+"""How long the end of a run waits for a scene that is being saved."""
 
 Answers = list[Message]
 _Result = TypeVar("_Result")
@@ -27,7 +34,7 @@ class Apart:
     """A run's thread for takes and its one for scenes; each does one thing after the other."""
 
     def __init__(self) -> None:
-        self._takes, self._scenes = _Lane(), _Lane()
+        self._takes, self._scenes = _Lane(), _Lane(STALE_SECONDS)
 
     def takes(self, message: Message) -> bool:
         """Return whether a message is for these threads: it reads or writes files."""
@@ -50,21 +57,26 @@ class Apart:
 
     def look(self, look: Callable[[], _Result]) -> Future[_Result] | None:
         """Look at the scenes' files; None: what was asked before is not done yet."""
-        return None if self._scenes.is_busy else self._scenes.do(look)
+        return self._scenes.do_at_once(look)
+
+    def close(self) -> None:
+        """End both threads when they have done what waits; wait for scenes, not for a hung disk."""
+        self._takes.end()
+        self._scenes.end(CLOSE_SECONDS)
 
 
 class _Lane:
-    """One of the threads. It ends with the process."""
+    """One of the threads. It ends with the process at the latest.
 
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
+    What has waited for more than ``stale_seconds`` is refused.
+    """
+
+    def __init__(self, stale_seconds: float = math.inf) -> None:
+        self._stale_seconds = stale_seconds
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
         self._last: Future[Any] | None = None
-        self._asking = threading.Lock()
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether something waits or is being done."""
-        return self._last is not None and not self._last.done()
+        self._asking = threading.RLock()
 
     def do(self, act: Callable[[], _Result]) -> Future[_Result]:
         """See `Apart.do`."""
@@ -75,16 +87,38 @@ class _Lane:
                 raise SinkError(
                     "the disk does not answer; nothing more is recorded or saved until then"
                 )
-            if self._last is None:
-                threading.Thread(target=self._run, name="stemstream-files", daemon=True).start()
+            if self._thread is None:
+                run = threading.Thread(target=self._run, name="stemstream-files", daemon=True)
+                self._thread = run
+                run.start()
             self._last = done
-            self._queue.put((act, done))
+            self._queue.put(partial(self._settle, done, act, time.monotonic()))
         return done
 
+    def do_at_once(self, act: Callable[[], _Result]) -> Future[_Result] | None:
+        """As `do`, but not where something waits or is being done."""
+        with self._asking:
+            is_busy = self._last is not None and not self._last.done()
+            return None if is_busy else self.do(act)
+
+    def end(self, seconds: float = 0.0) -> None:
+        """Have the thread end when it has done what waits; wait so long for that."""
+        with self._asking:
+            thread, self._thread = self._thread, None
+            if thread is not None:
+                self._queue.put(None)
+        if thread is not None:
+            thread.join(seconds)
+
+    def _settle(self, done: Future[Any], act: Callable[[], Any], asked_at: float) -> None:
+        try:
+            if time.monotonic() - asked_at > self._stale_seconds:
+                raise SinkError("the disk did not answer for too long; try again")
+            done.set_result(act())
+        except BaseException as error:  # whoever asked is told
+            done.set_exception(error)
+
     def _run(self) -> None:
-        while True:
-            act, future = self._queue.get()
-            try:
-                future.set_result(act())
-            except BaseException as error:  # whoever asked is told
-                future.set_exception(error)
+        while (settle := self._queue.get()) is not None:
+            settle()
+            del settle  # it may hold a whole run

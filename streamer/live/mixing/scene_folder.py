@@ -27,8 +27,6 @@ MOST_SCENES: Final = 256
 """How many a list shows: it goes to every remote."""
 BUSY_SECONDS: Final = 1.0
 """How long a scene waits for another one that is being saved."""
-CLOSE_SECONDS: Final = 10.0
-"""How long the end of a run waits for a scene that is being saved."""
 _COARSE_NS: Final = 3_000_000_000
 
 
@@ -128,11 +126,6 @@ class SceneFolder:
             self._list_if_changed()
             return self._followed.follow(self._mixer) if self._followed is not None else None
         finally:
-            self._busy.release()
-
-    def close(self) -> None:
-        """Wait until what is being saved is written; not for a disk that hangs."""
-        if self._busy.acquire(timeout=CLOSE_SECONDS):
             self._busy.release()
 
     @contextmanager

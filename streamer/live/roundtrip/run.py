@@ -34,11 +34,12 @@ from streamer.live.planning.prepare import (
     POLL_SECONDS,
     MakeBag,
     Prepared,
+    device_path,
+    make_plan,
     prepare,
     whole_bag,
     wire,
 )
-from streamer.live.realtime.hop_engine import can_run
 from streamer.live.realtime.run_clock import SYSTEM_CLOCK, RunClock
 from streamer.live.roundtrip.cable import CableLoop
 from streamer.live.roundtrip.loopback import LoopbackDelay
@@ -156,15 +157,17 @@ def measure(
             f"output channels {','.join(map(str, channels))} must be one or two of "
             f"{wiring.outputs[0].name}, which has {outputs}; try 1"
         )
-    if can_run(whole_bag(settings, make_bag), wiring.samplerate):
+    tell("listening to the devices alone")
+    device, claimed_seconds = _through_devices(backend, wiring, channels, pace, tell)
+    backend.refresh()  # else PortAudio gives its JACK ports other names the second time
+    whole, path = whole_bag(settings, make_bag), device_path(wiring, backend, claimed_seconds)
+    _, _, plan = make_plan(settings, whole, wiring.samplerate, path, make_bag)
+    if plan.request.engine == "native":
         tell(
             f"a live run has a native engine for {settings.model}, which is sooner (`stemstream "
             "plan`); here it is measured with the engine in Python"
         )
         settings = settings.model_copy(update={"latency": None})  # promised for the other engine
-    tell("listening to the devices alone")
-    device, claimed_seconds = _through_devices(backend, wiring, channels, pace, tell)
-    backend.refresh()  # else PortAudio gives its JACK ports other names the second time
     # what is captured is exchanged, block by block, which the engine in Python alone can do
     prepared = prepare(settings, backend, make_bag, claimed_seconds, native=False)
     tell(f"listening to a run with {prepared.bag.name}")

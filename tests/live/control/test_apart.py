@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 
+import pytest
+
+from streamer.errors import SinkError
 from streamer.live.control.apart import Apart
 from streamer.live.control.osc import Message
 
@@ -46,3 +50,34 @@ def test_a_scene_that_is_recalled_waits_for_the_one_that_is_saved_and_for_no_tak
     looked = apart.look(lambda: 3)
     assert looked is not None
     assert looked.result(10) == 3
+    apart.close()
+
+
+def test_a_scene_that_waited_for_a_disk_for_too_long_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streamer.live.control.apart.STALE_SECONDS", 0.05)
+    apart, disk = Apart(), threading.Event()
+    apart.look(lambda: disk.wait(10))
+    late = apart.do(
+        Message("/scene/recall", ("a",)), lambda: pytest.fail("in the middle of a song")
+    )
+    time.sleep(0.1)
+    disk.set()
+    with pytest.raises(SinkError, match="did not answer for too long; try again"):
+        late.result(10)
+    apart.close()
+
+
+def test_the_end_waits_for_what_is_being_saved_and_leaves_no_thread() -> None:
+    before = threading.active_count()
+    apart, done = Apart(), []
+    apart.look(lambda: time.sleep(0.1))
+    apart.do(Message("/scene/save", ("a",)), lambda: time.sleep(0.1) or done.append("a") or [])
+    apart.do(Message("/record", (1,)), list).result(10)
+    apart.close()
+    assert done == ["a"]
+    until = time.monotonic() + 10
+    while threading.active_count() > before:
+        assert time.monotonic() < until
+        time.sleep(0.001)

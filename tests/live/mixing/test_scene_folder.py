@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 from live.support.desk import STEMS
 
 from streamer.errors import SettingsError, SinkError
 from streamer.live.mixing.mixer import Mixer
-from streamer.live.mixing.scene import load_scene, save_scene
+from streamer.live.mixing.scene import load_scene
 from streamer.live.mixing.scene_folder import MOST_SCENES, SceneFolder, user_folder
 
 PATHS = ["../out", "/etc/passwd", "a/b", "a\\b", "c:x"]
@@ -173,32 +172,12 @@ def test_a_save_on_a_disk_that_hangs_keeps_nobody_waiting(scenes, monkeypatch):
 
     monkeypatch.setattr("streamer.live.mixing.scene_folder.save_scene", hang)
     monkeypatch.setattr("streamer.live.mixing.scene_folder.BUSY_SECONDS", 0.05)
-    monkeypatch.setattr("streamer.live.mixing.scene_folder.CLOSE_SECONDS", 0.05)
     saving = threading.Thread(target=scenes.save, args=("verse",))
     saving.start()
     assert at_the_disk.wait(10)
     for act, name in ((scenes.recall, "verse"), (scenes.load, "x.toml"), (scenes.save, "other")):
         assert "a scene is being saved" in told(act, name)
-    scenes.close()
     assert saving.is_alive()
     disk.set()
     saving.join()
     scenes.recall("verse")
-
-
-def test_the_end_waits_for_a_save(scenes, monkeypatch):
-    at_the_disk, written = threading.Event(), []
-
-    def slow(path, scene):
-        at_the_disk.set()
-        time.sleep(0.1)
-        save_scene(path, scene)
-        written.append(path.stem)
-
-    monkeypatch.setattr("streamer.live.mixing.scene_folder.save_scene", slow)
-    saving = threading.Thread(target=scenes.save, args=("verse",))
-    saving.start()
-    assert at_the_disk.wait(10)
-    scenes.close()
-    assert written == ["verse"]
-    saving.join()

@@ -131,9 +131,14 @@ def test_a_model_that_a_run_computes_natively_is_measured_in_python_and_that_is_
     device, told = card(), []
     cable(device, device)
     model = str(tmp_path / "small.safetensors")
-    got = trip(device, model=model, hop=None, lookahead=None, latency=0.03, tell=told.append)
-    assert got.separator_frames == got.plan.delay.frames > 0.03 * RATE, "no promise is broken"
+    got = trip(device, model=model, hop=None, lookahead=None, latency=0.06, tell=told.append)
+    assert got.separator_frames == got.plan.delay.frames
+    assert got.announced_frames > 0.06 * RATE, "no promise is broken"
     assert sum("it is measured with the engine in Python" in sentence for sentence in told) == 1
+    told.clear()
+    with pytest.raises(SettingsError, match="must be at least"):  # of the engine in Python
+        trip(device, model=model, hop=0.1, lookahead=None, latency=0.03, tell=told.append)
+    assert not any("native" in sentence for sentence in told)
 
 
 def test_two_devices_with_clocks_of_their_own() -> None:
