@@ -302,7 +302,7 @@ def _files(path: str | Path, settings: Settings, bag: Bag, names: Sequence[str])
                 every = stem_paths(settings, bag.name, path, bag.names)
                 _refuse_other_stems(place, {*every.values(), *paths.values()})
             place = None
-        elif project:
+        elif place:
             _refuse_other_levels(sorted(set(paths.values()) - set(missing.values())))
     else:
         refuse_inputs([path], output_paths(settings, bag.name, path, names))

@@ -84,9 +84,10 @@ class Manifest:
                 self._table.execute(_MADE)
                 self._table.execute(f"pragma user_version={LAYOUT}")
                 self._table.commit()
-            self._older = self._typed() if write else set()
+            # a table of before 0.2 has paths as they were typed: here, where its job goes on
+            self._typed = self._sources() if write else set()
 
-    def _typed(self) -> set[str]:
+    def _sources(self) -> set[str]:
         """Return the sources that are not spelled out."""
         found = self._table.execute("select source from songs")
         names = {str(_stored(name)) for (name,) in found}
@@ -112,12 +113,12 @@ class Manifest:
             SinkError: they cannot be written.
         """
         named = {spelled_out(row.source) for row in rows}
+        typed = {name for name in self._typed if spelled_out(name) in named}
         with self._errors(), self._table:
-            # a table of before 0.2 has paths as they were typed, here
-            older = [(name,) for name in self._older if spelled_out(name) in named]
-            self._table.executemany("delete from songs where source = ?", older)
+            gone = [(_storable(name),) for name in typed]
+            self._table.executemany("delete from songs where source = ?", gone)
             self._table.executemany(_PUT, map(_values, rows))
-        self._older -= {name for (name,) in older}
+        self._typed -= typed
 
     def made(self, settings: str) -> tuple[str, tuple[str, ...]] | None:
         """Return the model's folder and the stems that settings gave, by their digest; or None.

@@ -187,8 +187,8 @@ def _comment(tags: Any, _key: str) -> list[str]:
 def _set_comment(tags: Any, _key: str, values: list[str]) -> None:
     from mutagen.id3 import COMM, Encoding
 
-    frame = COMM(encoding=Encoding.UTF8, lang="XXX", desc="", text=values)  # type: ignore[no-untyped-call]
-    tags.add(frame)
+    frame: Any = COMM  # it has no types
+    tags.add(frame(encoding=Encoding.UTF8, lang="XXX", desc="", text=values))
 
 
 def _composer(tags: Any, _key: str) -> list[str]:

@@ -472,15 +472,30 @@ def test_a_job_is_the_same_however_its_folders_are_spelled(library: Library) -> 
 def test_a_table_with_names_as_they_were_typed_is_taken_up(
     library: Library, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    name = os.fsdecode(b"1\xe9.wav")  # as of a disk of before UTF-8
     song = library.song("1.wav")
+    try:
+        song = song.rename(library.folder / name)
+    except OSError:
+        pytest.skip("this disk takes Unicode names alone")
     library.run()
     with sqlite3.connect(library.out / ".job" / "manifest.sqlite") as table:
-        table.execute("update songs set source = '1.wav', state = 'failed'")
+        table.execute("update songs set source = ?, state = 'failed'", [os.fsencode(name)])
     monkeypatch.chdir(library.folder)
     library.run(job={"retry_failed": True})
     monkeypatch.chdir(tmp_path)
     (row,) = read_manifest(library.out / ".job").values()
     assert (row.source, row.state) == (str(song), State.DONE)
+
+
+def test_a_worker_in_another_folder_is_given_whole_paths(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = Task("music/1.wav", "stems", replace=True).spelled_out()
+    assert here == Task(str(tmp_path / "music/1.wav"), str(tmp_path / "stems"), replace=True)
+    there = Task("s3://music/1.wav", "s3://stems")
+    assert there.spelled_out() == there
 
 
 def test_songs_that_all_lie_in_the_folder_for_stems(library: Library) -> None:

@@ -40,6 +40,7 @@ from streamer.live.planning.prepare import (
     whole_bag,
     wire,
 )
+from streamer.live.realtime.hop_engine import can_run
 from streamer.live.realtime.run_clock import SYSTEM_CLOCK, RunClock
 from streamer.live.roundtrip.cable import CableLoop
 from streamer.live.roundtrip.loopback import LoopbackDelay
@@ -160,9 +161,7 @@ def measure(
     tell("listening to the devices alone")
     device, claimed_seconds = _through_devices(backend, wiring, channels, pace, tell)
     backend.refresh()  # else PortAudio gives its JACK ports other names the second time
-    whole, path = whole_bag(settings, make_bag), device_path(wiring, backend, claimed_seconds)
-    _, _, plan = make_plan(settings, whole, wiring.samplerate, path, make_bag)
-    if plan.request.engine == "native":
+    if _goes_native(settings, wiring, backend, make_bag, claimed_seconds):
         tell(
             f"a live run has a native engine for {settings.model}, which is sooner (`stemstream "
             "plan`); here it is measured with the engine in Python"
@@ -172,6 +171,26 @@ def measure(
     prepared = prepare(settings, backend, make_bag, claimed_seconds, native=False)
     tell(f"listening to a run with {prepared.bag.name}")
     return _through_run(_routed(prepared, channels), backend, device, pace, tell)
+
+
+def _goes_native(
+    settings: LiveSettings,
+    wiring: Wiring,
+    backend: AudioBackend,
+    make_bag: MakeBag,
+    claimed_seconds: tuple[float, float],
+) -> bool:
+    """Return whether a live run has the native engine.
+
+    Raises:
+        SettingsError: that run cannot be planned.
+    """
+    whole, rate = whole_bag(settings, make_bag), wiring.samplerate
+    if not can_run(whole, rate):
+        return False
+    path = device_path(wiring, backend, claimed_seconds)
+    _, _, plan = make_plan(settings, whole, rate, path, make_bag)
+    return plan.request.engine == "native"
 
 
 def _wire(settings: LiveSettings, backend: AudioBackend) -> Wiring:

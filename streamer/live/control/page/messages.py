@@ -15,14 +15,12 @@ from pydantic.json_schema import models_json_schema
 from pydantic_core import PydanticSerializationError
 
 from streamer.errors import SettingsError
-from streamer.naming import MOST_NAME_BYTES
+from streamer.live.control.osc import LONGEST_ADDRESS
 
 VERSION: Final = 1
 """Grows when a page that knows the older messages could no longer follow."""
 LARGEST_BYTES: Final = 4096
 """The longest message that a client may send."""
-LONGEST_ADDRESS: Final = 2 * MOST_NAME_BYTES + 64
-"""Room for a listener and a stem, and what stands around them."""
 LONGEST_TEXT: Final = 256
 
 Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]

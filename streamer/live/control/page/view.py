@@ -109,7 +109,7 @@ class RunView:
             self._set[message.set] = client, now.args[0]
 
     async def _act(self, message: Message) -> None:
-        if message.address.startswith(("/record", "/scene")):  # files are made or read
+        if self._apart.takes(message):
             # not asyncio's own threads, for which the end of its loop waits
             await asyncio.wrap_future(self._apart.do(message, lambda: self._commands.act(message)))
         else:
