@@ -283,7 +283,7 @@ def test_a_disk_that_hangs_while_a_scene_is_followed_holds_up_no_sound(
 
     def hangs(_folder: SceneFolder) -> str | None:
         looks.append(disk.is_set())
-        disk.wait(2)
+        disk.wait(30)
         return "looked"
 
     monkeypatch.setattr(SceneFolder, "follow", hangs)
