@@ -89,7 +89,7 @@ def main() -> None:
 def write_networks(repo: Path) -> None:
     """Write a network for each of htdemucs and htdemucs_ft under its name; all are different."""
     repo.mkdir()
-    members = [*info("htdemucs").members, *info("htdemucs_ft").members]
+    members = [*info("htdemucs").networks, *info("htdemucs_ft").networks]
     for seed, member in enumerate(members):
         write_random_htdemucs(repo, member, seed)
 

@@ -20,7 +20,7 @@ def demo(
     """
     # its own stems may be made again and again; those of a song of the user's stay
     again = "overwrite" if song is None else "resume"
-    settings = resolve({"model": "htdemucs_mini", again: True}).settings
+    settings = resolve({"model": "mini_duo", again: True}).settings
     # imported here, as in `separate`
     from cli.loading import load_model
 

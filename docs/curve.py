@@ -27,7 +27,7 @@ from streamer.train.corpora import hold_out
 from streamer.train.settings import TrainSettings
 
 PICTURE = Path(__file__).with_name("evaluation-curve.svg")
-MODELS = ("htdemucs_mini", "rt_mini", "rt_mini_fast")
+MODELS = ("mini_duo", "rt_mini", "rt_mini_fast")
 SECONDS = 2.8
 """Of 6.8 s: no window of 2 s has the silence before the song."""
 WINDOWS, HOPS, LOOKAHEADS = (1.0, 2.0), (0.1, 0.4), (0.0, 0.1, 0.6)

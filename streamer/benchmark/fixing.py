@@ -50,8 +50,7 @@ def fix(model: str, choices: Choices | None = None) -> Iterator[FixedChoice]:
         StemstreamError: the model is unknown, its weights cannot be had, or it failed.
     """
     choices = choices or Choices(fixing=True)
-    for_files = model in models.names() and models.info(model).for_files
-    for live in (False,) if for_files else (False, True):
+    for live in (False, True):
         for precision in PRECISIONS:
             before = len(choices.measured)
             bag = models.load(

@@ -92,7 +92,7 @@ def models_here() -> list[str]:
         if (models.info(name).origin == "none" or models.available(name))
         and all(find_spec(package) for package in models.info(name).requires)
     ]
-    return [*(name for name in here if not models.info(name).for_files), RANDOM]
+    return [*here, RANDOM]
 
 
 def jobs(

@@ -73,7 +73,6 @@ def trace(folder: Path, settings: EvalSettings, bag: Bag, progress: Progress) ->
     Raises:
         StemstreamError: see `streamer.errors`.
     """
-    bag.check_live()
     if settings.normalize == "track":
         raise SettingsError(
             "normalize=track needs the whole track first, and a live run has no whole; try "

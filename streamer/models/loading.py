@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Final, Unpack
@@ -10,6 +10,7 @@ from typing import Final, Unpack
 from streamer.arguments import check_kind
 from streamer.errors import ModelError, SettingsError, WeightsError
 from streamer.forked import note_model
+from streamer.models.backends.in_row import InRow
 from streamer.models.backends.passthrough import PassthroughSeparator
 from streamer.models.choice import Backend, Choices, eligible
 from streamer.models.devices import kind_of
@@ -20,9 +21,7 @@ from streamer.models.separator import (
     Bag,
     Member,
     Separator,
-    Stride,
     WindowKind,
-    check_strides,
     window_of_song,
 )
 from streamer.models.threads import spin_for_a_moment
@@ -82,37 +81,44 @@ def _load_from(
     weights = place.bag.weights_for(len(sources))
     members = _needed(name, place.bag.members, weights, sources, request.stems)
     there = [member for member in members if member is not None]
-    strides = {member: networks.facts(member).stride for member in there}
-    _check_alike(name, sources, [networks.facts(member) for member in there])
-    if request.exact_window:
-        check_strides(name, strides.values())
+    known_facts = [networks.facts(member) for member in there]
+    _check_alike(name, sources, known_facts)
     if request.precision is None:
         made = known is not None and known.origin == "made"
         request = replace(request, precision="bfloat16" if made else "float32")
-    request = replace(request, device=_device(request, strides.values()))
+    remembers = known_facts[0].stride is not None
+    request = replace(request, device=_device(request, remembers=remembers))
     device = kind_of(request.device)
     windows = WindowKind(request.window, request.exact_window)
-    chosen = _choose_each(request, networks, strides, windows)
-    # those with windows come last: one that remembers takes all but a thread of torch
+    backend = _choose(request, networks, there, windows)
     by_member = {
-        member: networks.separator(member, chosen[strides[member]], windows, request.device)
-        for member in sorted(there, key=lambda one: strides[one] is None)
+        member: networks.separator(member, backend, windows, request.device) for member in there
     }
+    first, backends = place.bag.first, [backend]
+    if first is not None:
+        ahead = Backend("torch", backend.precision if backend.library == "torch" else "float32")
+        before = networks.separator(first, ahead, WindowKind(), request.device)
+        by_member = {member: InRow(before, one) for member, one in by_member.items()}
+        there, backends = [first, *there], [ahead, backend]
     separators = [None if member is None else by_member[member] for member in members]
-    bag = _bag(name, separators, weights)
-    digests = "+".join(map(networks.digest, there))
-    backend = " and ".join(dict.fromkeys(one.name for one in chosen.values()))
-    return replace(bag, note=note, backend=backend, device=device, weights=digests)
+    return replace(
+        _bag(name, separators, weights),
+        note=note,
+        backend=" and ".join(dict.fromkeys(one.name for one in backends)),
+        device=device,
+        weights="+".join(map(networks.digest, there)),
+    )
 
 
-def _device(request: ModelRequest, strides: Iterable[Stride | None]) -> str:
+def _device(request: ModelRequest, *, remembers: bool) -> str:
     """Return the device to ask for: where nobody names one, a GPU is not always the best.
 
-    A network that takes one hop at a time is soonest on the CPU, by its native engine.
+    A network that remembers, and takes one hop at a time, is soonest on the CPU, by its native
+    engine.
     """
     wish = request.backend
     library = wish.library if isinstance(wish, Backend) else wish
-    by_hops = request.exact_window and None not in strides and request.precision != "float16"
+    by_hops = request.exact_window and remembers and request.precision != "float16"
     on_cpu = library in ("openvino", "native") or (library == "auto" and by_hops)
     return "cpu" if request.device == "auto" and on_cpu else request.device
 
@@ -132,23 +138,6 @@ def _needed(
         member if any(row[k] for k in wanted) else None
         for member, row in zip(members, weights, strict=True)
     ]
-
-
-def _choose_each(
-    request: ModelRequest,
-    networks: Networks,
-    strides: Mapping[str, Stride | None],
-    windows: WindowKind,
-) -> dict[Stride | None, Backend]:
-    """Return a backend for each way to go along a stream; ``strides`` are those of the members."""
-    chosen: dict[Stride | None, Backend] = {}
-    for stride in sorted(set(strides.values()), key=lambda one: one is not None):
-        wish, beside = request, chosen.get(None)
-        if wish.backend == "auto" and beside is not None and beside.library != "torch":
-            wish = replace(wish, backend="native")  # torch is large, for one of several networks
-        alike = [member for member, its in strides.items() if its == stride]
-        chosen[stride] = _choose(wish, networks, alike, windows)
-    return chosen
 
 
 def _choose(
@@ -278,9 +267,9 @@ def _check_alike(name: str, sources: Sequence[str], known: Sequence[NetworkFacts
                 f"a network of {name} has the stems {', '.join(facts.names)}, not "
                 f"{', '.join(sources)}; give {name} its own weights"
             )
-        shapes = [(one.samplerate, one.channels) for one in (facts, first)]
-        if shapes[0] != shapes[1]:
+        alike = [(one.samplerate, one.channels, one.stride) for one in (facts, first)]
+        if alike[0] != alike[1]:
             raise WeightsError(
-                f"the networks of {name} differ in sample rate or channels, so they cannot be one "
-                "bag; correct its .yaml file"
+                f"the networks of {name} differ in sample rate, channels or the way they go along "
+                "the music, so they cannot be one bag; correct its .yaml file"
             )

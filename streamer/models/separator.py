@@ -105,6 +105,25 @@ class LoadedLater(Separator, Protocol):
         ...
 
 
+def best_load(separators: Iterable[Separator]) -> Load:
+    """Return the best load for all of several separators, if they know one."""
+    loads = [one.best_load() if isinstance(one, Adaptive) else Load() for one in separators]
+    return Load(min(load.windows for load in loads), min(load.calls for load in loads))
+
+
+def take_notes(separators: Iterable[Separator]) -> list[str]:
+    """Return notes for the user on how separators ran since the last call."""
+    adaptive = [one for one in separators if isinstance(one, Adaptive)]
+    return [note for one in adaptive for note in one.take_notes()]
+
+
+def load_ahead(separators: Iterable[Separator]) -> None:
+    """Begin to load, beside the caller, what separators would load at the first window."""
+    for one in separators:
+        if isinstance(one, LoadedLater):
+            one.load_ahead()
+
+
 @dataclass(frozen=True, slots=True)
 class Stride:
     """How a network steps along a stream. It remembers the past, so it needs no old audio again.
@@ -229,22 +248,9 @@ class Member:
     weights: tuple[float, ...]
 
 
-def check_strides(name: str, strides: Iterable[Stride | None]) -> None:
-    """Refuse live windows for a model whose networks go along a stream in different ways.
-
-    Raises:
-        SettingsError: they do.
-    """
-    if len(set(strides)) > 1:
-        raise SettingsError(
-            f"model={name} is for files, since its networks go along the music in different ways; "
-            "live, try rt_mini"
-        )
-
-
 @dataclass(frozen=True)
 class Bag:
-    """A model as the engine sees it: its members, all with the same stems, rate and channels.
+    """A model as the engine sees it: its members, all with the same stems, rate, channels, stride.
 
     A member that the wanted stems do not need is None (its weights are not even loaded). Its place
     stays, so the random shifts of the others never change. ``note`` tells the user how the model
@@ -283,39 +289,22 @@ class Bag:
 
     @property
     def stride(self) -> Stride | None:
-        """How its members step along a stream, if all of them do, and in the same way."""
-        strides = self._strides
-        return next(iter(strides)) if len(strides) == 1 else None
-
-    @property
-    def _strides(self) -> set[Stride | None]:
-        return {one.stride if isinstance(one, Streaming) else None for one in self.separators}
+        """How its members step along a stream; None: they take windows."""
+        return next((one.stride for one in self.streaming), None)
 
     @property
     def level_rms(self) -> float:
         """The best RMS for the music; networks with windows normalize it themselves."""
         return next((one.level_rms for one in self.streaming), 1.0)
 
-    def check_live(self) -> None:
-        """Refuse a bag that cannot go along a stream window by window.
-
-        Raises:
-            SettingsError: its members go along it in different ways.
-        """
-        check_strides(self.name, self._strides)
-
     def load_ahead(self) -> None:
         """Begin to load, beside the caller, what the members would load at the first window."""
-        for one in self.separators:
-            if isinstance(one, LoadedLater):
-                one.load_ahead()
+        load_ahead(self.separators)
 
     def best_load(self) -> Load:
         """Return the best load for all members, if they know one."""
-        loads = [s.best_load() if isinstance(s, Adaptive) else Load() for s in self.separators]
-        return Load(min(load.windows for load in loads), min(load.calls for load in loads))
+        return best_load(self.separators)
 
     def take_notes(self) -> list[str]:
         """Return notes for the user on how the members ran since the last call."""
-        adaptive = [one for one in self.separators if isinstance(one, Adaptive)]
-        return [note for one in adaptive for note in one.take_notes()]
+        return take_notes(self.separators)

@@ -248,10 +248,7 @@ class Plan:
             passes = _member_passes(
                 bag,
                 derivation,
-                [
-                    [0] if _remembers(member) else offsets
-                    for member, offsets in zip(bag.members, shifts, strict=True)
-                ],
+                shifts if bag.stride is None else [[0] for _ in bag.members],
                 lambda member, offset: _file_schedule(bag, member, offset, settings),
             )
         return cls(bag, settings, derivation, tuple(passes))
@@ -289,7 +286,6 @@ def _member_passes(
 
 
 def _joined_pass(bag: Bag, settings: StreamSettings, derivation: Derivation) -> JoinedPass:
-    bag.check_live()
     if bag.stride is None:
         schedule, shifts = _live_schedule(bag, settings)
     else:

@@ -84,10 +84,10 @@ def _find(settings: TrainSettings) -> Path:
     place = place_of(settings.model, repo=settings.repo, trust_checkpoint=settings.trust_checkpoint)
     if place is None:
         raise ModelError(f"{settings.model} has no weights to train; try htdemucs_mini")
-    members = place.bag.members
-    if len(members) > 1:
+    networks = place.bag.networks
+    if len(networks) > 1:
         raise ModelError(
-            f"{settings.model} is a bag of {len(members)} networks, which are trained one by one; "
-            f"name one of them: {', '.join(members)}"
+            f"{settings.model} is a bag of {len(networks)} networks, which are trained one by one; "
+            f"name one of them: {', '.join(networks)}"
         )
-    return get_file(place, members[0])
+    return get_file(place, networks[0])

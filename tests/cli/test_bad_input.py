@@ -552,5 +552,5 @@ def test_device_that_is_not_there(separate: Run, song: Run, repo: Path) -> None:
 def test_auto_falls_back_and_says_so(stemstream: Run, song: Run, elsewhere: Path) -> None:
     outcome = stemstream("separate", "--stems", "bass", song(audio=noise(1_000)))
     assert outcome.code == 0, outcome.err
-    assert "so the smaller embedded htdemucs_mini is used" in outcome.err
-    assert (elsewhere / "separated/htdemucs_mini/song/bass.wav").is_file()
+    assert "so the smaller embedded mini_duo is used" in outcome.err
+    assert (elsewhere / "separated/mini_duo/song/bass.wav").is_file()

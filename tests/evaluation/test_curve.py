@@ -181,9 +181,3 @@ def test_the_plot_has_a_line_for_each_window_and_hop(model, data, tmp_path):
     for name in ("a.svg", "b.svg", "a.png"):
         write_plot(curve, tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
-
-
-def test_a_model_for_files_is_refused_before_anything_is_separated(data):
-    settings = EvalSettings(model="mini_duo", live=True, bss_eval=False)
-    with pytest.raises(SettingsError, match="is for files"):
-        trace(data, settings, load_bag(settings), lambda *_: pytest.fail("separated"))

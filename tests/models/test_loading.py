@@ -22,8 +22,7 @@ from streamer.models.backends.openvino_library import has_openvino
 from streamer.models.backends.torch_separator import TorchSeparator
 from streamer.models.choice import LAYOUT, Choices
 from streamer.models.threads import spin_for_a_moment
-from streamer.pipeline.passes import Plan
-from streamer.settings import Settings
+from streamer.models.weights.places import get_file, place_of
 
 SPECIALISTS = """
 models: ['aaaa0000', 'bbbb0000', 'cccc0000']
@@ -221,18 +220,13 @@ def test_members_must_be_alike(make, export, tmp_path):
         load("mixed", repo=tmp_path, device="cpu")
 
 
-def test_networks_that_go_along_in_different_ways_are_for_files():
-    torch.set_num_threads(2)
-    bag = load("mini_duo", device="cpu", backend="torch")
-    assert torch.get_num_threads() == 2  # not one, as for a network that remembers alone
-    assert bag.stride is None
-    assert [one.stride.hop_frames for one in bag.streaming] == [512]
-    assert bag.level_rms == bag.streaming[0].level_rms != 1
-    assert bag.backend == "torch float32"
-    with pytest.raises(SettingsError, match=r"is for files, .* live, try rt_mini$"):
-        load("mini_duo", device="cpu", exact_window=True)
-    with pytest.raises(SettingsError, match="is for files"):
-        Plan.make(bag, Settings(hop=0.1))
+def test_networks_of_a_bag_go_along_in_the_same_way(tmp_path):
+    for name in ("htdemucs_mini", "rt_mini"):
+        file = get_file(place_of(name, repo=None, trust_checkpoint=False), name)
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "mixed.yaml").write_text("models: [htdemucs_mini, rt_mini]\n")
+    with pytest.raises(WeightsError, match=r"differ in .* the way they go along the music"):
+        load("mixed", repo=tmp_path, device="cpu")
 
 
 @pytest.mark.skipif(not has_openvino(), reason="needs openvino")
@@ -258,14 +252,17 @@ def test_where_nobody_names_a_device_the_gpu_is_for_what_it_is_best_for(
         load(**options)
 
 
-def test_beside_openvino_a_network_that_remembers_is_native():
+@pytest.mark.skipif(not has_openvino(), reason="needs openvino")
+def test_a_network_that_hears_the_mix_first_runs_on_torch_beside_openvino():
     class Known:
         def known(self, subject, backends):
             return next(one for one in backends if one.library == "openvino")
 
     bag = load("mini_duo", device="cpu", choices=Known())
-    assert bag.backend == "openvino float32 and native float32"
-    assert load("mini_duo", device="cpu", backend="openvino").backend == "openvino float32"
+    assert bag.backend == "torch float32 and openvino float32"
+    (first, second) = bag.weights.split("+")
+    assert load("mini_vocals", device="cpu").weights == first
+    assert load("htdemucs_mini", device="cpu", backend="torch").weights == second
 
 
 def test_passthrough_repeats_the_mix(noise):

@@ -28,11 +28,21 @@ Weights = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class BagFile:
-    """The content of a bag file. ``weights`` is ``[network][source]`` or None for all ones."""
+    """The content of a bag file. ``weights`` is ``[network][source]`` or None for all ones.
+
+    Demucs's files have no ``first``. It is a network that hears the mix first, and whose stems are
+    taken out of what the members hear (`streamer.models.backends.in_row`).
+    """
 
     members: tuple[str, ...]
     weights: Weights | None = None
     window_seconds: float | None = None
+    first: str | None = None
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The signatures of all networks, in the order in which they hear the music."""
+        return self.members if self.first is None else (self.first, *self.members)
 
     def weights_for(self, sources: int) -> Weights:
         """Return the weights as ``[network][source]`` for that many sources.

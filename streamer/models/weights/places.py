@@ -29,7 +29,7 @@ from streamer.models.weights.registry import (
 CHECKPOINTS = (".safetensors", ".th")
 
 AUTO_FIRST = "htdemucs"
-AUTO_ELSE = "htdemucs_mini"
+AUTO_ELSE = "mini_duo"
 
 
 class Place(Protocol):
@@ -251,7 +251,7 @@ def available(
     place = place_of(name, repo=repo, trust_checkpoint=trust_checkpoint)
     if place is None or (isinstance(place, hub.HubPlace) and not place.knows_bag):
         return None
-    found = [place.find(member) for member in place.bag.members]
+    found = [place.find(network) for network in place.bag.networks]
     files = [path for path in found if path is not None]
     if len(files) < len(found):
         return None
@@ -271,7 +271,7 @@ def download(name: str, *, repo: Path | None = None) -> tuple[Path, ...]:
     place = place_of(name, repo=repo)
     if place is None:
         return ()
-    return tuple(get_file(place, member) for member in place.bag.members)
+    return tuple(get_file(place, network) for network in place.bag.networks)
 
 
 def resolve_auto(

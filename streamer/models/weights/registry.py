@@ -26,6 +26,7 @@ DEMUCS_LICENCE = (
 )
 EMBEDDED_SHA256: Final[Mapping[str, str]] = {
     "htdemucs_mini": "db583e8e453bb5b625ad843df95d353496e1badb249eed5dce8cd9c66d136a0d",
+    "mini_vocals": "e121a14cff362f0863e632957e20e96945dc6f510cfbbb96a2fe57edac38ca97",
     "rt_mini": "272b7e6a9cc4307194dd984fea158e53bd88194b28809035829163b6dc23403c",
     "rt_mini_fast": "0c34dc427d54c15a229a158a91152e2d269e3fcf11aff1dbfb53c1f7894273d4",
 }
@@ -41,7 +42,7 @@ class ModelInfo:
     package), ``made`` (at load, from those of ``made_from``) or ``none`` (it has no weights).
     ``bag`` has the signatures of its networks. ``published_bytes`` is the approximate size of the
     download (None: not known). ``requires`` names further packages. A ``streaming`` model remembers
-    the stream (`streamer.models.separator.Stride`); one ``for_files`` has no live windows.
+    the stream (`streamer.models.separator.Stride`).
     """
 
     name: str
@@ -54,12 +55,11 @@ class ModelInfo:
     made_from: str | None = None
     requires: tuple[str, ...] = ()
     streaming: bool = False
-    for_files: bool = False
 
     @property
-    def members(self) -> tuple[str, ...]:
+    def networks(self) -> tuple[str, ...]:
         """The signatures of its networks; their weights are files of that name."""
-        return self.bag.members
+        return self.bag.networks
 
     @property
     def weights(self) -> tuple[tuple[float, ...], ...] | None:
@@ -92,7 +92,7 @@ def info(name: str) -> ModelInfo:
 def holder_of(signature: str) -> ModelInfo | None:
     """Return the first model of the hub that contains the network with this signature."""
     for model in _models().values():
-        if model.origin == "hub" and signature in model.members:
+        if model.origin == "hub" and signature in model.networks:
             return model
     return None
 
@@ -196,11 +196,19 @@ def _own_models() -> tuple[ModelInfo, ...]:
             "mini_duo",
             FOUR_STEMS,
             "embedded",
-            "the mean of htdemucs_mini and rt_mini, for files: better, at about twice the work",
+            "mini_vocals, then htdemucs_mini on what it leaves: better vocals",
             MINI_LICENCE,
-            BagFile(("htdemucs_mini", "rt_mini")),
-            8_241_328,
-            for_files=True,
+            BagFile(("htdemucs_mini",), first="mini_vocals"),
+            12_006_230,
+        ),
+        ModelInfo(
+            "mini_vocals",
+            ("vocals", "accompaniment"),
+            "embedded",
+            "vocals and the rest, by the vocals' network of Spleeter, made smaller",
+            "MIT",
+            BagFile(("mini_vocals",)),
+            8_187_294,
         ),
         *_live_models(),
         ModelInfo(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 
+from streamer.errors import WeightsError
+from streamer.files import demo_song, open_source
 from streamer.models import load
 from streamer.models.networks.checkpoint import read_network, write_network
 from streamer.models.networks.mask_unet import HOP, MaskUNets
@@ -14,10 +17,10 @@ from streamer.models.networks.mask_unet import HOP, MaskUNets
 STEMS = ["vocals", "accompaniment"]
 
 
-@pytest.fixture(scope="module")
-def network():
+@pytest.fixture(scope="module", params=[False, True])
+def network(request):
     torch.manual_seed(0)
-    made = MaskUNets(STEMS)
+    made = MaskUNets(STEMS, bottleneck=16, rest=request.param)
     made.requires_grad_(False)
     return made.eval()
 
@@ -63,3 +66,26 @@ def test_its_file_is_a_model(network, tmp_path):
     with torch.autocast("cpu", torch.bfloat16):
         error = read(mix) - expected
     assert error.square().mean() < 1e-4 * expected.square().mean()
+
+
+def test_a_rest_needs_a_stem_beside_it(tmp_path):
+    path = tmp_path / "three.safetensors"
+    network = MaskUNets(STEMS, rest=True)
+    network._init_args_kwargs[1]["sources"] = ["a", "b", "c"]
+    network._init_args_kwargs = ((), network._init_args_kwargs[1])
+    write_network(network, path)
+    with pytest.raises(WeightsError, match="rest needs two sources"):
+        read_network(path)
+
+
+def test_the_end_of_a_window_has_nearly_the_stems_of_a_longer_one():
+    """That is what a live window plays; in front of silence they differ as much as they are."""
+    with open_source(str(demo_song())) as source:
+        song = np.concatenate(list(source.blocks()))
+    (member,) = load("mini_vocals", device="cpu").members
+    whole = member.separator(song[np.newaxis])[0, 0]
+    ends, last = range(66150, len(song) - 22050, 22050), slice(-11025, None)
+    expected = np.stack([whole[:end][last] for end in ends])
+    windows = np.stack([song[end - 66150 : end] for end in ends])
+    vocals = member.separator(windows, last)[:, 0]
+    assert 10 * np.log10(np.sum(expected**2) / np.sum((vocals - expected) ** 2)) > 6

@@ -50,7 +50,7 @@ def test_registry_follows_demucs():
 
 
 def test_a_model_of_two_embedded_networks_takes_both_of_their_files():
-    here, parts = available("mini_duo"), [available(name) for name in info("mini_duo").members]
+    here, parts = available("mini_duo"), [available(name) for name in info("mini_duo").networks]
     assert here.path == parts[0].path.parent
     assert here.bytes == sum(part.bytes for part in parts) == info("mini_duo").published_bytes
     assert download("mini_duo") == tuple(part.path for part in parts)
@@ -73,7 +73,7 @@ def test_a_file_of_the_users_may_have_the_embedded_models_name(make, export):
 
 def test_auto_falls_back_and_says_so():
     name, reason = resolve_auto()
-    assert name == "htdemucs_mini"
+    assert name == "mini_duo"
     assert reason is not None
     assert "the hub cannot be reached" in reason
     assert "stemstream models download htdemucs" in reason
@@ -90,14 +90,14 @@ def test_auto_falls_back_where_the_hub_answers_but_does_not_deliver() -> None:
         raise WeightsError(f"no {name}")
 
     name, reason = resolve_auto(reachable=lambda: True, fetch=fetch)
-    assert name == "htdemucs_mini"
+    assert name == "mini_duo"
     assert reason
     assert "no htdemucs" in reason
 
 
 def test_auto_looks_into_the_folder(make, export, tmp_path):
     name, reason = resolve_auto(repo=tmp_path, reachable=lambda: True)
-    assert name == "htdemucs_mini"
+    assert name == "mini_duo"
     assert reason is not None
     export(make("htdemucs"), "955717e8")
     assert resolve_auto(repo=tmp_path) == ("htdemucs", None)
@@ -159,7 +159,7 @@ def test_a_pickle_of_an_older_demucs_is_offered(make, export, checksummed, monke
 
 def test_whole_way_from_a_cache_named_by_the_environment(make, export, tmp_path):
     cache = tmp_path / "hub"
-    for signature in info("htdemucs_ft").members[:2]:
+    for signature in info("htdemucs_ft").networks[:2]:
         file = export(make("htdemucs"), signature)
         put_in_hub_cache(cache, "htdemucs_ft", file, file.name)
     code = (
