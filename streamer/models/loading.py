@@ -94,17 +94,16 @@ def _load_from(
     by_member = {
         member: networks.separator(member, backend, windows, request.device) for member in there
     }
-    first, backends = place.bag.first, [backend]
-    if first is not None:
-        ahead = Backend("torch", backend.precision if backend.library == "torch" else "float32")
-        before = networks.separator(first, ahead, WindowKind(), request.device)
-        by_member = {member: InRow(before, one) for member, one in by_member.items()}
-        there, backends = [first, *there], [ahead, backend]
+    if place.bag.first is not None:
+        there = [place.bag.first, *there]
+        seen = WindowKind(by_member[there[1]].window_frames / networks.facts(there[0]).samplerate)
+        first = networks.separator(there[0], backend, seen, request.device)
+        by_member = {member: InRow(first, one) for member, one in by_member.items()}
     separators = [None if member is None else by_member[member] for member in members]
     return replace(
         _bag(name, separators, weights),
         note=note,
-        backend=" and ".join(dict.fromkeys(one.name for one in backends)),
+        backend=backend.name,
         device=device,
         weights="+".join(map(networks.digest, there)),
     )
@@ -171,7 +170,7 @@ def _choose(
 
 
 _CLASSES: Final[Mapping[Library, str]] = {
-    "openvino": "networks of the classes HTDemucs and CausalBandSplit",
+    "openvino": "networks of the classes HTDemucs, MaskUNets and CausalBandSplit",
     "native": "networks of the classes CausalBandSplit and CausalFilters",
 }
 
@@ -179,7 +178,7 @@ _CLASSES: Final[Mapping[Library, str]] = {
 def _runs(library: Library, facts: NetworkFacts) -> bool:
     """Return whether a library knows networks of that kind."""
     if library == "openvino":
-        return facts.hybrid or (facts.stride is not None and not facts.filters)
+        return facts.hybrid or facts.unets or (facts.stride is not None and not facts.filters)
     return library == "torch" or facts.stride is not None
 
 

@@ -71,12 +71,21 @@ class Networks:
                 self._file(member), self.facts(member), window_seconds=windows.seconds
             )
         if backend.library == "openvino":
+            from streamer.models.backends.openvino_masks import OpenVinoMasks
             from streamer.models.backends.openvino_separator import OpenVinoSeparator
             from streamer.models.backends.openvino_stream import OpenVinoStreamSeparator
 
             graphs, facts = self._graphs_of(member), self.facts(member)
             if facts.stride is not None:
                 return OpenVinoStreamSeparator(graphs, facts, window_seconds=windows.seconds)
+            if facts.unets:
+                return OpenVinoMasks(
+                    graphs,
+                    facts,
+                    backend.precision,
+                    window_seconds=windows.seconds,
+                    threads=self.threads,
+                )
             return OpenVinoSeparator(
                 graphs, facts, backend.precision, windows=windows, threads=self.threads
             )

@@ -19,6 +19,7 @@ from streamer.models.backends.openvino_library import load_openvino
 from streamer.models.networks.checkpoint import Network
 from streamer.models.networks.crop import Crop
 from streamer.models.networks.hybrid import HybridCore, masks
+from streamer.models.networks.mask_shape import BINS
 
 
 def write_graph(network: Network, crop: Crop, path: Path) -> None:
@@ -56,6 +57,19 @@ def write_hop_graph(network: Network, path: Path) -> None:
     state = network.initial_state(1)
     spectrum = torch.zeros(1, int(network.audio_channels), 1, int(network.nfft) // 2 + 1, 2)
     _write(_Hop(network), (spectrum, *state.taps, *state.memories), path)
+
+
+def write_mask_graph(network: Network, columns: int, path: Path) -> None:
+    """Write the graph of a `MaskUNets` for so many columns as ``path`` (.xml and .bin).
+
+    Its input are magnitudes, ``(channels, columns, BINS)``; its output are the masks of all bins,
+    ``(stems * channels, columns, bins)`` (`MaskUNets.masks`).
+
+    Raises:
+        ModelError: OpenVINO does not take the network.
+    """
+    seen = torch.zeros(int(network.audio_channels), columns, BINS)
+    _write(_Masks(network), (seen,), path)
 
 
 def _write(graph: nn.Module, inputs: tuple[torch.Tensor, ...], path: Path) -> None:
@@ -107,3 +121,15 @@ class _Hop(nn.Module):
         state.taps, state.memories = list(layers[:depth]), list(layers[depth:])
         masks = self._network.masks_of(spectrum, state)
         return (masks, *state.taps, *state.memories)
+
+
+class _Masks(nn.Module):
+    """`MaskUNets.masks` of one window."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self._network = network
+
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        masks: torch.Tensor = self._network.masks(seen[None])
+        return masks.reshape(-1, *masks.shape[-2:])

@@ -41,8 +41,8 @@ has four of them."""
 HOP_GRAPH: Final = "hop"
 """The graph of a causal network: its layers for one hop."""
 
-Wanted: TypeAlias = Crop | Literal["hop"]
-"""What a graph is for: a part of windows, or `HOP_GRAPH`."""
+Wanted: TypeAlias = Crop | int | Literal["hop"]
+"""What a graph is for: a part of windows, so many columns of U-Nets, or `HOP_GRAPH`."""
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -128,11 +128,17 @@ class Graphs:
         return loaded[0] if loaded else load(None)
 
     def _make(self, wanted: Wanted, folder: Path) -> Path:
-        from streamer.models.backends.openvino_export import write_graph, write_hop_graph
+        from streamer.models.backends.openvino_export import (
+            write_graph,
+            write_hop_graph,
+            write_mask_graph,
+        )
 
         def fill(part: Path) -> None:
             if wanted == HOP_GRAPH:
                 write_hop_graph(self._read(), part / GRAPH)
+            elif isinstance(wanted, int):
+                write_mask_graph(self._read(), wanted, part / GRAPH)
             else:
                 write_graph(self._read(), wanted, part / GRAPH)
 
@@ -165,6 +171,8 @@ class Graphs:
 def _folder_of(wanted: Wanted) -> str:
     if wanted == HOP_GRAPH:
         return f"{LAYOUT}-{wanted}"
+    if isinstance(wanted, int):
+        return f"{LAYOUT}-columns-{wanted}"
     return f"{LAYOUT}-{wanted.frames}-{wanted.begin}-{wanted.end}"
 
 

@@ -5,26 +5,20 @@ torch is imported only where the graph is not on disk yet (`graphs`).
 
 from __future__ import annotations
 
-import contextlib
 import math
-import queue
-import threading
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
 
 import numpy as np
 
 from streamer.audio import Samples
 from streamer.cache import processors
-from streamer.models.backends.openvino_graphs import Graphs, load_graph
-from streamer.models.backends.openvino_library import failure, not_finite
+from streamer.models.backends.openvino_graphs import Graphs
+from streamer.models.backends.openvino_library import not_finite
+from streamer.models.backends.openvino_requests import Requests
 from streamer.models.networks.crop import Crop
 from streamer.models.networks.facts import NetworkFacts
 from streamer.models.networks.spectrum import Spectra, Spectrum, compressed, level
 from streamer.models.separator import WHOLE, WindowKind, window_of_song
 from streamer.settings import Precision
-
-_TYPES: Final[Mapping[Precision, str]] = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class OpenVinoSeparator:
@@ -51,9 +45,8 @@ class OpenVinoSeparator:
         windows: WindowKind,
         threads: int | None = None,
     ) -> None:
-        self._graphs = graphs
-        self._type = _TYPES[precision]
-        self._threads = threads or processors()
+        threads = threads or processors()
+        self._requests = Requests(graphs, precision, threads)
         self.names = facts.names
         self.samplerate = facts.samplerate
         self.channels = facts.channels
@@ -62,14 +55,11 @@ class OpenVinoSeparator:
             facts.samplerate, own if windows.seconds is None else windows.seconds, own
         )
         self._masks = facts.masks
-        self._spectrum = Spectrum(facts.fft_frames, self._threads)
+        self._spectrum = Spectrum(facts.fft_frames, threads)
         self._halo = facts.halo_columns if windows.exact else None
         longest = window_of_song(facts.samplerate, own, own)
         seen = self.window_frames if windows.exact else longest
         self._whole = Crop.whole(seen, self._spectrum.hop_frames)
-        self._requests: dict[Crop, queue.SimpleQueue[Any]] = {}
-        self._compiled: dict[Crop, Any] = {}
-        self._loading = threading.Lock()
 
     def input_frames(self, window_frames: int) -> int:  # noqa: ARG002 (a transformer's are alike)
         """Return the length of its windows, whatever is wanted of them."""
@@ -77,12 +67,7 @@ class OpenVinoSeparator:
 
     def load_ahead(self) -> None:
         """Begin to load the graph of whole windows on a thread of its own, if it is on disk."""
-        if self._graphs.has(self._whole):
-            threading.Thread(target=self._load_quietly, name="stemstream-graph").start()
-
-    def _load_quietly(self) -> None:
-        with contextlib.suppress(Exception):  # the first window tries again, and tells
-            self._load(self._whole)
+        self._requests.load_ahead(self._whole)
 
     def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
         """Separate ``(windows, frames, channels)`` into ``(windows, stems, kept, channels)``.
@@ -101,7 +86,7 @@ class OpenVinoSeparator:
             return np.zeros(silence, np.float32)
         crop = self._crop(kept)
         frames = crop.end_frame - crop.begin_frame
-        with self._request(crop) as request:
+        with self._requests.take(crop) as request:
             # what goes in and what comes out lies in the request's memory: nothing is held twice
             seen, mix, levels = (tensor.data for tensor in request.input_tensors)
             mix[:, : len(window)] = window.T
@@ -141,26 +126,3 @@ class OpenVinoSeparator:
         if self._halo is None or kept.start < half:
             return self._whole
         return self._whole.around(slice(half, None), self._halo)
-
-    @contextlib.contextmanager
-    def _request(self, crop: Crop) -> Iterator[Any]:
-        """Give one to this thread alone."""
-        compiled = self._compiled.get(crop) or self._load(crop)
-        free = self._requests[crop]
-        try:
-            request = free.get_nowait()
-        except queue.Empty:
-            request = compiled.create_infer_request()
-        try:
-            yield request
-        except RuntimeError as error:
-            raise failure(error) from error
-        finally:
-            free.put(request)
-
-    def _load(self, crop: Crop) -> Any:
-        with self._loading:
-            if crop not in self._compiled:
-                self._requests[crop] = queue.SimpleQueue()
-                self._compiled[crop] = load_graph(self._graphs, crop, self._type, self._threads)
-            return self._compiled[crop]

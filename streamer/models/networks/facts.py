@@ -19,7 +19,7 @@ class NetworkFacts:
     ``window_seconds`` is how much it sees at once, as its maker wrote it. ``transformer``: whether
     it is an HTDemucs; ``hybrid``, ``masks`` and ``halo_columns``: see `hybrid`; ``stride`` and
     ``level_rms`` are of a network that remembers the stream (`Streaming`), ``filters``: whether
-    that is a `CausalFilters`.
+    that is a `CausalFilters`; ``unets``: whether it is a `MaskUNets`.
     """
 
     names: tuple[str, ...]
@@ -33,6 +33,7 @@ class NetworkFacts:
     halo_columns: int | None
     stride: Stride | None
     filters: bool
+    unets: bool
     level_rms: float
 
     @classmethod
@@ -42,6 +43,7 @@ class NetworkFacts:
 
         from streamer.models.networks.filters import CausalFilters
         from streamer.models.networks.hybrid import halo_columns, is_hybrid, masks
+        from streamer.models.networks.mask_unet import MaskUNets
 
         return cls(
             names=tuple(network.sources),
@@ -55,6 +57,7 @@ class NetworkFacts:
             halo_columns=halo_columns(network),
             stride=getattr(network, "stream_stride", None),
             filters=isinstance(network, CausalFilters),
+            unets=isinstance(network, MaskUNets),
             level_rms=getattr(network, "level_rms", 1.0),
         )
 

@@ -16,23 +16,23 @@ from fractions import Fraction
 from typing import Final
 
 import torch
+from demucs.htdemucs import HTDemucs
 from demucs.states import capture_init
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (everyone's name for it)
 
-FFT: Final = 4096
-HOP: Final = FFT // 4
-BINS: Final = 1024
-"""What the networks see of a spectrum: up to 11 kHz. The rest follows the mean of their masks."""
-COLUMNS: Final = 512
-"""How many spectra they were trained on at a time."""
+from streamer.models.networks.mask_shape import (
+    BINS,
+    COLUMNS,
+    FFT,
+    FLOOR,
+    HOP,
+    SCALE,
+    mirrored,
+)
+
 WIDTHS: Final = (16, 32, 64, 128, 256)
 BOTTLENECK: Final = 512
-HALVED: Final = 1 << (len(WIDTHS) + 1)
-"""They halve columns and bins so often that both must be multiples of this."""
-LEVEL_RMS: Final = 0.15
-"""About the level of released music, from which they learnt."""
-FLOOR: Final = 1e-10
 REST_POWER: Final = 1.5
 """What is made of a share where it decides alone. Of 1 to 2.5 this gave the best median SDR of the
 vocals of the 85 songs that `htdemucs_mini` was trained on."""
@@ -89,7 +89,8 @@ class MaskUNets(nn.Module):
         rest: the second of two stems has no network: it is what the first one leaves.
     """
 
-    _window: torch.Tensor
+    _spec, _ispec = HTDemucs._spec, HTDemucs._ispec
+    nfft, hop_length = FFT, HOP
 
     @capture_init  # type: ignore[untyped-decorator]
     def __init__(
@@ -108,8 +109,6 @@ class MaskUNets(nn.Module):
         self.audio_channels = audio_channels
         self.samplerate = samplerate
         self.segment = segment
-        self.nfft = FFT  # as Demucs's classes call it
-        self.register_buffer("_window", torch.hann_window(FFT), persistent=False)
         found = self.sources[:1] if rest else self.sources
         self.rest = rest
         self.unets = nn.ModuleList(UNet(audio_channels, bottleneck) for _ in found)
@@ -119,22 +118,20 @@ class MaskUNets(nn.Module):
 
         Shape: ``(batch, stems, channels, frames)``.
         """
-        batch, channels, frames = mix.shape
-        spectrum = torch.stft(
-            mix.reshape(-1, frames), FFT, HOP, window=self._window, pad_mode="constant",
-            return_complex=True,
-        ).reshape(batch, channels, FFT // 2 + 1, -1)  # fmt: skip
+        spectrum = self._spec(mix)
+        columns = spectrum.shape[-1]
         rms = mix.square().mean((1, 2), keepdim=True).sqrt() + FLOOR
-        masks = self._masks(spectrum.abs() * (LEVEL_RMS / rms)[..., None])
-        stems = torch.istft(
-            (masks * spectrum[:, None]).flatten(0, 2), FFT, HOP, window=self._window, length=frames
-        )
-        return stems.reshape(batch, len(self.sources), channels, frames)
+        magnitudes = spectrum[..., :BINS, mirrored(columns)].abs() * (SCALE / rms)[..., None]
+        masks = self.masks(magnitudes.transpose(2, 3)).transpose(3, 4)[..., :columns]
+        stems: torch.Tensor = self._ispec(masks * spectrum[:, None], mix.shape[-1])
+        return stems
 
-    def _masks(self, magnitudes: torch.Tensor) -> torch.Tensor:
-        """Return the stems' masks of magnitudes ``(batch, channels, bins, columns)``."""
-        bins, columns = magnitudes.shape[-2:]
-        seen = magnitudes[..., :BINS, _mirrored(columns, magnitudes.device)].transpose(2, 3)
+    def masks(self, seen: torch.Tensor) -> torch.Tensor:
+        """Return the stems' masks, of magnitudes ``(batch, channels, columns, BINS)``.
+
+        These have the level of `LEVEL_RMS`, and the columns that `mirrored` gives. The masks are
+        ``(batch, stems, channels, columns, FFT / 2)``.
+        """
         shares = torch.stack([unet(seen).to(seen) for unet in self.unets], 1)
         if self.rest:
             masks = shares**REST_POWER
@@ -142,17 +139,5 @@ class MaskUNets(nn.Module):
         else:
             power = (shares * seen[:, None]).square() + FLOOR / len(self.sources)
             masks = power / power.sum(1, keepdim=True)
-        masks = masks.transpose(3, 4)[..., :columns]
-        above = masks.mean(3, keepdim=True).expand(-1, -1, -1, bins - BINS, -1)
-        return torch.cat([masks, above], 3)
-
-
-def _mirrored(columns: int, device: torch.device) -> torch.Tensor:
-    """Return which columns are seen: a multiple of `HALVED`, after the last one backwards.
-
-    In front of silence, which they never heard in the middle of a song, the networks lose the last
-    half second. That is what a live window plays.
-    """
-    seen = torch.arange(columns + -columns % HALVED, device=device)
-    last = max(1, columns - 1)
-    return (last - (seen % (2 * last) - last).abs()).clamp(max=columns - 1)
+        above = masks.mean(4, keepdim=True).expand(-1, -1, -1, -1, FFT // 2 - BINS)
+        return torch.cat([masks, above], 4)

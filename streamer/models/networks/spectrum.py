@@ -50,8 +50,14 @@ class Spectrum:
         """
         frames = mix.shape[-1]
         columns = -(-frames // self.hop_frames)
-        ends = (self._pad_frames, self._pad_frames + columns * self.hop_frames - frames)
-        padded = np.pad(mix, ((0, 0), ends), mode="reflect")
+        left, right = self._pad_frames, self._pad_frames + columns * self.hop_frames - frames
+        # too little to mirror: silence makes it enough, as in `demucs.hdemucs.pad1d`
+        lacking = max(0, right - frames + 1)
+        after = min(right, lacking)
+        before = lacking - after
+        if lacking:
+            mix = np.pad(mix, ((0, 0), (before, after)))
+        padded = np.pad(mix, ((0, 0), (left - before, right - after)), mode="reflect")
         view = np.lib.stride_tricks.sliding_window_view(padded, self._fft_frames, axis=-1)
         cuts = view[:, :: self.hop_frames]
         if out is None:

@@ -17,7 +17,7 @@ import soundfile
 import torch
 
 from streamer.errors import ModelError, SettingsError, WeightsError
-from streamer.models.backends import openvino_separator
+from streamer.models.backends import openvino_requests
 from streamer.models.backends.openvino_graphs import GRAPH, Graphs
 from streamer.models.backends.openvino_library import has_openvino
 from streamer.models.backends.openvino_separator import OpenVinoSeparator
@@ -110,7 +110,7 @@ def test_a_live_window_is_seen_as_it_is_and_only_its_newest_half_computed(make, 
     for wanted in (slice(6000, 6400), slice(4000, 8000), slice(3999, 4100)):
         got = ours(windows, wanted)
         assert deviation_db(reference(windows, wanted), got) > 110
-    assert {crop.begin for crop in ours._compiled} == {0, 4000 // 256 - 5}
+    assert {crop.begin for crop in ours._requests._compiled} == {0, 4000 // 256 - 5}
 
 
 def test_bfloat16_stays_near(make, noise, graphs):
@@ -231,13 +231,13 @@ def test_a_graph_on_disk_is_loaded_ahead_and_one_that_is_not_waits(
     make, export, noise, tmp_path, monkeypatch
 ):
     by = []
-    load = openvino_separator.load_graph
+    load = openvino_requests.load_graph
 
     def load_noted(*of):
         by.append(threading.current_thread().name)
         return load(*of)
 
-    monkeypatch.setattr(openvino_separator, "load_graph", load_noted)
+    monkeypatch.setattr(openvino_requests, "load_graph", load_noted)
     path = export(make("htdemucs", **APART), "aaaa0000")
     graphs = Graphs(path, Counted(path), tmp_path)
     separator(graphs).load_ahead()
@@ -267,7 +267,7 @@ def test_a_folder_that_may_not_be_entered_is_none(noise, make, export, tmp_path,
 def test_what_goes_wrong_ahead_is_told_at_the_first_window(noise, graphs, monkeypatch):
     separator(graphs)(noise(1, FRAMES))
     failing = Mock(side_effect=ModelError("no room"))
-    monkeypatch.setattr(openvino_separator, "load_graph", failing)
+    monkeypatch.setattr(openvino_requests, "load_graph", failing)
     ours = separator(graphs)
     ours.load_ahead()
     with pytest.raises(ModelError, match="no room"):
@@ -312,5 +312,5 @@ def test_a_compiled_graph_is_loaded_at_the_next_start_not_compiled_again(
     for kept in (False, True):
         ours = separator(Graphs(path, Counted(path), tmp_path))
         ours(noise(1, FRAMES))
-        (compiled,) = ours._compiled.values()
+        (compiled,) = ours._requests._compiled.values()
         assert compiled.get_property("LOADED_FROM_CACHE") is kept
