@@ -37,8 +37,12 @@ class FixedChoice:
 
 
 def models_to_fix() -> list[str]:
-    """Return the models whose networks are here."""
-    return [name for name in models_here() if name != RANDOM and models.info(name).origin != "none"]
+    """Return the models whose networks are here; those of a row are there by themselves."""
+    return [
+        name
+        for name in models_here()
+        if name != RANDOM and models.info(name).origin != "none" and not models.info(name).bag.first
+    ]
 
 
 def fix(model: str, choices: Choices | None = None) -> Iterator[FixedChoice]:
@@ -56,8 +60,7 @@ def fix(model: str, choices: Choices | None = None) -> Iterator[FixedChoice]:
             bag = models.load(
                 model, device="cpu", exact_window=live, precision=precision, choices=choices
             )
-            new = choices.measured[before:]  # one for each kind of network
-            for one in new:
+            for one in choices.measured[before:]:
                 yield FixedChoice(model, live, precision, one.fastest, one.window_seconds)
-            if not new:
+            if len(choices.measured) == before:  # there was no choice
                 yield FixedChoice(model, live, precision, bag.backend, {})

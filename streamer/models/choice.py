@@ -4,7 +4,7 @@
 
     torch     float32             the reference
     torch     bfloat16, float16   products with half the bits (`quantized`)
-    openvino  float32, bfloat16   HTDemucs and the causal network on a CPU; an extra
+    openvino  float32, bfloat16   HTDemucs, U-Nets and the causal network on a CPU; an extra
     native    float32             the causal network on a CPU: this project's own code
 """
 

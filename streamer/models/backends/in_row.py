@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from streamer.audio import Samples
 from streamer.models.separator import (
     WHOLE,
@@ -22,7 +26,8 @@ class InRow:
          |                |                                  v
          +-------------> (-) --second--> drums, bass, other, vocals
 
-    Stems of the first that the second has not stay in what the second hears.
+    Stems of the first that the second has not stay in what the second hears. After the last window
+    of a song there is silence, which the first network may not bear: see `mask_shape.mirrored`.
 
     Args:
         first: a network that takes windows of any length.
@@ -48,7 +53,10 @@ class InRow:
 
     def __call__(self, windows: Samples, kept: slice = WHOLE) -> Samples:
         """See `Separator.__call__`."""
-        found = self._first(windows)
+        ends = [_end(window) for window in windows]
+        found = self._first(_mirrored(windows, ends))
+        for stems, end in zip(found, ends, strict=True):
+            stems[:, end:] = 0
         rest = windows.copy()
         for stem, _ in self._shared:
             rest -= found[:, stem]
@@ -68,3 +76,24 @@ class InRow:
     def load_ahead(self) -> None:
         """See `LoadedLater.load_ahead`."""
         load_ahead(self._parts)
+
+
+def _end(window: Samples) -> int:
+    """Return the frame after the last one that is not silent."""
+    if window[-1].any():
+        return len(window)
+    sounding = np.flatnonzero(window.any(axis=1))
+    return int(sounding[-1]) + 1 if len(sounding) else 0
+
+
+def _mirrored(windows: Samples, ends: Sequence[int]) -> Samples:
+    """Return windows with the sound before their ``ends``, backwards, in place of silence."""
+    frames = windows.shape[1]
+    if min(ends) == frames:
+        return windows
+    return np.stack(
+        [
+            np.pad(window[:end], ((0, frames - end), (0, 0)), mode="symmetric") if end else window
+            for window, end in zip(windows, ends, strict=True)
+        ]
+    )

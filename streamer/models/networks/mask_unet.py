@@ -121,10 +121,13 @@ class MaskUNets(nn.Module):
         spectrum = self._spec(mix)
         columns = spectrum.shape[-1]
         rms = mix.square().mean((1, 2), keepdim=True).sqrt() + FLOOR
-        magnitudes = spectrum[..., :BINS, mirrored(columns)].abs() * (SCALE / rms)[..., None]
-        masks = self.masks(magnitudes.transpose(2, 3)).transpose(3, 4)[..., :columns]
+        # Demucs's transforms are computed on the CPU where a device has no complex numbers
+        order = torch.tensor(mirrored(columns)).to(spectrum.device)
+        magnitudes = spectrum[..., :BINS, :].abs().index_select(-1, order).to(mix.device)
+        masks = self.masks((magnitudes * (SCALE / rms)[..., None]).transpose(2, 3))
+        masks = masks.transpose(3, 4)[..., :columns].to(spectrum.device)
         stems: torch.Tensor = self._ispec(masks * spectrum[:, None], mix.shape[-1])
-        return stems
+        return stems.to(mix.device)
 
     def masks(self, seen: torch.Tensor) -> torch.Tensor:
         """Return the stems' masks, of magnitudes ``(batch, channels, columns, BINS)``.

@@ -55,6 +55,19 @@ def test_the_second_hears_what_the_first_leaves_and_gets_its_stem_back(parts, no
         np.testing.assert_allclose(stems[:, stem], share * windows[:, kept], rtol=1e-6)
 
 
+def test_silence_after_a_song_is_heard_as_the_song_backwards(parts, noise):
+    first, second = parts
+    windows = noise(3, 20)
+    windows[1, 12:] = 0
+    windows[2] = 0
+    stems = InRow(first, second)(windows)
+    np.testing.assert_array_equal(first.heard[0], windows[0])
+    np.testing.assert_array_equal(first.heard[1, 12:], windows[1, 11:3:-1])
+    assert not first.heard[2].any()
+    np.testing.assert_allclose(stems[:, 1], 0.75 * windows, rtol=1e-6)
+    assert not second.heard[1, 12:].any()
+
+
 def test_the_second_one_is_its_face_and_both_are_asked(parts):
     row = InRow(*parts)
     assert (row.names, row.samplerate, row.channels) == (("drums", "vocals", "bass"), 8000, 2)
