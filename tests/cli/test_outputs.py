@@ -40,7 +40,7 @@ def test_only_the_wanted_stems(separate: Run, song: Run, files: Run, elsewhere: 
 def test_the_demo_leaves_stems_of_a_song_of_yours_as_they_are(
     stemstream: Run, song: Run, elsewhere: Path
 ) -> None:
-    path, vocals = song(), elsewhere / "separated" / "htdemucs_mini" / "song" / "vocals.wav"
+    path, vocals = song(), elsewhere / "separated" / "mini_duo" / "song" / "vocals.wav"
     assert stemstream("demo", path).code == 0
     vocals.write_bytes(b"edited")
     again = stemstream("demo", path)

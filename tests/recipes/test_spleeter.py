@@ -9,10 +9,13 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from spleeter import read_pickle, weights_of
+from spleeter import narrowed, read_pickle, weights_of
 from torch.nn import functional as F  # noqa: N812
 
-from streamer.models.networks.mask_unet import WIDTHS, UNet
+from streamer.models.networks.mask_unet import BOTTLENECK, UNet
+from streamer.models.networks.mask_unet import WIDTHS as BEFORE
+
+WIDTHS = (*BEFORE, BOTTLENECK)
 
 
 def values() -> dict[str, np.ndarray]:
@@ -72,9 +75,22 @@ def test_every_weight_lands_where_it_was() -> None:
     unet.load_state_dict({**unet.state_dict(), **weights_of(weights)})
     magnitudes = torch.rand(1, 2, 64, 128, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        expected, ours = theirs(weights, magnitudes), unet.eval()(magnitudes)
+        expected, ours = theirs(weights, magnitudes), unet.eval()(magnitudes) * magnitudes
     torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-4)
     assert expected.std() > 0.01
+
+
+def test_a_bottleneck_of_low_rank_is_made_narrow_without_a_change() -> None:
+    rank, draw = 8, torch.Generator().manual_seed(0)
+    whole, narrow = UNet(2).eval(), UNet(2, rank).eval()
+    spread = torch.randn(BOTTLENECK, rank, generator=draw) / rank
+    with torch.inference_mode():
+        into = narrow.down[-1]
+        whole.down[-1].weight[:] = torch.einsum("wr,rchk->wchk", spread, into.weight)
+        whole.down[-1].bias[:] = spread @ into.bias
+        narrow.load_state_dict(narrowed(whole, rank))
+        magnitudes = torch.rand(1, 2, 64, 128, generator=draw)
+        torch.testing.assert_close(narrow(magnitudes), whole(magnitudes), atol=1e-5, rtol=1e-4)
 
 
 def saved(values: object) -> io.BytesIO:
