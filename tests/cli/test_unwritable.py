@@ -31,7 +31,8 @@ def served(read_only_disk: Path) -> Callable[..., subprocess.CompletedProcess[st
             "COLUMNS": "200",
         }
         code = [sys.executable, "-c", "from cli.main import main; main()", *map(str, words)]
-        return subprocess.run([*command, *code], capture_output=True, text=True, env=environment)
+        ran = [*command, *code]
+        return subprocess.run(ran, capture_output=True, encoding="utf-8", env=environment)
 
     return run
 
