@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from streamer.benchmark import inference
-from streamer.benchmark.fixing import fix
+from streamer.benchmark.fixing import fix, models_to_fix
 from streamer.benchmark.inference import (
     NO_NETWORK,
     BenchmarkJob,
@@ -44,6 +44,9 @@ BROKEN = Result("large", "torch bfloat16", 2.0, problem="ended with -9")
 
 def test_the_models_that_are_here() -> None:
     assert {"htdemucs_mini", "mini_duo", "passthrough", RANDOM} <= set(models_here())
+    # the networks of a row are measured by themselves, and once
+    assert {"htdemucs_mini", "mini_vocals"} <= set(models_to_fix())
+    assert "mini_duo" not in models_to_fix()
 
 
 def test_a_model_without_a_network_runs_once() -> None:

@@ -12,8 +12,8 @@ from streamer.errors import WeightsError
 from streamer.files import demo_song, open_source
 from streamer.models import load
 from streamer.models.networks.checkpoint import read_network, write_network
-from streamer.models.networks.mask_shape import HOP
-from streamer.models.networks.mask_unet import MaskUNets
+from streamer.models.networks.mask_shape import BINS, HALVED, HOP, mirrored
+from streamer.models.networks.mask_unet import WIDTHS, MaskUNets
 
 STEMS = ["vocals", "accompaniment"]
 
@@ -39,6 +39,13 @@ def test_the_stems_add_up_to_the_mix(network, frames):
     heard = network._ispec(network._spec(mix), frames)
     torch.testing.assert_close(stems.sum(1), heard, atol=1e-5, rtol=0)
     assert (stems[:, 0] - stems[:, 1]).abs().max() > 1e-4
+
+
+def test_columns_and_bins_are_what_the_layers_halve():
+    assert 2 ** (len(WIDTHS) + 1) == HALVED
+    assert BINS % HALVED == 0
+    assert all(len(mirrored(columns)) % HALVED == 0 for columns in (1, 2, 63, 64, 65))
+    assert mirrored(3)[:7] == [0, 1, 2, 1, 0, 1, 2]
 
 
 def test_stems_follow_the_level_and_silence_is_silence(network):
