@@ -87,7 +87,7 @@ class StreamSettings(Checked):
         "auto",
         panel="Model",
         description="model, checkpoint file or hf:// address; auto is htdemucs where it can be "
-        "had, else the one that comes with stemstream",
+        "had, else mini_duo, which comes with stemstream",
     )
     repo: Path | None = guarded(
         None,
