@@ -54,8 +54,8 @@ def choose_songs(folder: Path, made: Sequence[str], settings: EvalSettings) -> l
     there = {
         stem
         for song in songs
-        for stem, recording in zip(song.stems, song.recordings, strict=True)
-        if recording is not None
+        for stem, recordings in zip(song.stems, song.recordings, strict=True)
+        if recordings
     }
     scored = settings.stems or tuple(made)
     for stem in scored:
@@ -67,16 +67,15 @@ def choose_songs(folder: Path, made: Sequence[str], settings: EvalSettings) -> l
                 "other songs"
             )
     return [
-        song
-        for song in songs
-        if any(song.recordings[song.stems.index(stem)] is not None for stem in scored)
+        song for song in songs if any(song.recordings[song.stems.index(stem)] for stem in scored)
     ][: settings.songs]
 
 
 def _refuse_unknown_mix(song: Song, made: Sequence[str]) -> None:
     """Refuse a song without a mixture, of whose stems one may be in another."""
-    there = [stem for stem, one in zip(song.stems, song.recordings, strict=True) if one is not None]
-    more = [stem for stem in there if stem not in FOUR_STEMS]
+    there = {stem: set(of) for stem, of in zip(song.stems, song.recordings, strict=True) if of}
+    known = set().union(*(there[stem] for stem in FOUR_STEMS if stem in there))
+    more = [stem for stem, recordings in there.items() if recordings - known]
     beside = [stem for stem in there if stem not in made]
     if song.mixture_recording is None and more and beside:
         raise SettingsError(

@@ -56,8 +56,8 @@ def _estimates(folder: Path, stems: Sequence[str]) -> list[Song]:
 
 
 def _check(song: Song, estimate: Song) -> None:
-    for stem, recording in zip(estimate.stems, estimate.recordings, strict=True):
-        if recording is None:
+    for stem, recordings in zip(estimate.stems, estimate.recordings, strict=True):
+        if not recordings:
             raise SourceError(
                 f"{estimate.path} has no {stem}; separate the song with all stems, or give --stems "
                 "those that are there"

@@ -7,15 +7,17 @@
     stems = songs[0].read(44100, start_frame=0, frames=441_000)   # (stems, frames, channels)
 
 A song is a folder with a file for each stem (``song/vocals.flac``; a missing one is silence) or a
-stem file (``song.stem.mp4``). Either may also hold the mixture; otherwise that is the sum.
+stem file (``song.stem.mp4``). Either may also hold the mixture; otherwise that is the sum. A song
+without ``accompaniment`` has it all the same: drums, bass and other together.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import gcd
 from pathlib import Path
 from typing import Final
@@ -41,6 +43,9 @@ SUFFIXES: Final = frozenset(
 """The endings of audio files in a song's folder."""
 UNEQUAL_SECONDS: Final = 0.05
 """How far the lengths of a song's files may differ: codecs round them up to packets."""
+ACCOMPANIMENT: Final = "accompaniment"
+PARTS: Final = tuple(stem for stem in FOUR_STEMS if stem != "vocals")
+"""What is the accompaniment together, where it has no file of its own."""
 MARGIN_SECONDS: Final = 0.1
 """A resampler sees this much on either side of a stretch: then the result is as if cut from
 the whole."""
@@ -78,15 +83,15 @@ class Recording:
 class Song:
     """A song with known stems; nothing of it is held in memory.
 
-    ``recordings`` has one for each of ``stems``, None for silence. ``frames`` and ``samplerate``
-    (in Hz) are those of its files. ``split`` is "train" or "test" in a data set with splits, else
-    "". ``path`` is the folder or stem file.
+    ``recordings`` has for each of ``stems`` what sounds together in it: one, several, or none where
+    it is silent. ``frames`` and ``samplerate`` (in Hz) are those of its files. ``split`` is "train"
+    or "test" in a data set with splits, else "". ``path`` is the folder or stem file.
     """
 
     name: str
     path: Path
     stems: tuple[str, ...]
-    recordings: tuple[Recording | None, ...]
+    recordings: tuple[tuple[Recording, ...], ...]
     mixture_recording: Recording | None
     samplerate: int
     frames: int
@@ -110,26 +115,36 @@ class Song:
         Raises:
             SourceError: a file cannot be read, or is shorter than it says.
         """
-        return np.stack(
-            [self._stretch(one, samplerate, start_frame, frames) for one in self.recordings]
-        )
+        heard = self._heard(samplerate, start_frame, frames)
+        silence = np.zeros_like(next(iter(heard.values())))
+        return np.stack([sum((heard[one] for one in stem), silence) for stem in self.recordings])
 
     def read_mixture(
         self, samplerate: int, start_frame: int = 0, frames: int | None = None
     ) -> Samples:
         """Return a stretch of the mixture, ``(frames, 2)``; see `read`."""
         if self.mixture_recording is None:
-            mixture: Samples = self.read(samplerate, start_frame, frames).sum(axis=0)
+            heard = self._heard(samplerate, start_frame, frames)
+            mixture: Samples = np.sum(list(heard.values()), axis=0)
             return mixture
         return self._stretch(self.mixture_recording, samplerate, start_frame, frames)
 
+    def _heard(
+        self, samplerate: int, start_frame: int, frames: int | None
+    ) -> dict[Recording, Samples]:
+        """Return a stretch of each recording of its stems: two of them may share one."""
+        return {
+            one: self._stretch(one, samplerate, start_frame, frames)
+            for one in dict.fromkeys(chain.from_iterable(self.recordings))
+        }
+
     def _stretch(
-        self, recording: Recording | None, samplerate: int, start_frame: int, frames: int | None
+        self, recording: Recording, samplerate: int, start_frame: int, frames: int | None
     ) -> Samples:
         whole = self.frames_at(samplerate)
         begin = min(start_frame, whole)
         end = whole if frames is None else min(begin + frames, whole)
-        if recording is None or begin == end:
+        if begin == end:
             return np.zeros((end - begin, CHANNELS), np.float32)
         # both grids meet once in this many frames: a resampler that starts there gives the same
         meets = self.samplerate // gcd(self.samplerate, samplerate)
@@ -209,13 +224,14 @@ def _may_be_read(path: Path) -> bool:
 
 
 def _song(path: Path, stems: tuple[str, ...], split: str) -> Song | None:
+    names = {*stems, MIXTURE, *(PARTS if ACCOMPANIMENT in stems else ())}
     if path.is_dir():
-        found = {name: Recording(file) for name, file in _stem_files(path, stems).items()}
+        found = {name: Recording(file) for name, file in _stem_files(path, names).items()}
     else:
         found = {
             name: Recording(path, stream)
             for name, stream in stem_streams(path).items()
-            if name in (*stems, MIXTURE)
+            if name in names
         }
     mixture = found.pop(MIXTURE, None)
     if not found:
@@ -225,7 +241,7 @@ def _song(path: Path, stems: tuple[str, ...], split: str) -> Song | None:
         name=path.resolve().name if path.is_dir() else path.name.split(".stem.")[0],
         path=path,
         stems=stems,
-        recordings=tuple(found.get(name) for name in stems),
+        recordings=tuple(_sounding(name, found) for name in stems),
         mixture_recording=mixture,
         samplerate=samplerate,
         frames=frames,
@@ -233,11 +249,16 @@ def _song(path: Path, stems: tuple[str, ...], split: str) -> Song | None:
     )
 
 
-def _stem_files(folder: Path, stems: Sequence[str]) -> dict[str, Path]:
+def _sounding(stem: str, found: Mapping[str, Recording]) -> tuple[Recording, ...]:
+    parts = PARTS if stem == ACCOMPANIMENT and stem not in found else (stem,)
+    return tuple(found[part] for part in parts if part in found)
+
+
+def _stem_files(folder: Path, names: Container[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         name = path.stem
-        if name not in (*stems, MIXTURE) or path.suffix.lower() not in SUFFIXES:
+        if name not in names or path.suffix.lower() not in SUFFIXES:
             continue
         if name in found:
             raise SourceError(f"{found[name]} and {path} are both the {name}; leave one of them")

@@ -79,7 +79,7 @@ def hold_out(
 
     Those are the ``judges`` if all of them are there. Else their names and their number decide.
     """
-    whole = [song for song in songs if None not in song.recordings] or songs
+    whole = [song for song in songs if all(song.recordings)] or songs
     count = max(1, min(round(share * len(songs)), len(songs) - 1))
     drawn = sorted(whole, key=lambda song: hashlib.sha256(song.name.encode()).digest())[:count]
     before = [song for song in songs if song.name in judges]

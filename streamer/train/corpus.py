@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -141,11 +142,10 @@ def _kept_survey(notes: Path, path: Path) -> SongSurvey | None:
 
 def _key(song: Song, samplerate: int) -> str:
     facts: list[object] = [samplerate, song.stems, song.frames]
-    for recording in song.recordings:
-        if recording is not None:
-            status = recording.path.stat()
-            where = str(recording.path.resolve())
-            facts += [where, recording.stream, status.st_size, status.st_mtime_ns]
+    for recording in chain.from_iterable(song.recordings):
+        status = recording.path.stat()
+        where = str(recording.path.resolve())
+        facts += [where, recording.stream, status.st_size, status.st_mtime_ns]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
 

@@ -300,6 +300,26 @@ def test_a_model_of_some_stems_hears_all_of_them(
     assert score(*words)["stems"]["vocals"]["mdx_sdr_db"] == pytest.approx(of_stems, abs=0.01)
 
 
+def test_the_accompaniment_is_scored_without_a_file_of_it(
+    score: Run, songs: Path, elsewhere: Path
+) -> None:
+    model = elsewhere / "two.safetensors"
+    torch.manual_seed(0)
+    write_network(MaskUNets(["vocals", "accompaniment"], samplerate=RATE), model)
+    words = ("-n", model, "--data", songs, "--no-bss-eval")
+    summed = score(*words)["stems"]
+    for name in ("one", "two"):
+        stems = {path.stem: soundfile.read(path)[0] for path in (songs / name).iterdir()}
+        soundfile.write(songs / name / "mixture.wav", sum(stems.values()), RATE, subtype="FLOAT")
+        rest = sum(stem for name, stem in stems.items() if name != "vocals")
+        soundfile.write(songs / name / "accompaniment.wav", rest, RATE, subtype="FLOAT")
+    of_files = score(*words)["stems"]
+    assert summed.keys() == {"vocals", "accompaniment", "mean"}
+    for stem, scores in summed.items():
+        expected = of_files[stem]["mdx_sdr_db"]
+        assert scores["mdx_sdr_db"] == pytest.approx(expected, abs=0.01), stem
+
+
 def test_a_stem_that_may_be_in_another_needs_a_mixture(
     stemstream: Run, songs: Path, elsewhere: Path
 ) -> None:

@@ -62,6 +62,15 @@ def test_from_songs_to_stems(train, stemstream, songs, files):
     assert separated.code == 0, separated.err
 
 
+def test_vocals_and_accompaniment_are_learnt_from_the_usual_stems(stemstream, songs):
+    words = ("--model", "mini_vocals", "--device", "cpu", *SHORT, "-o", "out")
+    outcome = stemstream("train", "--data", songs, *words)
+    assert outcome.code == 0, outcome.err
+    assert "without accompaniment" not in outcome.err
+    assert "no song has" not in outcome.err
+    assert {"vocals", "accompaniment", "mean"} <= set(outcome.out.split())
+
+
 def test_resume_of_a_run_that_is_over(train):
     assert train().code == 0
     outcome = train("--resume")

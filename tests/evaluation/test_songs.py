@@ -47,7 +47,7 @@ def test_a_folder_that_is_a_song(tmp_path):
 
 def test_a_missing_stem_is_silence(tmp_path):
     (song,) = find_songs(write_folder(tmp_path / "song", names=("drums", "bass")))
-    assert song.recordings[2:] == (None, None)
+    assert song.recordings[2:] == ((), ())
     np.testing.assert_array_equal(song.read(RATE)[2:], np.zeros((2, FRAMES, 2)))
 
 
@@ -91,6 +91,27 @@ def test_other_stems_can_be_asked_for(tmp_path):
         write_folder(tmp_path / "song", names=("vocals", "rest")), stems=("rest", "vocals")
     )
     np.testing.assert_array_equal(song.read(RATE), STEMS[[1, 0]])
+
+
+def test_the_accompaniment_is_what_is_not_vocals(tmp_path):
+    stems = ("vocals", "accompaniment")
+    (song,) = find_songs(write_folder(tmp_path / "song"), stems)
+    drums, bass, other, vocals = STEMS
+    np.testing.assert_array_equal(song.read(RATE), [vocals, drums + bass + other])
+    np.testing.assert_allclose(song.read_mixture(RATE), STEMS.sum(axis=0), atol=1e-6)
+
+
+def test_stems_beside_their_sum_are_in_the_mix_once(tmp_path):
+    stems = ("drums", "bass", "other", "vocals", "accompaniment")
+    (song,) = find_songs(write_folder(tmp_path / "song", names=("bass", "vocals")), stems)
+    np.testing.assert_array_equal(song.read(RATE)[4], song.read(RATE)[1])
+    np.testing.assert_array_equal(song.read_mixture(RATE), STEMS[:2].sum(axis=0))
+
+
+def test_an_accompaniment_of_its_own_goes_before_the_sum(tmp_path):
+    folder = write_folder(tmp_path / "song", names=("drums", "vocals", "accompaniment"))
+    (song,) = find_songs(folder, ("vocals", "accompaniment"))
+    np.testing.assert_array_equal(song.read(RATE), STEMS[[1, 2]])
 
 
 def test_mono_is_given_twice(tmp_path):

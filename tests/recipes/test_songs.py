@@ -36,7 +36,7 @@ def test_a_song_is_read_as_it_was_written(tmp_path: Path) -> None:
     write_song(tmp_path / "one", {"bass": at_level(tone(80), 0.05)})
     song = find_songs(tmp_path)[0]
     stems = song.read(SAMPLERATE)
-    assert [one is not None for one in song.recordings] == [False, True, False, False]
+    assert [bool(one) for one in song.recordings] == [False, True, False, False]
     assert np.sqrt(np.square(stems[1]).mean()) == pytest.approx(0.05, rel=0.05)
 
 
