@@ -95,7 +95,7 @@ def evaluate(
         assert data is not None
         show_curve(data, settings, json_file, plot)
     else:
-        show_scores(data, reference, estimate, settings, json_file)
+        raise typer.Exit(show_scores(data, reference, estimate, settings, json_file))
 
 
 def _check(

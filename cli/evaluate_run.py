@@ -12,8 +12,8 @@ from rich.table import Table
 
 from cli.garbage import collect_garbage
 from cli.loading import load_model
-from cli.terminal import print_whole, tell
-from streamer.errors import SettingsError, SinkError
+from cli.terminal import complain, print_whole, tell
+from streamer.errors import SettingsError, SinkError, SourceError
 from streamer.evaluation import evaluate
 from streamer.evaluation.bounds import BOUNDS
 from streamer.evaluation.curve import Curve, trace
@@ -38,28 +38,40 @@ def show_scores(
     estimate: Path | None,
     settings: EvalSettings,
     json_file: Path | None,
-) -> None:
-    """Score a model's stems, or files; print a table and write a JSON file."""
+) -> int:
+    """Score a model's stems, or files; print a table and write a JSON file.
+
+    Return the exit code: that of the first song that cannot be read, if others can.
+    """
     _refuse_unwritable(json_file)
     collect_garbage()
     judged = settings.model
+    failed: list[SourceError] = []
+
+    def skip(error: SourceError) -> None:
+        complain(str(error))
+        failed.append(error)
+
     if data is None:
         assert reference is not None
         assert estimate is not None
-        songs = evaluate.of_files(reference, estimate, settings, _progress)
+        songs = evaluate.of_files(reference, estimate, settings, _progress, skip)
         judged = str(estimate)
     elif judged in BOUNDS:
-        songs = evaluate.with_bound(data, settings, _progress)
+        songs = evaluate.with_bound(data, settings, _progress, skip)
     else:
         bag = _load(settings)
-        songs = evaluate.with_model(data, settings, bag, _progress)
+        songs = evaluate.with_model(data, settings, bag, _progress, skip)
         judged = bag.name
+    if failed and not songs:
+        return failed[0].exit_code
     summaries = summarize(songs)
     _print_scores(f"{judged}, {_how_much(songs)}; dB", summaries)
     if json_file is not None:
         of_songs = [asdict(song) for song in songs]
         of_stems = {name: asdict(one) for name, one in summaries.items()}
         _write_json(json_file, {"judged": judged, "stems": of_stems, "songs": of_songs})
+    return failed[0].exit_code if failed else 0
 
 
 def show_curve(

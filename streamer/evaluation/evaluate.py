@@ -17,12 +17,13 @@ import numpy as np
 
 from streamer.audio import Samples
 from streamer.engine import run
+from streamer.errors import SourceError
 from streamer.evaluation.bounds import BOUNDS
 from streamer.evaluation.excerpts import Excerpt, choose_songs, read_excerpt
 from streamer.evaluation.pairs import pair
 from streamer.evaluation.scores import SongScore, score
 from streamer.evaluation.settings import EvalSettings
-from streamer.evaluation.songs import Song
+from streamer.evaluation.songs import CHANNELS, Song
 from streamer.files.decode.memory import MemorySource
 from streamer.files.encode.rescale import rescaling_gain
 from streamer.models.separator import Bag
@@ -31,14 +32,20 @@ from streamer.processor import Processor
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called before a song is scored: its name, its number from 1, and how many there are."""
+Skip: TypeAlias = Callable[[SourceError], None]
+"""Called for a song that cannot be read, instead of scoring it."""
 NEARLY_NOTHING: Final = 0.01
 """A share of the mix's energy: what a mix has beyond its stems is no more, if it is their sum."""
 Estimate: TypeAlias = Callable[[Excerpt], Samples]
 """Gives the stems of an excerpt, ``(stems, frames, channels)``."""
 
 
+def _refuse(error: SourceError) -> None:
+    raise error
+
+
 def with_model(
-    folder: Path, settings: EvalSettings, bag: Bag, progress: Progress
+    folder: Path, settings: EvalSettings, bag: Bag, progress: Progress, skip: Skip = _refuse
 ) -> list[SongScore]:
     """Separate each song of a folder, in memory, and score it.
 
@@ -51,10 +58,12 @@ def with_model(
         def estimate(excerpt: Excerpt) -> Samples:
             return separate(excerpt, processor)
 
-        return _score_all(songs, processor.names, estimate, settings, progress)
+        return _score_all(songs, processor.names, estimate, settings, progress, skip)
 
 
-def with_bound(folder: Path, settings: EvalSettings, progress: Progress) -> list[SongScore]:
+def with_bound(
+    folder: Path, settings: EvalSettings, progress: Progress, skip: Skip = _refuse
+) -> list[SongScore]:
     """Score the bound that ``settings.model`` names on each song of a folder.
 
     Raises:
@@ -66,11 +75,15 @@ def with_bound(folder: Path, settings: EvalSettings, progress: Progress) -> list
         return bound(excerpt)[[excerpt.song.stems.index(stem) for stem in stems]]
 
     songs = choose_songs(folder, stems, settings)
-    return _score_all(songs, stems, estimate, settings, progress)
+    return _score_all(songs, stems, estimate, settings, progress, skip)
 
 
 def of_files(
-    references: Path, estimates: Path, settings: EvalSettings, progress: Progress
+    references: Path,
+    estimates: Path,
+    settings: EvalSettings,
+    progress: Progress,
+    skip: Skip = _refuse,
 ) -> list[SongScore]:
     """Score the files of a folder of estimates, laid out as `stemstream separate` does.
 
@@ -89,14 +102,15 @@ def of_files(
         missing = excerpt.frames - stems.shape[1]  # as little as `pair` lets pass
         return np.pad(stems, ((0, 0), (0, missing), (0, 0)))
 
-    return _score_all(songs, stems, estimate, settings, progress)
+    return _score_all(songs, stems, estimate, settings, progress, skip)
 
 
 def separate(excerpt: Excerpt, processor: Processor) -> Samples:
     """Return the stems that a file run makes from an excerpt, ``(stems, frames, channels)``."""
     heard = np.concatenate([excerpt.before, excerpt.mixture, excerpt.after])
     source = MemorySource(excerpt.song.name, heard, excerpt.song.samplerate)
-    stems = np.concatenate([stems.data for stems in run(source, processor)], axis=1)
+    none = np.zeros((len(processor.names), 0, CHANNELS), np.float32)
+    stems = np.concatenate([none, *(stems.data for stems in run(source, processor))], axis=1)
     if processor.settings.clip_mode == "rescale":  # which files have done when they are written
         for stem in stems:
             stem *= np.float32(rescaling_gain(float(np.abs(stem).max(initial=0))))
@@ -109,13 +123,19 @@ def _score_all(
     estimate: Estimate,
     settings: EvalSettings,
     progress: Progress,
+    skip: Skip,
 ) -> list[SongScore]:
     """Score the estimates of the named ``stems`` of each song."""
     scores = []
     for number, song in enumerate(songs, 1):
         progress(song.name, number, len(songs))
-        excerpt = read_excerpt(song, settings.seconds)
-        scores.append(score_excerpt(excerpt, estimate(excerpt), stems, settings))
+        try:
+            excerpt = read_excerpt(song, settings.seconds)
+            estimates = estimate(excerpt)
+        except SourceError as error:
+            skip(error)
+        else:
+            scores.append(score_excerpt(excerpt, estimates, stems, settings))
     return scores
 
 

@@ -58,6 +58,10 @@ class BestEpochs:
                 if file not in best:
                     file.unlink()
 
+    def files(self, history: Sequence[Row]) -> list[Path]:
+        """Return the files of the epochs that are kept."""
+        return [self._path(epoch) for epoch in self._best(history)] if self._most >= LEAST else []
+
     def averaged(self, history: Sequence[Row]) -> tuple[int, ...]:
         """Return the epochs that the mean is of; empty where there is no mean."""
         best = self._best(history)

@@ -38,7 +38,7 @@ def findings(corpora: Corpora, frames: int) -> list[str]:
         *_few(corpora),
         *_rates(tracks),
         *_short(corpora.training, frames),
-        *_silent(tracks),
+        *_silent(corpora.training),
         *_clipped(tracks),
         *_leaks(corpora),
     ]
@@ -93,7 +93,10 @@ def _silent(tracks: Sequence[Track]) -> Iterator[str]:
     for number, stem in enumerate(tracks[0].song.stems):
         silent = [track for track in tracks if track.is_silent(number)]
         if len(silent) == len(tracks):
-            yield f"no song has {stem}: nothing is learnt of it; look whether its files are there"
+            yield (
+                f"no song to learn from has {stem}: nothing is learnt of it; look whether its "
+                "files are there"
+            )
         elif silent:
             yield (
                 f"{_songs(silent)} without {stem}; if it can be heard in another stem, leave that "
@@ -129,6 +132,8 @@ def _plain(name: str) -> str:
 
 def _share_a_recording(one: Track, other: Track) -> bool:
     """Return whether the loudness of two songs agrees for some seconds, at any shift."""
+    if any(len(track.survey.envelope) < len(SMOOTHER) for track in (one, other)):
+        return False
     short, long = sorted((_envelope(each) for each in (one, other)), key=len)
     span = min(len(short), 60 * ENVELOPE_HZ)
     if span < SAME_SECONDS * ENVELOPE_HZ:

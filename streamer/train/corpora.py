@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -81,11 +82,15 @@ def hold_out(
     """
     whole = [song for song in songs if all(song.recordings)] or songs
     count = max(1, min(round(share * len(songs)), len(songs) - 1))
-    drawn = sorted(whole, key=lambda song: hashlib.sha256(song.name.encode()).digest())[:count]
+    drawn = sorted(whole, key=lambda song: _drawn_by(song))[:count]
     before = [song for song in songs if song.name in judges]
     if judges and len(before) == len(judges):
         drawn = before
     return [song for song in songs if song not in drawn], [song for song in songs if song in drawn]
+
+
+def _drawn_by(song: Song) -> bytes:
+    return hashlib.sha256(os.fsencode(song.name)).digest()
 
 
 def chances(mixing: Sequence[float] | None, sizes: Sequence[int]) -> list[float]:

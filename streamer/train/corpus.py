@@ -35,7 +35,8 @@ ENVELOPE_HZ: Final = 20
 PLATEAU: Final = 0.999
 """A share of full scale: two nearly equal samples above it are clipping, not music."""
 MOVES: Final = 1e-4
-FULL: Final = float(np.finfo(np.float16).max)
+STORED: Final = np.dtype("<f2")
+FULL: Final = float(np.finfo(STORED).max)
 SILENCE_RMS: Final = 1e-4
 """-80 dB full scale: under it a stem is silent."""
 
@@ -160,14 +161,20 @@ def _decode(song: Song, samplerate: int, path: Path) -> SongSurvey:
     # a whole number of the envelope's steps
     step = STRETCH_SECONDS * ENVELOPE_HZ * (samplerate // ENVELOPE_HZ)
     try:
-        kept = np.lib.format.open_memmap(part, "w+", np.float16, shape)
-        for start in range(0, frames, step):
-            stretch = song.read(samplerate, start, step)
-            stretch[np.abs(stretch) > FULL] = 0  # what half precision cannot hold is no sound
-            kept[:, start : start + step] = stretch
-            measure.feed(stretch)
-        kept.flush()
-        del kept
+        # no memory map: where the disk is full, a write into one kills the process
+        with part.open("wb") as file:
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": STORED.str, "fortran_order": False, "shape": shape}
+            )
+            begin = file.tell()
+            for start in range(0, frames, step):
+                stretch = song.read(samplerate, start, step)
+                stretch[np.abs(stretch) > FULL] = 0  # what half precision cannot hold is no sound
+                for number, stem in enumerate(stretch.astype(STORED)):
+                    samples_before = (number * frames + start) * shape[2]
+                    file.seek(begin + samples_before * STORED.itemsize)
+                    file.write(stem.tobytes())
+                measure.feed(stretch)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

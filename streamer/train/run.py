@@ -22,6 +22,7 @@ from streamer.models.networks.checkpoint import Network
 from streamer.models.threads import set_up_torch
 from streamer.resolve import flag
 from streamer.sentences import shown
+from streamer.train.best import BestEpochs
 from streamer.train.checks import findings
 from streamer.train.corpora import Corpora, gather
 from streamer.train.export import SUFFIXES
@@ -32,7 +33,7 @@ from streamer.train.losses import dropped
 from streamer.train.network import Subject, load_subject
 from streamer.train.preview import write_preview
 from streamer.train.settings import FREE_TO_CHANGE, TrainSettings
-from streamer.train.state import saved_progress, saved_settings
+from streamer.train.state import Progress, saved_progress, saved_settings
 from streamer.train.teacher import check_teachers
 
 
@@ -81,9 +82,15 @@ def check_out(settings: TrainSettings) -> None:
 
     Raises:
         OutputExistsError: there are, and nothing was said of them.
-        SettingsError: the run to go on with was told something else.
+        SettingsError: the run to go on with was told something else, or libraries that write
+            weights do not take the folder's name.
     """
     path = settings.out / STATE_FILE
+    if str(path).encode(errors="replace") != os.fsencode(path):
+        raise SettingsError(
+            f"out={shown(settings.out)} is no name in UTF-8, which the libraries that write "
+            "weights need; name another folder"
+        )
     if settings.overwrite and settings.resume:
         raise SettingsError("--overwrite replaces what --resume goes on with; give one of them")
     if not path.is_file() or settings.overwrite:
@@ -195,14 +202,28 @@ def _prepare(settings: TrainSettings, listener: Listener) -> tuple[Subject, Corp
         )
     told = [subject.note, _nothing_dropped(settings, network), _nothing_resumed(settings)]
     told += check_teachers(settings, network.sources)
-    judges = saved_progress(state).judges if settings.resume and state.is_file() else ()
-    corpora = gather(settings, network.sources, network.samplerate, listener.decoded, judges)
+    before = saved_progress(state) if settings.resume and state.is_file() else Progress()
+    _refuse_lost(settings, before)
+    corpora = gather(settings, network.sources, network.samplerate, listener.decoded, before.judges)
     for target in (*models, state, settings.out / LOG_FILE):
         refuse_unwritable(target)  # now, not after hours
     for sentence in (*told, *findings(corpora, subject.frames)):
         if sentence:
             listener.told(sentence)
     return subject, corpora
+
+
+def _refuse_lost(settings: TrainSettings, before: Progress) -> None:
+    """Refuse to go on with a run whose best weights are gone: it may not have better ones."""
+    if before.best_epoch is None:
+        return
+    kept = BestEpochs(settings.out, settings.average).files(before.history)
+    lost = [path for path in (settings.out / MODEL_FILE, *kept) if not path.is_file()]
+    if lost:
+        raise SettingsError(
+            f"{lost[0]} is gone, and it is the best of the run in {settings.out} so far; put it "
+            "back, or try --overwrite for a new run"
+        )
 
 
 def _nothing_dropped(settings: TrainSettings, network: Network) -> str | None:

@@ -124,7 +124,7 @@ def save_state(path: Path, state: State, settings: TrainSettings) -> None:
         "progress": json.dumps(asdict(state.progress)),
         "schedule": json.dumps(state.schedule.state_dict()),
         "groups": json.dumps(optimizer["param_groups"]),
-        "settings": settings.model_dump_json(),
+        "settings": json.dumps(settings.model_dump(mode="json")),
     }
     # tensors that share memory are refused
     apart = {name: one.detach().clone().contiguous() for name, one in tensors.items()}

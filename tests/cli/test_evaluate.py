@@ -320,6 +320,31 @@ def test_the_accompaniment_is_scored_without_a_file_of_it(
         assert scores["mdx_sdr_db"] == pytest.approx(expected, abs=0.01), stem
 
 
+def test_a_song_that_is_cut_costs_no_other_its_scores(
+    stemstream: Run, songs: Path, elsewhere: Path
+) -> None:
+    stems, cut = make_stems(2 * RATE), songs / "cut"
+    write_song(cut, stems, RATE, suffix=".flac")
+    whole = (cut / "vocals.flac").read_bytes()
+    (cut / "vocals.flac").write_bytes(whole[: len(whole) // 2])
+    words = ("-n", "mixture", "--no-bss-eval", "--json", "out.json")
+    outcome = stemstream("eval", "--data", songs, *words)
+    assert outcome.code == 3
+    assert "vocals.flac" in outcome.err
+    told = json.loads((elsewhere / "out.json").read_text())
+    assert [song["name"] for song in told["songs"]] == ["one", "two"]
+    alone = stemstream("eval", "--data", cut, "-n", "mixture", "--no-bss-eval")
+    assert (alone.code, alone.out) == (3, "")
+    assert "vocals.flac" in alone.complaint
+
+
+def test_a_song_without_a_frame_has_no_scores(score: Run, songs: Path, repo: Path) -> None:
+    write_song(songs / "three", make_stems(0), RATE)
+    told = score(*TINY, repo, "--trust-checkpoint", "--data", songs, "--no-bss-eval")
+    assert told["stems"]["drums"]["songs"] == 2
+    assert "drums is silent in 1 song" in told["told"]
+
+
 def test_a_stem_that_may_be_in_another_needs_a_mixture(
     stemstream: Run, songs: Path, elsewhere: Path
 ) -> None:

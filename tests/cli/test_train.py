@@ -202,6 +202,31 @@ def test_a_full_disk(train, small_disk):
     assert outcome.code == 4
 
 
+def test_a_disk_that_fills_while_songs_are_decoded(
+    process, ended, song, tiny, small_disk, elsewhere
+):
+    for number in range(2):
+        for stem in SOURCES:
+            song(f"long/{number}/{stem}.wav", 0.3 * noise(40 * RATE), samplerate=RATE)
+    words = ("--data", elsewhere / "long", *tiny, "--device", "cpu", *SHORT)
+    cache = small_disk / "cache"
+    outcome = ended(process("train", *words, "-o", elsewhere / "out", "--cache", cache))
+    assert outcome.code == 4, outcome.err
+    assert "the disk is full" in outcome.err
+    assert not list(cache.glob("*.part"))
+
+
+def test_folders_whose_names_are_not_utf8(stemstream, songs, tiny, elsewhere):
+    odd = songs.rename(elsewhere / os.fsdecode(b"caf\xe9"))
+    words = ("train", "--data", odd, *tiny, "--device", "cpu", *SHORT)
+    refused = stemstream(*words, "-o", odd / "out")
+    assert (refused.code, "name another folder" in refused.complaint) == (2, True)
+    assert stemstream(*words, "-o", "out").code == 0
+    outcome = stemstream(*words, "-o", "out", "--resume")
+    assert outcome.code == 0, outcome.err
+    assert "from step 2 on" in outcome.err
+
+
 # the settings ----------------------------------------------------------------------------------
 
 

@@ -77,7 +77,9 @@ def test_silent_stems(songs, song, found):
 def test_a_stem_that_no_song_has(song, found):
     for number in range(3):
         song(f"songs/{number}", stems={"other": None}, seed=number)
-    assert "look whether its files are there" in sentence(found(), "no song has other")
+    assert "look whether its files are there" in sentence(
+        found(), "no song to learn from has other"
+    )
 
 
 def test_clipped_stems(songs, song, found):
@@ -135,6 +137,23 @@ def test_songs_that_lack_stems_are_not_judged_by(song, songs):
     held = hold_out(find_songs(songs), 0.3)[1]
     assert len(held) == 4
     assert all(all(one.recordings) for one in held)
+
+
+def test_a_stem_that_only_the_judges_have_is_told(song, found):
+    song("songs/whole", seed=1)
+    for number in range(9):
+        song(f"songs/{number}", stems={"vocals": None}, seed=number + 2)
+    assert "nothing is learnt of it" in sentence(found(), "no song to learn from has vocals")
+
+
+def test_a_click_is_a_short_song(songs, song, found):
+    song("songs/click", seconds=0.03, seed=9)
+    assert "click" in sentence(found(), "shorter than an example")
+
+
+def test_a_name_that_is_not_utf8_is_one_like_others(songs, song, found):
+    song("songs/cafe", seed=9).rename(songs / os.fsdecode(b"caf\xe9"))
+    assert "4 songs are few to learn from" in " ".join(found())
 
 
 def test_one_song_is_too_few(song, tmp_path):

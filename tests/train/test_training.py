@@ -390,6 +390,16 @@ def test_what_cannot_be_trained(model, words, settings):
         load_subject(settings(model=model))
 
 
+@pytest.mark.parametrize("average", [0, 2])
+def test_a_run_whose_best_weights_are_gone_does_not_go_on(average, settings, tmp_path):
+    choices = {"epochs": 3, "epoch_steps": 1, "average": average}
+    run(settings(**choices), stop_after=2)
+    lost = tmp_path / "out" / ("epochs/0.safetensors" if average else "model.safetensors")
+    lost.unlink()
+    with pytest.raises(SettingsError, match=f"{lost.name} is gone"):
+        run(settings(resume=True, **choices))
+
+
 def test_a_loss_that_is_no_number_is_said(settings):
     with pytest.raises(ModelError, match=r"no number at step .*learning-rate"):
         run(settings(epochs=1, epoch_steps=30, learning_rate=1e3, clip_norm=1e15))
