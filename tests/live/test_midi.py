@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from live.support.desk import Desk
 from live.support.servers import Server, wait_until
 
 from streamer.live.control.midi.link import MidiLink, find_controller, open_link
+from streamer.live.devices.jack import CLIENT_NAME
 from streamer.live.status import Status
 
 rtmidi = pytest.importorskip("rtmidi", reason="python-rtmidi is that of the extra midi")
@@ -28,6 +30,15 @@ def plugged() -> tuple[Any, Any]:
     sends.open_virtual_port("CTRL")
     takes.open_virtual_port("CTRL")
     return sends, takes
+
+
+def ports_of_jack() -> list[str]:
+    """Return JACK's ports for MIDI."""
+    sides = [kind(rtmidi.API_UNIX_JACK, "looks") for kind in (rtmidi.MidiIn, rtmidi.MidiOut)]
+    names = [name for side in sides for name in side.get_ports()]
+    for side in sides:
+        side.delete()
+    return names
 
 
 @contextmanager
@@ -52,6 +63,9 @@ def test_a_real_port_moves_values_lights_lamps_and_may_go_and_come_back(
         sweep(link, sends, lambda: desk.mixer.state.stems["drums"].pan == 1)
         sends.send_message([0xB0, 48, 127])
         until(link, lambda: desk.mixer.state.stems["drums"].mute)
+        ours = [name for name in ports_of_jack() if "stemstream" in name]
+        assert ours
+        assert not [name for name in ours if re.match(rf"{CLIENT_NAME}(-\d+)?:", name)]
         lamps: list[Any] = []
         until(link, lambda: [0xB0, 48, 127] in collected(takes, lamps))
         link.learn("/master/gain")

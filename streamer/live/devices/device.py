@@ -7,6 +7,7 @@ device is found again by its name and host API, never by index.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
@@ -19,6 +20,7 @@ KINDS: tuple[Kind, Kind] = ("input", "output")
 Latency = Literal["low", "high"] | float
 JACK_OF_PORTAUDIO: Final = "JACK Audio Connection Kit"
 """PortAudio's host API of that name. The JACK client of our own is no part of it."""
+_CARD: Final = re.compile(r"\s*\(hw:\d+,\d+\)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,3 +283,8 @@ def is_busy(request: StreamRequest) -> DeviceError:
 def is_unusable(request: StreamRequest, reason: str) -> DeviceError:
     """The device fails for a reason that only the system knows."""
     return DeviceError(f"{_named(request)} cannot be used ({reason}); see `stemstream doctor`")
+
+
+def without_card(name: str) -> str:
+    """Return a device's name without its card's number: ALSA counts cards as they arrive."""
+    return _CARD.sub("", name)

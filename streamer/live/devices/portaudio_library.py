@@ -108,6 +108,9 @@ class Library:
             self.call(self._replace if leaving else self._again)
         except self.sounddevice.PortAudioError as error:
             raise DeviceError(f"PortAudio does not start ({error}); try again") from error
+        except OSError as error:
+            self._spoiled = leaving
+            raise DeviceError(f"no copy of PortAudio can be loaded ({error}); try again") from error
         self._jack = jack_clients()
 
     # Not sounddevice's own functions for it: those redirect standard error and count the starts,

@@ -6,11 +6,10 @@ PortAudio often reports nothing when a device is unplugged or its server dies: t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from enum import StrEnum
 
-from streamer.live.devices.device import Device, Kind
+from streamer.live.devices.device import Device, Kind, without_card
 
 SILENT_SECONDS = 1.0
 SILENT_BLOCKS = 4
@@ -19,9 +18,6 @@ STEADY_SECONDS = 1.0
 STEADY_PAUSE_SECONDS = 0.25
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 1.0
-
-# ALSA numbers its cards in the order of arrival, and the number is in the name
-_CARD = re.compile(r"\s*\(hw:\d+,\d+\)$")
 
 
 class Liveness(StrEnum):
@@ -114,12 +110,8 @@ class Reconnect:
             for device in devices
             if device.hostapi == self.lost.hostapi
             and device.channels(self.kind)
-            and _plain(device.name) == _plain(self.lost.name)
+            and without_card(device.name) == without_card(self.lost.name)
         ]
         exact = [device for device in alike if device.name == self.lost.name]
         found = exact or alike
         return found[0] if len(found) == 1 else None
-
-
-def _plain(name: str) -> str:
-    return _CARD.sub("", name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ def matrices(state: MixState, port: str, outputs: int) -> Matrices:
     """Return the gains of one output of ``outputs`` channels."""
     stems = list(state.stems)
     gains = np.zeros((2 * len(stems) + 2, outputs))
+    by_shape: dict[tuple[int, ...], npt.NDArray[np.float64]] = {}
     minus = np.zeros((2, outputs))
     routed = np.zeros((2, outputs))
     has_mix = np.zeros(outputs, bool)
@@ -39,10 +41,11 @@ def matrices(state: MixState, port: str, outputs: int) -> Matrices:
         cells = _cells(route, outputs) * linear(state.master_db) * linear(route.gain_db)
         if listener is not None:
             cells *= linear(listener.gain_db)
-        routed = np.maximum(routed, cells)
+        routed = _louder(routed, cells)
         if route.source in stems:
+            alike = by_shape.setdefault(route.channels, np.zeros_like(gains))
             sides = _sides(state, route.source, listener)
-            gains[_rows(stems, route.source)] += cells * sides[:, None]
+            alike[_rows(stems, route.source)] += cells * sides[:, None]
             continue
         has_mix[[channel - 1 for channel in route.channels]] = True
         gains[-2:] += cells
@@ -50,6 +53,7 @@ def matrices(state: MixState, port: str, outputs: int) -> Matrices:
         if left_out is not None:
             gains[_rows(stems, left_out)] -= cells
             minus += cells
+    gains += sum(by_shape.values())
     if state.dry:
         # no control of a stem counts; if a channel has several routes, the loudest one counts
         gains = np.concatenate([np.zeros_like(gains[:-2]), routed])
@@ -59,8 +63,16 @@ def matrices(state: MixState, port: str, outputs: int) -> Matrices:
         dry = 0 - minus
     else:
         # the loudest stem's gain stands in for all; where the mix plays anyway, nothing is missing
-        dry = np.where(has_mix, 0, gains[:-2].reshape(len(stems), 2, outputs).max(0))
+        loudest = [one[:-2].reshape(len(stems), 2, outputs).max(0) for one in by_shape.values()]
+        dry = np.where(has_mix, 0, reduce(_louder, loudest, np.zeros_like(routed)))
     return Matrices(gains.astype(np.float32), dry.astype(np.float32))
+
+
+def _louder(
+    one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return for each output the louder of two mixes ``(2, outputs)``: not the sides of both."""
+    return np.where(other.max(0) > one.max(0), other, one)
 
 
 def _sides(state: MixState, stem: str, listener: Listener | None) -> npt.NDArray[np.float64]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from streamer.errors import SettingsError
+from streamer.live.devices.device import without_card
 from streamer.live.mixing.levels import checked_gain, printable
 from streamer.words import nearest
 
@@ -197,7 +198,8 @@ def _port(route: Route, names: Sequence[str]) -> str:
     if route.port in names:
         return route.port
     wanted = route.port.casefold()
-    fitting = [name for name in names if wanted in name.casefold()]
+    fitting = [name for name in names if without_card(name) == without_card(route.port)]
+    fitting = fitting or [name for name in names if wanted in name.casefold()]
     if len(fitting) == 1:
         return fitting[0]
     what = "fits several outputs" if fitting else "is no output"

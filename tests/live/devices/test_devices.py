@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -324,6 +327,19 @@ def test_a_portaudio_that_did_not_start_again_refuses_in_one_sentence(
     never.set()
     assert portaudio.refresh()
     playing(portaudio, find_device(portaudio.devices(), "wide", "output"))
+
+
+@pytest.mark.usefixtures("pulse")
+def test_a_portaudio_of_which_no_copy_can_be_made_refuses_in_one_sentence(
+    portaudio: PortAudioBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library(), "_spoiled", True)
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "copyfile", Mock(side_effect=OSError(errno.ENOSPC, "no space")))
+        for _ in range(2):
+            with pytest.raises(DeviceError, match="no copy of PortAudio can be loaded"):
+                portaudio.refresh()
+    assert portaudio.refresh()
 
 
 @contextmanager

@@ -162,6 +162,14 @@ def test_several_outputs_hear_their_own():
 # where stems are missing -----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("other", ["drums=1", "drums=2,1"])
+def test_the_mix_stands_in_for_one_of_two_shapes_of_a_channel(other):
+    desk = mixer("vocals=1,2", other)
+    np.testing.assert_allclose(played(desk, wet=0)[:, :2], DRY, atol=1e-6)
+    desk.set_dry(True)
+    np.testing.assert_allclose(played(desk)[:, :2], DRY, atol=1e-6)
+
+
 def test_the_mix_stands_in_at_the_loudest_gain_of_the_channel():
     desk = mixer("vocals=1,2@-6", "drums=1,2", "bass=3", "mix-vocals=5,6", "drums=5,6")
     desk.set_pan("drums", 0.5)
@@ -553,6 +561,17 @@ def test_a_saved_scene_fits_where_the_first_output_is_another_one():
         again = Mixer(STEMS, {name: 2, "B": 2})
         again.apply(saved)
         assert {one.port for one in again.state.routes} == {name, "B"}
+
+
+def test_a_saved_scene_fits_where_a_card_has_another_number():
+    routes = (Route("vocals", (1, 2)), Route("drums", (1, 2), "B (hw:1,0)"))
+    saved = Mixer(STEMS, {"A (hw:0,0)": 2, "B (hw:1,0)": 2}, routes).scene()
+    again = Mixer(STEMS, {"A (hw:1,0)": 2, "B (hw:0,0)": 2})
+    again.apply(saved)
+    assert [route.port for route in again.state.routes] == ["A (hw:1,0)", "B (hw:0,0)"]
+    twins = Mixer(STEMS, {"B (hw:2,0)": 2, "B (hw:3,0)": 2})
+    with pytest.raises(SettingsError, match="fits several outputs"):
+        twins.apply(saved)
 
 
 def test_a_saved_scene_brings_the_listeners_back():

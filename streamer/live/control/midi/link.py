@@ -65,6 +65,7 @@ class MidiLink(Service):
         self.port = port
         self._connection = ports.open(port)
         self._lost, self._failure = False, ""
+        self._twins = self._alike()
         self._next_news = self._next_look = -math.inf
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stemstream-midi", daemon=True)
@@ -130,10 +131,14 @@ class MidiLink(Service):
             self._connection.close()
             self._tell(f"MIDI: {self.port.name} is gone; it is used again when it is back")
         elif self._lost:
-            same = (one for one in self._ports.ports() if _is_same(one, self.port))
-            port = next(same, None)
-            if port is not None:
-                self._come_back(port)
+            back = [one for one in self._alike() if one not in self._twins]
+            if back:
+                self._come_back(self.port if self.port in back else back[0])
+
+    def _alike(self) -> list[MidiPort]:
+        """Return the ports that look like the controller's, and are not its own."""
+        alike = [one for one in self._ports.ports() if _is_same(one, self.port)]
+        return [one for one in alike if self._lost or one != self.port]
 
     def _come_back(self, port: MidiPort) -> None:
         try:
@@ -141,6 +146,7 @@ class MidiLink(Service):
         except DeviceError:  # it is not ready yet; the next look tries again
             return
         self._lost, self.port = False, port
+        self._twins = self._alike()
         self._surface.begin()
         self._tell(f"MIDI: {port.name} is back")
 

@@ -18,7 +18,8 @@ from typing import Any, Final, Protocol
 from streamer.errors import DeviceError, SettingsError
 from streamer.live.devices.portaudio_library import hung_up, jack_clients
 
-CLIENT: Final = "stemstream"
+CLIENT: Final = "stemstream-midi"
+"""Not the name of the audio's client: after a restart of JACK each asks for its own again."""
 MOST_WAITING: Final = 4096
 """Messages that wait until they are asked for; a faster flood loses some."""
 _APIS: Final = {

@@ -96,6 +96,17 @@ def test_a_controller_that_goes_and_comes_is_told_once_each_and_lit_again(
     assert ports.opened[1].sent == [b"\xb0\x2e\x7f"]
 
 
+def test_the_twin_of_a_controller_that_is_gone_does_not_take_its_place(link, ports, told):
+    twin, again = (MidiPort("ALSA", NANO.name.replace("24:0", n)) for n in ("28:0", "32:0"))
+    looks = ([], [NANO, twin], [twin], [twin], [twin, again])
+    for number, named in enumerate(looks):
+        ports.opened[-1].plugged, ports.named = NANO in named, named
+        link.step(number * LOOK_SECONDS)
+    gone = f"MIDI: {NANO.name} is gone; it is used again when it is back"
+    backs = [f"MIDI: {one.name} is back" for one in (NANO, again)]
+    assert told == [gone, backs[0], gone, backs[1]]
+
+
 def test_a_mistake_is_told_once_and_the_controller_goes_on(link, ports, values, told):
     (controller,) = ports.opened
     controller.waiting = None
