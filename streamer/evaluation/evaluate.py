@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -72,7 +73,9 @@ def with_bound(
     bound, stems = BOUNDS[settings.model], settings.stems or FOUR_STEMS
 
     def estimate(excerpt: Excerpt) -> Samples:
-        return bound(excerpt)[[excerpt.song.stems.index(stem) for stem in stems]]
+        scored = [excerpt.song.stems.index(stem) for stem in stems]
+        apart = excerpt.references[[*scored, *excerpt.song.beside(scored)]]
+        return bound(replace(excerpt, references=apart))[: len(scored)]
 
     songs = choose_songs(folder, stems, settings)
     return _score_all(songs, stems, estimate, settings, progress, skip)
@@ -160,6 +163,6 @@ def _are_all(excerpt: Excerpt, scored: Sequence[int]) -> bool:
     if len(scored) == len(excerpt.song.stems):
         return True
     rest = excerpt.mixture - excerpt.references[scored].sum(axis=0)
-    others = np.delete(excerpt.references, scored, axis=0)
+    others = excerpt.references[excerpt.song.beside(scored)]
     quiet = np.square(rest).sum() <= NEARLY_NOTHING * np.square(excerpt.mixture).sum()
     return bool(quiet) and not others.any()

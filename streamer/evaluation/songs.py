@@ -116,8 +116,21 @@ class Song:
             SourceError: a file cannot be read, or is shorter than it says.
         """
         heard = self._heard(samplerate, start_frame, frames)
-        silence = np.zeros_like(next(iter(heard.values())))
-        return np.stack([sum((heard[one] for one in stem), silence) for stem in self.recordings])
+        shape = next(iter(heard.values())).shape
+        stems = np.zeros((len(self.recordings), *shape), np.float32)
+        for stem, recordings in zip(stems, self.recordings, strict=True):
+            for one in recordings:
+                stem += heard[one]
+        return stems
+
+    def beside(self, stems: Sequence[int]) -> list[int]:
+        """Return which stems are neither these nor in them: a sum has its parts."""
+        known = set(chain.from_iterable(self.recordings[stem] for stem in stems))
+        return [
+            stem
+            for stem, recordings in enumerate(self.recordings)
+            if stem not in stems and not known.issuperset(recordings)
+        ]
 
     def read_mixture(
         self, samplerate: int, start_frame: int = 0, frames: int | None = None
@@ -224,15 +237,9 @@ def _may_be_read(path: Path) -> bool:
 
 
 def _song(path: Path, stems: tuple[str, ...], split: str) -> Song | None:
-    names = {*stems, MIXTURE, *(PARTS if ACCOMPANIMENT in stems else ())}
-    if path.is_dir():
-        found = {name: Recording(file) for name, file in _stem_files(path, names).items()}
-    else:
-        found = {
-            name: Recording(path, stream)
-            for name, stream in stem_streams(path).items()
-            if name in names
-        }
+    found = _recordings(path, {*stems, MIXTURE})
+    if ACCOMPANIMENT in stems and ACCOMPANIMENT not in found:
+        found |= _recordings(path, PARTS)
     mixture = found.pop(MIXTURE, None)
     if not found:
         return None
@@ -247,6 +254,13 @@ def _song(path: Path, stems: tuple[str, ...], split: str) -> Song | None:
         frames=frames,
         split=split,
     )
+
+
+def _recordings(path: Path, names: Container[str]) -> dict[str, Recording]:
+    if path.is_dir():
+        return {name: Recording(file) for name, file in _stem_files(path, names).items()}
+    streams = stem_streams(path).items()
+    return {name: Recording(path, stream) for name, stream in streams if name in names}
 
 
 def _sounding(stem: str, found: Mapping[str, Recording]) -> tuple[Recording, ...]:

@@ -24,6 +24,21 @@ FOLDER: Final = "epochs"
 LEAST: Final = 2
 
 
+def read_weights(path: Path) -> State:
+    """Return weights that a run has written.
+
+    Raises:
+        WeightsError: the file is damaged or gone.
+    """
+    try:
+        weights: State = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path} cannot be read ({error}); put it back, or try --overwrite for a new run"
+        ) from None
+    return weights
+
+
 class BestEpochs:
     """The weights of the best epochs, a file each, in a folder of a run.
 
@@ -33,12 +48,11 @@ class BestEpochs:
     """
 
     def __init__(self, out: Path, most: int) -> None:
-        self._out = out
         self._folder = out / FOLDER
         self._most = most
 
     def keep(self, history: Sequence[Row], state: State) -> None:
-        """Keep the weights of the last epoch, if it is one of the best; forget what is worse.
+        """Keep the weights of the last epoch, if it is one of the best.
 
         Raises:
             SinkError: they cannot be written.
@@ -46,14 +60,25 @@ class BestEpochs:
         if self._most < LEAST:
             return
         path = self._path(int(history[-1]["epoch"]))
-        best = [self._path(epoch) for epoch in self._best(history)]
         with sink_errors(path):
             self._folder.mkdir(parents=True, exist_ok=True)
-            if path in best:
+            if path in self.files(history):
                 part = path.with_suffix(".part")
                 part.write_bytes(save(state))
                 part.replace(path)
-            # also those of a run that this one replaces
+
+    def forget(self, history: Sequence[Row]) -> None:
+        """Remove what is worse, also of a run that this one replaces: once its state is saved.
+
+        A run that is stopped before that goes on from the state that there was.
+
+        Raises:
+            SinkError: it cannot be removed.
+        """
+        if self._most < LEAST:
+            return
+        best = self.files(history)
+        with sink_errors(self._folder):
             for file in self._folder.glob("*.safetensors"):
                 if file not in best:
                     file.unlink()
@@ -83,16 +108,9 @@ class BestEpochs:
         """Return the weights of an epoch that is kept.
 
         Raises:
-            WeightsError: the file is damaged or gone.
+            WeightsError: see `read_weights`.
         """
-        path = self._path(epoch)
-        try:
-            weights: State = load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise WeightsError(
-                f"{path} cannot be averaged ({error}); the best epoch is the model in {self._out}"
-            ) from None
-        return weights
+        return read_weights(self._path(epoch))
 
     def _best(self, history: Sequence[Row]) -> tuple[int, ...]:
         """Return the epochs that are kept, in their order."""

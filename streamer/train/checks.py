@@ -39,6 +39,7 @@ def findings(corpora: Corpora, frames: int) -> list[str]:
         *_rates(tracks),
         *_short(corpora.training, frames),
         *_silent(corpora.training),
+        *_not_judged(corpora.validation),
         *_clipped(tracks),
         *_leaks(corpora),
     ]
@@ -83,10 +84,9 @@ def _short(tracks: Sequence[Track], frames: int) -> Iterator[str]:
     short = [track for track in tracks if track.frames < frames]
     if short:
         seconds = min(track.frames for track in short) / short[0].samplerate
-        yield (
-            f"{_songs(short)} shorter than an example, which silence fills up; "
-            f"try --window {math.floor(seconds * 10) / 10:g}"
-        )
+        window = math.floor(seconds * 10) / 10
+        advice = f"; try --window {window:g}" if window else ""
+        yield f"{_songs(short)} shorter than an example, which silence fills up{advice}"
 
 
 def _silent(tracks: Sequence[Track]) -> Iterator[str]:
@@ -102,6 +102,12 @@ def _silent(tracks: Sequence[Track]) -> Iterator[str]:
                 f"{_songs(silent)} without {stem}; if it can be heard in another stem, leave that "
                 "song out, or it teaches what is wrong"
             )
+
+
+def _not_judged(tracks: Sequence[Track]) -> Iterator[str]:
+    for number, stem in enumerate(tracks[0].song.stems):
+        if all(track.is_silent(number) for track in tracks):
+            yield f"no song to judge by has {stem}: the SDR is that of the others"
 
 
 def _clipped(tracks: Sequence[Track]) -> Iterator[str]:

@@ -12,11 +12,10 @@ from typing import Protocol
 
 import torch
 from lightning_fabric import Fabric
-from safetensors.torch import load_file
 
 from streamer.children import deaf
 from streamer.errors import ModelError, SettingsError
-from streamer.train.best import BestEpochs
+from streamer.train.best import BestEpochs, read_weights
 from streamer.train.corpora import Corpora
 from streamer.train.examples import Course, Examples, load, recipe_of
 from streamer.train.export import HALF_COSTS_DB, export, state_of
@@ -306,6 +305,7 @@ class Training:
                 export(network, self.model_path, state_of(network))
             self._best_epochs.keep(progress.history, state_of(network))
             self._save()
+            self._best_epochs.forget(progress.history)
             journal.write(progress.history)
         self._listener.validated(row, better=better)
 
@@ -354,7 +354,7 @@ class Training:
         averaged = kept.averaged(progress.history)
         assert progress.best_epoch is not None
         # the model's file may be the mean, of a run that was stopped further down
-        best = kept.weights(progress.best_epoch) if averaged else load_file(self.model_path)
+        best = kept.weights(progress.best_epoch) if averaged else read_weights(self.model_path)
         network.load_state_dict(best)
         scores = self._judge(interrupt, with_bss=with_bss)
         if averaged:

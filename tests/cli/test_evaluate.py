@@ -306,18 +306,24 @@ def test_the_accompaniment_is_scored_without_a_file_of_it(
     model = elsewhere / "two.safetensors"
     torch.manual_seed(0)
     write_network(MaskUNets(["vocals", "accompaniment"], samplerate=RATE), model)
-    words = ("-n", model, "--data", songs, "--no-bss-eval")
+    words = ("-n", model, "--data", songs)
     summed = score(*words)["stems"]
+    bound = ("-n", "irm", "--data", songs, "--stems", "vocals,accompaniment", "--no-bss-eval")
+    of_sums = score(*bound)["stems"]
     for name in ("one", "two"):
         stems = {path.stem: soundfile.read(path)[0] for path in (songs / name).iterdir()}
-        soundfile.write(songs / name / "mixture.wav", sum(stems.values()), RATE, subtype="FLOAT")
         rest = sum(stem for name, stem in stems.items() if name != "vocals")
+        for stem in stems.keys() - {"vocals"}:
+            (songs / name / f"{stem}.wav").unlink()
         soundfile.write(songs / name / "accompaniment.wav", rest, RATE, subtype="FLOAT")
-    of_files = score(*words)["stems"]
+    of_files, bound_of_files = score(*words)["stems"], score(*bound)["stems"]
     assert summed.keys() == {"vocals", "accompaniment", "mean"}
     for stem, scores in summed.items():
         expected = of_files[stem]["mdx_sdr_db"]
         assert scores["mdx_sdr_db"] == pytest.approx(expected, abs=0.01), stem
+        assert scores["bss_sir_db"] == pytest.approx(of_files[stem]["bss_sir_db"], abs=0.01), stem
+        of_sum, expected = (one[stem]["mdx_sdr_db"] for one in (of_sums, bound_of_files))
+        assert of_sum == pytest.approx(expected, abs=0.01), stem
 
 
 def test_a_song_that_is_cut_costs_no_other_its_scores(

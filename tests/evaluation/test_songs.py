@@ -114,6 +114,13 @@ def test_an_accompaniment_of_its_own_goes_before_the_sum(tmp_path):
     np.testing.assert_array_equal(song.read(RATE), STEMS[[1, 2]])
 
 
+def test_parts_beside_an_accompaniment_of_its_own_are_not_looked_at(tmp_path):
+    folder = write_folder(tmp_path / "song", names=("vocals", "accompaniment"))
+    soundfile.write(folder / "drums.wav", noise(100), 8000)
+    (song,) = find_songs(folder, ("vocals", "accompaniment"))
+    assert (song.samplerate, song.frames) == (RATE, FRAMES)
+
+
 def test_mono_is_given_twice(tmp_path):
     (song,) = find_songs(write_folder(tmp_path / "song", make_stems(FRAMES, 1)))
     np.testing.assert_array_equal(song.read(RATE), make_stems(FRAMES, 1).repeat(2, axis=2))

@@ -146,9 +146,19 @@ def test_a_stem_that_only_the_judges_have_is_told(song, found):
     assert "nothing is learnt of it" in sentence(found(), "no song to learn from has vocals")
 
 
+def test_a_stem_that_no_judge_has_is_told(songs, song, found):
+    for number in range(2):
+        song(f"judges/{number}", stems={"bass": None}, seed=20 + number)
+    told = found(validation="judges")
+    assert "the others" in sentence(told, "no song to judge by has bass")
+    assert not [each for each in told if "without bass" in each]
+
+
 def test_a_click_is_a_short_song(songs, song, found):
     song("songs/click", seconds=0.03, seed=9)
-    assert "click" in sentence(found(), "shorter than an example")
+    short = sentence(found(), "shorter than an example")
+    assert "click" in short
+    assert "--window" not in short
 
 
 def test_a_name_that_is_not_utf8_is_one_like_others(songs, song, found):

@@ -15,7 +15,7 @@ Channels count from 1. An output's name may hold colons: the last one ends it.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -139,9 +139,11 @@ def settle(
     """
     settled: list[Route] = []
     taken: set[tuple[str, str, int]] = set()
+    routes, names = list(routes), list(ports)
+    written = {route.port or names[0] for route in routes}
     for route in routes:
         _check_source(route, stems)
-        port = _port(route, list(ports))
+        port = _port(route, names, written)
         outputs = ports[port]
         if max(route.channels) > outputs:
             some = "channel" if outputs == 1 else "channels"
@@ -192,13 +194,20 @@ def _check_source(route: Route, stems: Sequence[str]) -> None:
         )
 
 
-def _port(route: Route, names: Sequence[str]) -> str:
+def _port(route: Route, names: Sequence[str], written: Collection[str]) -> str:
+    """Return the output that a route means, of those with these names.
+
+    A card may have another number than when a route was ``written``, unless a twin was, too.
+    """
     if not route.port:
         return names[0]
     if route.port in names:
         return route.port
     wanted = route.port.casefold()
-    fitting = [name for name in names if without_card(name) == without_card(route.port)]
+    card = without_card(route.port)
+    fitting = [name for name in names if without_card(name) == card]
+    if sum(without_card(name) == card for name in written) > 1:
+        fitting = []
     fitting = fitting or [name for name in names if wanted in name.casefold()]
     if len(fitting) == 1:
         return fitting[0]

@@ -103,7 +103,8 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         )
     try:
         arrays: dict[str, NDArray[Any]] = load_file(path)
-    except (OSError, SafetensorError, TypeError, KeyError) as error:  # of types that numpy lacks
+    # types that numpy lacks, names that are not UTF-8
+    except (OSError, SafetensorError, TypeError, KeyError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ModelError(
             f"backend=native cannot read {path} ({reason[:200]}); try --backend torch"

@@ -570,8 +570,17 @@ def test_a_saved_scene_fits_where_a_card_has_another_number():
     again.apply(saved)
     assert [route.port for route in again.state.routes] == ["A (hw:1,0)", "B (hw:0,0)"]
     twins = Mixer(STEMS, {"B (hw:2,0)": 2, "B (hw:3,0)": 2})
-    with pytest.raises(SettingsError, match="fits several outputs"):
+    with pytest.raises(SettingsError, match="is no output"):
         twins.apply(saved)
+
+
+def test_a_saved_scene_of_twins_does_not_fold_onto_the_one_that_is_there():
+    ports = {"A": 2, "B (hw:1,0)": 2, "B (hw:2,0)": 2}
+    routes = [Route(stem, (1, 2), port) for stem, port in zip(STEMS, ports, strict=False)]
+    saved = Mixer(STEMS, ports, routes).scene()
+    for there in ({"A": 2, "B (hw:3,0)": 2}, {"A": 2, "B (hw:1,0)": 2}):
+        with pytest.raises(SettingsError, match="is no output"):
+            Mixer(STEMS, there).apply(saved)
 
 
 def test_a_saved_scene_brings_the_listeners_back():

@@ -131,7 +131,9 @@ class MidiLink(Service):
             self._connection.close()
             self._tell(f"MIDI: {self.port.name} is gone; it is used again when it is back")
         elif self._lost:
-            back = [one for one in self._alike() if one not in self._twins]
+            alike = self._alike()
+            self._twins = [one for one in self._twins if one in alike]
+            back = [one for one in alike if one not in self._twins]
             if back:
                 self._come_back(self.port if self.port in back else back[0])
 

@@ -107,6 +107,14 @@ def test_the_twin_of_a_controller_that_is_gone_does_not_take_its_place(link, por
     assert told == [gone, backs[0], gone, backs[1]]
 
 
+def test_a_controller_may_come_back_under_the_number_of_a_twin_that_went(link, ports, told):
+    twin = MidiPort("ALSA", NANO.name.replace("24:0", "28:0"))
+    for number, named in enumerate(([], [NANO, twin], [], [], [twin])):
+        ports.opened[-1].plugged, ports.named = NANO in named, named
+        link.step(number * LOOK_SECONDS)
+    assert told[-1] == f"MIDI: {twin.name} is back"
+
+
 def test_a_mistake_is_told_once_and_the_controller_goes_on(link, ports, values, told):
     (controller,) = ports.opened
     controller.waiting = None
