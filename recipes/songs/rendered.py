@@ -9,6 +9,8 @@ through amplifiers, compressors and rooms.
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +50,16 @@ GENTLE = {
 
 
 def make(folder: Path, songs: int, seconds: float, seed: int) -> None:
-    """Render songs; those that are there stay."""
-    for number in range(songs):
-        place = folder / f"rendered-{number:03}"
-        if not place.exists():
-            song = Song(np.random.default_rng([seed, number]), seconds)
-            write_song(place, render(song, int(seconds * SAMPLERATE)))
+    """Render songs on all cores; those that are there stay."""
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(partial(_make_one, folder, seconds, seed), range(songs)))
+
+
+def _make_one(folder: Path, seconds: float, seed: int, number: int) -> None:
+    place = folder / f"rendered-{number:03}"
+    if not place.exists():
+        song = Song(np.random.default_rng([seed, number]), seconds)
+        write_song(place, render(song, int(seconds * SAMPLERATE)))
 
 
 def render(song: Song, frames: int) -> dict[str, Samples]:
