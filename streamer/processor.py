@@ -31,6 +31,7 @@ MOST_FRAMES: Final = 1 << 24
 MOST_CHANNELS: Final = 1024
 _ANOTHER: Final = "call reset() to begin another"
 _ENDED: Final = "the stream has ended with flush()"
+_NOT_PREPARED: Final = "the processor is not prepared; call prepare() first"
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,9 @@ class Processor:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the stream and begin another of the same shape."""
+        """Forget the stream and begin another of the same shape; SettingsError: it has none yet."""
+        if not hasattr(self, "_shape"):
+            raise SettingsError(_NOT_PREPARED)
         self.close()
         policy, self.plan = self._policy, self._first_plan
         self._separation = Separation(
@@ -342,7 +345,7 @@ class Processor:
     @property
     def _stream(self) -> Separation:
         if self._separation is None:
-            raise SettingsError("the processor is not prepared; call prepare() first")
+            raise SettingsError(_NOT_PREPARED)
         refuse_forked()
         return self._separation
 

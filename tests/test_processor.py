@@ -53,6 +53,11 @@ def processed(processor: Processor, mix: Samples, sizes: list[int]) -> Samples:
     return whole[:, processor.latency_frames :]
 
 
+def test_a_processor_is_prepared_before_it_is_reset() -> None:
+    with pytest.raises(SettingsError, match="not prepared"):
+        Processor(bag=bag_of([tiny()], [[1] * 4])).reset()
+
+
 @pytest.mark.parametrize("normalize", ["none", "rms"])
 @pytest.mark.parametrize(("samplerate", "channels"), [(RATE, 2), (11025, 1), (7350, 6)])
 @given(sizes=st.lists(st.integers(0, 3000), min_size=1, max_size=6).filter(sum))

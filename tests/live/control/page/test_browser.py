@@ -112,6 +112,14 @@ def test_keys_do_what_they_do_in_the_terminal(desk: Any, other: Any) -> None:
         is_on(other, name)
     desk.keyboard.press("-")
     says(level(other, "master"), "minus 1 decibel")
+    for sign, code, master in (("-", "Digit6", "minus 2"), ("+", "Digit1", "minus 1")):
+        # minus and plus of a French and of a Czech keyboard
+        words = {"key": sign, "code": code, "bubbles": True, "cancelable": True}
+        desk.evaluate(
+            "words => document.body.dispatchEvent(new KeyboardEvent('keydown', words))", words
+        )
+        says(level(other, "master"), f"{master} decibel{'' if master.endswith('1') else 's'}")
+    is_on(other, "mute drums")
     desk.keyboard.press("?")
     expect(desk.get_by_role("dialog")).to_be_visible()
     desk.keyboard.press("Escape")

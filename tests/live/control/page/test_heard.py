@@ -7,6 +7,7 @@ desk acts, another one is asked: what that shows has been through the server.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from streamer.live.control.midi.link import find_controller, open_link
 from streamer.live.control.page.roles import VIEWER
 from streamer.live.control.page.server import PageServer, PageSettings
 from streamer.live.session import LEAD_SECONDS
+from streamer.live.status import Reason, Status
 from streamer.testing.virtual_device import VirtualDevice
 
 BLOCK_FRAMES = 128
@@ -238,6 +240,43 @@ def test_a_song_is_paused_and_goes_on_where_a_page_says(
     stage.wait()
     stage.hears(0, 0, 0, 0, 0, 0)
     says(shown, "0 minutes 0 seconds of 1 minute 0 seconds")
+
+
+def test_the_end_of_the_seek_bar_is_not_the_end_of_the_run(
+    stage: Stage, desk: Any, other: Any
+) -> None:
+    place = desk.get_by_role("slider", name="place in the song")
+    place.press("End")
+    says(place, "0 minutes 59 seconds of 1 minute 0 seconds")
+    said(desk, other)
+    stage.wait()
+    assert stage.run.session.status().reason is Reason.NONE
+    place.press("Home")
+    said(desk, other)
+    stage.wait()
+
+
+def test_a_new_place_is_shown_until_it_is_heard_where_the_delay_is_long(
+    stage: Stage, folder: Path
+) -> None:
+    song = str(folder / "song.wav")
+    with running([card(tone(SONG_SECONDS))], blocksize=BLOCK_FRAMES, input=song) as run:
+        run.advance(1.0)
+
+        def status() -> Status:
+            return replace(run.session.status(), delay_seconds=3.0)
+
+        server = PageServer(run.session, status, PageSettings(port=0))
+        server.start()
+        page = stage.chromium.open(f"http://127.0.0.1:{server.address[1]}/", DESKTOP)
+        place = page.get_by_role("slider", name="place in the song")
+        place.press("PageUp")
+        for _ in range(8):  # the old place is heard meanwhile
+            page.wait_for_timeout(300)
+            run.advance(0.02)
+            says(place, "0 minutes 30 seconds of 1 minute 0 seconds")
+        page.context.close()
+        server.close()
 
 
 def test_a_take_is_begun_and_ended_and_its_length_is_shown(

@@ -86,7 +86,7 @@ export class Desk {
     this.state.show(status);
     this.figures.show(status);
     const { scenes, transport, devices } = this.#parts;
-    transport.showSong(status.song_seconds, status.song_length_seconds);
+    transport.showSong(status);
     transport.showRecording(status);
     scenes.show(status.scenes);
     devices.showStatus(status);

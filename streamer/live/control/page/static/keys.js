@@ -51,7 +51,9 @@ export class Keys {
   #act({ key, code, shiftKey }) {
     const desk = this.#desk;
     const digit = /^Digit([1-9])$/.exec(code)?.[1];
-    if (digit) return desk.flip(Number(digit) - 1, shiftKey ? "solo" : "mute");
+    // some keyboards have a sign there: French, Czech
+    const isSign = !shiftKey && "+=-_".includes(key);
+    if (digit && !isSign) return desk.flip(Number(digit) - 1, shiftKey ? "solo" : "mute");
     switch (key) {
       case "ArrowLeft": return desk.choose(-1);
       case "ArrowRight": return desk.choose(1);

@@ -6,7 +6,8 @@ import { Slider } from "./slider.js";
 import { valueSwitch } from "./switch.js";
 
 const [PLAY, POSITION, RECORD] = ["/transport/play", "/transport/position", "/record"];
-const HEARD_MS = 1500; // after so long at the latest a new place is heard
+const HEARD_MS = 1500; // so long after the delay at the latest a new place is heard
+const END_SECONDS = 1; // a place nearer to the song's end would end the run
 const NEAR_SECONDS = 0.8;
 
 export class Transport {
@@ -16,6 +17,7 @@ export class Transport {
   #wanted = 0;
   #isTouched = false;
   #waitsUntil = 0;
+  #delayMs = 0;
   #place = element("span", { class: "number place" }, "0:00");
   #song = element("div", { class: "song", hidden: true });
   #time = element("span", { class: "number take-time" });
@@ -38,7 +40,8 @@ export class Transport {
   }
 
   /** Show where in the song it is, and how long that is, in seconds; null where that is not known. */
-  showSong(position, length) {
+  showSong({ song_seconds: position, song_length_seconds: length, delay_seconds: delay }) {
+    this.#delayMs = 1000 * delay;
     this.#song.hidden = position === null;
     if (position === null || this.#isTouched || this.#isOld(position)) return;
     if (this.#seek === null || length !== this.#length) this.#build(length);
@@ -56,7 +59,7 @@ export class Transport {
 
   #go() {
     if (this.#values.mayWrite(POSITION)) {
-      this.#waitsUntil = performance.now() + HEARD_MS;
+      this.#waitsUntil = performance.now() + this.#delayMs + HEARD_MS;
       write(this.#place, clock(this.#wanted));
     }
     this.#values.set(POSITION, this.#wanted);
@@ -96,17 +99,17 @@ export class Transport {
   }
 }
 
-const songRange = (length) => ({
+const songRange = (length, last = Math.max(0, length - END_SECONDS)) => ({
   min: 0,
-  max: length,
+  max: last,
   rest: null, // a song has no place that is better than the others
   step: 5,
   fineStep: 1,
   bigStep: 30,
-  end: length,
+  end: last,
   stepped: (seconds, by) => seconds + by,
   position: (seconds) => seconds / length,
   value: (position) => position * length,
-  rounded: (seconds) => Math.min(length, Math.max(0, Math.round(seconds * 10) / 10)),
+  rounded: (seconds) => Math.min(last, Math.max(0, Math.round(seconds * 10) / 10)),
   spoken: (seconds) => `${spokenTime(seconds)} of ${spokenTime(length)}`,
 });
